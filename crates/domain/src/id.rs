@@ -1,0 +1,106 @@
+//! Identifiers: UUIDv7 (RFC 9562) behind one newtype each, so that one kind cannot be passed for another.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+macro_rules! id {
+    ($($(#[$doc:meta])* $name:ident;)+) => { $(
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(transparent)]
+        pub struct $name(pub Uuid);
+
+        impl $name {
+            /// The bare UUID, for the store and the wire.
+            #[must_use]
+            pub const fn uuid(self) -> Uuid {
+                self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(&self.0, f)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                write!(f, concat!(stringify!($name), "({})"), self.0)
+            }
+        }
+
+        impl From<Uuid> for $name {
+            fn from(uuid: Uuid) -> Self {
+                Self(uuid)
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = uuid::Error;
+            fn from_str(text: &str) -> Result<Self, Self::Err> {
+                Uuid::try_parse(text).map(Self)
+            }
+        }
+    )+ };
+}
+
+id! {
+    /// An organisation: the tenant that every row of its data belongs to.
+    TenantId;
+    /// A person, who may be a member of several organisations.
+    PersonId;
+    /// A sign-in: the family of refresh tokens that one password check (or one outside token) started.
+    SessionId;
+    /// An API key of an organisation.
+    ApiKeyId;
+    /// A conversation of one member with the assistant.
+    ConversationId;
+    /// A message in a conversation.
+    MessageId;
+    /// The making of one reply. It shares the id of the message that it makes.
+    GenerationId;
+    /// What a client syncs by: one for each membership (the person's id) and one for the organisation (its own id).
+    StreamId;
+    /// One request to the server, as its answer and its log lines name it.
+    RequestId;
+}
+
+impl From<MessageId> for GenerationId {
+    fn from(reply: MessageId) -> Self {
+        Self(reply.0)
+    }
+}
+
+impl From<GenerationId> for MessageId {
+    fn from(generation: GenerationId) -> Self {
+        Self(generation.0)
+    }
+}
+
+impl From<PersonId> for StreamId {
+    fn from(person: PersonId) -> Self {
+        Self(person.0)
+    }
+}
+
+impl From<TenantId> for StreamId {
+    fn from(tenant: TenantId) -> Self {
+        Self(tenant.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_reads_what_it_prints() {
+        let id = ConversationId(Uuid::from_u128(0x0198_0000_0000_7000_8000_0000_0000_0001));
+        assert_eq!(id.to_string().parse(), Ok(id));
+        assert!("not-an-id".parse::<ConversationId>().is_err());
+    }
+}

@@ -1,0 +1,23 @@
+//! What is true in Mainstay, whatever the wire and the disk.
+//!
+//! Identifiers, entities and their rules, time and chance as arguments, secrets that do not print, and the one error
+//! that a service answers with. Nothing here knows a runtime, a socket or a database, so that a rule can be tested by
+//! calling it.
+
+mod account;
+mod assistant;
+mod clock;
+mod entropy;
+mod error;
+mod id;
+mod secret;
+mod text;
+
+pub use account::{ApiKeyScope, EmailAddress, PersonName, Plan, Role, UnknownWord};
+pub use assistant::{MessageRole, MessageStatus, Usage};
+pub use clock::{Clock, ManualClock, Timestamp};
+pub use entropy::{Entropy, Ids};
+pub use error::{Error, FieldFault, Kind, Result};
+pub use id::{ApiKeyId, ConversationId, GenerationId, MessageId, PersonId, RequestId, SessionId, StreamId, TenantId};
+pub use secret::Secret;
+pub use text::{ConversationTitle, IdempotencyKey, MessageText, OrganisationName, Refused};

@@ -1,0 +1,11 @@
+//! The service: the HTTP API, the console and everything behind them, and the parts of the binary `mainstay`.
+
+pub mod accounts;
+pub mod cli;
+pub mod config;
+pub mod console;
+pub mod http;
+pub mod lifecycle;
+pub mod ops;
+pub mod outside;
+pub mod providers;
