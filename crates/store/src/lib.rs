@@ -1,5 +1,67 @@
 //! What Mainstay remembers, and how: the only SQL in the house, on SQLite and PostgreSQL.
+//!
+//! A caller builds an intent (a struct whose name is a finished sentence: [`RenameConversation`]) and hands it to
+//! [`Store::run`] with a [`Call`], which grants it time. An intent is one transaction, and none is ever handed out, so none
+//! can be held open over a network call. The hot path of a conversation ([`Store::accept_message`] and its kin) goes
+//! through a batcher: what waits at the same moment shares a commit.
+//!
+//! To add one: write its statements with `statements!` (one text for both engines; a pair only with its reason), a struct,
+//! and its `Run`; list the module's statements in [`registry`]. The conformance suite fails until a case runs each of them
+//! on both engines, and the plan test until each uses an index at volume.
 
+mod accounts;
+mod api_keys;
+mod batcher;
 mod call;
+mod conversations;
+mod engine;
+mod error;
+mod health;
+mod housekeeping;
+mod idempotency;
+mod intent;
+mod lease;
+mod members;
+mod messages;
+mod migrate;
+#[cfg(test)]
+mod registry;
+mod revocations;
+mod sessions;
+mod signing_keys;
+mod sql;
+mod store;
+mod stream;
+mod tables;
+mod tasks;
+mod turns;
+mod tx;
+mod value;
 
+pub use accounts::{
+    AdmitOutsidePerson, CreateOrganisation, FindOutsidePerson, FindPerson, FindPersonByEmail, MembershipsOf, NewPerson,
+    NewSession, Person, SetOperator, SetPassword, SignUp, SignedUp,
+};
+pub use api_keys::{
+    ApiKey, ApiKeyAuthority, AuthoriseApiKey, CreateApiKey, GetApiKey, ListApiKeys, LookUpApiKey, RevokeApiKey,
+};
 pub use call::Call;
+pub use conversations::{
+    Conversation, CreateConversation, DeleteConversation, GetConversation, ListConversations, RenameConversation,
+};
+pub use error::{Error, Result};
+pub use health::Ping;
+pub use housekeeping::ForgetExpired;
+pub use idempotency::{FindUsed, Once, Used};
+pub use intent::Intent;
+pub use lease::{AcquireLease, ExpireLeases, ExpiredLease, ExpiredLeases, ReleaseLease, RenewLease};
+pub use members::{AddMember, ChangeMember, ListMembers, Member, MemberChanged, Membership, MembershipsIn};
+pub use messages::{Exchange, GetExchange, ListMessages, Message, RequestStop};
+pub use migrate::{Applied, Migrator, Planned, StatementRisk, Step, StepState};
+pub use revocations::{Revocation, RevocationsSince, Revoked};
+pub use sessions::{EndAllSessions, EndSession, RotateSession, Rotated, Session, StartSession, SwitchSession};
+pub use signing_keys::SigningKeyOr;
+pub use store::{Options, Store};
+pub use tables::{TABLES, Table, TableKind};
+pub use tasks::Task;
+pub use turns::{AcceptMessage, Accepted, Claim, SaveReply, Saved, SettleReply, Target, TurnFigures};

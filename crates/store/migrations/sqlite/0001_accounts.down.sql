@@ -1,0 +1,12 @@
+DROP TABLE api_key;
+DROP TABLE membership;
+DROP TABLE organisation;
+DROP TABLE lease;
+DROP TABLE counter;
+DROP TABLE signing_key;
+DROP TABLE revocation;
+DROP TABLE api_key_lookup;
+DROP TABLE sign_in_session;
+DROP TABLE outside_identity;
+DROP TABLE person_tenant;
+DROP TABLE person;

@@ -1,0 +1,274 @@
+//! Conversations: made, read, renamed, deleted.
+
+use mainstay_domain::{ConversationId, ConversationTitle, PersonId, TenantId, Timestamp};
+use uuid::Uuid;
+
+use crate::error::{Error, Result};
+use crate::idempotency::{Claimant, Once, claim};
+use crate::intent::Intent;
+use crate::sql::statements;
+use crate::stream::Wanted;
+use crate::turns::Claim;
+use crate::tx::{Scope, Tx};
+use crate::value::At;
+
+statements! {
+    INSERT = both("
+        INSERT INTO conversation (id, tenant_id, person_id, title, next_ordinal, seq, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, 0, $5, $6, $6)");
+    GET = both("
+        SELECT id, title, created_at, updated_at FROM conversation
+        WHERE id = $1 AND tenant_id = $2 AND person_id = $3 AND deleted_at IS NULL");
+    LIST = both("
+        SELECT id, title, created_at, updated_at FROM conversation
+        WHERE tenant_id = $1 AND person_id = $2 AND deleted_at IS NULL AND (updated_at, id) < ($3, $4)
+        ORDER BY updated_at DESC, id DESC LIMIT $5");
+    LOCK = pair(sqlite "
+        SELECT id FROM conversation WHERE id = $1 AND tenant_id = $2 AND person_id = $3 AND deleted_at IS NULL",
+        postgres "
+        SELECT id FROM conversation WHERE id = $1 AND tenant_id = $2 AND person_id = $3 AND deleted_at IS NULL FOR UPDATE",
+        differs "SQLite has one writer and no row locks");
+    RENAME = both("
+        UPDATE conversation SET title = $3, seq = $4, updated_at = $5 WHERE id = $1 AND tenant_id = $2
+        RETURNING id, title, created_at, updated_at");
+    DELETE = both("UPDATE conversation SET title = '', seq = $3, deleted_at = $4 WHERE id = $1 AND tenant_id = $2");
+}
+
+/// A conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Conversation {
+    /// Its id.
+    pub id: ConversationId,
+    /// What it is called.
+    pub title: String,
+    /// Since when it is there.
+    pub created_at: Timestamp,
+    /// When something was last written in it.
+    pub updated_at: Timestamp,
+}
+
+#[derive(sqlx::FromRow)]
+struct ConversationRow {
+    id: Uuid,
+    title: String,
+    created_at: At,
+    updated_at: At,
+}
+
+impl From<ConversationRow> for Conversation {
+    fn from(row: ConversationRow) -> Self {
+        Self {
+            id: ConversationId(row.id),
+            title: row.title,
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
+        }
+    }
+}
+
+/// Makes an empty conversation.
+#[derive(Clone, Debug)]
+pub struct CreateConversation {
+    /// Its id.
+    pub id: ConversationId,
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Whose.
+    pub person: PersonId,
+    /// What it is called.
+    pub title: ConversationTitle,
+    /// The idempotency key, if there is one.
+    pub claim: Option<Claim>,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl Intent for CreateConversation {
+    type Output = Once<Conversation>;
+    const WRITES: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Once<Conversation>> {
+        let claimant = Claimant {
+            tenant: self.tenant,
+            person: self.person,
+            operation: "conversation",
+            claim: self.claim.as_ref(),
+            resource: self.id.uuid(),
+            now: self.now,
+        };
+        if let Some(used) = claim(tx, claimant).await? {
+            return Ok(Once::Repeat(used));
+        }
+        let seq = one_number(tx, self.tenant, self.person, self.now).await?;
+        tx.query(INSERT)
+            .bind(self.id.uuid())
+            .bind(self.tenant.uuid())
+            .bind(self.person.uuid())
+            .bind(self.title.as_str().to_owned())
+            .bind(seq)
+            .bind(At(self.now))
+            .run()
+            .await?;
+        Ok(Once::Done(Conversation {
+            id: self.id,
+            title: self.title.as_str().to_owned(),
+            created_at: self.now,
+            updated_at: self.now,
+        }))
+    }
+}
+
+async fn one_number(tx: &mut Tx<'_>, tenant: TenantId, person: PersonId, now: Timestamp) -> Result<i64> {
+    let mut wanted = Wanted::default();
+    wanted.add(tenant, person, 1);
+    wanted.take(tx, now).await?.next(tenant, person)
+}
+
+/// Reads a conversation of this person.
+#[derive(Clone, Copy, Debug)]
+pub struct GetConversation {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Whose.
+    pub person: PersonId,
+    /// Which.
+    pub id: ConversationId,
+}
+
+impl Intent for GetConversation {
+    type Output = Option<Conversation>;
+    const WRITES: bool = false;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Option<Conversation>> {
+        let row: Option<ConversationRow> =
+            tx.query(GET).bind(self.id.uuid()).bind(self.tenant.uuid()).bind(self.person.uuid()).row().await?;
+        Ok(row.map(Conversation::from))
+    }
+}
+
+/// Lists a person's conversations, the newest first.
+#[derive(Clone, Copy, Debug)]
+pub struct ListConversations {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Whose.
+    pub person: PersonId,
+    /// Those after (older than) this one.
+    pub after: Option<(Timestamp, ConversationId)>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+/// Later than every moment that is stored: the year 9999.
+const END_OF_TIME: Timestamp = Timestamp::from_millis(253_402_300_799_000);
+
+impl Intent for ListConversations {
+    type Output = Vec<Conversation>;
+    const WRITES: bool = false;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<Conversation>> {
+        let (moment, id) = self.after.map_or((END_OF_TIME, Uuid::max()), |(moment, id)| (moment, id.uuid()));
+        let rows: Vec<ConversationRow> = tx
+            .query(LIST)
+            .bind(self.tenant.uuid())
+            .bind(self.person.uuid())
+            .bind(At(moment))
+            .bind(id)
+            .bind(i64::from(self.limit))
+            .rows()
+            .await?;
+        Ok(rows.into_iter().map(Conversation::from).collect())
+    }
+}
+
+#[derive(sqlx::FromRow)]
+#[expect(dead_code, reason = "the row is locked, not read")]
+struct LockedRow {
+    id: Uuid,
+}
+
+async fn lock(tx: &mut Tx<'_>, id: ConversationId, tenant: TenantId, person: PersonId) -> Result<()> {
+    let row: Option<LockedRow> = tx.query(LOCK).bind(id.uuid()).bind(tenant.uuid()).bind(person.uuid()).row().await?;
+    row.map(drop).ok_or(Error::Missing("conversation"))
+}
+
+/// Gives a conversation another title.
+#[derive(Clone, Debug)]
+pub struct RenameConversation {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Whose.
+    pub person: PersonId,
+    /// Which.
+    pub id: ConversationId,
+    /// What it is called from now on.
+    pub title: ConversationTitle,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl Intent for RenameConversation {
+    type Output = Conversation;
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Conversation> {
+        lock(tx, self.id, self.tenant, self.person).await?;
+        let seq = one_number(tx, self.tenant, self.person, self.now).await?;
+        let row: Option<ConversationRow> = tx
+            .query(RENAME)
+            .bind(self.id.uuid())
+            .bind(self.tenant.uuid())
+            .bind(self.title.as_str().to_owned())
+            .bind(seq)
+            .bind(At(self.now))
+            .row()
+            .await?;
+        row.map(Conversation::from).ok_or(Error::Missing("conversation"))
+    }
+}
+
+/// Deletes a conversation: it leaves a tombstone that clients learn of, and its messages are purged later.
+#[derive(Clone, Copy, Debug)]
+pub struct DeleteConversation {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Whose.
+    pub person: PersonId,
+    /// Which.
+    pub id: ConversationId,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl Intent for DeleteConversation {
+    type Output = ();
+    const WRITES: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
+        lock(tx, self.id, self.tenant, self.person).await?;
+        let seq = one_number(tx, self.tenant, self.person, self.now).await?;
+        tx.query(DELETE).bind(self.id.uuid()).bind(self.tenant.uuid()).bind(seq).bind(At(self.now)).run().await?;
+        Ok(())
+    }
+}

@@ -1,0 +1,4 @@
+//! The two engines: how connections are opened, lent, stopped in time and thrown away.
+
+pub(crate) mod postgres;
+pub(crate) mod sqlite;

@@ -1,0 +1,241 @@
+//! PostgreSQL 15 or newer: the pools, the roles they take, and the check that the policies bind them.
+//!
+//! `DATABASE_URL` alone is enough: each new connection takes its role by `SET ROLE`. Behind a transaction pooler a
+//! session setting does not stay with its connection, so there the roles need addresses of their own.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use mainstay_domain::Secret;
+use sqlx::pool::PoolConnection;
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, Postgres as Driver, Row};
+use tokio::time::timeout_at;
+
+use crate::call::Call;
+use crate::error::{Error, Result};
+
+/// Connections of the system's role: background work across organisations is rare and must not crowd out requests.
+const SYSTEM_POOL: u32 = 2;
+/// The oldest server that has all that is used here.
+const OLDEST_VERSION: i32 = 150_000;
+
+/// How PostgreSQL is reached.
+#[derive(Clone, Debug)]
+pub(crate) struct Settings {
+    pub(crate) url: Secret,
+    pub(crate) app_url: Secret,
+    pub(crate) system_url: Secret,
+    pub(crate) app_role: String,
+    pub(crate) system_role: String,
+    pub(crate) transaction_pooler: bool,
+    pub(crate) pool_size: u32,
+    pub(crate) lanes: u32,
+    pub(crate) acquire_timeout: Duration,
+    pub(crate) idle_timeout: Duration,
+    pub(crate) statement_timeout: Duration,
+}
+
+/// A PostgreSQL database.
+pub(crate) struct Postgres {
+    settings: Settings,
+    app: PgPool,
+    lanes: PgPool,
+    system: PgPool,
+}
+
+/// Which pool a transaction takes its connection from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Pool {
+    /// Requests.
+    App,
+    /// Batches.
+    Lanes,
+    /// Work across organisations.
+    System,
+}
+
+impl Postgres {
+    pub(crate) async fn open(settings: Settings) -> Result<Self> {
+        let own_addresses = !settings.app_url.is_empty();
+        if !own_addresses {
+            refuse_a_transaction_pooler(&settings.url).await?;
+        }
+        let app_address = if own_addresses { &settings.app_url } else { &settings.url };
+        let system_address = if own_addresses { &settings.system_url } else { &settings.url };
+        let take = |role: &str| (!own_addresses).then(|| role.to_owned());
+        let lanes = settings.lanes;
+        let rest = settings.pool_size.saturating_sub(lanes + SYSTEM_POOL).max(1);
+        let engine = Self {
+            app: pool(&settings, app_address, rest, take(&settings.app_role))?,
+            lanes: pool(&settings, app_address, lanes, take(&settings.app_role))?,
+            system: pool(&settings, system_address, SYSTEM_POOL, take(&settings.system_role))?,
+            settings,
+        };
+        check_role(&engine.app, &engine.settings.app_role).await?;
+        check_role(&engine.system, &engine.settings.system_role).await?;
+        Ok(engine)
+    }
+
+    /// Lends a connection.
+    pub(crate) async fn connection(&self, pool: Pool, call: &Call) -> Result<Loan> {
+        let pool = match pool {
+            Pool::App => &self.app,
+            Pool::Lanes => &self.lanes,
+            Pool::System => &self.system,
+        };
+        match timeout_at(call.deadline(), pool.acquire()).await {
+            Ok(connection) => Ok(Loan(Some(connection?))),
+            Err(_) => Err(Error::Busy("every connection is in use")),
+        }
+    }
+
+    /// How long a statement of this call may run.
+    pub(crate) fn statement_timeout(&self, call: &Call) -> Duration {
+        self.settings.statement_timeout.min(call.remaining())
+    }
+
+    /// Connections in use now, and all there may be.
+    pub(crate) fn in_use(&self) -> (usize, usize) {
+        let pools = [&self.app, &self.lanes, &self.system];
+        let used = pools.iter().map(|pool| (pool.size() as usize).saturating_sub(pool.num_idle())).sum();
+        (used, self.settings.pool_size as usize)
+    }
+
+    pub(crate) async fn close(&self) {
+        for pool in [&self.app, &self.lanes, &self.system] {
+            pool.close().await;
+        }
+    }
+}
+
+/// A connection on loan. It goes back with [`Loan::keep`]; dropped without it, it is closed, since what runs on it is
+/// not known.
+pub(crate) struct Loan(Option<PoolConnection<Driver>>);
+
+impl Loan {
+    pub(crate) fn raw(&mut self) -> Result<&mut PgConnection> {
+        self.0.as_deref_mut().ok_or_else(|| Error::Bug("a connection was used after it went back".to_owned()))
+    }
+
+    pub(crate) fn keep(mut self) {
+        drop(self.0.take());
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        if let Some(mut connection) = self.0.take() {
+            connection.close_on_drop();
+        }
+    }
+}
+
+/// Reads an address.
+pub(crate) fn options(url: &Secret) -> Result<PgConnectOptions> {
+    let options = PgConnectOptions::from_str(url.expose())
+        .map_err(|error| Error::Unavailable(format!("the address of the database cannot be read: {error}")))?;
+    Ok(options.application_name("mainstay").disable_statement_logging())
+}
+
+fn pool(settings: &Settings, url: &Secret, size: u32, role: Option<String>) -> Result<PgPool> {
+    // Behind a transaction pooler a prepared statement may not be there the next time: keep none.
+    let prepared = if settings.transaction_pooler { 0 } else { 300 };
+    let timeout = settings.statement_timeout.as_millis();
+    let setup = match role {
+        Some(role) => format!("SET ROLE {}; SET statement_timeout = {timeout}", quoted(&role)),
+        None => String::new(),
+    };
+    let pool = PgPoolOptions::new()
+        .max_connections(size)
+        .acquire_timeout(settings.acquire_timeout)
+        .idle_timeout(settings.idle_timeout)
+        // A lost connection shows itself in the first statement, and the intent is repeated: no ping before each use.
+        .test_before_acquire(false)
+        .after_connect(move |connection, _| {
+            let setup = setup.clone();
+            Box::pin(async move {
+                if !setup.is_empty() {
+                    connection.execute(AssertSqlSafe(setup)).await?;
+                }
+                Ok(())
+            })
+        })
+        .connect_lazy_with(options(url)?.statement_cache_capacity(prepared));
+    Ok(pool)
+}
+
+/// An identifier as SQL text.
+pub(crate) fn quoted(identifier: &str) -> String {
+    format!("\"{}\"", identifier.replace('"', "\"\""))
+}
+
+/// Refuses a role that row-level security would not bind, with what to do about it.
+async fn check_role(pool: &PgPool, wanted: &str) -> Result<()> {
+    let mut connection = pool.acquire().await.map_err(|error| match Error::from(error) {
+        Error::Bug(cause) if cause.contains("22023") || cause.contains("42501") || cause.contains("does not exist") => {
+            Error::Unavailable(format!(
+                "the role {wanted} cannot be taken ({cause}). Run `mainstay migrate up` with a login that may create roles, \
+                 or create it and grant it to this login."
+            ))
+        }
+        other => other,
+    })?;
+    let row = sqlx::query(
+        "SELECT current_user::text AS name, r.rolsuper, r.rolbypassrls, current_setting('server_version_num')::int AS version,
+                EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+                        WHERE c.relkind = 'r' AND n.nspname = current_schema() AND pg_has_role(current_user, c.relowner, 'USAGE')) AS owns
+         FROM pg_roles r WHERE r.rolname = current_user",
+    )
+    .fetch_one(&mut *connection)
+    .await?;
+    let name: String = row.try_get("name")?;
+    let version: i32 = row.try_get("version")?;
+    if version < OLDEST_VERSION {
+        return Err(Error::Unavailable(format!("the server has version {version}; PostgreSQL 15 or newer is needed")));
+    }
+    let mut faults = Vec::new();
+    if row.try_get("rolsuper")? {
+        faults.push("is a superuser");
+    }
+    if row.try_get("rolbypassrls")? {
+        faults.push("has BYPASSRLS");
+    }
+    if row.try_get("owns")? {
+        faults.push("owns tables of the schema");
+    }
+    if faults.is_empty() {
+        return Ok(());
+    }
+    Err(Error::Unavailable(format!(
+        "the role {name} {}: row-level security would not bind it. Use a plain role that owns nothing: leave \
+         database.app_url empty, or name a login there that is only a member of {wanted}.",
+        faults.join(" and ")
+    )))
+}
+
+/// Two connections that are open at once have two backends, unless a transaction pooler lends them the same one.
+async fn refuse_a_transaction_pooler(url: &Secret) -> Result<()> {
+    let options = options(url)?.statement_cache_capacity(0);
+    let mut first = options.connect().await?;
+    let mut second = options.connect().await?;
+    let shared = backend(&mut first).await? == backend(&mut second).await?;
+    // Closing politely is not worth failing for.
+    let _ = first.close().await;
+    let _ = second.close().await;
+    if shared {
+        return Err(Error::Unavailable(
+            "the address leads to a transaction pooler, where a role taken by SET ROLE does not stay with its connection. \
+             Set database.app_url and database.system_url to logins that are the two roles themselves, set \
+             database.transaction_pooler = true, and let database.url lead to the server directly, for migrations."
+                .to_owned(),
+        ));
+    }
+    Ok(())
+}
+
+async fn backend(connection: &mut PgConnection) -> Result<i32> {
+    // Unprepared: a pooler that does not know prepared statements must be able to answer too.
+    let row = sqlx::query("SELECT pg_backend_pid() AS pid").persistent(false).fetch_one(connection).await?;
+    Ok(row.try_get("pid")?)
+}

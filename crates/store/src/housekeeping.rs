@@ -1,0 +1,202 @@
+//! What is swept up in small bites: replies whose node died, messages of deleted conversations, and what has expired.
+//! The system's role finds the work across organisations; the rows of an organisation are changed in its own scope.
+
+use mainstay_domain::{ConversationId, GenerationId, MessageStatus, PersonId, TenantId, Timestamp};
+use uuid::Uuid;
+
+use crate::call::Call;
+use crate::error::Result;
+use crate::intent::Intent;
+use crate::sql::statements;
+use crate::store::Store;
+use crate::turns::SettleReply;
+use crate::tx::{Scope, Tx};
+use crate::value::At;
+
+statements! {
+    LOST = both("SELECT id, tenant_id FROM generation WHERE lease = $1 ORDER BY id LIMIT 500");
+    OWNER = both("SELECT person_id FROM generation WHERE id = $1 AND tenant_id = $2");
+    UNPURGED = both("
+        SELECT id, tenant_id FROM conversation WHERE deleted_at IS NOT NULL AND purged_at IS NULL AND deleted_at <= $1
+        ORDER BY deleted_at LIMIT 100");
+    PURGE = both("
+        DELETE FROM message WHERE (id, tenant_id) IN (
+          SELECT id, tenant_id FROM message WHERE tenant_id = $1 AND conversation_id = $2 ORDER BY ordinal LIMIT 500)");
+    PURGED = both("UPDATE conversation SET purged_at = $3 WHERE id = $1 AND tenant_id = $2");
+    FORGET_KEYS = both("
+        DELETE FROM idempotency WHERE (tenant_id, person_id, key) IN (
+          SELECT tenant_id, person_id, key FROM idempotency WHERE created_at <= $1 ORDER BY created_at LIMIT 1000)");
+    FORGET_SESSIONS = both("
+        DELETE FROM sign_in_session WHERE id IN (
+          SELECT id FROM sign_in_session WHERE expires_at <= $1 ORDER BY expires_at LIMIT 1000)");
+    FORGET_REVOCATIONS = both("
+        DELETE FROM revocation WHERE position IN (
+          SELECT position FROM revocation WHERE expires_at <= $1 ORDER BY expires_at LIMIT 1000)");
+}
+
+#[derive(sqlx::FromRow)]
+struct Place {
+    id: Uuid,
+    tenant_id: Uuid,
+}
+
+/// A reply whose node is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct LostReply {
+    tenant: TenantId,
+    generation: GenerationId,
+}
+
+/// Lists replies that were made under a lease, at most 500.
+struct LostReplies(i64);
+
+impl Intent for LostReplies {
+    type Output = Vec<LostReply>;
+    const WRITES: bool = false;
+
+    fn scope(&self) -> Scope {
+        Scope::System
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        let rows: Vec<Place> = tx.query(LOST).bind(self.0).rows().await?;
+        Ok(rows
+            .into_iter()
+            .map(|row| LostReply { tenant: TenantId(row.tenant_id), generation: GenerationId(row.id) })
+            .collect())
+    }
+}
+
+struct OwnerOf(LostReply);
+
+#[derive(sqlx::FromRow)]
+struct OwnerRow {
+    person_id: Uuid,
+}
+
+impl Intent for OwnerOf {
+    type Output = Option<PersonId>;
+    const WRITES: bool = false;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.0.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        let row: Option<OwnerRow> =
+            tx.query(OWNER).bind(self.0.generation.uuid()).bind(self.0.tenant.uuid()).row().await?;
+        Ok(row.map(|row| PersonId(row.person_id)))
+    }
+}
+
+impl Store {
+    /// Marks replies of a lease that has ended as interrupted, with what was saved of them. The answer is how many there
+    /// were; there may be more when it is 500.
+    ///
+    /// # Errors
+    /// As every intent.
+    pub async fn interrupt_replies_of(&self, call: &Call, lease: i64, now: Timestamp) -> Result<usize> {
+        let lost = self.run(call, LostReplies(lease)).await?;
+        let rescues = lost.iter().map(|reply| async {
+            let Some(person) = self.run(call, OwnerOf(*reply)).await? else { return Ok(false) };
+            let settle = SettleReply {
+                tenant: reply.tenant,
+                person,
+                generation: reply.generation,
+                lease,
+                status: MessageStatus::Interrupted,
+                content: None,
+                provider: None,
+                model: None,
+                usage: None,
+                fault: Some(("server_stopped".to_owned(), "The server stopped while it was answering.".to_owned())),
+                now,
+            };
+            self.settle_reply(call, settle).await
+        });
+        for rescued in futures_util::future::join_all(rescues).await {
+            rescued?;
+        }
+        Ok(lost.len())
+    }
+
+    /// Purges the messages of conversations that were deleted before `until`, in bites of 500. The answer is how many
+    /// conversations were looked at.
+    ///
+    /// # Errors
+    /// As every intent.
+    pub async fn purge_deleted(&self, call: &Call, until: Timestamp, now: Timestamp) -> Result<usize> {
+        let places = self.run(call, Unpurged(until)).await?;
+        for (tenant, conversation) in &places {
+            self.run(call, Purge { tenant: *tenant, conversation: *conversation, now }).await?;
+        }
+        Ok(places.len())
+    }
+}
+
+struct Unpurged(Timestamp);
+
+impl Intent for Unpurged {
+    type Output = Vec<(TenantId, ConversationId)>;
+    const WRITES: bool = false;
+
+    fn scope(&self) -> Scope {
+        Scope::System
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        let rows: Vec<Place> = tx.query(UNPURGED).bind(At(self.0)).rows().await?;
+        Ok(rows.into_iter().map(|row| (TenantId(row.tenant_id), ConversationId(row.id))).collect())
+    }
+}
+
+struct Purge {
+    tenant: TenantId,
+    conversation: ConversationId,
+    now: Timestamp,
+}
+
+impl Intent for Purge {
+    type Output = ();
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let purged = tx.query(PURGE).bind(self.tenant.uuid()).bind(self.conversation.uuid()).run().await?;
+        if purged == 0 {
+            let (conversation, tenant) = (self.conversation.uuid(), self.tenant.uuid());
+            tx.query(PURGED).bind(conversation).bind(tenant).bind(At(self.now)).run().await?;
+        }
+        Ok(())
+    }
+}
+
+/// Forgets what has expired, at most 1,000 rows of each kind. The answer is how many there were.
+#[derive(Clone, Copy, Debug)]
+pub struct ForgetExpired {
+    /// The present moment.
+    pub now: Timestamp,
+    /// Idempotency keys from before this moment are forgotten.
+    pub keys_before: Timestamp,
+}
+
+impl Intent for ForgetExpired {
+    type Output = u64;
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::System
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<u64> {
+        let keys = tx.query(FORGET_KEYS).bind(At(self.keys_before)).run().await?;
+        let sessions = tx.query(FORGET_SESSIONS).bind(At(self.now)).run().await?;
+        let revocations = tx.query(FORGET_REVOCATIONS).bind(At(self.now)).run().await?;
+        Ok(keys + sessions + revocations)
+    }
+}

@@ -1,0 +1,60 @@
+//! The migrations themselves, compiled in.
+
+use std::borrow::Cow;
+
+use ring::digest::{SHA256, digest as sha256};
+
+/// One migration for one engine.
+#[derive(Clone, Debug)]
+pub(crate) struct Migration {
+    pub(crate) version: i64,
+    pub(crate) description: &'static str,
+    pub(crate) up: Cow<'static, str>,
+    pub(crate) down: Cow<'static, str>,
+}
+
+/// The first line of a file that cannot run in a transaction.
+const NO_TRANSACTION: &str = "-- no transaction";
+
+impl Migration {
+    pub(crate) fn checksum(&self) -> String {
+        digest(&self.up)
+    }
+
+    pub(crate) fn name(&self) -> String {
+        format!("{:04} {}", self.version, self.description)
+    }
+
+    pub(crate) fn in_transaction(&self) -> bool {
+        !self.up.starts_with(NO_TRANSACTION)
+    }
+}
+
+macro_rules! migrations {
+    ($engine:literal) => {
+        migrations!($engine, 1 "accounts" "0001_accounts", 2 "assistant" "0002_assistant")
+    };
+    ($engine:literal, $($version:literal $description:literal $file:literal),+) => {
+        vec![$(Migration {
+            version: $version,
+            description: $description,
+            up: Cow::Borrowed(include_str!(concat!("../../migrations/", $engine, "/", $file, ".up.sql"))),
+            down: Cow::Borrowed(include_str!(concat!("../../migrations/", $engine, "/", $file, ".down.sql"))),
+        }),+]
+    };
+}
+
+/// Those for SQLite, in order.
+pub(crate) fn sqlite() -> Vec<Migration> {
+    migrations!("sqlite")
+}
+
+/// Those for PostgreSQL, in order.
+pub(crate) fn postgres() -> Vec<Migration> {
+    migrations!("postgres")
+}
+
+/// SHA-256 in hexadecimal.
+pub(crate) fn digest(text: &str) -> String {
+    sha256(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,127 @@
+//! Migrating a SQLite file.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use mainstay_domain::Timestamp;
+use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
+use tokio::time::Instant;
+
+use super::files::Migration;
+use super::{Record, split};
+use crate::engine::sqlite::{close, options};
+use crate::error::{Error, Result};
+use crate::value::At;
+
+const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
+  version     INTEGER NOT NULL PRIMARY KEY,
+  description TEXT NOT NULL,
+  kind        TEXT NOT NULL,
+  checksum    TEXT NOT NULL,
+  state       TEXT NOT NULL CHECK (state IN ('running', 'done')),
+  progress    INTEGER NOT NULL,
+  applied_at  INTEGER NOT NULL,
+  took_ms     INTEGER NOT NULL
+) STRICT";
+
+/// A connection to the file.
+pub(super) struct Engine {
+    connection: SqliteConnection,
+    path: PathBuf,
+}
+
+impl Engine {
+    pub(super) async fn open(path: &Path) -> Result<Self> {
+        if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
+            tokio::fs::create_dir_all(folder).await.map_err(|error| {
+                Error::Unavailable(format!("the folder {} cannot be made: {error}", folder.display()))
+            })?;
+        }
+        let mut connection = options(path).busy_timeout(Duration::from_secs(10)).connect().await?;
+        sqlx::query(CREATE).execute(&mut connection).await?;
+        Ok(Self { connection, path: path.to_owned() })
+    }
+
+    pub(super) async fn records(&mut self) -> Result<Vec<Record>> {
+        let text = "SELECT version, description, checksum, state, progress, applied_at, took_ms FROM schema_migration ORDER BY version";
+        Ok(sqlx::query_as(text).fetch_all(&mut self.connection).await?)
+    }
+
+    /// Applies a file; nothing when another process has just done so. SQLite can do everything in a transaction.
+    pub(super) async fn apply(&mut self, file: &Migration, now: Timestamp) -> Result<Option<Duration>> {
+        let begun = Instant::now();
+        let mut tx = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        let there = sqlx::query("SELECT version FROM schema_migration WHERE version = $1").bind(file.version);
+        if there.fetch_optional(&mut *tx).await?.is_some() {
+            return Ok(None);
+        }
+        sqlx::raw_sql(AssertSqlSafe(file.up.to_string())).execute(&mut *tx).await?;
+        let took = begun.elapsed();
+        sqlx::query("INSERT INTO schema_migration VALUES ($1, $2, 'sql', $3, 'done', 0, $4, $5)")
+            .bind(file.version)
+            .bind(file.description)
+            .bind(file.checksum())
+            .bind(At(now))
+            .bind(i64::try_from(took.as_millis()).unwrap_or(i64::MAX))
+            .execute(&mut *tx)
+            .await?;
+        tx.commit().await?;
+        Ok(Some(took))
+    }
+
+    pub(super) async fn undo(&mut self, file: &Migration) -> Result<Duration> {
+        let begun = Instant::now();
+        let mut tx = self.connection.begin_with("BEGIN IMMEDIATE").await?;
+        sqlx::raw_sql(AssertSqlSafe(file.down.to_string())).execute(&mut *tx).await?;
+        sqlx::query("DELETE FROM schema_migration WHERE version = $1").bind(file.version).execute(&mut *tx).await?;
+        tx.commit().await?;
+        Ok(begun.elapsed())
+    }
+
+    /// Runs the files on a copy and times them.
+    pub(super) async fn rehearse(&mut self, files: &[Migration]) -> Result<Vec<Option<Duration>>> {
+        if files.is_empty() {
+            return Ok(Vec::new());
+        }
+        let mut copy = self.path.clone().into_os_string();
+        copy.push(".rehearsal");
+        let copy = PathBuf::from(copy);
+        remove(&copy).await;
+        let target = copy.to_string_lossy().into_owned();
+        sqlx::query("VACUUM INTO $1").bind(target).execute(&mut self.connection).await?;
+        let outcome = rehearse_on(&copy, files).await;
+        remove(&copy).await;
+        outcome
+    }
+
+    pub(super) async fn schema(&mut self) -> Result<String> {
+        let text = "SELECT type || ' ' || name || ' ' || coalesce(sql, '') AS line FROM sqlite_schema
+                    WHERE name NOT LIKE 'sqlite_%' ORDER BY type, name";
+        let rows = sqlx::query(text).fetch_all(&mut self.connection).await?;
+        let lines: std::result::Result<Vec<String>, _> = rows.iter().map(|row| row.try_get("line")).collect();
+        Ok(lines?.join("\n"))
+    }
+}
+
+async fn rehearse_on(copy: &Path, files: &[Migration]) -> Result<Vec<Option<Duration>>> {
+    let mut connection = options(copy).connect().await?;
+    let mut times = Vec::with_capacity(files.len());
+    for file in files {
+        let begun = Instant::now();
+        for statement in split::statements(&file.up) {
+            sqlx::raw_sql(AssertSqlSafe(statement)).execute(&mut connection).await?;
+        }
+        times.push(Some(begun.elapsed()));
+    }
+    close(connection).await;
+    Ok(times)
+}
+
+async fn remove(copy: &Path) {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut name = copy.as_os_str().to_owned();
+        name.push(suffix);
+        // It is there or it is not; both are fine.
+        let _ = tokio::fs::remove_file(name).await;
+    }
+}

@@ -1,0 +1,315 @@
+//! The store: where an intent meets an engine.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mainstay_domain::{Entropy, Secret};
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use crate::batcher::Batcher;
+use crate::call::Call;
+use crate::engine::postgres::{self, Pool, Postgres};
+use crate::engine::sqlite::{self, Checkpointer, Sqlite};
+use crate::error::{Error, Result};
+use crate::intent::Intent;
+use crate::tasks::Task;
+use crate::turns::Turns;
+use crate::tx::{Scope, Tx};
+
+/// How often an intent is repeated after a deadlock, a serialisation failure or a lost connection.
+const REPEATS: u32 = 3;
+/// What the database's own deadline is given before ours ends the wait from outside.
+const GRACE: Duration = Duration::from_millis(250);
+
+/// How the store is opened. Times and sizes as in the configuration.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// `sqlite:PATH` or a `postgres://` address.
+    pub url: Secret,
+    /// The address of the app's role, or empty.
+    pub app_url: Secret,
+    /// The address of the system's role, or empty.
+    pub system_url: Secret,
+    /// The name of the app's role.
+    pub app_role: String,
+    /// The name of the system's role.
+    pub system_role: String,
+    /// True behind a transaction pooler.
+    pub transaction_pooler: bool,
+    /// Readers on SQLite, connections in all on PostgreSQL.
+    pub pool_size: usize,
+    /// How long to wait for a connection.
+    pub acquire_timeout: Duration,
+    /// How long an unused connection is kept.
+    pub idle_timeout: Duration,
+    /// How long one statement may run.
+    pub statement_timeout: Duration,
+    /// Batches at the same moment on PostgreSQL.
+    pub batch_lanes: usize,
+    /// The most members of a batch.
+    pub batch_size: usize,
+    /// The most members of one organisation in a batch.
+    pub batch_size_per_tenant: usize,
+    /// The most calls that wait for a place in a batch.
+    pub batch_queue: usize,
+}
+
+impl Options {
+    /// The defaults, for this address.
+    #[must_use]
+    pub fn new(url: Secret) -> Self {
+        Self {
+            url,
+            app_url: Secret::default(),
+            system_url: Secret::default(),
+            app_role: "mainstay_app".to_owned(),
+            system_role: "mainstay_system".to_owned(),
+            transaction_pooler: false,
+            pool_size: 16,
+            acquire_timeout: Duration::from_secs(2),
+            idle_timeout: Duration::from_secs(30),
+            statement_timeout: Duration::from_secs(5),
+            batch_lanes: 2,
+            batch_size: 256,
+            batch_size_per_tenant: 64,
+            batch_queue: 10_000,
+        }
+    }
+
+    /// The path of the file when the address is SQLite's.
+    #[must_use]
+    pub fn sqlite_path(&self) -> Option<std::path::PathBuf> {
+        let rest = self.url.expose().strip_prefix("sqlite:")?;
+        Some(rest.strip_prefix("//").unwrap_or(rest).into())
+    }
+}
+
+pub(crate) enum Engine {
+    Sqlite(Sqlite),
+    Postgres(Postgres),
+}
+
+pub(crate) struct Inner {
+    pub(crate) engine: Engine,
+    entropy: Arc<dyn Entropy>,
+}
+
+/// The open store. Clones share it.
+#[derive(Clone)]
+pub struct Store {
+    pub(crate) inner: Arc<Inner>,
+    pub(crate) turns: Batcher<Turns>,
+}
+
+impl Store {
+    /// Opens the store, whose schema must be there already. The second value is what must run for as long as the store
+    /// is used: the batches' lanes and, on SQLite, the checkpointer.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, is too old, or its roles could bypass row-level security.
+    pub async fn open(options: Options, entropy: Arc<dyn Entropy>) -> Result<(Self, Vec<Task>)> {
+        let engine = match options.sqlite_path() {
+            Some(path) => Engine::Sqlite(Sqlite::open(sqlite_settings(&options, path)).await?),
+            None => Engine::Postgres(Postgres::open(postgres_settings(&options)).await?),
+        };
+        let lanes = if matches!(engine, Engine::Sqlite(_)) { 1 } else { options.batch_lanes };
+        let inner = Arc::new(Inner { engine, entropy });
+        let bounds = crate::batcher::Bounds {
+            lanes,
+            size: options.batch_size,
+            size_per_tenant: options.batch_size_per_tenant,
+            queue: options.batch_queue,
+        };
+        let (turns, mut tasks) = Batcher::new(&inner, Turns, bounds);
+        if matches!(inner.engine, Engine::Sqlite(_)) {
+            tasks.push(checkpointer(Arc::clone(&inner)));
+        }
+        Ok((Self { inner, turns }, tasks))
+    }
+
+    /// Runs an intent: one transaction, repeated as a whole after a deadlock, a serialisation failure or a lost
+    /// connection while the call's deadline allows.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn run<I: Intent>(&self, call: &Call, intent: I) -> Result<I::Output> {
+        self.inner.run_in(call, &intent, Pool::App).await
+    }
+
+    /// Which engine this is: `sqlite` or `postgresql`.
+    #[must_use]
+    pub fn engine_name(&self) -> &'static str {
+        match self.inner.engine {
+            Engine::Sqlite(_) => "sqlite",
+            Engine::Postgres(_) => "postgresql",
+        }
+    }
+
+    /// Connections that are lent out now, and the most there may be.
+    #[must_use]
+    pub fn connections_in_use(&self) -> (usize, usize) {
+        match &self.inner.engine {
+            Engine::Sqlite(engine) => engine.readers_in_use(),
+            Engine::Postgres(engine) => engine.in_use(),
+        }
+    }
+
+    /// Bytes in SQLite's write-ahead log; 0 on PostgreSQL.
+    pub async fn log_bytes(&self) -> u64 {
+        match &self.inner.engine {
+            Engine::Sqlite(engine) => sqlite::log_size(engine.path()).await,
+            Engine::Postgres(_) => 0,
+        }
+    }
+
+    /// Closes the pools. Calls that are under way end first.
+    pub async fn close(&self) {
+        if let Engine::Postgres(engine) = &self.inner.engine {
+            engine.close().await;
+        }
+    }
+}
+
+impl Inner {
+    /// Runs an intent with its repeats, on connections of this pool.
+    pub(crate) async fn run_in<I: Intent>(&self, call: &Call, intent: &I, pool: Pool) -> Result<I::Output> {
+        let mut attempt = 0;
+        loop {
+            let outcome = self.attempt(call, intent, attempt, pool).await;
+            let again = match &outcome {
+                Err(error) if error.is_repeatable() => true,
+                Err(Error::OutcomeUnknown) => I::REPEATABLE,
+                _ => false,
+            };
+            if !again || attempt >= REPEATS || !self.pause(call, attempt).await {
+                return outcome;
+            }
+            attempt += 1;
+        }
+    }
+
+    /// Waits a little before a repeat; false when the deadline does not allow it.
+    async fn pause(&self, call: &Call, attempt: u32) -> bool {
+        let mut chance = [0u8; 1];
+        self.entropy.fill(&mut chance);
+        let wait = (5u64 << (2 * attempt.min(4))) + u64::from(chance[0]) / 16;
+        let due = Instant::now() + Duration::from_millis(wait);
+        if due >= call.deadline() {
+            return false;
+        }
+        sleep_until(due).await;
+        true
+    }
+
+    /// Tries an intent once.
+    async fn attempt<I: Intent>(&self, call: &Call, intent: &I, attempt: u32, pool: Pool) -> Result<I::Output> {
+        match &self.engine {
+            Engine::Sqlite(engine) if I::WRITES => {
+                let mut writer = engine.writer(call).await?;
+                let outcome = finish(call, intent, Tx::sqlite(writer.raw()?, true).await?, attempt).await;
+                if is_clean(&outcome) {
+                    writer.keep();
+                }
+                outcome
+            }
+            Engine::Sqlite(engine) => {
+                let mut reader = engine.reader(call).await?;
+                let outcome = finish(call, intent, Tx::sqlite(reader.raw()?, false).await?, attempt).await;
+                if is_clean(&outcome) {
+                    reader.keep();
+                }
+                outcome
+            }
+            Engine::Postgres(engine) => {
+                let scope = intent.scope();
+                let pool = if matches!(scope, Scope::System) { Pool::System } else { pool };
+                let mut loan = engine.connection(pool, call).await?;
+                let timeout = engine.statement_timeout(call);
+                let outcome = timeout_at(call.deadline() + GRACE, async {
+                    finish(call, intent, Tx::postgres(loan.raw()?, &scope, timeout).await?, attempt).await
+                })
+                .await
+                .unwrap_or(Err(if I::WRITES { Error::OutcomeUnknown } else { Error::Timeout }));
+                if is_clean(&outcome) {
+                    loan.keep();
+                }
+                outcome
+            }
+        }
+    }
+}
+
+/// Runs the intent inside the transaction, and ends it.
+async fn finish<I: Intent>(call: &Call, intent: &I, mut tx: Tx<'_>, attempt: u32) -> Result<I::Output> {
+    tx.attempt = attempt;
+    let outcome = intent.run(&mut tx).await;
+    call.count(tx.statements());
+    match outcome {
+        Ok(output) => {
+            tx.commit().await?;
+            Ok(output)
+        }
+        Err(error) => {
+            tx.rollback().await?;
+            Err(error)
+        }
+    }
+}
+
+/// True when the connection is as good as before: the transaction ended as it should, or broke only a rule.
+fn is_clean<T>(outcome: &Result<T>) -> bool {
+    matches!(
+        outcome,
+        Ok(_) | Err(Error::Unique(_) | Error::Missing(_) | Error::Constraint(_) | Error::Fenced | Error::Conflict)
+    )
+}
+
+fn sqlite_settings(options: &Options, path: std::path::PathBuf) -> sqlite::Settings {
+    sqlite::Settings {
+        path,
+        readers: options.pool_size,
+        acquire_timeout: options.acquire_timeout,
+        statement_timeout: options.statement_timeout,
+    }
+}
+
+fn postgres_settings(options: &Options) -> postgres::Settings {
+    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+    postgres::Settings {
+        url: options.url.clone(),
+        app_url: options.app_url.clone(),
+        system_url: options.system_url.clone(),
+        app_role: options.app_role.clone(),
+        system_role: options.system_role.clone(),
+        transaction_pooler: options.transaction_pooler,
+        pool_size: count(options.pool_size),
+        lanes: count(options.batch_lanes),
+        acquire_timeout: options.acquire_timeout,
+        idle_timeout: options.idle_timeout,
+        statement_timeout: options.statement_timeout,
+    }
+}
+
+/// How often the checkpointer looks at the log.
+const CHECKPOINT_EVERY: Duration = Duration::from_millis(250);
+
+fn checkpointer(inner: Arc<Inner>) -> Task {
+    Task::new("checkpointer", async move {
+        let Engine::Sqlite(engine) = &inner.engine else { return };
+        let mut open: Option<Checkpointer> = None;
+        loop {
+            tokio::time::sleep(CHECKPOINT_EVERY).await;
+            let checkpointer = match open.take() {
+                Some(checkpointer) => Ok(checkpointer),
+                None => Checkpointer::open(engine).await,
+            };
+            match checkpointer {
+                Ok(mut checkpointer) => match checkpointer.tick(engine).await {
+                    Ok(()) => open = Some(checkpointer),
+                    Err(error) => tracing::warn!(%error, "the log could not be checkpointed; it is tried again"),
+                },
+                Err(error) => tracing::warn!(%error, "the checkpointer could not open the file; it is tried again"),
+            }
+        }
+    })
+}

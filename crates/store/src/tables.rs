@@ -1,0 +1,53 @@
+//! Every table on one page, and of which kind it is. A test compares this page with both schemas.
+
+/// What keeps the rows of a table apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TableKind {
+    /// Rows of one organisation each: the tenant is in every primary and unique key, foreign keys carry it, and row-level
+    /// security shows them only to a transaction that named it.
+    Tenant,
+    /// What comes before an organisation is known: people, sign-ins, lookups by a key or a token.
+    Global,
+    /// What works across organisations.
+    System,
+}
+
+/// A table.
+#[derive(Clone, Copy, Debug)]
+pub struct Table {
+    /// Its name.
+    pub name: &'static str,
+    /// Its kind.
+    pub kind: TableKind,
+    /// True when it grows with use, so that no statement may scan it.
+    pub grows: bool,
+}
+
+const fn table(name: &'static str, kind: TableKind, grows: bool) -> Table {
+    Table { name, kind, grows }
+}
+
+/// All of them.
+///
+/// `conversation`, `message` and `generation` have no foreign keys: checking one takes a lock on the row that it points
+/// to, for every message. Their intents keep them whole, and a test counts orphans.
+pub const TABLES: &[Table] = &[
+    table("organisation", TableKind::Tenant, true),
+    table("membership", TableKind::Tenant, true),
+    table("api_key", TableKind::Tenant, true),
+    table("stream", TableKind::Tenant, true),
+    table("idempotency", TableKind::Tenant, true),
+    table("conversation", TableKind::Tenant, true),
+    table("message", TableKind::Tenant, true),
+    table("generation", TableKind::Tenant, true),
+    table("person", TableKind::Global, true),
+    table("person_tenant", TableKind::Global, true),
+    table("outside_identity", TableKind::Global, true),
+    table("sign_in_session", TableKind::Global, true),
+    table("api_key_lookup", TableKind::Global, true),
+    table("revocation", TableKind::Global, true),
+    table("signing_key", TableKind::Global, false),
+    table("counter", TableKind::Global, false),
+    table("lease", TableKind::System, false),
+    table("schema_migration", TableKind::System, false),
+];

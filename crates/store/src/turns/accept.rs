@@ -1,0 +1,271 @@
+//! Taking messages in.
+
+use std::collections::{BTreeMap, HashMap};
+
+use mainstay_domain::{MessageRole, MessageStatus};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{AcceptMessage, Accepted, Id, Target, Told, ids};
+use crate::error::{Error, Result};
+use crate::sql::statements;
+use crate::stream::{Numbers, Wanted};
+use crate::tx::Tx;
+
+statements! {
+    /// Only on a repeat: what a commit that was not confirmed has stored.
+    STORED = batch((id: uuid, tenant_id: uuid) "
+        SELECT m.id FROM batch b JOIN message m ON m.id = b.id AND m.tenant_id = b.tenant_id");
+    /// A key that is there already is missing from the answer. A concurrent duplicate waits for the first to commit.
+    CLAIM = batch((tenant_id: uuid, person_id: uuid, key: text, fingerprint: text, id: uuid, at: time) "
+        INSERT INTO idempotency (tenant_id, person_id, key, operation, fingerprint, resource_id, created_at)
+        SELECT tenant_id, person_id, key, 'message', fingerprint, id, at FROM batch WHERE true
+        ORDER BY tenant_id, person_id, key, n
+        ON CONFLICT (tenant_id, person_id, key) DO NOTHING RETURNING resource_id AS id");
+    /// A refusal is not remembered: the key may be used again.
+    UNCLAIM = batch((tenant_id: uuid, person_id: uuid, key: text) "
+        DELETE FROM idempotency WHERE (tenant_id, person_id, key) IN (SELECT tenant_id, person_id, key FROM batch)");
+    LOCK = pair(sqlite "
+        WITH batch AS (SELECT unhex(value->>'id', '-') AS id, unhex(value->>'tenant_id', '-') AS tenant_id,
+                              unhex(value->>'person_id', '-') AS person_id FROM json_each($1))
+        SELECT c.id, c.next_ordinal FROM batch b JOIN conversation c ON c.id = b.id AND c.tenant_id = b.tenant_id
+        WHERE c.person_id = b.person_id AND c.deleted_at IS NULL",
+        postgres "
+        WITH batch AS (SELECT id, tenant_id, person_id FROM json_to_recordset($1::json) AS (id uuid, tenant_id uuid, person_id uuid))
+        SELECT c.id, c.next_ordinal FROM batch b JOIN conversation c ON c.id = b.id AND c.tenant_id = b.tenant_id
+        WHERE c.person_id = b.person_id AND c.deleted_at IS NULL
+        ORDER BY c.id FOR UPDATE OF c",
+        differs "SQLite has one writer and no row locks; PostgreSQL takes them in the order of the ids");
+    CREATE = batch((id: uuid, tenant_id: uuid, person_id: uuid, title: text, next_ordinal: bigint, seq: bigint, at: time) "
+        INSERT INTO conversation (id, tenant_id, person_id, title, next_ordinal, seq, created_at, updated_at)
+        SELECT id, tenant_id, person_id, title, next_ordinal, seq, at, at FROM batch");
+    /// The rows are locked by `LOCK` already, so the order of this update cannot deadlock.
+    TOUCH = batch((id: uuid, tenant_id: uuid, next_ordinal: bigint, seq: bigint, at: time) "
+        UPDATE conversation SET next_ordinal = b.next_ordinal, seq = b.seq, updated_at = b.at
+        FROM batch b WHERE conversation.id = b.id AND conversation.tenant_id = b.tenant_id");
+    INSERT = batch((id: uuid, tenant_id: uuid, conversation_id: uuid, person_id: uuid, role: text, status: text, content: text, ordinal: bigint, seq: bigint, at: time) "
+        INSERT INTO message (id, tenant_id, conversation_id, person_id, role, status, content, ordinal, seq, created_at)
+        SELECT id, tenant_id, conversation_id, person_id, role, status, content, ordinal, seq, at FROM batch");
+    BEGIN = batch((id: uuid, tenant_id: uuid, person_id: uuid, lease: bigint, at: time) "
+        INSERT INTO generation (id, tenant_id, person_id, lease, text, started_at)
+        SELECT id, tenant_id, person_id, lease, '', at FROM batch");
+}
+
+#[derive(Serialize)]
+struct Key<'a> {
+    tenant_id: Uuid,
+    person_id: Uuid,
+    key: &'a str,
+    fingerprint: &'a str,
+    id: Uuid,
+    at: i64,
+}
+
+#[derive(Serialize)]
+struct Place {
+    id: Uuid,
+    tenant_id: Uuid,
+    person_id: Uuid,
+}
+
+#[derive(sqlx::FromRow)]
+struct Locked {
+    id: Uuid,
+    next_ordinal: i64,
+}
+
+/// Messages that will be stored, and the next ordinal of each conversation that was there before.
+pub(super) struct Claimed<'a> {
+    accepts: Vec<&'a AcceptMessage>,
+    next_ordinals: HashMap<Uuid, i64>,
+}
+
+/// Decides which messages are taken: claims their idempotency keys and locks their conversations.
+pub(super) async fn claim<'a>(
+    tx: &mut Tx<'_>,
+    accepts: &[(usize, &'a AcceptMessage)],
+    told: &mut [Told],
+) -> Result<Claimed<'a>> {
+    let mut taken = Vec::with_capacity(accepts.len());
+    if accepts.is_empty() {
+        return Ok(Claimed { accepts: taken, next_ordinals: HashMap::new() });
+    }
+    let stored = if tx.attempt > 0 {
+        let rows: Vec<_> = accepts.iter().map(|(_, accept)| place(accept, accept.reply.uuid())).collect();
+        ids(tx.batch(STORED, &rows).rows::<Id>().await?)
+    } else {
+        Default::default()
+    };
+    let keys: Vec<_> =
+        accepts.iter().filter(|(_, accept)| !stored.contains(&accept.reply.uuid())).filter_map(key).collect();
+    let claimed = if keys.is_empty() { Default::default() } else { ids(tx.batch(CLAIM, &keys).rows::<Id>().await?) };
+    let next_ordinals = lock(tx, accepts).await?;
+    let mut unclaimed = Vec::new();
+    for entry @ (position, accept) in accepts {
+        let reply = accept.reply.uuid();
+        told[*position] = Told::Accepted(if stored.contains(&reply) {
+            Accepted::Taken
+        } else if accept.claim.is_some() && !claimed.contains(&reply) {
+            Accepted::Repeat
+        } else if matches!(accept.target, Target::Existing(id) if !next_ordinals.contains_key(&id.uuid())) {
+            unclaimed.extend(key(entry));
+            Accepted::NoConversation
+        } else {
+            taken.push(*accept);
+            Accepted::Taken
+        });
+    }
+    if !unclaimed.is_empty() {
+        tx.batch(UNCLAIM, &unclaimed).run().await?;
+    }
+    Ok(Claimed { accepts: taken, next_ordinals })
+}
+
+fn place(accept: &AcceptMessage, id: Uuid) -> Place {
+    Place { id, tenant_id: accept.tenant.uuid(), person_id: accept.person.uuid() }
+}
+
+fn key<'a>((_, accept): &(usize, &'a AcceptMessage)) -> Option<Key<'a>> {
+    accept.claim.as_ref().map(|claim| Key {
+        tenant_id: accept.tenant.uuid(),
+        person_id: accept.person.uuid(),
+        key: claim.key.as_str(),
+        fingerprint: &claim.fingerprint,
+        id: accept.reply.uuid(),
+        at: accept.now.as_millis(),
+    })
+}
+
+async fn lock(tx: &mut Tx<'_>, accepts: &[(usize, &AcceptMessage)]) -> Result<HashMap<Uuid, i64>> {
+    let places: BTreeMap<_, _> = accepts
+        .iter()
+        .filter(|(_, accept)| matches!(accept.target, Target::Existing(_)))
+        .map(|(_, accept)| {
+            ((accept.target.id(), accept.tenant, accept.person), place(accept, accept.target.id().uuid()))
+        })
+        .collect();
+    if places.is_empty() {
+        return Ok(HashMap::new());
+    }
+    let rows: Vec<_> = places.into_values().collect();
+    let locked: Vec<Locked> = tx.batch(LOCK, &rows).rows().await?;
+    Ok(locked.into_iter().map(|row| (row.id, row.next_ordinal)).collect())
+}
+
+/// Two messages and their conversation: three numbers for each turn, at most.
+pub(super) fn want(claimed: &Claimed<'_>, wanted: &mut Wanted) {
+    for accept in &claimed.accepts {
+        wanted.add(accept.tenant, accept.person, 3);
+    }
+}
+
+#[derive(Serialize)]
+struct Conversation<'a> {
+    id: Uuid,
+    tenant_id: Uuid,
+    person_id: Uuid,
+    title: Option<&'a str>,
+    next_ordinal: i64,
+    seq: i64,
+    at: i64,
+}
+
+#[derive(Serialize)]
+struct Message<'a> {
+    id: Uuid,
+    tenant_id: Uuid,
+    conversation_id: Uuid,
+    person_id: Uuid,
+    role: MessageRole,
+    status: MessageStatus,
+    content: &'a str,
+    ordinal: i64,
+    seq: i64,
+    at: i64,
+}
+
+#[derive(Serialize)]
+struct Generation {
+    id: Uuid,
+    tenant_id: Uuid,
+    person_id: Uuid,
+    lease: i64,
+    at: i64,
+}
+
+/// Stores what was taken.
+pub(super) async fn write(tx: &mut Tx<'_>, claimed: Claimed<'_>, numbers: &mut Numbers) -> Result<()> {
+    let Claimed { accepts, mut next_ordinals } = claimed;
+    if accepts.is_empty() {
+        return Ok(());
+    }
+    let mut created = Vec::new();
+    let mut touched: BTreeMap<Uuid, Conversation<'_>> = BTreeMap::new();
+    let mut messages = Vec::with_capacity(accepts.len() * 2);
+    let mut generations = Vec::with_capacity(accepts.len());
+    for accept in accepts {
+        let id = accept.target.id().uuid();
+        let ordinal = next_ordinals.get(&id).copied().unwrap_or(0);
+        let mut conversation = Conversation {
+            id,
+            tenant_id: accept.tenant.uuid(),
+            person_id: accept.person.uuid(),
+            title: None,
+            next_ordinal: ordinal + 2,
+            seq: numbers.next(accept.tenant, accept.person)?,
+            at: accept.now.as_millis(),
+        };
+        match &accept.target {
+            Target::New(_, title) => {
+                conversation.title = Some(title.as_str());
+                created.push(conversation);
+            }
+            Target::Existing(_) => {
+                next_ordinals.insert(id, ordinal + 2);
+                touched.insert(id, conversation);
+            }
+        }
+        let mut message = |id: Uuid, role, status, content, ordinal| -> Result<Message<'_>> {
+            Ok(Message {
+                id,
+                tenant_id: accept.tenant.uuid(),
+                conversation_id: accept.target.id().uuid(),
+                person_id: accept.person.uuid(),
+                role,
+                status,
+                content,
+                ordinal,
+                seq: numbers.next(accept.tenant, accept.person)?,
+                at: accept.now.as_millis(),
+            })
+        };
+        messages.push(message(
+            accept.message.uuid(),
+            MessageRole::User,
+            MessageStatus::Final,
+            accept.content.as_str(),
+            ordinal,
+        )?);
+        messages.push(message(accept.reply.uuid(), MessageRole::Assistant, MessageStatus::Streaming, "", ordinal + 1)?);
+        generations.push(Generation {
+            id: accept.reply.uuid(),
+            tenant_id: accept.tenant.uuid(),
+            person_id: accept.person.uuid(),
+            lease: accept.lease,
+            at: accept.now.as_millis(),
+        });
+    }
+    if !created.is_empty() {
+        tx.batch(CREATE, &created).run().await?;
+    }
+    if !touched.is_empty() {
+        let rows: Vec<_> = touched.into_values().collect();
+        let count = tx.batch(TOUCH, &rows).run().await?;
+        if count != rows.len() as u64 {
+            return Err(Error::Bug("a conversation that was locked is gone".to_owned()));
+        }
+    }
+    tx.batch(INSERT, &messages).run().await?;
+    tx.batch(BEGIN, &generations).run().await?;
+    Ok(())
+}

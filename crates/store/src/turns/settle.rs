@@ -1,0 +1,177 @@
+//! Saving, settling and rescuing replies.
+
+use std::collections::HashMap;
+
+use mainstay_domain::MessageStatus;
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::{Id, SaveReply, Saved, SettleReply, Told, ids};
+use crate::error::Result;
+use crate::sql::statements;
+use crate::stream::{Numbers, Wanted};
+use crate::tx::Tx;
+use crate::value::At;
+
+statements! {
+    SAVE = batch((id: uuid, tenant_id: uuid, lease: bigint, text: text) "
+        UPDATE generation SET text = b.text FROM batch b
+        WHERE generation.id = b.id AND generation.tenant_id = b.tenant_id AND generation.lease = b.lease
+        RETURNING generation.id, generation.stop_requested_at");
+    /// Whoever deletes the row settles the reply.
+    FENCE = batch((id: uuid, tenant_id: uuid, lease: bigint) "
+        DELETE FROM generation WHERE (id, tenant_id, lease) IN (SELECT id, tenant_id, lease FROM batch) RETURNING id, text");
+    /// Only on a repeat: what a commit that was not confirmed has settled.
+    SETTLED = batch((id: uuid, tenant_id: uuid, status: text) "
+        SELECT m.id FROM batch b JOIN message m ON m.id = b.id AND m.tenant_id = b.tenant_id WHERE m.status = b.status");
+    /// The stream is locked already, so the order of this update cannot deadlock.
+    SETTLE = batch((id: uuid, tenant_id: uuid, status: text, content: text, provider: text, model: text, input_tokens: bigint, output_tokens: bigint, error_code: text, error_detail: text, seq: bigint, at: time) "
+        UPDATE message SET status = b.status, content = b.content, provider = b.provider, model = b.model,
+               input_tokens = b.input_tokens, output_tokens = b.output_tokens, error_code = b.error_code,
+               error_detail = b.error_detail, seq = b.seq, settled_at = b.at
+        FROM batch b WHERE message.id = b.id AND message.tenant_id = b.tenant_id");
+}
+
+#[derive(Serialize)]
+struct Save<'a> {
+    id: Uuid,
+    tenant_id: Uuid,
+    lease: i64,
+    text: &'a str,
+}
+
+#[derive(sqlx::FromRow)]
+struct SavedRow {
+    id: Uuid,
+    stop_requested_at: Option<At>,
+}
+
+/// Saves what replies have so far.
+pub(super) async fn save(tx: &mut Tx<'_>, saves: &[(usize, &SaveReply)], told: &mut [Told]) -> Result<()> {
+    if saves.is_empty() {
+        return Ok(());
+    }
+    let rows: Vec<_> = saves
+        .iter()
+        .map(|(_, save)| Save {
+            id: save.generation.uuid(),
+            tenant_id: save.tenant.uuid(),
+            lease: save.lease,
+            text: &save.text,
+        })
+        .collect();
+    let saved: Vec<SavedRow> = tx.batch(SAVE, &rows).rows().await?;
+    let saved: HashMap<_, _> = saved.into_iter().map(|row| (row.id, row.stop_requested_at)).collect();
+    for (position, save) in saves {
+        told[*position] = Told::Saved(match saved.get(&save.generation.uuid()) {
+            None => Saved::Gone,
+            Some(None) => Saved::GoOn,
+            Some(Some(_)) => Saved::StopRequested,
+        });
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct Fence {
+    id: Uuid,
+    tenant_id: Uuid,
+    lease: i64,
+    status: MessageStatus,
+}
+
+#[derive(sqlx::FromRow)]
+struct Fenced {
+    id: Uuid,
+    text: String,
+}
+
+/// A reply that this transaction settles, and its text.
+pub(super) struct Won<'a> {
+    settle: &'a SettleReply,
+    text: String,
+}
+
+/// Finds out which replies are still ours to settle.
+pub(super) async fn fence<'a>(
+    tx: &mut Tx<'_>,
+    settles: &[(usize, &'a SettleReply)],
+    told: &mut [Told],
+) -> Result<Vec<Won<'a>>> {
+    if settles.is_empty() {
+        return Ok(Vec::new());
+    }
+    let mut rows: Vec<_> = settles
+        .iter()
+        .map(|(_, settle)| Fence {
+            id: settle.generation.uuid(),
+            tenant_id: settle.tenant.uuid(),
+            lease: settle.lease,
+            status: settle.status,
+        })
+        .collect();
+    rows.sort_by_key(|row| row.id);
+    let done = if tx.attempt > 0 { ids(tx.batch(SETTLED, &rows).rows::<Id>().await?) } else { Default::default() };
+    let fenced: Vec<Fenced> = tx.batch(FENCE, &rows).rows().await?;
+    let mut fenced: HashMap<_, _> = fenced.into_iter().map(|row| (row.id, row.text)).collect();
+    let mut won = Vec::with_capacity(settles.len());
+    for (position, settle) in settles {
+        let id = settle.generation.uuid();
+        if let Some(saved) = fenced.remove(&id) {
+            told[*position] = Told::Settled(true);
+            won.push(Won { settle, text: settle.content.clone().unwrap_or(saved) });
+        } else {
+            told[*position] = Told::Settled(done.contains(&id));
+        }
+    }
+    Ok(won)
+}
+
+/// One number for each settled reply.
+pub(super) fn want(won: &[Won<'_>], wanted: &mut Wanted) {
+    for won in won {
+        wanted.add(won.settle.tenant, won.settle.person, 1);
+    }
+}
+
+#[derive(Serialize)]
+struct Settle<'a> {
+    id: Uuid,
+    tenant_id: Uuid,
+    status: MessageStatus,
+    content: &'a str,
+    provider: Option<&'a str>,
+    model: Option<&'a str>,
+    input_tokens: Option<u32>,
+    output_tokens: Option<u32>,
+    error_code: Option<&'a str>,
+    error_detail: Option<&'a str>,
+    seq: i64,
+    at: i64,
+}
+
+/// Stores how the replies ended.
+pub(super) async fn write(tx: &mut Tx<'_>, won: &[Won<'_>], numbers: &mut Numbers) -> Result<()> {
+    if won.is_empty() {
+        return Ok(());
+    }
+    let mut rows = Vec::with_capacity(won.len());
+    for Won { settle, text } in won {
+        rows.push(Settle {
+            id: settle.generation.uuid(),
+            tenant_id: settle.tenant.uuid(),
+            status: settle.status,
+            content: text,
+            provider: settle.provider.as_deref(),
+            model: settle.model.as_deref(),
+            input_tokens: settle.usage.map(|usage| usage.input_tokens),
+            output_tokens: settle.usage.map(|usage| usage.output_tokens),
+            error_code: settle.fault.as_ref().map(|(code, _)| code.as_str()),
+            error_detail: settle.fault.as_ref().map(|(_, detail)| detail.as_str()),
+            seq: numbers.next(settle.tenant, settle.person)?,
+            at: settle.now.as_millis(),
+        });
+    }
+    tx.batch(SETTLE, &rows).run().await?;
+    Ok(())
+}

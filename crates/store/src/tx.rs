@@ -1,0 +1,200 @@
+//! A transaction on either engine. It never leaves the store.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use mainstay_domain::TenantId;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::PgArguments;
+use sqlx::sqlite::SqliteArguments;
+use sqlx::{Arguments, AssertSqlSafe, Connection, PgConnection, Postgres, Sqlite, SqliteConnection};
+
+use crate::error::{Error, Result};
+use crate::sql::Sql;
+use crate::value::{Row, Value};
+
+/// Whose rows a transaction may see.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// Only global tables: people, sign-ins, lookups that come before the tenant is known.
+    Global,
+    /// One organisation's rows, and global tables.
+    Tenant(TenantId),
+    /// The rows of several organisations: a batch, or a person's memberships.
+    Tenants(Vec<TenantId>),
+    /// System tables and what the system's role may see of the others, across organisations.
+    System,
+}
+
+/// An open transaction.
+pub struct Tx<'c> {
+    engine: Engine<'c>,
+    statements: u32,
+    /// How often the intent has been tried before this time.
+    pub(crate) attempt: u32,
+}
+
+enum Engine<'c> {
+    Sqlite(sqlx::Transaction<'c, Sqlite>),
+    Postgres(sqlx::Transaction<'c, Postgres>),
+}
+
+impl<'c> Tx<'c> {
+    /// Begins on SQLite: `BEGIN IMMEDIATE` takes the write lock at once, so that no statement fails half-way for it.
+    pub(crate) async fn sqlite(connection: &'c mut SqliteConnection, write: bool) -> Result<Self> {
+        let begin = if write { "BEGIN IMMEDIATE" } else { "BEGIN" };
+        Ok(Self { engine: Engine::Sqlite(connection.begin_with(begin).await?), statements: 0, attempt: 0 })
+    }
+
+    /// Begins on PostgreSQL, with the deadline and the tenants in the same round trip.
+    pub(crate) async fn postgres(connection: &'c mut PgConnection, scope: &Scope, timeout: Duration) -> Result<Self> {
+        let mut text =
+            format!("BEGIN; SET LOCAL statement_timeout = {}; SET LOCAL app.tenants = '", timeout.as_millis().max(1));
+        match scope {
+            Scope::Global | Scope::System => {}
+            Scope::Tenant(tenant) => {
+                let _ = write!(text, "{tenant}");
+            }
+            Scope::Tenants(tenants) => {
+                for (position, tenant) in tenants.iter().enumerate() {
+                    let _ = write!(text, "{}{tenant}", if position > 0 { "," } else { "" });
+                }
+            }
+        }
+        text.push('\'');
+        // Only a number and UUIDs are interpolated.
+        let transaction = connection.begin_with(AssertSqlSafe(text)).await?;
+        Ok(Self { engine: Engine::Postgres(transaction), statements: 0, attempt: 0 })
+    }
+
+    /// Starts a statement: bind its parameters, then run it.
+    pub(crate) fn query(&mut self, sql: Sql) -> Query<'_, 'c> {
+        let arguments = match self.engine {
+            Engine::Sqlite(_) => Bound::Sqlite(SqliteArguments::default()),
+            Engine::Postgres(_) => Bound::Postgres(PgArguments::default()),
+        };
+        Query { tx: self, sql, arguments, bad: None }
+    }
+
+    /// Starts a set-based statement (`batch` in [`crate::sql::statements`]) over these rows.
+    pub(crate) fn batch<T: serde::Serialize>(&mut self, sql: Sql, rows: &[T]) -> Query<'_, 'c> {
+        match serde_json::to_string(rows) {
+            Ok(text) => self.query(sql).bind(text),
+            Err(error) => {
+                let mut query = self.query(sql);
+                query.bad = Some(error.into());
+                query
+            }
+        }
+    }
+
+    /// How many statements it has run.
+    pub(crate) fn statements(&self) -> u32 {
+        self.statements
+    }
+
+    /// Commits.
+    ///
+    /// # Errors
+    /// A connection that is lost here leaves the outcome unknown, and says so.
+    pub(crate) async fn commit(self) -> Result<()> {
+        let committed = match self.engine {
+            Engine::Sqlite(transaction) => transaction.commit().await,
+            Engine::Postgres(transaction) => transaction.commit().await,
+        };
+        committed.map_err(|error| match Error::from(error) {
+            Error::Unavailable(_) => Error::OutcomeUnknown,
+            other => other,
+        })
+    }
+}
+
+impl Tx<'_> {
+    /// Rolls back.
+    ///
+    /// # Errors
+    /// When it does not go through; the connection must then be thrown away.
+    pub(crate) async fn rollback(self) -> Result<()> {
+        let rolled = match self.engine {
+            Engine::Sqlite(transaction) => transaction.rollback().await,
+            Engine::Postgres(transaction) => transaction.rollback().await,
+        };
+        rolled.map_err(|error| Error::Unavailable(format!("a rollback did not go through: {error}")))
+    }
+}
+
+enum Bound {
+    Sqlite(SqliteArguments),
+    Postgres(PgArguments),
+}
+
+/// A statement that is being given its parameters.
+pub(crate) struct Query<'t, 'c> {
+    tx: &'t mut Tx<'c>,
+    sql: Sql,
+    arguments: Bound,
+    bad: Option<BoxDynError>,
+}
+
+impl Query<'_, '_> {
+    /// Binds the next parameter.
+    pub(crate) fn bind<T: Value>(mut self, value: T) -> Self {
+        let added = match &mut self.arguments {
+            Bound::Sqlite(arguments) => Arguments::add(arguments, value),
+            Bound::Postgres(arguments) => Arguments::add(arguments, value),
+        };
+        self.bad = self.bad.or(added.err());
+        self
+    }
+
+    /// Runs it; the answer is how many rows it touched.
+    pub(crate) async fn run(self) -> Result<u64> {
+        self.tx.statements += 1;
+        if let Some(error) = self.bad {
+            return Err(Error::Bug(format!("{}: {error}", self.sql.name)));
+        }
+        let done = match (&mut self.tx.engine, self.arguments) {
+            (Engine::Sqlite(tx), Bound::Sqlite(arguments)) => {
+                sqlx::query_with(self.sql.sqlite, arguments).execute(&mut **tx).await.map(|done| done.rows_affected())
+            }
+            (Engine::Postgres(tx), Bound::Postgres(arguments)) => {
+                sqlx::query_with(self.sql.postgres, arguments).execute(&mut **tx).await.map(|done| done.rows_affected())
+            }
+            _ => return Err(Error::Bug("parameters of one engine for a statement of the other".to_owned())),
+        };
+        done.map_err(|error| named(self.sql.name, error))
+    }
+
+    /// Runs it; the answer is its rows.
+    pub(crate) async fn rows<R: Row>(self) -> Result<Vec<R>> {
+        self.tx.statements += 1;
+        if let Some(error) = self.bad {
+            return Err(Error::Bug(format!("{}: {error}", self.sql.name)));
+        }
+        let rows = match (&mut self.tx.engine, self.arguments) {
+            (Engine::Sqlite(tx), Bound::Sqlite(arguments)) => {
+                sqlx::query_as_with(self.sql.sqlite, arguments).fetch_all(&mut **tx).await
+            }
+            (Engine::Postgres(tx), Bound::Postgres(arguments)) => {
+                sqlx::query_as_with(self.sql.postgres, arguments).fetch_all(&mut **tx).await
+            }
+            _ => return Err(Error::Bug("parameters of one engine for a statement of the other".to_owned())),
+        };
+        rows.map_err(|error| named(self.sql.name, error))
+    }
+
+    /// Runs it; the answer is its only row, if there is one.
+    pub(crate) async fn row<R: Row>(self) -> Result<Option<R>> {
+        Ok(self.rows().await?.into_iter().next())
+    }
+}
+
+/// A failure that is a bug says which statement it was.
+fn named(statement: &str, error: sqlx::Error) -> Error {
+    match Error::from(error) {
+        Error::Bug(cause) => Error::Bug(format!("{statement}: {cause}")),
+        Error::Constraint(cause) => Error::Constraint(format!("{statement}: {cause}")),
+        Error::Isolation(cause) => Error::Isolation(format!("{statement}: {cause}")),
+        other => other,
+    }
+}

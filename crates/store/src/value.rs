@@ -1,0 +1,81 @@
+//! What both engines can bind and read.
+
+use mainstay_domain::Timestamp;
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::types::Oid;
+use sqlx::postgres::{PgRow, PgTypeInfo};
+use sqlx::sqlite::SqliteRow;
+use sqlx::{Database, Decode, Encode, FromRow, Postgres, Sqlite, Type};
+
+/// A parameter.
+pub(crate) trait Value:
+    for<'q> Encode<'q, Sqlite> + Type<Sqlite> + for<'q> Encode<'q, Postgres> + Type<Postgres>
+{
+}
+impl<T> Value for T where T: for<'q> Encode<'q, Sqlite> + Type<Sqlite> + for<'q> Encode<'q, Postgres> + Type<Postgres> {}
+
+/// A row of an answer: `#[derive(sqlx::FromRow)]` makes a struct readable from both.
+pub(crate) trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+
+/// A moment: INTEGER milliseconds since 1970 on SQLite (sorts and compares as such), `timestamptz` on PostgreSQL.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct At(pub(crate) Timestamp);
+
+impl From<Timestamp> for At {
+    fn from(moment: Timestamp) -> Self {
+        Self(moment)
+    }
+}
+
+impl Type<Sqlite> for At {
+    fn type_info() -> <Sqlite as Database>::TypeInfo {
+        <i64 as Type<Sqlite>>::type_info()
+    }
+    fn compatible(ty: &<Sqlite as Database>::TypeInfo) -> bool {
+        <i64 as Type<Sqlite>>::compatible(ty)
+    }
+}
+
+impl Encode<'_, Sqlite> for At {
+    fn encode_by_ref(&self, buffer: &mut <Sqlite as Database>::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        <i64 as Encode<Sqlite>>::encode_by_ref(&self.0.as_millis(), buffer)
+    }
+}
+
+impl<'r> Decode<'r, Sqlite> for At {
+    fn decode(value: <Sqlite as Database>::ValueRef<'r>) -> Result<Self, BoxDynError> {
+        Ok(Self(Timestamp::from_millis(<i64 as Decode<Sqlite>>::decode(value)?)))
+    }
+}
+
+/// The object id of `timestamptz` in every PostgreSQL (`pg_type.dat`).
+const TIMESTAMPTZ: Oid = Oid(1184);
+/// On the wire a `timestamptz` is microseconds since 2000-01-01T00:00:00Z.
+const POSTGRES_EPOCH_MILLIS: i64 = 946_684_800_000;
+
+impl Type<Postgres> for At {
+    fn type_info() -> PgTypeInfo {
+        PgTypeInfo::with_oid(TIMESTAMPTZ)
+    }
+    fn compatible(ty: &PgTypeInfo) -> bool {
+        ty.oid() == Some(TIMESTAMPTZ)
+    }
+}
+
+impl Encode<'_, Postgres> for At {
+    fn encode_by_ref(&self, buffer: &mut <Postgres as Database>::ArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        let micros = (self.0.as_millis() - POSTGRES_EPOCH_MILLIS)
+            .checked_mul(1000)
+            .ok_or("the moment is outside what a timestamptz holds")?;
+        <i64 as Encode<Postgres>>::encode_by_ref(&micros, buffer)
+    }
+}
+
+impl<'r> Decode<'r, Postgres> for At {
+    fn decode(value: <Postgres as Database>::ValueRef<'r>) -> Result<Self, BoxDynError> {
+        let micros = <i64 as Decode<Postgres>>::decode(value)?;
+        Ok(Self(Timestamp::from_millis(micros.div_euclid(1000) + POSTGRES_EPOCH_MILLIS)))
+    }
+}
