@@ -171,7 +171,7 @@ fn is_postgres(address: &Secret) -> bool {
 
 fn postgres_fault(key: &str, address: &Secret) -> Option<Fault> {
     if !is_postgres(address) {
-        return Some(Fault::new(key, "is not a postgres:// address", "Write postgres://user:password@host/name"));
+        return Some(Fault::new(key, "is not a postgres:// address", "Write postgres://user@host/name"));
     }
     // A / or # of a password that is not percent-encoded ends the host too early, and the @ comes after it.
     let url = reqwest::Url::parse(address.expose());
