@@ -1,22 +1,44 @@
 //! The configuration: one typed value, from the compiled-in defaults, a file and the environment.
+//!
+//! [`Config::load`] reports everything that is wrong in one go, each fault with its key, its reason and its cure, or gives
+//! a value that every part of the server can rely on.
 
 mod assistant;
 mod auth;
 mod database;
+mod documentation;
+mod fault;
 mod http;
+mod layers;
 mod lifecycle;
+mod listing;
 mod log;
 mod providers;
+mod rules;
+mod schema;
+mod secret_files;
+#[cfg(test)]
+mod tests;
+mod value;
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
 
 pub use assistant::Assistant;
 pub use auth::{Auth, Issuer};
-pub use database::Database;
+pub use database::{Database, Engine};
+pub use documentation::documentation;
+pub use fault::{Fault, Faults, Warning};
 pub use http::Http;
+pub use layers::FILE_VARIABLE;
 pub use lifecycle::Lifecycle;
 pub use log::{Log, LogFormat};
-pub use providers::{Anthropic, Offline, OpenAi, Providers};
+pub use providers::{Anthropic, Offline, OpenAi, ProviderName, Providers};
 
-use serde::{Deserialize, Serialize};
+use layers::{Layers, Source};
+use schema::SCHEMA;
 
 /// Every setting. Made by loading; never changed afterwards.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -35,4 +57,134 @@ pub struct Config {
     pub log: Log,
     /// Stopping.
     pub lifecycle: Lifecycle,
+    /// Where each value came from, by key.
+    #[serde(skip)]
+    sources: BTreeMap<String, Source>,
+    #[serde(skip)]
+    warnings: Vec<Warning>,
+}
+
+impl Config {
+    /// Loads the defaults, then the file, then the environment; the later wins.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once: unknown sections, keys and variables, wrong types, values out of bounds,
+    /// settings that contradict each other, secrets that are malformed or whose file cannot be read.
+    pub fn load(file: Option<&Path>, environment: impl Iterator<Item = (String, String)>) -> Result<Self, Faults> {
+        let mut layers = Layers::defaults();
+        if let Some(file) = file {
+            layers.read_file(file);
+        }
+        layers.read_environment(environment);
+        Self::build(layers)
+    }
+
+    /// The defaults with some keys set, for tests and tools: `[("http.port", "0"), ("log.level", "\"debug\"")]`. Each
+    /// value is TOML, so text has quotation marks. No file and no environment is read, except for the files that keys
+    /// such as `auth.signing_key_file` name.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn from_overrides(overrides: &[(&str, &str)]) -> Result<Self, Faults> {
+        let mut layers = Layers::defaults();
+        layers.read_overrides(overrides);
+        Self::build(layers)
+    }
+
+    /// What is allowed and still worth a look. `serve` logs it at start.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        &self.warnings
+    }
+
+    /// Every setting as TOML, each with where its value came from. Secrets are `***`.
+    #[must_use]
+    pub fn listing(&self) -> String {
+        listing::listing(self, &self.sources)
+    }
+
+    fn build(mut layers: Layers) -> Result<Self, Faults> {
+        secret_files::resolve(&mut layers);
+        let Some(mut config) = Self::typed(&mut layers) else {
+            let built_in = Fault::new("config.default.toml", "the defaults are not valid", "Rebuild the program");
+            layers.faults.push(built_in);
+            return Err(Faults(layers.faults));
+        };
+        let mut faults = Vec::new();
+        config.validate(&mut faults);
+        config.advise(&mut layers.warnings);
+        // A key that could not be read has its default here; what is said of that would only confuse.
+        faults.retain(|fault| {
+            !layers.unread.contains(&fault.key) && !layers.faults.iter().any(|known| known.key == fault.key)
+        });
+        faults.iter_mut().for_each(|fault| add_source(fault, &layers));
+        layers.faults.append(&mut faults);
+        let mut warnings = std::mem::take(&mut layers.warnings);
+        warnings.iter_mut().for_each(|warning| add_source(warning, &layers));
+        config.warnings = warnings;
+        config.sources = layers.settings.into_iter().map(|(path, setting)| (path, setting.source)).collect();
+        Faults::new(layers.faults).map_or(Ok(config), Err)
+    }
+
+    /// Turns the layers into the typed value. What a type refuses although its kind is right, such as an unknown word of
+    /// a choice, becomes a fault and goes back to its default, so that the rest can be looked at too.
+    fn typed(layers: &mut Layers) -> Option<Self> {
+        if let Ok(config) = layers.table().try_into() {
+            return Some(config);
+        }
+        let defaults = Layers::defaults();
+        for (path, setting) in &mut layers.settings {
+            let mut table = defaults.table();
+            layers::insert(&mut table, path, setting.value.clone());
+            let Err(error) = table.try_into::<Self>() else { continue };
+            if let (Some(key), Some(default)) = (SCHEMA.key(path), defaults.settings.get(path)) {
+                let words = error.message().replace("unknown variant", "unknown word");
+                let reason = if key.is_secret() { "is not valid".to_owned() } else { words };
+                let cure = format!("Use one of these words; the default is {}", key.default);
+                layers.faults.push(Fault::new(path, reason, cure).from_source(&setting.source));
+                setting.value = default.value.clone();
+            }
+        }
+        layers.table().try_into().ok()
+    }
+
+    fn validate(&self, faults: &mut Vec<Fault>) {
+        self.http.validate(faults);
+        self.database.validate(faults);
+        self.auth.validate(faults);
+        self.assistant.validate(faults);
+        self.providers.validate(faults);
+        self.log.validate(faults);
+        for (key, inner) in [
+            ("database.statement_timeout_ms", self.database.statement_timeout_ms),
+            ("database.acquire_timeout_ms", self.database.acquire_timeout_ms),
+        ] {
+            if inner >= self.http.request_timeout_ms {
+                let reason =
+                    format!("is {inner}, not less than http.request_timeout_ms ({})", self.http.request_timeout_ms);
+                faults.push(Fault::new(key, reason, "Lower it, or raise http.request_timeout_ms"));
+            }
+        }
+    }
+
+    fn advise(&self, warnings: &mut Vec<Warning>) {
+        self.http.advise(warnings);
+        self.database.advise(warnings);
+        self.auth.advise(warnings);
+        self.providers.advise(warnings);
+    }
+}
+
+/// The environment of this process, as [`Config::load`] takes it. Letters that are not Unicode are replaced.
+pub fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().map(|(name, value)| (name.to_string_lossy().into_owned(), value.to_string_lossy().into_owned()))
+}
+
+/// Says of a fault where the value came from, when it is known and not the default.
+fn add_source(fault: &mut Fault, layers: &Layers) {
+    let path = fault.key.split('[').next().unwrap_or(&fault.key);
+    let source = layers.settings.get(path).map(|setting| &setting.source).filter(|source| **source != Source::Default);
+    if let (None, Some(source)) = (&fault.source, source) {
+        fault.source = Some(source.to_string());
+    }
 }

@@ -3,10 +3,31 @@
 use mainstay_domain::Secret;
 use serde::{Deserialize, Serialize};
 
+use super::rules::{self, durations};
+use super::schema::Bound;
+use super::{Fault, Warning};
+
+pub(super) const BOUNDS: &[Bound] = &[
+    ("providers.connect_timeout_ms", 10, 60_000),
+    ("providers.first_token_timeout_ms", 10, 600_000),
+    ("providers.idle_timeout_ms", 10, 600_000),
+    ("providers.max_retries", 0, 10),
+    ("providers.retry_budget_percent", 0, 100),
+    ("providers.breaker_failures", 1, 1_000),
+    ("providers.breaker_open_ms", 10, 600_000),
+    ("providers.max_concurrency", 1, 100_000),
+    ("providers.max_queue", 0, 100_000),
+    ("providers.queue_timeout_ms", 10, 600_000),
+    ("providers.offline.word_ms", 0, 10_000),
+];
+
+/// Where OpenAI itself is. Any other server may work without a key.
+const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
+
 /// Who makes the replies.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Providers {
-    /// Which providers answer, in order: the next one is asked when the one before cannot. Any of "anthropic", "openai", "offline". Empty: those with a key, else "offline".
+    /// Which providers answer, in order: the next one is asked when the one before cannot. Any of "anthropic", "openai", "offline". Empty: those with a key, and "openai" with a base_url of your own; else "offline".
     pub order: Vec<String>,
     /// How long connecting to a provider may take, in milliseconds.
     pub connect_timeout_ms: u64,
@@ -67,4 +88,130 @@ pub struct OpenAi {
 pub struct Offline {
     /// The pace of a streamed answer, in milliseconds for a word.
     pub word_ms: u64,
+}
+
+durations!(Providers {
+    connect_timeout: from_millis(connect_timeout_ms),
+    first_token_timeout: from_millis(first_token_timeout_ms),
+    idle_timeout: from_millis(idle_timeout_ms),
+    breaker_open: from_millis(breaker_open_ms),
+    queue_timeout: from_millis(queue_timeout_ms),
+});
+
+durations!(Offline { word: from_millis(word_ms) });
+
+/// A provider by its name in `providers.order`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProviderName {
+    /// `"anthropic"`.
+    Anthropic,
+    /// `"openai"`.
+    OpenAi,
+    /// `"offline"`.
+    Offline,
+}
+
+impl ProviderName {
+    const ALL: [Self; 3] = [Self::Anthropic, Self::OpenAi, Self::Offline];
+
+    /// As it is written in the configuration.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Anthropic => "anthropic",
+            Self::OpenAi => "openai",
+            Self::Offline => "offline",
+        }
+    }
+
+    fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|provider| provider.as_str() == name)
+    }
+}
+
+impl OpenAi {
+    /// True unless the address is that of OpenAI itself, which takes no request without a key.
+    #[must_use]
+    pub fn is_other_server(&self) -> bool {
+        self.base_url.trim_end_matches('/') != OPENAI_BASE_URL
+    }
+}
+
+impl Providers {
+    /// Who is asked, in order; never empty.
+    #[must_use]
+    pub fn effective_order(&self) -> Vec<ProviderName> {
+        let order: Vec<_> = if self.order.is_empty() {
+            let can_answer = |provider: &ProviderName| match provider {
+                ProviderName::Anthropic | ProviderName::OpenAi => self.lacks(*provider).is_none(),
+                ProviderName::Offline => false,
+            };
+            ProviderName::ALL.into_iter().filter(can_answer).collect()
+        } else {
+            self.order.iter().filter_map(|name| ProviderName::parse(name)).collect()
+        };
+        if order.is_empty() { vec![ProviderName::Offline] } else { order }
+    }
+
+    /// The key without which a provider cannot answer, when it is not set.
+    fn lacks(&self, provider: ProviderName) -> Option<&'static str> {
+        match provider {
+            ProviderName::Anthropic if self.anthropic.api_key.is_empty() => Some("providers.anthropic.api_key"),
+            ProviderName::OpenAi if self.openai.api_key.is_empty() && !self.openai.is_other_server() => {
+                Some("providers.openai.api_key")
+            }
+            ProviderName::Anthropic | ProviderName::OpenAi | ProviderName::Offline => None,
+        }
+    }
+
+    pub(super) fn validate(&self, faults: &mut Vec<Fault>) {
+        for (index, name) in self.order.iter().enumerate() {
+            let Some(provider) = ProviderName::parse(name) else {
+                let reason = format!("'{}' is not a provider", rules::shown(name));
+                faults.push(Fault::new("providers.order", reason, "Use some of anthropic, openai, offline"));
+                continue;
+            };
+            if self.order.iter().take(index).any(|before| before == name) {
+                let reason = format!("{name} is listed twice");
+                faults.push(Fault::new("providers.order", reason, "List each provider once"));
+            }
+            if let Some(key) = self.lacks(provider) {
+                let variable = if provider == ProviderName::OpenAi { "OPENAI_API_KEY" } else { "ANTHROPIC_API_KEY" };
+                let reason = format!("is not set although providers.order lists {name}");
+                let cure = format!("Set it or {variable} or {key}_file, or take {name} out of providers.order");
+                faults.push(Fault::new(key, reason, cure));
+            }
+        }
+        for (section, key, base_url, model) in self.outside() {
+            let address = format!("{section}.base_url");
+            faults.extend(rules::web_address(&address, base_url, rules::Path::Any).err());
+            // What goes into a header must be visible ASCII (RFC 9110, section 5.5).
+            if !key.expose().bytes().all(|letter| letter.is_ascii_graphic()) {
+                let reason = "has a blank, a line end or a letter in it that no key has";
+                faults.push(Fault::new(format!("{section}.api_key"), reason, "Copy the key again"));
+            }
+            if model.trim().is_empty() {
+                let cure = "Name a model of this provider, or remove the line for the default";
+                faults.push(Fault::new(format!("{section}.model"), "is empty", cure));
+            }
+        }
+    }
+
+    pub(super) fn advise(&self, warnings: &mut Vec<Warning>) {
+        for (section, key, base_url, _) in self.outside() {
+            if !key.is_empty() && rules::is_open(base_url) {
+                let reason = "is not https, so that the key crosses the network for everybody to read";
+                warnings.push(Fault::new(format!("{section}.base_url"), reason, "Use https"));
+            }
+        }
+    }
+
+    /// The providers outside: section, key, address, model.
+    fn outside(&self) -> [(&'static str, &Secret, &str, &str); 2] {
+        let Self { anthropic, openai, .. } = self;
+        [
+            ("providers.anthropic", &anthropic.api_key, &anthropic.base_url, &anthropic.model),
+            ("providers.openai", &openai.api_key, &openai.base_url, &openai.model),
+        ]
+    }
 }
