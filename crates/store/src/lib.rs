@@ -13,6 +13,8 @@ mod accounts;
 mod api_keys;
 mod batcher;
 mod call;
+#[cfg(test)]
+mod conformance;
 mod conversations;
 mod engine;
 mod error;

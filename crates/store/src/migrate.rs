@@ -311,3 +311,13 @@ fn refuse_foreign_history(steps: &[Step]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+pub(crate) fn files_for_tests(options: &Options) -> Vec<files::Migration> {
+    if options.sqlite_path().is_some() { files::sqlite() } else { files::postgres() }
+}
+
+#[cfg(test)]
+pub(crate) fn file_for_tests(version: i64, up: &str) -> files::Migration {
+    files::Migration { version, description: "test", up: up.to_owned().into(), down: "SELECT 1".into() }
+}

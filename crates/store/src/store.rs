@@ -92,6 +92,9 @@ pub(crate) enum Engine {
 pub(crate) struct Inner {
     pub(crate) engine: Engine,
     entropy: Arc<dyn Entropy>,
+    /// How many of the next commits are reported as not confirmed, though they were.
+    #[cfg(test)]
+    pub(crate) lost_commits: std::sync::atomic::AtomicU32,
 }
 
 /// The open store. Clones share it.
@@ -113,7 +116,12 @@ impl Store {
             None => Engine::Postgres(Postgres::open(postgres_settings(&options)).await?),
         };
         let lanes = if matches!(engine, Engine::Sqlite(_)) { 1 } else { options.batch_lanes };
-        let inner = Arc::new(Inner { engine, entropy });
+        let inner = Arc::new(Inner {
+            engine,
+            entropy,
+            #[cfg(test)]
+            lost_commits: std::sync::atomic::AtomicU32::new(0),
+        });
         let bounds = crate::batcher::Bounds {
             lanes,
             size: options.batch_size,
@@ -176,6 +184,8 @@ impl Inner {
         let mut attempt = 0;
         loop {
             let outcome = self.attempt(call, intent, attempt, pool).await;
+            #[cfg(test)]
+            let outcome = self.lose(outcome);
             let again = match &outcome {
                 Err(error) if error.is_repeatable() => true,
                 Err(Error::OutcomeUnknown) => I::REPEATABLE,
@@ -186,6 +196,13 @@ impl Inner {
             }
             attempt += 1;
         }
+    }
+
+    #[cfg(test)]
+    fn lose<T>(&self, outcome: Result<T>) -> Result<T> {
+        use std::sync::atomic::Ordering::SeqCst;
+        let lost = self.lost_commits.fetch_update(SeqCst, SeqCst, |left| left.checked_sub(1)).is_ok();
+        if lost { Err(Error::OutcomeUnknown) } else { outcome }
     }
 
     /// Waits a little before a repeat; false when the deadline does not allow it.

@@ -147,9 +147,19 @@ impl Query<'_, '_> {
         self
     }
 
-    /// Runs it; the answer is how many rows it touched.
-    pub(crate) async fn run(self) -> Result<u64> {
+    fn begin(&mut self) {
         self.tx.statements += 1;
+        #[cfg(test)]
+        if let Ok(mut executed) =
+            crate::conformance::EXECUTED[usize::from(matches!(self.arguments, Bound::Postgres(_)))].lock()
+        {
+            executed.insert(self.sql.name);
+        }
+    }
+
+    /// Runs it; the answer is how many rows it touched.
+    pub(crate) async fn run(mut self) -> Result<u64> {
+        self.begin();
         if let Some(error) = self.bad {
             return Err(Error::Bug(format!("{}: {error}", self.sql.name)));
         }
@@ -166,8 +176,8 @@ impl Query<'_, '_> {
     }
 
     /// Runs it; the answer is its rows.
-    pub(crate) async fn rows<R: Row>(self) -> Result<Vec<R>> {
-        self.tx.statements += 1;
+    pub(crate) async fn rows<R: Row>(mut self) -> Result<Vec<R>> {
+        self.begin();
         if let Some(error) = self.bad {
             return Err(Error::Bug(format!("{}: {error}", self.sql.name)));
         }

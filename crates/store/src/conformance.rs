@@ -1,0 +1,182 @@
+//! What every engine must do: one suite, run on both. A case is a function; the last thing that each run does is to see
+//! that every statement of the registry was executed, so that none is ever shipped untried on one of the engines.
+
+mod accounts;
+mod assistant;
+mod deadlines;
+mod isolation;
+mod leases;
+mod plans;
+mod schema;
+mod streams;
+
+use std::collections::BTreeSet;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use mainstay_domain::{
+    Clock, EmailAddress, Entropy, Ids, ManualClock, OrganisationName, PersonId, PersonName, Secret, TenantId, Timestamp,
+};
+use mainstay_testing::postgres::{Cluster, Database};
+
+use crate::{Call, Migrator, NewPerson, Options, SignUp, SignedUp, Store};
+
+/// Statements that ran, by engine.
+pub(crate) static EXECUTED: [Mutex<BTreeSet<&'static str>>; 2] =
+    [Mutex::new(BTreeSet::new()), Mutex::new(BTreeSet::new())];
+
+/// Which engine a run is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum EngineKind {
+    Sqlite,
+    Postgres,
+}
+
+/// A counter in place of chance: every draw differs, and a run repeats.
+struct Counting(AtomicU64);
+
+impl Entropy for Counting {
+    fn fill(&self, buffer: &mut [u8]) {
+        for chunk in buffer.chunks_mut(8) {
+            let mixed = self.0.fetch_add(1, Ordering::Relaxed).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(17);
+            chunk.copy_from_slice(&mixed.to_be_bytes()[..chunk.len()]);
+        }
+    }
+}
+
+/// The start of every run's clock.
+const START: Timestamp = Timestamp::from_millis(1_700_000_000_000);
+
+/// A fresh database with its schema, and a store on it.
+pub(crate) struct Harness {
+    pub(crate) store: Store,
+    pub(crate) ids: Ids,
+    pub(crate) clock: Arc<ManualClock>,
+    pub(crate) options: Options,
+    running: Vec<tokio::task::JoinHandle<()>>,
+    _folder: tempfile::TempDir,
+    _database: Option<Database>,
+}
+
+impl Drop for Harness {
+    fn drop(&mut self) {
+        for task in &self.running {
+            task.abort();
+        }
+    }
+}
+
+impl Harness {
+    /// Nothing when the engine is not on this machine.
+    pub(crate) async fn open(engine: EngineKind) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let database = match engine {
+            EngineKind::Sqlite => None,
+            EngineKind::Postgres => Some(Cluster::shared()?.database()),
+        };
+        let url = match &database {
+            None => format!("sqlite:{}", folder.path().join("test.db").display()),
+            Some(database) => database.url.clone(),
+        };
+        let options = Options::new(Secret::new(url));
+        let mut migrator = Migrator::open(&options).await.expect("the migrator opens");
+        migrator.up(START, Duration::from_secs(30)).await.expect("the schema is made");
+        Some(Self::on(options, folder, database).await)
+    }
+
+    async fn on(options: Options, folder: tempfile::TempDir, database: Option<Database>) -> Self {
+        let clock = Arc::new(ManualClock::new(START));
+        let entropy: Arc<dyn Entropy> = Arc::new(Counting(AtomicU64::new(1)));
+        let (store, tasks) = Store::open(options.clone(), Arc::clone(&entropy)).await.expect("the store opens");
+        let running = tasks.into_iter().map(|task| spawn(task.future)).collect();
+        let ids = Ids::new(Arc::clone(&clock) as Arc<dyn Clock>, entropy);
+        Self { store, ids, clock, options, running, _folder: folder, _database: database }
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    pub(crate) fn call(&self) -> Call {
+        Call::within(Duration::from_secs(20))
+    }
+
+    /// A person with their own organisation.
+    pub(crate) async fn person(&self, name: &str) -> (TenantId, PersonId) {
+        let (tenant, person) = (self.ids.make(), self.ids.make());
+        let sign_up = SignUp {
+            person: NewPerson {
+                id: person,
+                email: Some(EmailAddress::parse(&format!("{name}@example.com")).expect("an address")),
+                name: PersonName::parse(name).expect("a name"),
+                password_hash: Some("hash".to_owned()),
+                operator: false,
+            },
+            tenant,
+            organisation: OrganisationName::parse(name).expect("a name"),
+            session: None,
+            now: self.now(),
+        };
+        assert_eq!(self.store.run(&self.call(), sign_up).await, Ok(SignedUp::Done));
+        (tenant, person)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test has no lifecycle; the harness aborts what it started")]
+pub(crate) fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(future)
+}
+
+macro_rules! cases {
+    ($($case:path),+ $(,)?) => {
+        async fn run_all(engine: EngineKind) {
+            $(
+                let Some(harness) = Harness::open(engine).await else { return };
+                eprintln!("{:?}: {}", engine, stringify!($case));
+                $case(&harness).await;
+            )+
+            let executed = EXECUTED[engine as usize].lock().expect("no case panicked");
+            let missed: Vec<_> =
+                crate::registry::statements().map(|sql| sql.name).filter(|name| !executed.contains(name)).collect();
+            assert!(missed.is_empty(), "statements that no case runs on {engine:?}: {missed:#?}");
+        }
+    };
+}
+
+cases! {
+    accounts::a_person_signs_up_once,
+    accounts::sign_ins_rotate_and_notice_reuse,
+    accounts::sign_ins_switch_and_end,
+    accounts::members_come_and_go_but_the_last_owner_stays,
+    accounts::api_keys_live_and_die,
+    accounts::outside_people_are_made_once,
+    accounts::organisations_and_operators,
+    accounts::the_signing_key_is_made_once,
+    assistant::a_turn_is_accepted_saved_and_settled,
+    assistant::a_key_is_used_once,
+    assistant::conversations_are_listed_renamed_and_deleted,
+    assistant::a_reply_whose_node_died_is_interrupted,
+    assistant::a_reply_is_settled_by_one_only,
+    assistant::a_bad_member_fails_alone,
+    assistant::nobody_is_kept_waiting_by_another_organisation,
+    assistant::what_has_expired_is_swept,
+    assistant::a_commit_that_was_not_confirmed_is_not_done_twice,
+    isolation::rows_of_another_organisation_are_not_there,
+    leases::a_lease_has_one_holder,
+    leases::the_model_of_a_lease_holds,
+    streams::who_sees_a_number_has_seen_all_below,
+    deadlines::a_statement_is_stopped_in_the_database,
+    deadlines::an_abandoned_statement_is_stopped_too,
+    schema::the_database_answers,
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn sqlite() {
+    run_all(EngineKind::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn postgres() {
+    run_all(EngineKind::Postgres).await;
+}
