@@ -7,4 +7,6 @@ pub mod access_token;
 pub mod api_key;
 pub mod keys;
 pub mod refresh_token;
+pub mod revocations;
+pub mod throttle;
 pub mod token_fault;
