@@ -5,8 +5,12 @@
 
 pub mod access_token;
 pub mod api_key;
+mod common_passwords;
 pub mod keys;
+pub mod passwords;
 pub mod refresh_token;
 pub mod revocations;
+#[cfg(test)]
+mod testing;
 pub mod throttle;
 pub mod token_fault;
