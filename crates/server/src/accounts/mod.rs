@@ -6,10 +6,13 @@
 pub mod access_token;
 pub mod api_key;
 mod common_passwords;
+pub mod issuers;
+mod jwks;
 pub mod keys;
 pub mod passwords;
 pub mod refresh_token;
 pub mod revocations;
+mod signatures;
 #[cfg(test)]
 mod testing;
 pub mod throttle;
