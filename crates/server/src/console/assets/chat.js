@@ -93,8 +93,10 @@ export const chatPart = new Part("chat", (part) => {
   }, { passive: true });
   part.on(jump, "click", () => {
     follows = true;
-    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-    scroller.scrollTo({ top: scroller.scrollHeight, behavior: calm || talk.reply ? "instant" : "smooth" });
+    // A long way is not worth the ride, and a growing end would outrun it.
+    const calm = matchMedia("(prefers-reduced-motion: reduce)").matches || talk.reply !== null;
+    const near = scroller.scrollHeight - scroller.scrollTop < 3 * scroller.clientHeight;
+    scroller.scrollTo({ top: scroller.scrollHeight, behavior: near && !calm ? "smooth" : "instant" });
     jump.hidden = true;
     scroller.focus({ preventScroll: true });
   });

@@ -31,7 +31,8 @@ export const composerPart = new Part("composer", (part) => {
     sendButton.hidden = talk.reply !== null;
     const hadFocus = document.activeElement === stopButton;
     stopButton.hidden = talk.reply === null;
-    stopButton.disabled = Boolean(talk.reply?.stopping);
+    // Not `disabled`, which would drop the focus of whoever pressed it by keyboard.
+    stopButton.setAttribute("aria-disabled", String(Boolean(talk.reply?.stopping)));
     if (hadFocus && stopButton.hidden) input.focus();
     input.style.height = "auto";
     input.style.height = `${Math.min(input.scrollHeight, TALLEST_PX)}px`;
