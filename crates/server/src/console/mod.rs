@@ -1,1 +1,21 @@
-//! Not written yet.
+//! The console: the page at `/` on which a person signs up, signs in and chats.
+//!
+//! The server renders a shell ([`pages`]) and serves the modules, styles and marks that it names ([`assets`]).
+//! Everything else the page does over the public API, as any other client would: there is no route here that reads
+//! or writes data. No build step: the files under `assets/` are what the browser gets.
+
+mod assets;
+mod pages;
+#[cfg(test)]
+mod tests;
+
+use axum::routing::{MethodRouter, get};
+
+pub use assets::asset;
+pub use pages::index;
+
+/// The routes of the console, for the one page that lists every URL: the shell, and the files that it names.
+/// Both answer `GET` and `HEAD`, and need neither state nor a signed-in caller.
+pub fn routes<S: Clone + Send + Sync + 'static>() -> Vec<(&'static str, MethodRouter<S>)> {
+    vec![("/", get(index)), ("/assets/{*path}", get(asset))]
+}

@@ -1,0 +1,56 @@
+// The part with the theme and the account menu.
+
+import { Problem, signOut } from "./api.js";
+import { events } from "./bus.js";
+import { $ } from "./dom.js";
+import { showProblem } from "./notice.js";
+import { Part } from "./part.js";
+
+/** Who is signed in: the `user` and `organisation` of the server's answer, or null. */
+export const person = { user: null, organisation: null };
+
+export const accountPart = new Part("account", (part) => {
+  const find = (selector) => $(selector, part.root);
+  const theme = find("#theme-toggle");
+  const menu = find("#account-menu");
+  const panel = find("#account-panel");
+
+  const drawTheme = () => theme.setAttribute("aria-pressed", String(window.mainstayTheme.isDark()));
+  part.on(theme, "click", () => window.mainstayTheme.toggle());
+  part.on(window, "mainstay:theme", drawTheme);
+  drawTheme();
+
+  function drawPerson() {
+    const { user, organisation } = person;
+    menu.hidden = user === null;
+    if (panel.matches(":popover-open")) panel.hidePopover();
+    if (!user) return;
+    const name = user.name || user.email;
+    menu.textContent = Array.from(name)[0].toUpperCase();
+    menu.setAttribute("aria-label", `Account of ${name}`);
+    find(".panel-name").textContent = name;
+    find(".panel-email").textContent = user.name ? user.email : "";
+    find(".panel-organisation").textContent = organisation?.name ?? "";
+    find(".panel-plan").textContent = organisation?.plan ?? "";
+    find(".panel-notice").replaceChildren();
+  }
+  part.on(events, "signed-in", drawPerson);
+  part.on(events, "signed-out", drawPerson);
+  part.on(panel, "toggle", (event) => {
+    menu.setAttribute("aria-expanded", String(event.newState === "open"));
+    if (event.newState === "open") find("#sign-out").focus();
+  });
+  part.on(find("#sign-out"), "click", async () => {
+    const button = find("#sign-out");
+    button.disabled = true;
+    try {
+      await signOut();
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      showProblem(part, find(".panel-notice"), problem);
+    } finally {
+      button.disabled = false;
+    }
+  });
+  drawPerson();
+});

@@ -1,0 +1,141 @@
+// The part in which a message is written, sent and stopped.
+
+import { Problem } from "./api.js";
+import { events } from "./bus.js";
+import { $, say, uuid } from "./dom.js";
+import { readDraft, writeDraft } from "./drafts.js";
+import { showProblem } from "./notice.js";
+import { Part } from "./part.js";
+import { send, stop, talk } from "./talk.js";
+
+/** The server's limit on a message. */
+const MOST = 10_000;
+const TALLEST_PX = 240;
+
+export const composerPart = new Part("composer", (part) => {
+  const find = (selector) => $(selector, part.root);
+  const input = find("#composer-input");
+  const sendButton = find("#composer-send");
+  const stopButton = find("#composer-stop");
+  const slot = find("#composer-notice");
+  let sending = false;
+  let held = false;
+  let closeNotice = () => {};
+
+  function draw() {
+    const text = input.value.trim();
+    const length = text.length > MOST - 500 ? Array.from(text).length : text.length;
+    find("#composer-count").textContent = length > MOST - 500 ? `${length.toLocaleString()} of ${MOST.toLocaleString()} characters` : "";
+    part.root.classList.toggle("too-long", length > MOST);
+    sendButton.disabled = !text || length > MOST || talk.reply !== null || held;
+    sendButton.hidden = talk.reply !== null;
+    const hadFocus = document.activeElement === stopButton;
+    stopButton.hidden = talk.reply === null;
+    // Not `disabled`, which would drop the focus of whoever pressed it by keyboard.
+    stopButton.setAttribute("aria-disabled", String(Boolean(talk.reply?.stopping)));
+    if (hadFocus && stopButton.hidden) input.focus();
+    input.style.height = "auto";
+    input.style.height = `${Math.min(input.scrollHeight, TALLEST_PX)}px`;
+  }
+
+  function fill(text) {
+    input.value = text;
+    draw();
+  }
+
+  async function submit() {
+    if (sendButton.disabled || sending) return;
+    const content = input.value.trim();
+    const from = talk.id;
+    const draft = readDraft(from);
+    const key = draft.key && draft.sent === content ? draft.key : uuid();
+    writeDraft(from, { text: input.value, key, sent: content });
+    closeNotice();
+    sending = true;
+    input.readOnly = true;
+    try {
+      await send(content, key);
+      say("Sent. The reply is being written.");
+    } catch (problem) {
+      refused(problem, { from, content });
+    } finally {
+      sending = false;
+      input.readOnly = false;
+      draw();
+    }
+  }
+
+  function refused(problem, { from, content }) {
+    if (!(problem instanceof Problem)) throw problem;
+    // A definite no belongs to this attempt; what may have arrived keeps its key.
+    if (!problem.isPassing && problem.code !== "cancelled") writeDraft(from, { text: content });
+    if (talk.id !== from) return;
+    held = problem.retryAfter !== null;
+    closeNotice = showProblem(part, slot, problem, { retry: submit, dismiss: !held, ready: release });
+    input.focus();
+  }
+
+  function release() {
+    held = false;
+    draw();
+  }
+
+  part.on(find("#composer"), "submit", (event) => {
+    event.preventDefault();
+    return submit();
+  });
+  part.on(input, "keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    event.preventDefault();
+    return submit();
+  });
+  part.on(input, "input", () => {
+    writeDraft(talk.id, { ...readDraft(talk.id), text: input.value });
+    draw();
+  });
+  part.on(stopButton, "click", async () => {
+    say("Stopping.");
+    try {
+      await stop();
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+      closeNotice = showProblem(part, slot, problem, { dismiss: true });
+    }
+  });
+
+  part.on(events, "chat:reset", ({ detail }) => {
+    if (detail?.earlier) return;
+    if (input.dataset.conversation !== (talk.id ?? "new")) {
+      input.dataset.conversation = talk.id ?? "new";
+      if (!held) closeNotice();
+      fill(readDraft(talk.id).text);
+    }
+    draw();
+  });
+  part.on(events, "chat:started", ({ detail: { from, id, isOpen } }) => {
+    writeDraft(from, { text: "" });
+    if (!isOpen) return;
+    input.dataset.conversation = id;
+    fill("");
+  });
+  part.on(events, "chat:state", draw);
+  part.on(events, "compose:fill", ({ detail: text }) => {
+    fill(text);
+    writeDraft(talk.id, { text });
+    input.focus();
+  });
+  part.on(events, "compose:again", async ({ detail: text }) => {
+    if (!text || talk.reply || sending) return;
+    const kept = input.value;
+    const where = talk.id;
+    fill(text);
+    await submit();
+    if (!kept.trim() || input.value || talk.id !== where) return;
+    writeDraft(where, { text: kept });
+    fill(kept);
+  });
+  part.on(events, "compose:focus", () => input.focus());
+
+  input.dataset.conversation = talk.id ?? "new";
+  fill(readDraft(talk.id).text);
+});

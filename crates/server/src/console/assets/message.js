@@ -1,0 +1,149 @@
+// What one message looks like, and how it changes while its reply is made.
+
+import { copy, icon, make, say, shortTime } from "./dom.js";
+
+/** The view of a message: `element`, `update()`, `append(text)`. `act` = {retry(message), again(message)}. */
+export class MessageView {
+  #part;
+  #act;
+  #content;
+  #notice;
+  #tools;
+  #time;
+  #text = null;
+  #pending = "";
+  #cancelFrame = null;
+  #onPaint;
+
+  constructor(part, message, act, onPaint) {
+    this.#part = part;
+    this.#act = act;
+    this.#onPaint = onPaint;
+    this.message = message;
+    const mine = message.role === "user";
+    const heading = make("h2", { class: "visually-hidden", text: mine ? "You said" : "Mainstay replied" });
+    this.#content = make("div", { class: "message-content" });
+    this.#notice = make("div", { class: "message-notice" });
+    this.#time = make("time", { datetime: message.created_at ?? "", text: shortTime(message.created_at) });
+    const button = make("button", { type: "button", class: "tool", "data-action": "copy-message", "aria-label": mine ? "Copy your message" : "Copy the reply" }, icon("copy"), make("span", { text: "Copy" }));
+    part.on(button, "click", () => copied(part, button, this.message.content));
+    this.#tools = make("div", { class: "message-tools" }, button, this.#time);
+    this.element = make("article", { class: "message", "data-role": message.role }, heading, this.#content, this.#notice, this.#tools);
+    this.update();
+  }
+
+  /** Draws the message as it now is. */
+  update() {
+    const { message, element } = this;
+    this.#cancelFrame?.();
+    this.#cancelFrame = null;
+    this.#pending = "";
+    element.dataset.messageId = message.id;
+    element.dataset.status = message.status;
+    const live = message.status === "streaming" && !message.lost;
+    element.setAttribute("aria-busy", String(live));
+    element.classList.toggle("live", live);
+    if (message.html && message.status !== "streaming") {
+      this.#text = null;
+      this.#content.replaceChildren(rendered(this.#part, message.html));
+    } else {
+      this.#text = document.createTextNode(message.content ?? "");
+      this.#content.replaceChildren(this.#text);
+    }
+    this.#content.classList.toggle("plain", this.#text !== null);
+    this.#content.hidden = !live && !message.content && !message.html;
+    this.#tools.hidden = message.status === "streaming" || !message.content;
+    this.#explain();
+  }
+
+  /** Appends text of the reply, drawn at most once a frame. */
+  append(text) {
+    this.#pending += text;
+    this.#cancelFrame ??= this.#part.frame(() => {
+      this.#cancelFrame = null;
+      this.#text?.appendData(this.#pending);
+      this.#pending = "";
+      this.#onPaint();
+    });
+  }
+
+  /** Why the reply is not whole, and what can be done about it. */
+  #explain() {
+    const { message } = this;
+    const said = reason(message);
+    this.#notice.replaceChildren();
+    if (!said) return;
+    const line = make("p", {}, make("strong", { text: said.title }), said.detail ? ` ${said.detail}` : "");
+    if (said.id) line.append(" Request ", make("code", { text: said.id }), ".");
+    this.#notice.append(line);
+    if (!said.action) return;
+    const button = make("button", { type: "button", class: "button small", "data-action": said.action, text: said.action === "retry" ? "Reconnect" : "Ask again" });
+    this.#part.on(button, "click", () => this.#act[said.action](message));
+    this.#notice.append(button);
+  }
+}
+
+function reason({ role, status, error, lost }) {
+  if (role !== "assistant") return null;
+  if (lost) return { title: "Connection lost.", detail: lost.problem.detail, id: lost.problem.requestId, action: "retry" };
+  const detail = error?.detail ?? "";
+  const id = error?.requestId;
+  switch (status) {
+    case "stopped":
+      return { title: "Stopped.", detail: "What had arrived is kept." };
+    case "interrupted":
+      return { title: "Cut short.", detail: detail || "What had arrived is kept.", id, action: "again" };
+    case "failed":
+      return { title: "No reply came.", detail, id, action: "again" };
+    default:
+      return null;
+  }
+}
+
+/** The server's HTML as nodes. It is safe as it comes; here links and code blocks get what only a page can give. */
+function rendered(part, html) {
+  const body = new DOMParser().parseFromString(html, "text/html").body;
+  for (const image of body.querySelectorAll("img:not([src^='data:'])")) {
+    // A picture from elsewhere would tell its host who reads this; the policy of the page refuses it anyway.
+    image.replaceWith(make("a", { href: image.getAttribute("src") ?? "#", text: image.alt || "Picture" }));
+  }
+  for (const link of body.querySelectorAll("a[href]")) {
+    link.target = "_blank";
+    link.rel = "noopener noreferrer nofollow";
+  }
+  for (const table of body.querySelectorAll("table")) {
+    const frame = make("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Table" });
+    table.replaceWith(frame);
+    frame.append(table);
+  }
+  for (const pre of body.querySelectorAll("pre")) codeBlock(part, pre);
+  const fragment = document.createDocumentFragment();
+  fragment.append(...body.childNodes);
+  return fragment;
+}
+
+function codeBlock(part, pre) {
+  const code = pre.querySelector("code");
+  const language = /(?:^|\s)language-([\w+#.-]+)/.exec(code?.className ?? "")?.[1] ?? "";
+  const button = make("button", { type: "button", class: "tool", "data-action": "copy-code", "aria-label": "Copy the code" }, icon("copy"), make("span", { text: "Copy" }));
+  part.on(button, "click", () => copied(part, button, (code ?? pre).textContent));
+  const head = make("div", { class: "code-head" }, make("span", { text: language || "text" }), button);
+  const frame = make("div", { class: "code" });
+  pre.replaceWith(frame);
+  pre.tabIndex = 0;
+  pre.setAttribute("role", "region");
+  pre.setAttribute("aria-label", language ? `Code, ${language}` : "Code");
+  frame.append(head, pre);
+}
+
+async function copied(part, button, text) {
+  const worked = await copy(text);
+  const label = button.querySelector("span");
+  label.textContent = worked ? "Copied" : "Not copied";
+  button.querySelector("use").setAttribute("href", worked ? "#i-check" : "#i-note");
+  say(worked ? "Copied" : "The browser did not allow copying.");
+  part.after(2000, () => {
+    label.textContent = "Copy";
+    button.querySelector("use").setAttribute("href", "#i-copy");
+  });
+}

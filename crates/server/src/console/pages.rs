@@ -1,0 +1,43 @@
+//! The shell of the console, rendered on the server: landmarks, forms and the templates that the modules fill.
+
+use askama::Template;
+use axum::response::{Html, IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use super::assets::assets;
+
+/// What `index.html` needs. Askama escapes every value.
+#[derive(Template)]
+#[template(path = "index.html")]
+pub(super) struct Shell<'a> {
+    /// The path of the files: `/assets/<hash>`.
+    pub(super) base: &'a str,
+    /// Modules to fetch at once instead of one import after the other.
+    pub(super) modules: Vec<&'a str>,
+    /// The release, shown in the account menu.
+    pub(super) version: &'a str,
+}
+
+/// `GET /`: the shell. It names the files of this release, so a browser asks again each time.
+pub async fn index() -> Response {
+    let assets = assets();
+    let shell = Shell {
+        base: assets.base(),
+        modules: assets.names().filter(|name| is_module(name)).collect(),
+        version: env!("CARGO_PKG_VERSION"),
+    };
+    let cache = [(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
+    match shell.render() {
+        Ok(html) => (cache, Html(html)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the console's page was not rendered");
+            (StatusCode::INTERNAL_SERVER_ERROR, cache, "the page could not be made\n").into_response()
+        }
+    }
+}
+
+/// True for ES modules. `theme.js` is a plain script, which runs before the first paint; `main.js` is named by its
+/// own element.
+fn is_module(name: &str) -> bool {
+    name.ends_with(".js") && name != "theme.js" && name != "main.js"
+}

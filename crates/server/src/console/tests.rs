@@ -1,0 +1,202 @@
+//! The handlers as a client meets them, and what the page promises about its own files.
+
+use std::collections::BTreeSet;
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::Response;
+use http::{Method, Request, StatusCode, header};
+use http_body_util::BodyExt as _;
+use tower::ServiceExt as _;
+
+use super::assets::assets;
+use super::pages::Shell;
+use super::routes;
+
+/// The first load must stay below this, compressed; the budget of the product is 150 KB.
+const FIRST_LOAD_BYTES: usize = 60 * 1024;
+
+fn app() -> Router {
+    routes().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods))
+}
+
+async fn ask(app: Router, method: Method, path: &str) -> Response {
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header(header::ACCEPT_ENCODING, "gzip")
+        .body(Body::empty())
+        .expect("a request");
+    app.oneshot(request).await.expect("an answer")
+}
+
+async fn get(path: &str) -> (Response<()>, Vec<u8>) {
+    let (parts, body) = ask(app(), Method::GET, path).await.into_parts();
+    (Response::from_parts(parts, ()), body.collect().await.expect("a body").to_bytes().to_vec())
+}
+
+async fn page() -> String {
+    String::from_utf8(get("/").await.1).expect("text")
+}
+
+fn header_of<'a, T>(response: &'a Response<T>, name: &str) -> &'a str {
+    response.headers().get(name).map_or("", |value| value.to_str().expect("text"))
+}
+
+/// What stands in quotes behind each `before`.
+fn quoted<'a>(text: &'a str, before: &str) -> BTreeSet<&'a str> {
+    text.split(before).skip(1).filter_map(|rest| rest.split('"').next()).collect()
+}
+
+#[tokio::test]
+async fn the_page_is_asked_for_again_each_time() {
+    let (response, body) = get("/").await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(header_of(&response, "content-type"), "text/html; charset=utf-8");
+    assert_eq!(header_of(&response, "cache-control"), "no-cache");
+    assert!(body.starts_with(b"<!doctype html>"));
+}
+
+#[tokio::test]
+async fn head_answers_as_get_without_a_body() {
+    for path in ["/".to_owned(), format!("{}/main.js", assets().base())] {
+        let (head, body) = ask(app(), Method::HEAD, &path).await.into_parts();
+        let (response, content) = get(&path).await;
+        assert_eq!(head.status, StatusCode::OK, "{path}");
+        assert_eq!(head.headers.get("content-type"), response.headers().get("content-type"), "{path}");
+        assert_eq!(head.headers["content-length"].to_str().expect("text"), content.len().to_string(), "{path}");
+        assert!(body.collect().await.expect("a body").to_bytes().is_empty(), "{path}");
+    }
+}
+
+#[tokio::test]
+async fn a_file_is_kept_for_ever_under_its_hash() {
+    for name in assets().names() {
+        let (response, body) = get(&format!("{}/{name}", assets().base())).await;
+        assert_eq!(response.status(), StatusCode::OK, "{name}");
+        assert_eq!(header_of(&response, "cache-control"), "public, max-age=31536000, immutable", "{name}");
+        let kind = match name.rsplit('.').next() {
+            Some("js") => "text/javascript; charset=utf-8",
+            Some("css") => "text/css; charset=utf-8",
+            Some("svg") => "image/svg+xml",
+            _ => "application/manifest+json",
+        };
+        assert_eq!(header_of(&response, "content-type"), kind, "{name}");
+        assert!(!body.is_empty(), "{name}");
+    }
+}
+
+#[tokio::test]
+async fn another_hash_or_an_unknown_name_is_not_found() {
+    let base = assets().base();
+    for path in [
+        "/assets/0000000000000000/main.js",
+        "/assets/main.js",
+        "/assets//main.js",
+        &format!("{base}/"),
+        &format!("{base}/none.js"),
+        &format!("{base}/../console/mod.rs"),
+        &format!("{base}/..%2f..%2fmod.rs"),
+        &format!("{base}/main.js/"),
+    ] {
+        let (response, _) = get(path).await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND, "{path}");
+        assert_ne!(header_of(&response, "cache-control"), "public, max-age=31536000, immutable", "{path}");
+    }
+}
+
+#[tokio::test]
+async fn every_file_that_is_named_exists() {
+    let page = page().await;
+    let prefix = format!("{}/", assets().base());
+    let links = [quoted(&page, "href=\""), quoted(&page, "src=\"")];
+    let named: BTreeSet<&str> = links.iter().flatten().filter_map(|url| url.strip_prefix(&prefix)).collect();
+    let known: BTreeSet<&str> = assets().names().collect();
+    assert!(named.contains("main.js") && named.contains("theme.js"), "{named:?}");
+    assert!(named.is_subset(&known), "{named:?}");
+    for name in known.iter().filter(|name| name.ends_with(".js")) {
+        assert!(named.contains(name), "{name} would be found out about late");
+        let source = String::from_utf8(get(&format!("{prefix}{name}")).await.1).expect("text");
+        for import in quoted(&source, " from \"") {
+            let target = import.strip_prefix("./").expect("a relative import, so that it stays under the hash");
+            assert!(known.contains(target), "{name} imports {import}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_page_obeys_a_policy_without_inline_code() {
+    let page = page().await;
+    assert!(!page.contains(" style="), "an inline style");
+    assert!(!page.contains("<style"), "an inline sheet");
+    assert!(!page.contains("javascript:"), "a script in a link");
+    for tag in page.split("<script").skip(1) {
+        let (attributes, rest) = tag.split_once('>').expect("an end");
+        assert!(attributes.contains(" src=\"/assets/"), "a script from elsewhere: {attributes}");
+        assert!(rest.starts_with("</script>"), "an inline script");
+    }
+    for tag in page.split('<') {
+        let attributes = tag.split('>').next().unwrap_or_default();
+        assert!(
+            !attributes.split_whitespace().any(|word| word.starts_with("on") && word.contains('=')),
+            "{attributes}"
+        );
+    }
+    for name in assets().names().filter(|name| name.ends_with(".js")) {
+        let source = String::from_utf8(get(&format!("{}/{name}", assets().base())).await.1).expect("text");
+        for sink in ["innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", "new Function"] {
+            assert!(!source.contains(sink), "{name} uses {sink}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_controls_have_their_stable_names() {
+    let page = page().await;
+    for id in [
+        "sign-up-form",
+        "sign-up-email",
+        "sign-up-password",
+        "sign-up-name",
+        "sign-up-submit",
+        "sign-in-form",
+        "sign-in-email",
+        "sign-in-password",
+        "sign-in-submit",
+        "show-sign-up",
+        "show-sign-in",
+        "composer-input",
+        "composer-send",
+        "composer-stop",
+        "messages",
+        "drawer",
+        "drawer-open",
+        "drawer-close",
+        "conversation-search",
+        "new-conversation",
+        "theme-toggle",
+        "account-menu",
+        "sign-out",
+    ] {
+        assert_eq!(page.matches(&format!(" id=\"{id}\"")).count(), 1, "{id}");
+    }
+}
+
+#[tokio::test]
+async fn the_first_load_is_small() {
+    let app = app().layer(tower_http::compression::CompressionLayer::new());
+    let files = assets().names().map(|name| format!("{}/{name}", assets().base()));
+    let mut total = 0;
+    for path in std::iter::once("/".to_owned()).chain(files) {
+        let response = ask(app.clone(), Method::GET, &path).await;
+        total += response.into_body().collect().await.expect("a body").to_bytes().len();
+    }
+    assert!(total < FIRST_LOAD_BYTES, "{total} bytes");
+}
+
+#[test]
+fn what_the_shell_is_given_is_escaped() {
+    let shell = Shell { base: "/assets/0", modules: vec!["\"><script>"], version: "<b>1</b>" };
+    let html = askama::Template::render(&shell).expect("a page");
+    assert!(!html.contains("<b>1") && !html.contains("\"><script>"), "{html}");
+}
