@@ -185,7 +185,8 @@ struct Counted {
 impl Counted {
     /// Everything that was read, from the cache or not. None when the event does not speak of input.
     fn input(&self) -> Option<u32> {
-        let cached = self.cache_creation_input_tokens.unwrap_or(0).saturating_add(self.cache_read_input_tokens.unwrap_or(0));
+        let cached =
+            self.cache_creation_input_tokens.unwrap_or(0).saturating_add(self.cache_read_input_tokens.unwrap_or(0));
         Some(self.input_tokens?.saturating_add(cached))
     }
 }

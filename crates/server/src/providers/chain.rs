@@ -27,11 +27,7 @@ impl Providers {
     /// # Errors
     /// `invalid_input` when the order names a provider twice or one that there is not, when a named one has no key, or
     /// when an address or a key is not well formed.
-    pub fn new(
-        config: &config::Providers,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
-    ) -> Result<Self, Error> {
+    pub fn new(config: &config::Providers, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, Error> {
         Self::with_backoff(config, clock, entropy, Backoff::default())
     }
 

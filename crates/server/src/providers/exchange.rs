@@ -212,8 +212,7 @@ impl Exchange {
 
     /// A fault, with the key taken out of the words for the log.
     pub(super) fn fault(&self, kind: FaultKind, inside: &str) -> Fault {
-        let inside =
-            if self.key.is_empty() { inside.to_owned() } else { inside.replace(self.key.expose(), "***") };
+        let inside = if self.key.is_empty() { inside.to_owned() } else { inside.replace(self.key.expose(), "***") };
         Fault::new(self.name, kind).because(&inside)
     }
 

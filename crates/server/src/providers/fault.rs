@@ -237,10 +237,9 @@ impl From<Fault> for Error {
             | FaultKind::QueueFull
             | FaultKind::QueueTimeout
             | FaultKind::BreakerOpen => (Kind::Unavailable, "provider_busy"),
-            FaultKind::ConnectTimeout
-            | FaultKind::FirstTokenTimeout
-            | FaultKind::IdleTimeout
-            | FaultKind::Deadline => (Kind::Timeout, "provider_timeout"),
+            FaultKind::ConnectTimeout | FaultKind::FirstTokenTimeout | FaultKind::IdleTimeout | FaultKind::Deadline => {
+                (Kind::Timeout, "provider_timeout")
+            }
             FaultKind::Unreachable
             | FaultKind::Refused { .. }
             | FaultKind::ServerError { .. }

@@ -22,7 +22,7 @@ use crate::config;
 /// One provider.
 pub(super) enum Link {
     /// One that is reached over the network.
-    Remote(Remote),
+    Remote(Box<Remote>),
     /// The one in this process, which needs no protection.
     Local(Local),
 }
@@ -32,10 +32,11 @@ impl Link {
     pub(super) fn new(name: &str, parts: &Parts<'_>) -> Option<Result<Self, Error>> {
         let (config, clock) = (parts.config, Arc::clone(&parts.clock));
         Some(match name {
-            anthropic::NAME => {
-                Anthropic::new(config, clock).map(|it| Self::Remote(Remote::new(Speaker::Anthropic(it), parts)))
+            anthropic::NAME => Anthropic::new(config, clock)
+                .map(|it| Self::Remote(Box::new(Remote::new(Speaker::Anthropic(it), parts)))),
+            openai::NAME => {
+                OpenAi::new(config, clock).map(|it| Self::Remote(Box::new(Remote::new(Speaker::OpenAi(it), parts))))
             }
-            openai::NAME => OpenAi::new(config, clock).map(|it| Self::Remote(Remote::new(Speaker::OpenAi(it), parts))),
             offline::NAME => Ok(Self::Local(Local::new(Offline::new(&config.offline)))),
             _ => return None,
         })
@@ -102,7 +103,12 @@ impl Speaker {
         }
     }
 
-    async fn reply(&self, request: &ReplyRequest, limits: Limits, outlet: &mut Outlet<'_>) -> Result<Completion, Failure> {
+    async fn reply(
+        &self,
+        request: &ReplyRequest,
+        limits: Limits,
+        outlet: &mut Outlet<'_>,
+    ) -> Result<Completion, Failure> {
         match self {
             Self::Anthropic(speaker) => speaker.reply(request, limits, outlet).await,
             Self::OpenAi(speaker) => speaker.reply(request, limits, outlet).await,
@@ -172,8 +178,7 @@ impl Remote {
         // Held over the retries too: a provider that cannot keep up gets no more requests while some wait to be retried.
         let _slot = self.slot(request, deadline).await?;
         let mut retried = 0;
-        let mut permit =
-            self.breaker.admit().map_err(|wait| self.refused(FaultKind::BreakerOpen, Some(wait)))?;
+        let mut permit = self.breaker.admit().map_err(|wait| self.refused(FaultKind::BreakerOpen, Some(wait)))?;
         loop {
             let limits = Limits { first_token: self.first_token, idle: self.idle, deadline };
             let outcome = self.speaker.reply(request, limits, outlet).await;

@@ -51,10 +51,7 @@ impl Offline {
         Ok(Completion {
             provider: NAME.to_owned(),
             model: MODEL.to_owned(),
-            usage: Usage {
-                input_tokens: estimated_input_tokens(request),
-                output_tokens: estimated_tokens(text.len()),
-            },
+            usage: Usage { input_tokens: estimated_input_tokens(request), output_tokens: estimated_tokens(text.len()) },
             truncated: text.len() < whole.len(),
         })
     }
@@ -134,7 +131,9 @@ mod tests {
         let pauses = u32::try_from(words.len() - 1).unwrap();
         assert_eq!(start.elapsed(), Duration::from_millis(40) * pauses);
         assert!((60..=95).contains(&pieces[0].split_whitespace().count()));
-        for needed in ["No language model", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "(“What are your hours?”)"] {
+        for needed in
+            ["No language model", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "(“What are your hours?”)"]
+        {
             assert!(pieces[0].contains(needed), "{needed} is missing in {}", pieces[0]);
         }
     }

@@ -197,3 +197,163 @@ impl Drop for Slot {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use futures_util::stream::{FuturesUnordered, StreamExt};
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn tenant(number: u128) -> TenantId {
+        TenantId(Uuid::from_u128(number))
+    }
+
+    fn later() -> Instant {
+        Instant::now() + Duration::from_secs(3600)
+    }
+
+    fn queue(max_in_flight: usize, max_waiting: usize) -> Arc<Queue> {
+        Queue::new(max_in_flight, max_waiting, Duration::from_secs(10))
+    }
+
+    /// Lets everything that wants to wait take its place.
+    async fn settle<F: Future>(waiting: &mut FuturesUnordered<F>) -> Option<F::Output> {
+        tokio::select! {
+            biased;
+            next = waiting.next() => next,
+            () = std::future::ready(()) => None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_tenant_with_many_waiting_does_not_delay_the_first_of_another() {
+        let queue = queue(1, 300);
+        let held = queue.enter(tenant(0), later()).await.unwrap();
+        let mut waiting: FuturesUnordered<_> = (0..200)
+            .map(|_| 1)
+            .chain([2, 3, 3])
+            .map(|number| {
+                let queue = Arc::clone(&queue);
+                async move { (number, queue.enter(tenant(number), later()).await.unwrap()) }
+            })
+            .collect();
+        assert!(settle(&mut waiting).await.is_none());
+        assert_eq!(queue.load(), (1, 203));
+        drop(held);
+        let mut order = Vec::new();
+        while let Some((number, slot)) = waiting.next().await {
+            order.push(number);
+            drop(slot);
+        }
+        assert_eq!(order[..6], [1, 2, 3, 1, 3, 1]);
+        assert_eq!((order.len(), queue.load()), (203, (0, 0)));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_full_queue_refuses_the_one_who_fills_it() {
+        let queue = queue(1, 4);
+        let _held = queue.enter(tenant(0), later()).await.unwrap();
+        let enter = |number: u128| {
+            let queue = Arc::clone(&queue);
+            async move { (number, queue.enter(tenant(number), later()).await.map(drop)) }
+        };
+        let mut waiting: FuturesUnordered<_> = (0..4).map(|_| enter(1)).collect();
+        assert!(settle(&mut waiting).await.is_none());
+        assert_eq!(enter(1).await.1, Err(Refusal::Full));
+        waiting.push(enter(2));
+        assert_eq!(settle(&mut waiting).await, Some((1, Err(Refusal::Full))), "the longest line makes room");
+        assert_eq!(queue.load(), (1, 4));
+        waiting.push(enter(3));
+        assert_eq!(settle(&mut waiting).await, Some((1, Err(Refusal::Full))));
+        assert_eq!(enter(2).await.1, Err(Refusal::Full), "two lines of two: nobody has more than a fair part");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_wait_has_its_bound_and_leaves_nothing_behind() {
+        let queue = queue(1, 4);
+        let held = queue.enter(tenant(0), later()).await.unwrap();
+        let start = Instant::now();
+        assert_eq!(queue.enter(tenant(1), later()).await.map(drop), Err(Refusal::TimedOut));
+        assert_eq!(start.elapsed(), Duration::from_secs(10));
+        let soon = Instant::now() + Duration::from_secs(1);
+        assert_eq!(queue.enter(tenant(1), soon).await.map(drop), Err(Refusal::Deadline));
+        assert_eq!(queue.load(), (1, 0));
+        drop(held);
+        assert_eq!(queue.load(), (0, 0));
+        let state = queue.state();
+        assert!(state.lines.is_empty() && state.turns.is_empty());
+    }
+
+    /// What one step of a schedule does: somebody comes, somebody who waits goes away, or somebody who runs ends.
+    #[derive(Clone, Debug)]
+    enum Act {
+        Come(u128),
+        GoAway(usize),
+        End(usize),
+    }
+
+    fn act() -> impl Strategy<Value = Act> {
+        prop_oneof![
+            3 => (0_u128..4).prop_map(Act::Come),
+            2 => any::<usize>().prop_map(Act::GoAway),
+            2 => any::<usize>().prop_map(Act::End),
+        ]
+    }
+
+    type Entering = Pin<Box<dyn Future<Output = Result<Slot, Refusal>>>>;
+    use std::pin::Pin;
+
+    fn poll(entering: &mut Entering) -> Option<Result<Slot, Refusal>> {
+        use futures_util::FutureExt;
+        entering.as_mut().now_or_never()
+    }
+
+    proptest! {
+        /// Futures are polled and dropped at random, also between the hand-over of a slot and the moment that its new
+        /// owner notices. The queue never runs more than it may, never idles while somebody waits, and loses no slot.
+        #[test]
+        fn no_slot_is_lost_whoever_goes_away(acts in prop::collection::vec(act(), 1..200)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+            let _guard = runtime.enter();
+            let queue = queue(2, 6);
+            let (mut waiting, mut running): (Vec<Entering>, Vec<Slot>) = (Vec::new(), Vec::new());
+            for act in acts {
+                match act {
+                    Act::Come(number) => {
+                        let queue = Arc::clone(&queue);
+                        let mut entering: Entering = Box::pin(async move { queue.enter(tenant(number), later()).await });
+                        match poll(&mut entering) {
+                            Some(Ok(slot)) => running.push(slot),
+                            Some(Err(refusal)) => prop_assert_eq!(refusal, Refusal::Full),
+                            None => waiting.push(entering),
+                        }
+                    }
+                    Act::GoAway(index) if !waiting.is_empty() => drop(waiting.swap_remove(index % waiting.len())),
+                    Act::End(index) if !running.is_empty() => {
+                        drop(running.swap_remove(index % running.len()));
+                        // Every second time nobody looks at once: the slot is under way.
+                        if index % 2 == 0 {
+                            waiting.retain_mut(|entering| match poll(entering) {
+                                Some(Ok(slot)) => { running.push(slot); false }
+                                Some(Err(_)) => false,
+                                None => true,
+                            });
+                        }
+                    }
+                    Act::GoAway(_) | Act::End(_) => {}
+                }
+                let (in_flight, queued) = queue.load();
+                prop_assert!(running.len() <= in_flight && in_flight <= 2 && queued <= 6);
+                prop_assert!(queued == 0 || in_flight == 2, "somebody waits although there is room");
+                let state = queue.state();
+                prop_assert_eq!(state.lines.values().map(VecDeque::len).sum::<usize>(), queued);
+                prop_assert_eq!(state.lines.len(), state.turns.len());
+            }
+            drop(waiting);
+            drop(running);
+            prop_assert_eq!(queue.load(), (0, 0));
+        }
+    }
+}

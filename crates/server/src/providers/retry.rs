@@ -241,8 +241,10 @@ mod tests {
     fn reads_every_form_of_advice() {
         let clock = ManualClock::new(Timestamp::from_millis(784_111_777_000));
         let read = |pairs: &[(&'static str, &'static str)]| {
-            let headers =
-                pairs.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect::<HeaderMap>();
+            let headers = pairs
+                .iter()
+                .map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()))
+                .collect::<HeaderMap>();
             advice(&headers, &clock)
         };
         assert_eq!(read(&[]), (None, None));

@@ -146,7 +146,9 @@ mod tests {
     #[test]
     fn the_last_event_needs_no_blank_line() {
         let expected = vec![pair("message", "a"), pair("x", "b")];
-        for text in ["data: a\n\nevent: x\ndata: b", "data: a\n\nevent: x\ndata: b\n", "data: a\n\nevent: x\ndata: b\n\n"] {
+        for text in
+            ["data: a\n\nevent: x\ndata: b", "data: a\n\nevent: x\ndata: b\n", "data: a\n\nevent: x\ndata: b\n\n"]
+        {
             assert_eq!(read(vec![text.as_bytes().to_vec()]).unwrap(), expected, "{text:?}");
         }
     }
