@@ -7,8 +7,9 @@ use http::HeaderValue;
 use mainstay_domain::{Clock, Error, Usage};
 use serde::{Deserialize, Serialize};
 
-use super::exchange::{ErrorBody, Exchange, Limits, Place, Reader, Step, Timer, Trouble};
+use super::exchange::{ErrorBody, Exchange, Place, Reader, Step, Trouble};
 use super::fault::{Failure, FaultKind};
+use super::timer::{Limits, Timer};
 use super::{Completion, Outlet, ReplyRequest, alternating, estimated_input_tokens, estimated_tokens};
 use crate::config;
 

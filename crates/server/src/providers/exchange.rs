@@ -13,65 +13,19 @@ use super::Outlet;
 use super::fault::{Failure, Fault, FaultKind};
 use super::retry;
 use super::sse::{Broken, Events};
+use super::timer::Timer;
 use crate::config;
 
 /// The most of an error's body that is read, in bytes.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
 /// How long the body of an error may take: its status says enough.
 const ERROR_BODY_TIME: Duration = Duration::from_secs(2);
-/// How long the figures after a finished text may take.
-const TAIL_TIME: Duration = Duration::from_secs(2);
 /// How long the end of the body may take, so that the connection can be used again.
 const DRAIN_TIME: Duration = Duration::from_millis(50);
 /// The most text that a reply may have, in bytes, whatever the provider sends.
 pub(super) const MAX_REPLY_BYTES: usize = 1024 * 1024;
 /// Connections that are kept for further requests.
 const IDLE_CONNECTIONS: usize = 50;
-
-/// How long things may take.
-#[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
-    pub(super) first_token: Duration,
-    pub(super) idle: Duration,
-    pub(super) deadline: Instant,
-}
-
-/// Which wait is running. Only text resets it, so that a server that sends pings for ever does not hold us for ever.
-pub(super) struct Timer {
-    limits: Limits,
-    due: Instant,
-    kind: FaultKind,
-}
-
-impl Timer {
-    /// Starts the wait for the first token.
-    pub(super) fn start(limits: Limits) -> Self {
-        Self { limits, due: Instant::now() + limits.first_token, kind: FaultKind::FirstTokenTimeout }
-    }
-
-    fn text_came(&mut self) {
-        self.due = Instant::now() + self.limits.idle;
-        self.kind = FaultKind::IdleTimeout;
-    }
-
-    fn text_is_whole(&mut self) {
-        self.due = self.due.min(Instant::now() + TAIL_TIME);
-    }
-
-    /// Waits for `future` as long as it may take. The check before matters: a stream that always has something ready
-    /// would never be timed out.
-    async fn hold<F: Future>(&self, future: F) -> Result<F::Output, FaultKind> {
-        let (at, kind) = if self.limits.deadline <= self.due {
-            (self.limits.deadline, FaultKind::Deadline)
-        } else {
-            (self.due, self.kind)
-        };
-        if at <= Instant::now() {
-            return Err(kind);
-        }
-        timeout_at(at, future).await.map_err(|_| kind)
-    }
-}
 
 /// Whether a stream has more to say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -148,7 +102,7 @@ impl Exchange {
         }
         let status = response.status().as_u16();
         let (retry_after, should_retry) = retry::advice(response.headers(), self.clock.as_ref());
-        let body = beginning_of(response, timer.limits.deadline).await;
+        let body = beginning_of(response, timer.deadline()).await;
         let fault = self.status_fault(status, &body).retry_after(retry_after);
         Err(Failure { fault, should_retry })
     }
@@ -218,6 +172,10 @@ impl Exchange {
 
     fn status_fault(&self, status: u16, body: &str) -> Fault {
         match (FaultKind::of_status(status), ErrorBody::read(body)) {
+            // OpenAI says 429 when the account is empty, which no waiting mends.
+            (FaultKind::RateLimited, Some(error)) if error.kind == "insufficient_quota" => {
+                self.reported_fault(FaultKind::Refused { status: 402 }, &format!("status {status}: {}", error.kind))
+            }
             // Some servers repeat the key, or most of it, when they refuse it: only the type is kept.
             (FaultKind::Unauthorised, error) => self.reported_fault(
                 FaultKind::Unauthorised,

@@ -9,13 +9,13 @@ use tokio::time::Instant;
 
 use super::anthropic::{self, Anthropic};
 use super::breaker::{Breaker, BreakerState, Verdict};
-use super::exchange::Limits;
 use super::fault::Failure;
 use super::figures::{Counters, Figures};
 use super::offline::{self, Offline};
 use super::openai::{self, OpenAi};
 use super::queue::{Queue, Refusal, Slot};
 use super::retry::{Backoff, Retries};
+use super::timer::Limits;
 use super::{Completion, Fault, FaultKind, Outlet, ReplyRequest};
 use crate::config;
 
@@ -173,12 +173,12 @@ impl Remote {
         outlet: &mut Outlet<'_>,
     ) -> Result<Completion, Fault> {
         self.counters.requests.add();
-        self.retries.request();
         self.breaker.look().map_err(|wait| self.refused(FaultKind::BreakerOpen, Some(wait)))?;
         // Held over the retries too: a provider that cannot keep up gets no more requests while some wait to be retried.
         let _slot = self.slot(request, deadline).await?;
         let mut retried = 0;
         let mut permit = self.breaker.admit().map_err(|wait| self.refused(FaultKind::BreakerOpen, Some(wait)))?;
+        self.retries.request();
         loop {
             let limits = Limits { first_token: self.first_token, idle: self.idle, deadline };
             let outcome = self.speaker.reply(request, limits, outlet).await;

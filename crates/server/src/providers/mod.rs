@@ -20,6 +20,7 @@ mod openai;
 mod queue;
 mod retry;
 mod sse;
+mod timer;
 
 #[cfg(test)]
 #[path = "../../tests/it/support/fake_provider.rs"]

@@ -13,8 +13,9 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::anthropic::secret_header;
-use super::exchange::{Exchange, Limits, MAX_REPLY_BYTES, Place, Reader, Step, Timer, Trouble};
+use super::exchange::{Exchange, MAX_REPLY_BYTES, Place, Reader, Step, Trouble};
 use super::fault::{Failure, FaultKind};
+use super::timer::{Limits, Timer};
 use super::{Completion, Outlet, ReplyRequest, Turn, alternating, estimated_input_tokens, estimated_tokens};
 use crate::config;
 

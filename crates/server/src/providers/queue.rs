@@ -200,6 +200,10 @@ impl Drop for Slot {
 
 #[cfg(test)]
 mod tests {
+    use std::pin::Pin;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use futures_util::FutureExt;
     use futures_util::stream::{FuturesUnordered, StreamExt};
     use proptest::prelude::*;
     use uuid::Uuid;
@@ -286,6 +290,32 @@ mod tests {
         assert!(state.lines.is_empty() && state.turns.is_empty());
     }
 
+    /// Real threads, so that a hand-over and a departure meet in the same moment.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn no_slot_is_lost_when_departures_race_with_hand_overs() {
+        let queue = queue(3, 1000);
+        let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0_u64..2000 {
+            let (queue, running, most) = (Arc::clone(&queue), Arc::clone(&running), Arc::clone(&most));
+            tasks.spawn(async move {
+                let patience = Duration::from_micros(number * 7919 % 3000);
+                let entering = queue.enter(tenant(u128::from(number % 5)), later());
+                if let Ok(Ok(slot)) = tokio::time::timeout(patience, entering).await {
+                    most.fetch_max(running.fetch_add(1, Ordering::SeqCst) + 1, Ordering::SeqCst);
+                    tokio::task::yield_now().await;
+                    running.fetch_sub(1, Ordering::SeqCst);
+                    drop(slot);
+                }
+            });
+        }
+        while let Some(ended) = tasks.join_next().await {
+            ended.unwrap();
+        }
+        assert!((1..=3).contains(&most.load(Ordering::SeqCst)));
+        assert_eq!(queue.load(), (0, 0));
+    }
+
     /// What one step of a schedule does: somebody comes, somebody who waits goes away, or somebody who runs ends.
     #[derive(Clone, Debug)]
     enum Act {
@@ -303,10 +333,8 @@ mod tests {
     }
 
     type Entering = Pin<Box<dyn Future<Output = Result<Slot, Refusal>>>>;
-    use std::pin::Pin;
 
     fn poll(entering: &mut Entering) -> Option<Result<Slot, Refusal>> {
-        use futures_util::FutureExt;
         entering.as_mut().now_or_never()
     }
 

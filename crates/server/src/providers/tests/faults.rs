@@ -138,12 +138,19 @@ async fn the_deadline_holds_over_everything() {
 #[tokio::test]
 async fn an_error_whose_body_never_ends_is_told_by_its_status() {
     let fake = FakeProvider::start().await;
-    // The body is shorter than it claims to be.
-    fake.usually(Behaviour::Status(500, vec![("content-length", "100000")], "{".to_owned()));
-    let mut settings = pointed(&fake, Protocol::Anthropic);
-    settings.max_retries = 0;
-    let (outcome, _) = ask_until(&build(&settings), Instant::now() + Duration::from_millis(300)).await;
-    assert!(matches!(outcome.unwrap_err().kind, FaultKind::ServerError { status: 500 } | FaultKind::Cut));
+    fake.usually(Behaviour::StatusThenHang(500));
+    let (outcome, _) =
+        ask_until(&build(&pointed(&fake, Protocol::Anthropic)), Instant::now() + Duration::from_millis(300)).await;
+    assert_eq!(outcome.unwrap_err().kind, FaultKind::ServerError { status: 500 });
+}
+
+#[tokio::test]
+async fn an_empty_account_is_told_as_such_and_not_tried_again() {
+    let fake = FakeProvider::start().await;
+    fake.usually(Behaviour::status(429, "insufficient_quota"));
+    let fault = ask(&build(&pointed(&fake, Protocol::OpenAi))).await.0.unwrap_err();
+    assert_eq!((fault.kind, fake.counts().requests), (FaultKind::Refused { status: 402 }, 1));
+    assert_eq!(fault.detail, "The account at the model provider openai has no credit left.");
 }
 
 #[tokio::test]

@@ -138,6 +138,20 @@ async fn a_finish_reason_is_enough_for_servers_that_never_say_done() {
     let (outcome, text) = ask(&build(&pointed(&fake, Protocol::OpenAi))).await;
     assert!(outcome.is_ok());
     assert_eq!(text, "Fine.");
+    fake.push(Behaviour::RawThenHang(format!("{body}\n\n").into_bytes()));
+    let start = Instant::now();
+    let (outcome, text) = ask(&build(&pointed(&fake, Protocol::OpenAi))).await;
+    assert!(outcome.is_ok() && start.elapsed() < Duration::from_secs(20));
+    assert_eq!(text, "Fine.");
+}
+
+#[tokio::test]
+async fn a_base_url_may_end_in_the_version() {
+    let fake = FakeProvider::start().await;
+    let mut settings = pointed(&fake, Protocol::Anthropic);
+    settings.anthropic.base_url = format!("{}/v1/", fake.anthropic_url());
+    ask(&build(&settings)).await.0.unwrap();
+    assert_eq!(fake.received()[0].path, "/v1/messages");
 }
 
 #[tokio::test]

@@ -52,6 +52,10 @@ pub(crate) enum Behaviour {
     NeverEnds(Vec<String>),
     /// These bytes as the body of an event stream.
     Raw(Vec<u8>),
+    /// The same, and then nothing more.
+    RawThenHang(Vec<u8>),
+    /// This status, and a body that never comes.
+    StatusThenHang(u16),
 }
 
 impl Behaviour {
@@ -378,6 +382,14 @@ impl Talk<'_> {
                 self.head().await?;
                 self.chunk(&body).await?;
                 return self.end().await;
+            }
+            B::RawThenHang(body) => {
+                self.head().await?;
+                self.chunk(&body).await?;
+            }
+            B::StatusThenHang(status) => {
+                let head = format!("HTTP/1.1 {status} As Told\r\ncontent-length: 100\r\n\r\n");
+                self.stream.write_all(head.as_bytes()).await?;
             }
             B::HangBeforeHeaders => {}
             B::HangAfterHeaders => self.head().await?,
