@@ -196,7 +196,7 @@ mod tests {
         tokio::time::advance(PAUSE).await;
         let probe = breaker.admit().unwrap();
         assert_eq!(breaker.current(), BreakerState::HalfOpen);
-        assert!(breaker.admit().is_err(), "a second one must wait for the probe");
+        assert!(breaker.admit().is_err() && breaker.look().is_err(), "a second one must wait for the probe");
         probe.settle(Verdict::Failed);
         assert_eq!(breaker.look(), Err(PAUSE), "a failed probe opens it anew");
         tokio::time::advance(PAUSE).await;

@@ -290,6 +290,22 @@ mod tests {
         assert!(state.lines.is_empty() && state.turns.is_empty());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_slot_for_one_who_has_just_gone_goes_to_the_next() {
+        let queue = queue(1, 4);
+        let held = queue.enter(tenant(0), later()).await.unwrap();
+        // The moment in which a dropped waiter no longer listens and has not yet left its line.
+        let Ok(Arrival::Waiting(place, told)) = queue.arrive(tenant(1)) else { panic!("there is no room") };
+        drop(told);
+        let Ok(Arrival::Waiting(_place, mut next)) = queue.arrive(tenant(2)) else { panic!("there is no room") };
+        drop(held);
+        drop(place);
+        let slot = next.try_recv().unwrap();
+        assert_eq!(queue.load(), (1, 0));
+        drop(slot);
+        assert_eq!(queue.load(), (0, 0));
+    }
+
     /// Real threads, so that a hand-over and a departure meet in the same moment.
     #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
     async fn no_slot_is_lost_when_departures_race_with_hand_overs() {

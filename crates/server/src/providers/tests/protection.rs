@@ -13,7 +13,7 @@ async fn a_provider_that_keeps_failing_is_left_alone_then_tried_with_one_request
         fake.usually(Behaviour::status(500, "api_error"));
         let mut settings = pointed(&fake, protocol);
         settings.breaker_failures = 3;
-        settings.breaker_open_ms = 400;
+        settings.breaker_open_ms = 1200;
         settings.max_retries = 0;
         let providers = build(&settings);
         for _ in 0..3 {
@@ -23,7 +23,7 @@ async fn a_provider_that_keeps_failing_is_left_alone_then_tried_with_one_request
         let fault = ask(&providers).await.0.unwrap_err();
         assert_eq!(fault.kind, FaultKind::BreakerOpen);
         let wait = fault.retry_after.unwrap();
-        assert!(wait <= Duration::from_millis(400));
+        assert!(wait <= Duration::from_millis(1200));
         assert_eq!(fake.counts().requests, 3, "the open breaker let nothing through");
 
         tokio::time::sleep(wait).await;
