@@ -61,11 +61,11 @@ fn answer(request: &ReplyRequest) -> String {
     let question = request.turns.last().filter(|turn| turn.role == MessageRole::User);
     let quote = question.map(|turn| quoted(&turn.content)).filter(|quote| !quote.is_empty());
     let received = match quote {
-        Some(quote) => format!("Your message (\u{201c}{quote}\u{201d}) has arrived and is stored"),
-        None => "Your message has arrived and is stored".to_owned(),
+        Some(quote) => format!("Your message (\u{201c}{quote}\u{201d}) has arrived"),
+        None => "Your message has arrived".to_owned(),
     };
     format!(
-        "**No language model is connected to this server.** {received}, but nothing here can read or answer it: \
+        "**No language model is connected to this server.** {received}, but nothing here can answer it: \
          this reply is a fixed text.\n\n\
          Whoever runs the server can connect a model by setting one of these variables and restarting it:\n\n\
          ```sh\n\
