@@ -1,0 +1,260 @@
+//! The Anthropic Messages API, streamed (platform.claude.com/docs/en/api/messages-streaming).
+
+use std::sync::Arc;
+
+use eventsource_stream::Event;
+use http::HeaderValue;
+use mainstay_domain::{Clock, Error, Usage};
+use serde::{Deserialize, Serialize};
+
+use super::exchange::{ErrorBody, Exchange, Place, Reader, Step, Trouble};
+use super::fault::{Failure, FaultKind};
+use super::timer::{Limits, Timer};
+use super::{Completion, Outlet, ReplyRequest, alternating, estimated_input_tokens, estimated_tokens};
+use crate::config;
+
+/// The name in the configuration.
+pub(super) const NAME: &str = "anthropic";
+const KEY_VARIABLE: &str = "ANTHROPIC_API_KEY";
+const VERSION: &str = "2023-06-01";
+
+/// The provider.
+pub(super) struct Anthropic {
+    exchange: Exchange,
+    key: HeaderValue,
+}
+
+impl Anthropic {
+    /// The provider of this configuration, which must have a key.
+    pub(super) fn new(config: &config::Providers, clock: Arc<dyn Clock>) -> Result<Self, Error> {
+        let settings = &config.anthropic;
+        let place = Place {
+            name: NAME,
+            model: &settings.model,
+            base_url: &settings.base_url,
+            path: "v1/messages",
+            key: &settings.api_key,
+            key_variable: KEY_VARIABLE,
+        };
+        let exchange = Exchange::new(&place, config, clock)?;
+        if exchange.key().is_empty() {
+            let detail = format!("anthropic needs a key: set {KEY_VARIABLE}");
+            return Err(Error::invalid_field("providers.anthropic.api_key", "missing", detail));
+        }
+        let key = secret_header("providers.anthropic.api_key", exchange.key())?;
+        Ok(Self { exchange, key })
+    }
+
+    pub(super) fn model(&self) -> &str {
+        &self.exchange.model
+    }
+
+    /// One attempt.
+    pub(super) async fn reply(
+        &self,
+        request: &ReplyRequest,
+        limits: Limits,
+        outlet: &mut Outlet<'_>,
+    ) -> Result<Completion, Failure> {
+        let timer = Timer::start(limits);
+        let exchange = &self.exchange;
+        let turns = alternating(&request.turns);
+        let body = Body {
+            model: &exchange.model,
+            max_tokens: request.max_output_tokens,
+            system: (!request.system.trim().is_empty()).then_some(&request.system),
+            messages: turns.iter().map(|turn| Said { role: turn.role.as_str(), content: &turn.content }).collect(),
+            stream: true,
+        };
+        let call = exchange
+            .client
+            .post(exchange.url.clone())
+            .header("x-api-key", self.key.clone())
+            .header("anthropic-version", VERSION)
+            .json(&body);
+        let response = exchange.open(call, &timer).await?;
+        let before = outlet.sent();
+        let mut answer = Answer::default();
+        exchange.read(response, timer, &mut answer, outlet).await?;
+        let text_bytes = outlet.sent() - before;
+        if text_bytes == 0 {
+            let inside = format!("stop reason {:?}", answer.stop_reason);
+            return Err(exchange.fault(FaultKind::Empty, &inside).into());
+        }
+        Ok(Completion {
+            provider: NAME.to_owned(),
+            model: exchange.model.clone(),
+            usage: Usage {
+                input_tokens: answer.input_tokens.unwrap_or_else(|| estimated_input_tokens(request)),
+                output_tokens: answer.output_tokens.unwrap_or_else(|| estimated_tokens(text_bytes)),
+            },
+            truncated: !answer.stopped
+                || matches!(answer.stop_reason.as_deref(), Some("max_tokens" | "model_context_window_exceeded")),
+        })
+    }
+}
+
+/// A key as a header that does not print.
+pub(super) fn secret_header(field: &str, value: &str) -> Result<HeaderValue, Error> {
+    let mut header = HeaderValue::from_str(value).map_err(|_| {
+        Error::invalid_field(field, "not_a_key", "the key has characters that no header may have: copy it again")
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    model: &'a str,
+    max_tokens: u32,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    system: Option<&'a String>,
+    messages: Vec<Said<'a>>,
+    stream: bool,
+}
+
+#[derive(Serialize)]
+struct Said<'a> {
+    role: &'static str,
+    content: &'a str,
+}
+
+/// What a stream says, as far as it matters here. New kinds of events and blocks appear over time and are passed over.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum StreamEvent {
+    MessageStart {
+        message: Opening,
+    },
+    ContentBlockStart {
+        content_block: Block,
+    },
+    ContentBlockDelta {
+        delta: Delta,
+    },
+    MessageDelta {
+        delta: Closing,
+        usage: Option<Counted>,
+    },
+    MessageStop,
+    Error {
+        error: ErrorBody,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Opening {
+    usage: Option<Counted>,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Block {
+    Text {
+        #[serde(default)]
+        text: String,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Delta {
+    TextDelta {
+        text: String,
+    },
+    #[serde(other)]
+    Other,
+}
+
+#[derive(Deserialize)]
+struct Closing {
+    stop_reason: Option<String>,
+}
+
+#[derive(Deserialize)]
+struct Counted {
+    input_tokens: Option<u32>,
+    cache_creation_input_tokens: Option<u32>,
+    cache_read_input_tokens: Option<u32>,
+    output_tokens: Option<u32>,
+}
+
+impl Counted {
+    /// Everything that was read, from the cache or not. None when the event does not speak of input.
+    fn input(&self) -> Option<u32> {
+        let cached =
+            self.cache_creation_input_tokens.unwrap_or(0).saturating_add(self.cache_read_input_tokens.unwrap_or(0));
+        Some(self.input_tokens?.saturating_add(cached))
+    }
+}
+
+/// What has been read of one answer.
+#[derive(Default)]
+struct Answer {
+    input_tokens: Option<u32>,
+    output_tokens: Option<u32>,
+    stop_reason: Option<String>,
+    stopped: bool,
+}
+
+impl Answer {
+    /// The counts are cumulative: the last one holds.
+    fn count(&mut self, counted: Option<&Counted>) {
+        let Some(counted) = counted else { return };
+        self.input_tokens = counted.input().or(self.input_tokens);
+        self.output_tokens = counted.output_tokens.or(self.output_tokens);
+    }
+}
+
+impl Reader for Answer {
+    fn event(&mut self, event: &Event, outlet: &mut Outlet<'_>) -> Result<Step, Trouble> {
+        let said = serde_json::from_str(&event.data)
+            .map_err(|error| Trouble::Garbage(format!("event {}: {error}", event.event)))?;
+        match said {
+            StreamEvent::MessageStart { message } => self.count(message.usage.as_ref()),
+            StreamEvent::ContentBlockStart { content_block: Block::Text { text } }
+            | StreamEvent::ContentBlockDelta { delta: Delta::TextDelta { text } } => outlet.send(&text),
+            StreamEvent::MessageDelta { delta, usage } => {
+                self.count(usage.as_ref());
+                self.stop_reason = delta.stop_reason.or(self.stop_reason.take());
+            }
+            StreamEvent::MessageStop => {
+                self.stopped = true;
+                return Ok(Step::Done);
+            }
+            StreamEvent::Error { error } => {
+                let words = format!("in the stream: {}: {}", error.kind, error.message);
+                return Err(Trouble::Reported(kind_of(&error.kind), words));
+            }
+            StreamEvent::ContentBlockStart { content_block: Block::Other }
+            | StreamEvent::ContentBlockDelta { delta: Delta::Other }
+            | StreamEvent::Other => {}
+        }
+        Ok(Step::More)
+    }
+
+    fn is_whole(&self) -> bool {
+        self.stopped
+    }
+}
+
+/// The kind of an error that comes inside a stream, by the status that it would have had outside
+/// (platform.claude.com/docs/en/api/errors).
+fn kind_of(error_type: &str) -> FaultKind {
+    FaultKind::of_status(match error_type {
+        "invalid_request_error" => 400,
+        "authentication_error" => 401,
+        "billing_error" => 402,
+        "permission_error" => 403,
+        "not_found_error" => 404,
+        "request_too_large" => 413,
+        "rate_limit_error" => 429,
+        "timeout_error" => 504,
+        "overloaded_error" => 529,
+        _ => 500,
+    })
+}

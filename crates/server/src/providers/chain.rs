@@ -1,0 +1,123 @@
+//! The providers in their order: the next one is asked when the one before cannot answer.
+
+use std::fmt;
+use std::sync::Arc;
+
+use mainstay_domain::{Clock, Entropy, Error};
+use tokio::time::Instant;
+
+use super::link::{Link, Parts};
+use super::openai::OpenAi;
+use super::retry::Backoff;
+use super::{Completion, Fault, FaultKind, Figures, Outlet, ReplyRequest, anthropic, offline, openai};
+use crate::config;
+
+/// The model providers of this process.
+pub struct Providers {
+    links: Vec<Link>,
+}
+
+impl Providers {
+    /// The providers of the configuration, each with its own HTTP client.
+    ///
+    /// An empty order means those that are configured, Anthropic first: one with a key, or an OpenAI-compatible server
+    /// at an address of its own. When none is, the offline responder answers. The TLS provider of the process must be
+    /// installed before.
+    ///
+    /// # Errors
+    /// `invalid_input` when the order names a provider twice or one that there is not, when a named one has no key, or
+    /// when an address or a key is not well formed.
+    pub fn new(config: &config::Providers, clock: Arc<dyn Clock>, entropy: Arc<dyn Entropy>) -> Result<Self, Error> {
+        Self::with_backoff(config, clock, entropy, Backoff::default())
+    }
+
+    pub(super) fn with_backoff(
+        config: &config::Providers,
+        clock: Arc<dyn Clock>,
+        entropy: Arc<dyn Entropy>,
+        backoff: Backoff,
+    ) -> Result<Self, Error> {
+        let parts = Parts { config, clock, entropy, backoff };
+        let order = order(config);
+        let mut links: Vec<Link> = Vec::with_capacity(order.len());
+        for name in order {
+            if links.iter().any(|link| link.name() == name) {
+                let detail = format!("\"{name}\" is named twice");
+                return Err(Error::invalid_field("providers.order", "duplicate", detail));
+            }
+            let Some(link) = Link::new(name, &parts) else {
+                let detail = format!("there is no provider \"{name}\"; there are anthropic, openai and offline");
+                return Err(Error::invalid_field("providers.order", "unknown", detail));
+            };
+            links.push(link?);
+        }
+        Ok(Self { links })
+    }
+
+    /// Makes one reply. Text goes to `sink` as it arrives; dropping the future stops the request to the provider.
+    ///
+    /// # Errors
+    /// A [`Fault`] when no provider answered, or when one broke off after text had reached the sink. In the second case
+    /// what has arrived is what there is: nothing was tried again.
+    pub async fn reply(
+        &self,
+        request: &ReplyRequest,
+        deadline: Instant,
+        sink: &mut (dyn FnMut(&str) + Send),
+    ) -> Result<Completion, Fault> {
+        let mut outlet = Outlet::new(sink);
+        let mut faults = Vec::new();
+        for (index, link) in self.links.iter().enumerate() {
+            if index > 0 && deadline <= Instant::now() {
+                break;
+            }
+            let alone = index + 1 == self.links.len();
+            match link.reply(request, deadline, alone, &mut outlet).await {
+                Ok(completion) => return Ok(completion),
+                Err(fault) if outlet.sent() > 0 => return Err(fault),
+                Err(fault) => {
+                    if !alone {
+                        tracing::warn!(provider = link.name(), %fault, "asking the next provider");
+                    }
+                    faults.push(fault);
+                }
+            }
+        }
+        Err(Fault::of_all(faults).unwrap_or_else(|| Fault::new("none", FaultKind::Unreachable)))
+    }
+
+    /// The providers in their order.
+    #[must_use]
+    pub fn names(&self) -> Vec<&'static str> {
+        self.links.iter().map(Link::name).collect()
+    }
+
+    /// What each provider did and does, in their order.
+    #[must_use]
+    pub fn figures(&self) -> Vec<Figures> {
+        self.links.iter().map(Link::figures).collect()
+    }
+}
+
+impl fmt::Debug for Providers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Providers").field(&self.names()).finish()
+    }
+}
+
+fn order(config: &config::Providers) -> Vec<&str> {
+    if !config.order.is_empty() {
+        return config.order.iter().map(String::as_str).collect();
+    }
+    let mut order = Vec::new();
+    if !config.anthropic.api_key.expose().trim().is_empty() {
+        order.push(anthropic::NAME);
+    }
+    if OpenAi::is_configured(&config.openai) {
+        order.push(openai::NAME);
+    }
+    if order.is_empty() {
+        order.push(offline::NAME);
+    }
+    order
+}

@@ -1,0 +1,63 @@
+//! Counts of what the providers did, for the page of metrics and the health check.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::{BreakerState, FaultKind};
+
+/// What one provider did since the start of this process.
+#[derive(Clone, Debug)]
+pub struct Figures {
+    /// Its name: `anthropic`, `openai` or `offline`.
+    pub provider: &'static str,
+    /// Its model.
+    pub model: String,
+    /// What its breaker does with the next request.
+    pub breaker: BreakerState,
+    /// How often its breaker has opened.
+    pub breaker_opened: u64,
+    /// Requests that it answers now.
+    pub in_flight: usize,
+    /// Requests that wait for it now.
+    pub queued: usize,
+    /// Requests that were passed to it.
+    pub requests: u64,
+    /// Replies that it completed.
+    pub replies: u64,
+    /// Attempts after the first one of a request.
+    pub retries: u64,
+    /// Failed attempts and refused requests by code, every code of [`FaultKind::CODES`] once.
+    pub faults: Vec<(&'static str, u64)>,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counters {
+    pub(super) requests: Counter,
+    pub(super) replies: Counter,
+    pub(super) retries: Counter,
+    faults: [Counter; FaultKind::CODES.len()],
+}
+
+impl Counters {
+    pub(super) fn fault(&self, kind: FaultKind) {
+        if let Some(counter) = self.faults.get(kind.index()) {
+            counter.add();
+        }
+    }
+
+    pub(super) fn faults(&self) -> Vec<(&'static str, u64)> {
+        FaultKind::CODES.into_iter().zip(self.faults.iter().map(Counter::get)).collect()
+    }
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Counter(AtomicU64);
+
+impl Counter {
+    pub(super) fn add(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub(super) fn get(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}

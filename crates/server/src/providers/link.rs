@@ -1,0 +1,283 @@
+//! One provider of the chain, with all that stands around it: queue, breaker, timers, retries and figures.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use mainstay_domain::{Clock, Entropy, Error};
+use tokio::time::Instant;
+
+use super::anthropic::{self, Anthropic};
+use super::breaker::{Breaker, BreakerState, Verdict};
+use super::fault::Failure;
+use super::figures::{Counters, Figures};
+use super::offline::{self, Offline};
+use super::openai::{self, OpenAi};
+use super::queue::{Queue, Refusal, Slot};
+use super::retry::{Backoff, Retries};
+use super::timer::Limits;
+use super::{Completion, Fault, FaultKind, Outlet, ReplyRequest};
+use crate::config;
+
+/// One provider.
+pub(super) enum Link {
+    /// One that is reached over the network.
+    Remote(Box<Remote>),
+    /// The one in this process, which needs no protection.
+    Local(Local),
+}
+
+impl Link {
+    /// The provider of this name. None when there is none.
+    pub(super) fn new(name: &str, parts: &Parts<'_>) -> Option<Result<Self, Error>> {
+        let (config, clock) = (parts.config, Arc::clone(&parts.clock));
+        Some(match name {
+            anthropic::NAME => Anthropic::new(config, clock)
+                .map(|it| Self::Remote(Box::new(Remote::new(Speaker::Anthropic(it), parts)))),
+            openai::NAME => {
+                OpenAi::new(config, clock).map(|it| Self::Remote(Box::new(Remote::new(Speaker::OpenAi(it), parts))))
+            }
+            offline::NAME => Ok(Self::Local(Local::new(Offline::new(&config.offline)))),
+            _ => return None,
+        })
+    }
+
+    pub(super) fn name(&self) -> &'static str {
+        match self {
+            Self::Remote(remote) => remote.speaker.name(),
+            Self::Local(_) => offline::NAME,
+        }
+    }
+
+    /// The reply of this provider, or why there is none. `alone` says that no other one can be asked afterwards.
+    pub(super) async fn reply(
+        &self,
+        request: &ReplyRequest,
+        deadline: Instant,
+        alone: bool,
+        outlet: &mut Outlet<'_>,
+    ) -> Result<Completion, Fault> {
+        let (counters, outcome) = match self {
+            Self::Remote(remote) => (&remote.counters, remote.reply(request, deadline, alone, outlet).await),
+            Self::Local(local) => (&local.counters, local.reply(request, deadline, outlet).await),
+        };
+        if outcome.is_ok() {
+            counters.replies.add();
+        }
+        outcome
+    }
+
+    pub(super) fn figures(&self) -> Figures {
+        match self {
+            Self::Remote(remote) => remote.figures(),
+            Self::Local(local) => local.figures(),
+        }
+    }
+}
+
+/// What providers are made of.
+pub(super) struct Parts<'a> {
+    pub(super) config: &'a config::Providers,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) entropy: Arc<dyn Entropy>,
+    pub(super) backoff: Backoff,
+}
+
+enum Speaker {
+    Anthropic(Anthropic),
+    OpenAi(OpenAi),
+}
+
+impl Speaker {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Anthropic(_) => anthropic::NAME,
+            Self::OpenAi(_) => openai::NAME,
+        }
+    }
+
+    fn model(&self) -> &str {
+        match self {
+            Self::Anthropic(speaker) => speaker.model(),
+            Self::OpenAi(speaker) => speaker.model(),
+        }
+    }
+
+    async fn reply(
+        &self,
+        request: &ReplyRequest,
+        limits: Limits,
+        outlet: &mut Outlet<'_>,
+    ) -> Result<Completion, Failure> {
+        match self {
+            Self::Anthropic(speaker) => speaker.reply(request, limits, outlet).await,
+            Self::OpenAi(speaker) => speaker.reply(request, limits, outlet).await,
+        }
+    }
+}
+
+/// A provider over the network.
+pub(super) struct Remote {
+    speaker: Speaker,
+    queue: Arc<Queue>,
+    breaker: Breaker,
+    retries: Retries,
+    first_token: Duration,
+    idle: Duration,
+    counters: Counters,
+}
+
+impl Remote {
+    fn new(speaker: Speaker, parts: &Parts<'_>) -> Self {
+        let config = parts.config;
+        let breaker_pause = Duration::from_millis(config.breaker_open_ms);
+        let queue_time = Duration::from_millis(config.queue_timeout_ms);
+        let entropy = Arc::clone(&parts.entropy);
+        Self {
+            queue: Queue::new(config.max_concurrency, config.max_queue, queue_time),
+            breaker: Breaker::new(speaker.name(), config.breaker_failures, breaker_pause),
+            retries: Retries::new(config.max_retries, config.retry_budget_percent, parts.backoff, entropy),
+            first_token: Duration::from_millis(config.first_token_timeout_ms),
+            idle: Duration::from_millis(config.idle_timeout_ms),
+            counters: Counters::default(),
+            speaker,
+        }
+    }
+
+    /// Counts a fault before it is passed on.
+    fn counted(&self, fault: Fault) -> Fault {
+        self.counters.fault(fault.kind);
+        fault
+    }
+
+    fn refused(&self, kind: FaultKind, retry_after: Option<Duration>) -> Fault {
+        self.counted(Fault::new(self.speaker.name(), kind).retry_after(retry_after))
+    }
+
+    async fn slot(&self, request: &ReplyRequest, deadline: Instant) -> Result<Slot, Fault> {
+        self.queue.enter(request.tenant, deadline).await.map_err(|refusal| {
+            let kind = match refusal {
+                Refusal::Full => FaultKind::QueueFull,
+                Refusal::TimedOut => FaultKind::QueueTimeout,
+                Refusal::Deadline => FaultKind::Deadline,
+            };
+            self.refused(kind, None)
+        })
+    }
+
+    async fn reply(
+        &self,
+        request: &ReplyRequest,
+        deadline: Instant,
+        alone: bool,
+        outlet: &mut Outlet<'_>,
+    ) -> Result<Completion, Fault> {
+        self.counters.requests.add();
+        self.breaker.look().map_err(|wait| self.refused(FaultKind::BreakerOpen, Some(wait)))?;
+        // Held over the retries too: a provider that cannot keep up gets no more requests while some wait to be retried.
+        let _slot = self.slot(request, deadline).await?;
+        let mut retried = 0;
+        let mut permit = self.breaker.admit().map_err(|wait| self.refused(FaultKind::BreakerOpen, Some(wait)))?;
+        self.retries.request();
+        loop {
+            let limits = Limits { first_token: self.first_token, idle: self.idle, deadline };
+            let outcome = self.speaker.reply(request, limits, outlet).await;
+            permit.settle(verdict(&outcome, outlet.sent() > 0));
+            let failure = match outcome {
+                Ok(completion) => return Ok(completion),
+                Err(failure) => failure,
+            };
+            let fault = self.counted(failure.fault.clone());
+            if outlet.sent() > 0 {
+                return Err(fault);
+            }
+            let Some(wait) = self.retries.next(&failure, retried, alone, deadline) else { return Err(fault) };
+            tracing::debug!(provider = self.speaker.name(), kind = %fault.kind, ?wait, "trying again");
+            tokio::time::sleep(wait).await;
+            let Ok(next) = self.breaker.admit() else { return Err(fault) };
+            permit = next;
+            retried += 1;
+            self.counters.retries.add();
+        }
+    }
+
+    fn figures(&self) -> Figures {
+        let (in_flight, queued) = self.queue.load();
+        Figures {
+            provider: self.speaker.name(),
+            model: self.speaker.model().to_owned(),
+            breaker: self.breaker.current(),
+            breaker_opened: self.breaker.opened(),
+            in_flight,
+            queued,
+            requests: self.counters.requests.get(),
+            replies: self.counters.replies.get(),
+            retries: self.counters.retries.get(),
+            faults: self.counters.faults(),
+        }
+    }
+}
+
+/// What an attempt says about the health of the provider.
+fn verdict(outcome: &Result<Completion, Failure>, text_came: bool) -> Verdict {
+    match outcome {
+        Ok(_) => Verdict::Healthy,
+        Err(failure) => match failure.fault.kind {
+            // A long answer that the caller had no time for is no failure of the provider; silence is.
+            FaultKind::Deadline if text_came => Verdict::Unknown,
+            FaultKind::Deadline => Verdict::Failed,
+            FaultKind::Unauthorised | FaultKind::Empty => Verdict::Answered,
+            FaultKind::Refused { .. } if !failure.fault.kind.is_passing() => Verdict::Answered,
+            FaultKind::QueueFull | FaultKind::QueueTimeout | FaultKind::BreakerOpen => Verdict::Unknown,
+            _ => Verdict::Failed,
+        },
+    }
+}
+
+/// The responder in this process.
+pub(super) struct Local {
+    offline: Offline,
+    in_flight: AtomicUsize,
+    counters: Counters,
+}
+
+impl Local {
+    fn new(offline: Offline) -> Self {
+        Self { offline, in_flight: AtomicUsize::new(0), counters: Counters::default() }
+    }
+
+    async fn reply(
+        &self,
+        request: &ReplyRequest,
+        deadline: Instant,
+        outlet: &mut Outlet<'_>,
+    ) -> Result<Completion, Fault> {
+        self.counters.requests.add();
+        self.in_flight.fetch_add(1, Ordering::Relaxed);
+        let _running = Running(&self.in_flight);
+        self.offline.reply(request, deadline, outlet).await.inspect_err(|fault| self.counters.fault(fault.kind))
+    }
+
+    fn figures(&self) -> Figures {
+        Figures {
+            provider: offline::NAME,
+            model: offline::MODEL.to_owned(),
+            breaker: BreakerState::Closed,
+            breaker_opened: 0,
+            in_flight: self.in_flight.load(Ordering::Relaxed),
+            queued: 0,
+            requests: self.counters.requests.get(),
+            replies: self.counters.replies.get(),
+            retries: 0,
+            faults: self.counters.faults(),
+        }
+    }
+}
+
+struct Running<'a>(&'a AtomicUsize);
+
+impl Drop for Running<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}

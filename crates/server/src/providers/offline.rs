@@ -1,0 +1,160 @@
+//! The responder that needs no key and no network. It says honestly that no model is connected, and how to connect one.
+
+use std::time::Duration;
+
+use mainstay_domain::{MessageRole, Usage};
+use tokio::time::{Instant, timeout_at};
+
+use super::{Completion, Fault, FaultKind, Outlet, ReplyRequest, estimated_input_tokens, estimated_tokens};
+use crate::config;
+
+/// The name in the configuration.
+pub(super) const NAME: &str = "offline";
+/// The model that a reply is said to be from.
+pub(super) const MODEL: &str = "fixed-text";
+/// How many words of the question are quoted, and how many characters.
+const QUOTED_WORDS: usize = 6;
+const QUOTED_CHARS: usize = 60;
+
+/// The responder.
+pub(super) struct Offline {
+    pace: Duration,
+}
+
+impl Offline {
+    pub(super) fn new(settings: &config::Offline) -> Self {
+        Self { pace: Duration::from_millis(settings.word_ms) }
+    }
+
+    /// Gives the fixed answer, at once or at its pace.
+    pub(super) async fn reply(
+        &self,
+        request: &ReplyRequest,
+        deadline: Instant,
+        outlet: &mut Outlet<'_>,
+    ) -> Result<Completion, Fault> {
+        let whole = answer(request);
+        let room = usize::try_from(request.max_output_tokens).unwrap_or(usize::MAX).saturating_mul(4);
+        let text = &whole[..whole.floor_char_boundary(room)];
+        if request.paced && !self.pace.is_zero() {
+            let paced = async {
+                let mut ticks = tokio::time::interval(self.pace);
+                for word in text.split_inclusive(' ') {
+                    ticks.tick().await;
+                    outlet.send(word);
+                }
+            };
+            timeout_at(deadline, paced).await.map_err(|_| Fault::new(NAME, FaultKind::Deadline))?;
+        } else {
+            outlet.send(text);
+        }
+        Ok(Completion {
+            provider: NAME.to_owned(),
+            model: MODEL.to_owned(),
+            usage: Usage { input_tokens: estimated_input_tokens(request), output_tokens: estimated_tokens(text.len()) },
+            truncated: text.len() < whole.len(),
+        })
+    }
+}
+
+fn answer(request: &ReplyRequest) -> String {
+    let question = request.turns.last().filter(|turn| turn.role == MessageRole::User);
+    let quote = question.map(|turn| quoted(&turn.content)).filter(|quote| !quote.is_empty());
+    let received = match quote {
+        Some(quote) => format!("Your message (\u{201c}{quote}\u{201d}) has arrived"),
+        None => "Your message has arrived".to_owned(),
+    };
+    format!(
+        "**No language model is connected to this server.** {received}, but nothing here can answer it: \
+         this reply is a fixed text.\n\n\
+         Whoever runs the server can connect a model by setting one of these variables and restarting it:\n\n\
+         ```sh\n\
+         ANTHROPIC_API_KEY=...   # the Anthropic API\n\
+         OPENAI_API_KEY=...      # the OpenAI API\n\
+         OPENAI_BASE_URL=http://127.0.0.1:11434/v1   # a local server, such as Ollama\n\
+         ```\n\n\
+         After that, the same conversation goes on with real answers."
+    )
+}
+
+/// The first words of a question, without anything that Markdown or HTML would take for its own.
+fn quoted(question: &str) -> String {
+    let plain: String = question
+        .chars()
+        .take(1000)
+        .map(|character| if character.is_alphanumeric() || "'’,.?!-".contains(character) { character } else { ' ' })
+        .collect();
+    let mut words = plain.split_whitespace();
+    let first: Vec<_> = words.by_ref().take(QUOTED_WORDS).collect();
+    let joined = first.join(" ");
+    let cut: String = joined.chars().take(QUOTED_CHARS).collect();
+    if words.next().is_some() || cut.len() < joined.len() { format!("{} …", cut.trim_end()) } else { cut }
+}
+
+#[cfg(test)]
+mod tests {
+    use mainstay_domain::TenantId;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::providers::Turn;
+
+    fn request(question: &str, paced: bool) -> ReplyRequest {
+        ReplyRequest {
+            tenant: TenantId(Uuid::nil()),
+            system: String::new(),
+            turns: vec![Turn { role: MessageRole::User, content: question.to_owned() }],
+            max_output_tokens: 1000,
+            paced,
+        }
+    }
+
+    async fn reply(request: &ReplyRequest, deadline: Instant) -> (Result<Completion, Fault>, Vec<String>) {
+        let mut pieces = Vec::new();
+        let mut sink = |text: &str| pieces.push(text.to_owned());
+        let offline = Offline::new(&config::Offline { word_ms: 40 });
+        let outcome = offline.reply(request, deadline, &mut Outlet::new(&mut sink)).await;
+        (outcome, pieces)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn answers_at_once_or_word_by_word() {
+        let start = Instant::now();
+        let deadline = start + Duration::from_secs(60);
+        let (completion, pieces) = reply(&request("What are your hours?", false), deadline).await;
+        let completion = completion.unwrap();
+        assert_eq!((pieces.len(), start.elapsed()), (1, Duration::ZERO));
+        assert!(!completion.truncated && completion.usage.output_tokens > 50);
+
+        let (_, words) = reply(&request("What are your hours?", true), deadline).await;
+        assert_eq!(words.concat(), pieces[0], "the pace does not change the text");
+        let pauses = u32::try_from(words.len() - 1).unwrap();
+        assert_eq!(start.elapsed(), Duration::from_millis(40) * pauses);
+        assert!((60..=95).contains(&pieces[0].split_whitespace().count()));
+        for needed in
+            ["No language model", "ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENAI_BASE_URL", "(“What are your hours?”)"]
+        {
+            assert!(pieces[0].contains(needed), "{needed} is missing in {}", pieces[0]);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn keeps_the_deadline_and_the_limit_of_tokens() {
+        let (outcome, pieces) = reply(&request("Hello", true), Instant::now() + Duration::from_millis(100)).await;
+        assert_eq!(outcome.unwrap_err().kind, FaultKind::Deadline);
+        assert_eq!(pieces.len(), 3, "what came before the deadline is kept");
+        let short = ReplyRequest { max_output_tokens: 5, ..request("Hello", false) };
+        let (completion, pieces) = reply(&short, Instant::now() + Duration::from_secs(1)).await;
+        assert!(completion.unwrap().truncated);
+        assert_eq!(pieces[0].len(), 20);
+    }
+
+    #[test]
+    fn quotes_the_first_words_and_no_markup() {
+        assert_eq!(quoted("Hello"), "Hello");
+        assert_eq!(quoted("one two three four five six seven"), "one two three four five six …");
+        assert_eq!(quoted("<script>alert(1)</script> [x](http://y) `z` **b**"), "script alert 1 script x http …");
+        assert_eq!(quoted(&"a".repeat(100)), format!("{} …", "a".repeat(60)));
+        assert_eq!(quoted("```\n"), "");
+    }
+}
