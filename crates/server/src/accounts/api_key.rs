@@ -27,6 +27,12 @@ impl ApiKeyHash {
         hash.copy_from_slice(digest::digest(&digest::SHA256, key).as_ref());
         Self(hash)
     }
+
+    /// The hash in hexadecimal, as the database keeps it.
+    #[must_use]
+    pub fn to_hex(self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 /// True when the text has the prefix of an API key.

@@ -1,10 +1,12 @@
 //! Who is calling: the credentials of people and programs.
 //!
-//! Nothing here reads or writes the database. What a person may do and what is remembered of a sign-in is the business
-//! of the accounts service; this is how the credentials themselves are made, checked, slowed down and withdrawn.
+//! The credentials themselves (tokens, keys, passwords, the throttle, the view of what is revoked) know no database;
+//! [`Accounts`] holds the rules and is the only one here that speaks to the store; `api` is its wire.
 
 pub mod access_token;
+pub mod api;
 pub mod api_key;
+mod authority;
 mod common_passwords;
 pub mod issuers;
 mod jwks;
@@ -12,8 +14,12 @@ pub mod keys;
 pub mod passwords;
 pub mod refresh_token;
 pub mod revocations;
+mod service;
 mod signatures;
 #[cfg(test)]
 mod testing;
 pub mod throttle;
 pub mod token_fault;
+
+pub use authority::{Administrator, Credential, Member, Reader, SignedIn, Writer};
+pub use service::{Accounts, SignInRequest, SignUpRequest, SignedInPerson};

@@ -1,0 +1,246 @@
+//! Authority as an argument: a handler that names one of these types cannot run without what it stands for.
+//!
+//! A token is checked without a query: our own by its signature, an API key and an outside token by what this node has
+//! remembered of them for at most half a minute. What was revoked is known from the feed, and when the feed cannot be
+//! read, nothing is believed.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::FromRequestParts;
+use axum::http::request::Parts;
+use axum::http::{HeaderValue, header};
+use mainstay_domain::{ApiKeyScope, Error, Kind, PersonId, Result, Role, SessionId, TenantId, Timestamp};
+use mainstay_store::{AuthoriseApiKey, Call, LookUpApiKey};
+use moka::sync::Cache;
+use tokio::time::Instant;
+use uuid::Uuid;
+
+use super::access_token::Claims;
+use super::{Accounts, api_key};
+use crate::app::App;
+use crate::http::{Problem, RequestContext};
+
+/// For how long an API key or an outside token is remembered.
+const REMEMBERED: Duration = Duration::from_secs(30);
+/// The most that are remembered at once.
+const MOST_REMEMBERED: u64 = 50_000;
+
+/// A member of an organisation who is known by a token.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member {
+    /// The organisation that the token names.
+    pub tenant: TenantId,
+    /// Who.
+    pub person: PersonId,
+    /// What they may do in it.
+    pub role: Role,
+    /// How they are known.
+    pub credential: Credential,
+}
+
+/// How a caller is known.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Credential {
+    /// An access token of a sign-in here.
+    Session(SessionId),
+    /// An API key, and what it may do.
+    ApiKey(Vec<ApiKeyScope>),
+    /// A token of an outside issuer.
+    Outside,
+}
+
+impl Member {
+    /// True when the credential reaches that far. An API key needs the scope, and its maker's role still counts.
+    fn may(&self, scope: ApiKeyScope) -> bool {
+        let by_scope = match &self.credential {
+            Credential::ApiKey(scopes) => scopes.contains(&scope),
+            Credential::Session(_) | Credential::Outside => true,
+        };
+        by_scope && (scope != ApiKeyScope::Admin || self.role >= Role::Admin)
+    }
+}
+
+/// What this node remembers of tokens that cost a query.
+pub(super) struct Remembered {
+    cache: Cache<[u8; 32], Known>,
+}
+
+#[derive(Clone)]
+pub(super) struct Known {
+    member: Member,
+    key: Option<mainstay_domain::ApiKeyId>,
+    /// What is revoked later than this is not in it.
+    since: Timestamp,
+    until: Timestamp,
+}
+
+impl Remembered {
+    pub(super) fn new() -> Self {
+        Self { cache: Cache::builder().max_capacity(MOST_REMEMBERED).time_to_live(REMEMBERED).build() }
+    }
+}
+
+fn unauthenticated(detail: &str) -> Error {
+    Error::new(Kind::Unauthenticated, "unauthenticated", detail)
+}
+
+fn not_good() -> Error {
+    unauthenticated("The token is not good, or no longer. Sign in again, or use another key.")
+}
+
+impl Accounts {
+    /// Who a token stands for.
+    ///
+    /// # Errors
+    /// `unauthenticated` when it is not good; `revocations_unknown` when that cannot be told now.
+    pub async fn member(&self, token: &str, call: &Call) -> Result<Member> {
+        self.revocations.ready(Instant::now())?;
+        if self.access_tokens.looks_like(token) {
+            let claims = self.access_tokens.verify(token, self.clock.now()).map_err(|fault| not_good().because(fault))?;
+            if self.revocations.is_revoked(&claims) {
+                return Err(not_good());
+            }
+            let credential = Credential::Session(claims.session);
+            return Ok(Member { tenant: claims.tenant, person: claims.person, role: claims.role, credential });
+        }
+        let digest = digest(token);
+        if let Some(known) = self.remembered.cache.get(&digest)
+            && self.still_good(&known)
+        {
+            return Ok(known.member);
+        }
+        let known = if api_key::looks_like(token) {
+            self.by_api_key(token, call).await?
+        } else if self.issuers.looks_like(token) {
+            self.by_outside_token(token, call).await?
+        } else {
+            return Err(not_good());
+        };
+        if !self.still_good(&known) {
+            return Err(not_good());
+        }
+        self.remembered.cache.insert(digest, known.clone());
+        Ok(known.member)
+    }
+
+    fn still_good(&self, known: &Known) -> bool {
+        let claims = Claims {
+            person: known.member.person,
+            tenant: known.member.tenant,
+            role: known.member.role,
+            session: SessionId(Uuid::nil()),
+            issued_at: known.since,
+            expires_at: known.until,
+        };
+        self.clock.now() < known.until
+            && !self.revocations.is_revoked(&claims)
+            && !known.key.is_some_and(|key| self.revocations.is_api_key_revoked(key))
+    }
+
+    async fn by_api_key(&self, token: &str, call: &Call) -> Result<Known> {
+        let hash = api_key::parse(token).map_err(|fault| not_good().because(fault))?;
+        let since = self.clock.now();
+        let place = self.store.run(call, LookUpApiKey(hash.to_hex())).await?;
+        let (tenant, id) = place.ok_or_else(not_good)?;
+        let authority = self.store.run(call, AuthoriseApiKey { tenant, id }).await?.ok_or_else(not_good)?;
+        let credential = Credential::ApiKey(authority.scopes);
+        let member = Member { tenant, person: authority.person, role: authority.role, credential };
+        Ok(Known { member, key: Some(authority.id), since, until: Timestamp::from_millis(i64::MAX) })
+    }
+
+    async fn by_outside_token(&self, token: &str, call: &Call) -> Result<Known> {
+        let identity = self.issuers.verify(token, call.deadline()).await.map_err(Error::from)?;
+        let (since, until) = (identity.issued_at, identity.expires_at);
+        let person = self.outside_person(identity, call).await?;
+        let membership = self.home(person, call).await?;
+        let member = Member { tenant: membership.tenant, person, role: membership.role, credential: Credential::Outside };
+        Ok(Known { member, key: None, since, until })
+    }
+}
+
+fn digest(token: &str) -> [u8; 32] {
+    let mut bytes = [0; 32];
+    bytes.copy_from_slice(ring::digest::digest(&ring::digest::SHA256, token.as_bytes()).as_ref());
+    bytes
+}
+
+async fn known(parts: &Parts, app: &App) -> Result<Member> {
+    let header = parts.headers.get(header::AUTHORIZATION).ok_or_else(|| {
+        unauthenticated("A token is needed: send `Authorization: Bearer` with an access token or an API key.")
+    })?;
+    let token = header
+        .to_str()
+        .ok()
+        .and_then(|value| value.split_once(' '))
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+        .map(|(_, token)| token.trim())
+        .ok_or_else(|| unauthenticated("The header Authorization must be `Bearer` and a token."))?;
+    let call = match parts.extensions.get::<RequestContext>() {
+        Some(context) => context.call.clone(),
+        None => Call::within(app.config.http.request_timeout()),
+    };
+    app.accounts.member(token, &call).await
+}
+
+/// RFC 6750 (3): an answer to a missing or bad token names the scheme.
+fn challenge(error: Error) -> Problem {
+    let unauthenticated = error.kind == Kind::Unauthenticated;
+    let problem = Problem::from(error);
+    if unauthenticated {
+        problem.with_header(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"))
+    } else {
+        problem
+    }
+}
+
+fn too_little(need: &str) -> Problem {
+    Problem::from(Error::new(Kind::Forbidden, "forbidden", format!("This needs {need}, which the token does not have.")))
+}
+
+macro_rules! authorities {
+    ($($(#[$doc:meta])* $name:ident($scope:ident, $need:literal);)+) => { $(
+        $(#[$doc])*
+        #[derive(Clone, Debug)]
+        pub struct $name(pub Member);
+
+        impl FromRequestParts<Arc<App>> for $name {
+            type Rejection = Problem;
+
+            async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+                let member = known(parts, app).await.map_err(challenge)?;
+                if member.may(ApiKeyScope::$scope) { Ok(Self(member)) } else { Err(too_little($need)) }
+            }
+        }
+    )+ };
+}
+
+authorities! {
+    /// May read what is theirs.
+    Reader(Read, "the scope read");
+    /// May write.
+    Writer(Write, "the scope write");
+    /// Manages members and keys: an owner or an admin, or a key of theirs with that scope.
+    Administrator(Admin, "the role owner or admin, and for a key the scope admin");
+}
+
+/// A person who has signed in here, by an access token: what belongs to the sign-in itself takes no API key.
+#[derive(Clone, Debug)]
+pub struct SignedIn {
+    /// Who.
+    pub member: Member,
+    /// By which sign-in.
+    pub session: SessionId,
+}
+
+impl FromRequestParts<Arc<App>> for SignedIn {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
+        let member = known(parts, app).await.map_err(challenge)?;
+        match member.credential {
+            Credential::Session(session) => Ok(Self { member, session }),
+            Credential::ApiKey(_) | Credential::Outside => Err(too_little("a sign-in here")),
+        }
+    }
+}

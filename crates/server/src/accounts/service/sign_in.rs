@@ -1,0 +1,363 @@
+//! Signing up, in and out.
+
+use std::net::IpAddr;
+
+use mainstay_domain::{
+    EmailAddress, Error, FieldFault, Kind, OrganisationName, PersonId, PersonName, Result, Role, Secret, SessionId,
+    TenantId,
+};
+use mainstay_store::{
+    Call, EndSession, FindPerson, FindPersonByEmail, Membership, MembershipsIn, MembershipsOf, NewPerson, NewSession,
+    Person, RotateSession, Rotated, SetOperator, SetPassword, SignUp, SignedUp, StartSession, SwitchSession,
+};
+use tokio::time::Instant;
+
+use super::{Accounts, address, may_enter};
+use crate::accounts::access_token::Claims;
+use crate::accounts::passwords::PasswordText;
+use crate::accounts::revocations::Revoked;
+
+/// What signing up asks for, as it was sent.
+#[derive(Clone, Debug)]
+pub struct SignUpRequest {
+    /// The address.
+    pub email: String,
+    /// The password.
+    pub password: Secret,
+    /// What the person is called; may be empty.
+    pub name: String,
+}
+
+/// What signing in asks for, as it was sent.
+#[derive(Clone, Debug)]
+pub struct SignInRequest {
+    /// The address.
+    pub email: String,
+    /// The password.
+    pub password: Secret,
+}
+
+/// A person who is signed in, and the pair of tokens that shows it.
+#[derive(Clone, Debug)]
+pub struct SignedInPerson {
+    /// Who.
+    pub person: Person,
+    /// In which organisation.
+    pub membership: Membership,
+    /// For `Authorization: Bearer`.
+    pub access_token: Secret,
+    /// For the next pair.
+    pub refresh_token: Secret,
+    /// How long the access token is good, in seconds.
+    pub expires_in: u64,
+}
+
+/// What a personal organisation is called.
+pub(super) fn personal_organisation(name: &PersonName, email: Option<&EmailAddress>) -> OrganisationName {
+    let own = if name.as_str().is_empty() {
+        email.and_then(|email| email.as_str().split('@').next()).unwrap_or_default()
+    } else {
+        name.as_str()
+    };
+    let shown: String = own.chars().take(180).collect();
+    OrganisationName::parse(&shown)
+        .or_else(|_| OrganisationName::parse("Personal"))
+        .unwrap_or_else(|_| unreachable!("a fixed name is a name"))
+}
+
+fn too_many(after: std::time::Duration) -> Error {
+    let detail = "Too many attempts. Wait before the next one.";
+    Error::new(Kind::TooManyRequests, "too_many_attempts", detail).retry_after(after)
+}
+
+fn wrong_credentials() -> Error {
+    Error::new(Kind::Unauthenticated, "wrong_credentials", "The address or the password is not right.")
+}
+
+fn signed_out() -> Error {
+    Error::new(Kind::Unauthenticated, "signed_out", "This sign-in has ended. Sign in again.")
+}
+
+struct NewAccount {
+    email: EmailAddress,
+    password: PasswordText,
+    name: PersonName,
+}
+
+/// Reads a sign-up, naming every field that is wrong.
+fn new_account(request: &SignUpRequest) -> Result<NewAccount> {
+    let mut faults: Vec<FieldFault> = Vec::new();
+    let email = EmailAddress::parse(&request.email).map_err(|refused| faults.push(refused.of("email"))).ok();
+    let name = PersonName::parse(&request.name).map_err(|refused| faults.push(refused.of("name"))).ok();
+    let password = match &email {
+        Some(email) => PasswordText::parse(request.password.expose().to_owned(), email),
+        None => EmailAddress::parse("nobody@localhost")
+            .and_then(|nobody| PasswordText::parse(request.password.expose().to_owned(), &nobody)),
+    };
+    let password = password.map_err(|refused| faults.push(refused.of("password"))).ok();
+    match (email, password, name) {
+        (Some(email), Some(password), Some(name)) => Ok(NewAccount { email, password, name }),
+        _ => Err(Error::invalid(faults)),
+    }
+}
+
+impl Accounts {
+    /// Makes a person with a personal organisation, and signs them in.
+    ///
+    /// # Errors
+    /// `invalid_input` by field, `email_taken`, `sign_up_disabled`, `too_many_attempts`.
+    pub async fn sign_up(&self, call: &Call, request: SignUpRequest, from: IpAddr) -> Result<SignedInPerson> {
+        if !self.settings.sign_up_enabled {
+            return Err(Error::new(Kind::Forbidden, "sign_up_disabled", "Accounts are made by the operator here."));
+        }
+        let account = new_account(&request)?;
+        self.sign_ups.reserve(&address(from), Instant::now()).map_err(too_many)?.failure();
+        let session = self.new_session();
+        let (person, tenant) = self.make_person(call, account, Some(session), false).await?;
+        self.pair(call, person, tenant, session.id, 0).await
+    }
+
+    /// Makes a person without signing them in: the command line's way.
+    ///
+    /// # Errors
+    /// `invalid_input` by field, `email_taken`.
+    pub async fn create_person(&self, call: &Call, request: SignUpRequest, operator: bool) -> Result<PersonId> {
+        let account = new_account(&request)?;
+        Ok(self.make_person(call, account, None, operator).await?.0)
+    }
+
+    async fn make_person(
+        &self,
+        call: &Call,
+        account: NewAccount,
+        session: Option<NewSession>,
+        operator: bool,
+    ) -> Result<(PersonId, TenantId)> {
+        let password_hash = self.passwords.hash(account.password.into_secret()).await?;
+        let (person, tenant) = (self.ids.make(), self.ids.make());
+        let sign_up = SignUp {
+            organisation: personal_organisation(&account.name, Some(&account.email)),
+            person: NewPerson {
+                id: person,
+                email: Some(account.email),
+                name: account.name,
+                password_hash: Some(password_hash),
+                operator,
+            },
+            tenant,
+            session,
+            now: self.clock.now(),
+        };
+        match self.store.run(call, sign_up).await? {
+            SignedUp::Done => Ok((person, tenant)),
+            SignedUp::EmailTaken => Err(Error {
+                fields: vec![FieldFault::new("email", "taken", "There is an account with this address. Sign in instead.")],
+                ..Error::new(Kind::Conflict, "email_taken", "There is an account with this address already.")
+            }),
+        }
+    }
+
+    /// Checks a password and begins a sign-in.
+    ///
+    /// # Errors
+    /// `wrong_credentials`, without telling which of the two; `too_many_attempts` after too many failures.
+    pub async fn sign_in(&self, call: &Call, request: SignInRequest, from: IpAddr) -> Result<SignedInPerson> {
+        let now = Instant::now();
+        let by_address = self.failed_sign_ins.reserve(&address(from), now).map_err(too_many)?;
+        let account = format!("account {}", request.email.trim().to_lowercase());
+        let by_account = match self.failed_sign_ins.reserve(&account, now) {
+            Ok(reservation) => reservation,
+            Err(after) => {
+                // Nothing was tried: the address is not charged for it.
+                by_address.success();
+                return Err(too_many(after));
+            }
+        };
+        let person = match EmailAddress::parse(&request.email) {
+            Ok(email) => self.store.run(call, FindPersonByEmail(email)).await?,
+            Err(_) => None,
+        };
+        let hash = person.as_ref().and_then(|person| person.password_hash.as_deref());
+        // Without an account, or without a password, the same work is done on a hash that nothing matches.
+        let matches = self.passwords.verify(request.password.clone(), hash).await?;
+        let person = person.filter(|_| matches).ok_or_else(wrong_credentials)?;
+        may_enter(&person)?;
+        by_address.success();
+        by_account.success();
+        self.rehash_if_needed(call, &person, request.password).await?;
+        let membership = self.home(person.id, call).await?;
+        let session = self.new_session();
+        let start =
+            StartSession { session, person: person.id, tenant: membership.tenant, now: self.clock.now() };
+        self.store.run(call, start).await?;
+        Ok(self.tokens(person, membership, session.id, 0))
+    }
+
+    async fn rehash_if_needed(&self, call: &Call, person: &Person, password: Secret) -> Result<()> {
+        let outdated = person.password_hash.as_deref().is_some_and(|hash| self.passwords.needs_rehash(hash));
+        if outdated {
+            let password_hash = self.passwords.hash(password).await?;
+            self.store.run(call, SetPassword { person: person.id, password_hash }).await?;
+        }
+        Ok(())
+    }
+
+    /// Exchanges a refresh token for the next pair.
+    ///
+    /// # Errors
+    /// `signed_out` when it is not good any more. A token that was used before ends the whole sign-in.
+    pub async fn refresh(&self, call: &Call, token: &Secret) -> Result<SignedInPerson> {
+        let (id, generation) = self.refresh_tokens.read(token.expose()).map_err(|fault| signed_out().because(fault))?;
+        let now = self.clock.now();
+        let rotate = RotateSession {
+            id,
+            generation,
+            now,
+            expires_at: now.plus(self.settings.refresh_token_lifetime()),
+            leeway: self.settings.refresh_leeway(),
+            tokens_end: self.tokens_end(now),
+        };
+        match self.store.run(call, rotate).await? {
+            Rotated::Good(session) => {
+                self.pair(call, session.person, session.tenant, id, session.generation).await
+            }
+            Rotated::Ended => Err(signed_out()),
+            Rotated::Reused(person) => {
+                self.revoke_here(Revoked::Session(id), now);
+                tracing::warn!(session = %id, %person, "a refresh token was used twice; the sign-in is ended");
+                Err(signed_out())
+            }
+        }
+    }
+
+    /// Ends a sign-in. Its access tokens stop being good here at once, and everywhere within 5 s.
+    ///
+    /// # Errors
+    /// As the store.
+    pub async fn sign_out(&self, call: &Call, session: SessionId) -> Result<()> {
+        let now = self.clock.now();
+        let end = EndSession { id: session, reason: "signed out", now, tokens_end: self.tokens_end(now) };
+        self.store.run(call, end).await?;
+        self.revoke_here(Revoked::Session(session), now);
+        Ok(())
+    }
+
+    /// The sign-in that a refresh token names, if it is one of ours.
+    #[must_use]
+    pub fn session_of(&self, token: &Secret) -> Option<SessionId> {
+        self.refresh_tokens.read(token.expose()).ok().map(|(session, _)| session)
+    }
+
+    /// Moves a sign-in to another organisation of its person, with a new pair of tokens.
+    ///
+    /// # Errors
+    /// `not_found` when the person is no member there; `signed_out`.
+    pub async fn switch(
+        &self,
+        call: &Call,
+        session: SessionId,
+        person: PersonId,
+        tenant: TenantId,
+    ) -> Result<SignedInPerson> {
+        // First that they belong there, within that organisation's scope; then the sign-in moves.
+        let found = self.store.run(call, MembershipsIn { person, tenants: vec![tenant] }).await?;
+        if found.is_empty() {
+            return Err(Error::not_found("organisation"));
+        }
+        let switch = SwitchSession { id: session, person, tenant, now: self.clock.now() };
+        let moved = self.store.run(call, switch).await?.ok_or_else(signed_out)?;
+        self.pair(call, person, tenant, session, moved.generation).await
+    }
+
+    /// A person and all that they belong to.
+    ///
+    /// # Errors
+    /// `not_found` when they are gone.
+    pub async fn profile(&self, call: &Call, person: PersonId) -> Result<(Person, Vec<Membership>)> {
+        let found = self.store.run(call, FindPerson(person)).await?.ok_or_else(|| Error::not_found("person"))?;
+        let memberships = MembershipsOf(person).find(&self.store, call).await?;
+        Ok((found, memberships))
+    }
+
+    /// Makes a person an operator of the installation, or ends that. Only the command line calls this.
+    ///
+    /// # Errors
+    /// `not_found` when there is no such person.
+    pub async fn set_operator(&self, call: &Call, email: &EmailAddress, operator: bool) -> Result<()> {
+        let person = self.person_by_email(call, email).await?;
+        let since = operator.then(|| self.clock.now());
+        Ok(self.store.run(call, SetOperator { person: person.id, since }).await?)
+    }
+
+    /// Finds a person by their address.
+    ///
+    /// # Errors
+    /// `not_found` when there is none.
+    pub async fn person_by_email(&self, call: &Call, email: &EmailAddress) -> Result<Person> {
+        let found = self.store.run(call, FindPersonByEmail(email.clone())).await?;
+        found.ok_or_else(|| Error::not_found("person"))
+    }
+
+    /// Makes an access token without a sign-in, for tests and tools that have the database: the command line's way.
+    ///
+    /// # Errors
+    /// `not_found` when there is no such person.
+    pub async fn token_for(&self, call: &Call, email: &EmailAddress, lasts: std::time::Duration) -> Result<Secret> {
+        let person = self.person_by_email(call, email).await?;
+        let membership = self.home(person.id, call).await?;
+        let now = self.clock.now();
+        Ok(self.access_tokens.mint(&Claims {
+            person: person.id,
+            tenant: membership.tenant,
+            role: membership.role,
+            session: self.ids.make(),
+            issued_at: now,
+            expires_at: now.plus(lasts),
+        }))
+    }
+
+    fn new_session(&self) -> NewSession {
+        let expires_at = self.clock.now().plus(self.settings.refresh_token_lifetime());
+        NewSession { id: self.ids.make(), expires_at }
+    }
+
+    /// The pair of tokens for a sign-in, with the role as it is now.
+    async fn pair(
+        &self,
+        call: &Call,
+        person: PersonId,
+        tenant: TenantId,
+        session: SessionId,
+        generation: u32,
+    ) -> Result<SignedInPerson> {
+        let found = self.store.run(call, FindPerson(person)).await?.ok_or_else(signed_out)?;
+        may_enter(&found)?;
+        let there = self.store.run(call, MembershipsIn { person, tenants: vec![tenant] }).await?;
+        let membership = match there.into_iter().next() {
+            Some(membership) => membership,
+            // They were removed from it: another organisation of theirs takes its place.
+            None => self.home(person, call).await?,
+        };
+        Ok(self.tokens(found, membership, session, generation))
+    }
+
+    fn tokens(&self, person: Person, membership: Membership, session: SessionId, generation: u32) -> SignedInPerson {
+        let now = self.clock.now();
+        let role: Role = membership.role;
+        let access_token = self.access_tokens.mint(&Claims {
+            person: person.id,
+            tenant: membership.tenant,
+            role,
+            session,
+            issued_at: now,
+            expires_at: now.plus(self.settings.access_token_lifetime()),
+        });
+        SignedInPerson {
+            person,
+            membership,
+            access_token,
+            refresh_token: self.refresh_tokens.mint(session, generation),
+            expires_in: self.settings.access_token_seconds,
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! The one composition root: `serve`, the command line and the tests all build the same [`App`].
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mainstay_domain::{Clock, Entropy, Error, Ids, Kind, Result};
+use mainstay_store::{Call, Options, SigningKeyOr, Store};
+use prometheus_client::registry::Registry;
+
+use crate::accounts::Accounts;
+use crate::accounts::keys::SigningKey;
+use crate::assistant::Assistant;
+use crate::config::{self, Config};
+use crate::http::HttpMetrics;
+use crate::lifecycle::Lifecycle;
+use crate::ops::health::Health;
+use crate::outside::{SystemClock, SystemEntropy};
+use crate::providers::Providers;
+
+/// How long opening the parts may wait for the database.
+const OPENING: Duration = Duration::from_secs(10);
+
+/// What comes from outside the process.
+#[derive(Clone)]
+pub struct Outside {
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
+}
+
+impl Default for Outside {
+    fn default() -> Self {
+        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) }
+    }
+}
+
+/// Everything that a request may need. Handlers get it as their state.
+pub struct App {
+    /// The settings.
+    pub config: Config,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Identifiers.
+    pub ids: Ids,
+    /// What is remembered.
+    pub store: Store,
+    /// People, sign-ins, keys.
+    pub accounts: Accounts,
+    /// Conversations and replies.
+    pub assistant: Arc<Assistant>,
+    /// Whether all is well.
+    pub health: Health,
+    /// What runs in the background, and how it ends.
+    pub lifecycle: Lifecycle,
+    /// The figures of the HTTP server.
+    pub http_metrics: HttpMetrics,
+    /// All figures.
+    pub metrics: Registry,
+}
+
+/// The part of the configuration that the store is opened by.
+#[must_use]
+pub fn store_options(database: &config::Database) -> Options {
+    Options {
+        app_url: database.app_url.clone(),
+        system_url: database.system_url.clone(),
+        app_role: database.app_role.clone(),
+        system_role: database.system_role.clone(),
+        transaction_pooler: database.transaction_pooler,
+        pool_size: database.pool_size,
+        acquire_timeout: database.acquire_timeout(),
+        idle_timeout: database.idle_timeout(),
+        statement_timeout: database.statement_timeout(),
+        batch_lanes: database.batch_lanes,
+        batch_size: database.batch_size,
+        batch_size_per_tenant: database.batch_size_per_tenant,
+        batch_queue: database.batch_queue,
+        ..Options::new(database.url.clone())
+    }
+}
+
+/// Installs ring as the cryptography of TLS, for the whole process. Doing it twice is harmless.
+pub fn install_tls() {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+}
+
+impl App {
+    /// Opens everything. The schema must be there. What runs in the background is started under the lifecycle.
+    ///
+    /// # Errors
+    /// When the database cannot be opened, or a setting cannot be used.
+    pub async fn open(config: Config, outside: Outside, lifecycle: Lifecycle) -> Result<Arc<Self>> {
+        install_tls();
+        let Outside { clock, entropy } = outside;
+        let ids = Ids::new(Arc::clone(&clock), Arc::clone(&entropy));
+        let (store, tasks) = Store::open(store_options(&config.database), Arc::clone(&entropy)).await?;
+        for task in tasks {
+            let drained = lifecycle.drained();
+            lifecycle.spawn(task.name, async move {
+                tokio::select! {
+                    () = task.future => {}
+                    () = drained => {}
+                }
+            });
+        }
+        let key = signing_key(&config.auth, &store, clock.as_ref(), entropy.as_ref()).await?;
+        let accounts = Accounts::new(&config, &key, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), ids.clone())?;
+        let providers = Providers::new(&config.providers, Arc::clone(&clock), Arc::clone(&entropy))?;
+        let assistant = Arc::new(Assistant::new(
+            &config.assistant,
+            store.clone(),
+            providers,
+            Arc::clone(&clock),
+            ids.clone(),
+            lifecycle.clone(),
+        ));
+        let mut metrics = Registry::with_prefix("mainstay");
+        let http_metrics = HttpMetrics::register(&mut metrics);
+        crate::ops::metrics::register(&mut metrics, &store, &assistant);
+        let health = Health::new(store.clone());
+        Ok(Arc::new(Self { config, clock, ids, store, accounts, assistant, health, lifecycle, http_metrics, metrics }))
+    }
+
+    /// Starts what runs for as long as the server does, and waits until the first request could be answered.
+    ///
+    /// # Errors
+    /// When the lease of this node or the feed of revocations cannot be had.
+    pub async fn start(self: &Arc<Self>) -> Result<()> {
+        self.accounts.start(&self.lifecycle).await?;
+        self.assistant.start(self.config.database.engine() == config::Engine::Sqlite).await?;
+        crate::ops::housekeeping::start(self);
+        self.lifecycle.set_ready(true);
+        Ok(())
+    }
+}
+
+/// The key that signs tokens: from the configuration, else the one in the database, which is made at the first start.
+async fn signing_key(
+    auth: &config::Auth,
+    store: &Store,
+    clock: &dyn Clock,
+    entropy: &dyn Entropy,
+) -> Result<SigningKey> {
+    if !auth.signing_key.is_empty() {
+        return SigningKey::from_hex(&auth.signing_key);
+    }
+    let candidate = SigningKey::generate(entropy);
+    let intent = SigningKeyOr { name: "tokens", candidate, now: clock.now() };
+    let secret = store.run(&Call::within(OPENING), intent).await.map_err(|error| match Error::from(error) {
+        error if error.kind == Kind::Internal => {
+            Error { detail: "The schema is not there. Run `mainstay migrate up` first.".to_owned(), ..error }
+        }
+        error => error,
+    })?;
+    SigningKey::from_hex(&secret)
+}
