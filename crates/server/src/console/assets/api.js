@@ -131,7 +131,7 @@ async function send(method, path, { query, body, headers = {}, signal }, token) 
 
 /** The problem of a server that gave no answer. Tells the page, which then looks for it. */
 function unreachable(detail = "The server could not be reached.") {
-  if (!navigator.onLine) return new Problem({ code: "offline", detail: "This device is offline." });
+  if (!navigator.onLine) return new Problem({ code: "offline", detail: "This device has no network just now." });
   emit("unreached");
   return new Problem({ code: "unreachable", detail });
 }

@@ -7,6 +7,7 @@ const TITLES = {
   unreachable: "The server cannot be reached",
   connection_lost: "The connection was lost",
   cancelled: "Stopped",
+  not_found: "Not found",
 };
 
 function titleOf({ code, status }) {
