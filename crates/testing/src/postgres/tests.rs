@@ -1,0 +1,76 @@
+use super::*;
+
+#[test]
+fn a_database_belongs_to_an_ordinary_role() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let database = cluster.database().unwrap();
+    let owner = database.psql(r"\l+ :DBNAME").unwrap().join("\n");
+    assert!(owner.starts_with(&format!("{}|owner|", database.name())), "{owner}");
+    let roles = database.psql(r"\du owner").unwrap();
+    assert_eq!(roles.len(), 1, "{roles:?}");
+    assert!(roles[0].contains("Create role") && !roles[0].contains("Superuser"), "{roles:?}");
+    assert_eq!(database.url, format!("postgres://owner@127.0.0.1:{}/{}", cluster.port(), database.name()));
+}
+
+#[test]
+fn databases_are_separate_and_go_with_their_handles() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let [one, two] = [cluster.database().unwrap(), cluster.database().unwrap()];
+    assert_ne!(one.name(), two.name());
+    let name = one.name().to_owned();
+    drop(one);
+    let left = two.psql(r"\l").unwrap();
+    assert!(left.iter().any(|line| line.starts_with(&format!("{}|", two.name()))), "{left:?}");
+    assert!(!left.iter().any(|line| line.starts_with(&format!("{name}|"))), "{left:?}");
+}
+
+#[test]
+fn text_sorts_by_language_and_failures_say_why() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let database = cluster.database().unwrap();
+    // By bytes, every capital letter comes before every small one.
+    assert_eq!(database.psql("values ('B'), ('a') order by 1").unwrap(), ["a", "B"]);
+    let failure = database.psql("nonsense").unwrap_err().to_string();
+    assert!(failure.contains("syntax error"), "{failure}");
+}
+
+#[test]
+fn a_cluster_comes_back_with_its_data_from_every_kind_of_end() {
+    let Some(mut cluster) = Cluster::start(Options::default()) else { return };
+    let database = cluster.database().unwrap();
+    assert_eq!(database.psql("show fsync").unwrap(), ["on"]);
+    database.psql("create schema survivor").unwrap();
+    let survived = || database.psql(r"\dn survivor").unwrap() == ["survivor|postgres"];
+    cluster.restart().unwrap();
+    assert!(survived());
+    cluster.stop(StopMode::Immediate).unwrap();
+    assert!(database.psql("show fsync").is_err());
+    cluster.restart().unwrap();
+    assert!(survived());
+    assert!(cluster.log().iter().any(|line| line.contains("was not properly shut down")), "{:?}", cluster.log());
+    cluster.kill_9().unwrap();
+    cluster.restart().unwrap();
+    assert!(survived());
+    let data = cluster.data();
+    drop(cluster);
+    assert!(!data.exists() && table::working_in(&data).is_empty());
+}
+
+#[test]
+fn a_paused_cluster_answers_nothing_until_it_is_resumed() {
+    let Some(mut cluster) = Cluster::start(Options { fsync: false, ..Options::default() }) else { return };
+    let database = cluster.database().unwrap();
+    cluster.pause();
+    let waiting =
+        database.access.client("psql").args(["--dbname", &database.name, "--command", "show port"]).start().unwrap();
+    assert!(waiting.wait_blocking(Duration::from_millis(300)).is_err());
+    cluster.resume();
+    assert!(waiting.wait_blocking(PATIENCE).unwrap().success());
+}
+
+#[test]
+fn settings_reach_the_server() {
+    let settings = vec![("work_mem".to_owned(), "7MB".to_owned())];
+    let Some(cluster) = Cluster::start(Options { fsync: false, settings }) else { return };
+    assert_eq!(cluster.database().unwrap().psql("show work_mem").unwrap(), ["7MB"]);
+}
