@@ -20,10 +20,7 @@ async fn a_task_that_must_last_and_ends_stops_the_process_with_code_one() {
     lifecycle.stopped().await;
     assert!(!lifecycle.ready());
     assert_eq!(lifecycle.exit_code(), 1);
-    assert_eq!(
-        lifecycle.failures(),
-        [Failure { name: "poller", detail: "ended before it was asked to".to_owned() }]
-    );
+    assert_eq!(lifecycle.failures(), [Failure { name: "poller", detail: "ended before it was asked to".to_owned() }]);
 }
 
 #[tokio::test(start_paused = true)]
