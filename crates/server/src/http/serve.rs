@@ -22,11 +22,12 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode, Version, header};
-use hyper::body::{Frame, Incoming, SizeHint};
+use hyper::body::{Body as _, Frame, Incoming, SizeHint};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use pin_project_lite::pin_project;
+use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
@@ -44,6 +45,12 @@ const LARGEST_HEAD: usize = 32 * 1024;
 
 /// The most that is buffered for one connection in each direction, in bytes.
 const LARGEST_BUFFER: usize = 64 * 1024;
+
+/// How long a connection whose request was refused is kept while its client is still sending.
+const LINGER: Duration = Duration::from_secs(2);
+
+/// The most that is read from it meanwhile, in bytes.
+const LINGER_BYTES: usize = 16 * 1024 * 1024;
 
 /// Answers the connections of `listener` with `router` until the soft stop, and returns then; connections that are open
 /// at that moment finish their requests as work named `connection`.
@@ -116,16 +123,16 @@ impl Server {
         let watch = Arc::new(Watch::new(Instant::now()));
         let socket = Socket::new(stream, self.write_timeout, Arc::clone(&watch), held);
         let service = service_fn(|request| self.request(request, address, &watch));
-        let mut connection = pin!(self.http1.serve_connection(TokioIo::new(Box::pin(socket)), service).with_upgrades());
+        let mut connection = self.http1.serve_connection(TokioIo::new(Box::pin(socket)), service).with_upgrades();
         let mut stopped = pin!(self.lifecycle.stopped());
         let mut stopping = false;
         let mut timer = pin!(tokio::time::sleep_until(watch.due(self.patience).unwrap_or_else(Instant::now)));
         let ended = std::future::poll_fn(|cx| {
             if !stopping && stopped.as_mut().poll(cx).is_ready() {
                 stopping = true;
-                connection.as_mut().graceful_shutdown();
+                Pin::new(&mut connection).graceful_shutdown();
             }
-            if let Poll::Ready(end) = connection.as_mut().poll(cx) {
+            if let Poll::Ready(end) = Pin::new(&mut connection).poll(cx) {
                 return Poll::Ready(Some(end));
             }
             loop {
@@ -143,6 +150,11 @@ impl Server {
             }
         });
         match ended.await {
+            Some(Ok(())) if watch.refused() => {
+                if let Some(parts) = connection.into_parts() {
+                    linger(parts.io.into_inner()).await;
+                }
+            }
             Some(Ok(())) => {}
             Some(Err(error)) => tracing::debug!(%address, error = error_chain(&error), "a connection failed"),
             None => tracing::debug!(%address, "a connection was idle or slow for too long"),
@@ -159,16 +171,35 @@ impl Server {
         watch.busy();
         let host_named = names_host(request.version(), request.headers());
         request.extensions_mut().insert(Peer { address, host_named });
+        let has_body = !request.body().is_end_stream();
         let answer = self.router.clone().call(request);
         let watch = Arc::clone(watch);
         async move {
             let response = answer.await?;
+            let status = response.status();
+            watch.set_refused(has_body && (status.is_client_error() || status.is_server_error()));
             // After an upgrade the socket is the handler's.
-            let upgraded = response.status() == StatusCode::SWITCHING_PROTOCOLS;
+            let upgraded = status == StatusCode::SWITCHING_PROTOCOLS;
             let busy = (!upgraded).then(|| Busy(watch));
             Ok(response.map(|inner| WatchedBody { inner, busy }))
         }
     }
+}
+
+/// Closing a socket with unread bytes resets it, and the peer, who is still sending, may lose the answer that said why
+/// (RFC 9112, section 9.6). So what still comes is read and forgotten, for a while.
+async fn linger(mut socket: Pin<Box<Socket>>) {
+    let mut scratch = [0; 8 * 1024];
+    let forget = async {
+        let mut left = LINGER_BYTES;
+        while let Ok(read @ 1..) = socket.read(&mut scratch).await {
+            left = left.saturating_sub(read);
+            if left == 0 {
+                break;
+            }
+        }
+    };
+    let _ = tokio::time::timeout(LINGER, forget).await;
 }
 
 /// RFC 9112, section 3.2: HTTP/1.1 names the host in exactly one header.

@@ -229,6 +229,17 @@ async fn what_is_too_large_is_refused_with_the_right_status() {
 }
 
 #[tokio::test]
+async fn a_client_that_is_still_sending_can_read_why_it_was_refused() {
+    let server = start(config()).await;
+    let mut client = server.connect().await;
+    client.send("POST /echo HTTP/1.1\r\nhost: x\r\ncontent-length: 4000000\r\n\r\n").await;
+    for _ in 0..4000 {
+        client.0.write_all(&[b'x'; 1000]).await.expect("the connection is not reset");
+    }
+    assert_eq!(status(&client.until("}").await), "413");
+}
+
+#[tokio::test]
 async fn an_endless_head_is_cut_at_its_bound() {
     let server = start(config()).await;
     let mut client = server.connect().await;

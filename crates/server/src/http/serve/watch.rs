@@ -3,7 +3,7 @@
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -37,11 +37,13 @@ const BUSY: u64 = 2;
 pub(super) struct Watch {
     start: Instant,
     state: AtomicU64,
+    /// Whether the last request was refused and may have left some of its body unread.
+    refused: AtomicBool,
 }
 
 impl Watch {
     pub(super) fn new(start: Instant) -> Self {
-        Self { start, state: AtomicU64::new(HEAD) }
+        Self { start, state: AtomicU64::new(HEAD), refused: AtomicBool::new(false) }
     }
 
     fn set(&self, state: u64) {
@@ -59,6 +61,15 @@ impl Watch {
 
     pub(super) fn idle(&self) {
         self.set(IDLE);
+    }
+
+    /// A request with a body was answered.
+    pub(super) fn set_refused(&self, refused: bool) {
+        self.refused.store(refused, Ordering::Relaxed);
+    }
+
+    pub(super) fn refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
     }
 
     /// Something was read: after a pause, the beginning of a head.
