@@ -1,1 +1,33 @@
-//! Not written yet.
+//! The wire, once: everything that is the same for every route.
+//!
+//! [`Routes`] collects the routes and their bounds, [`wrap`] puts the stack around the router, [`serve`] answers sockets
+//! with it. Handlers take [`Json`], [`Query`], [`Path`], [`RawBody`] and [`RequestContext`], and return
+//! `Result<_, Problem>`.
+
+mod access;
+mod body;
+mod context;
+mod headers;
+mod json;
+mod metrics;
+mod origins;
+mod path;
+mod problem;
+mod query;
+mod routes_table;
+mod serve;
+mod sse;
+mod stack;
+
+pub use body::{RawBody, body_problem};
+pub use context::{NetworkFault, RequestContext, TrustedProxies};
+pub use json::{Json, from_slice};
+pub use metrics::{HttpMetrics, UNMATCHED};
+pub use origins::{AllowedOrigins, OriginFault, origin_of};
+pub use path::Path;
+pub use problem::{Document, PROBLEM_JSON, Problem};
+pub use query::Query;
+pub use routes_table::{Access, Policy, RouteFault, RouteSpec, RouteTable, Routes};
+pub use serve::serve;
+pub use sse::{Event, LastEventId, event_stream};
+pub use stack::{Settings, SettingsFault, wrap};

@@ -1,0 +1,170 @@
+//! One line for each request, and its counts: what was asked (never the query, never a header), how it ended, how long it
+//! took.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use mainstay_domain::RequestId;
+use mainstay_store::Call;
+use tokio::time::Instant;
+
+use super::RequestContext;
+use super::metrics::{GaugeGuard, HttpMetrics, RouteMetrics, UNMATCHED, method_label};
+use super::routes_table::{Policy, RouteTable};
+
+/// A route and method as the stack knows it: everything looked up once.
+#[derive(Debug)]
+pub(super) struct Route {
+    pub(super) template: Arc<str>,
+    pub(super) method: &'static str,
+    /// None for what is not in the table: unknown paths and methods.
+    pub(super) policy: Option<Policy>,
+    metrics: RouteMetrics,
+    most_statements: AtomicU32,
+    warned: AtomicBool,
+}
+
+impl Route {
+    fn new(template: &Arc<str>, method: &'static str, policy: Option<Policy>, metrics: &HttpMetrics) -> Arc<Self> {
+        Arc::new(Self {
+            template: Arc::clone(template),
+            method,
+            policy,
+            metrics: metrics.route(method, template),
+            most_statements: AtomicU32::new(0),
+            warned: AtomicBool::new(false),
+        })
+    }
+
+    /// The most statements that one request has taken so far.
+    pub(super) fn most_statements(&self) -> u32 {
+        self.most_statements.load(Ordering::Relaxed)
+    }
+
+    fn count(&self, statements: u32) {
+        if statements > self.most_statements.load(Ordering::Relaxed) {
+            self.most_statements.fetch_max(statements, Ordering::Relaxed);
+        }
+        let Some(policy) = self.policy.filter(|policy| statements > policy.statements) else { return };
+        self.metrics.count_over_budget();
+        if !self.warned.swap(true, Ordering::Relaxed) {
+            let (method, route, granted) = (self.method, &*self.template, policy.statements);
+            tracing::warn!(method, route, statements, granted, "the route ran more SQL than its table grants");
+        }
+    }
+}
+
+/// The routes of one path.
+struct OnePath {
+    methods: Vec<(Method, Arc<Route>)>,
+    other: Arc<Route>,
+}
+
+/// The table, by path.
+pub(super) struct RouteIndex {
+    paths: HashMap<Arc<str>, OnePath>,
+    unmatched: HashMap<&'static str, Arc<Route>>,
+    nothing: Arc<Route>,
+}
+
+impl RouteIndex {
+    pub(super) fn new(table: &RouteTable, metrics: &HttpMetrics) -> Self {
+        let mut paths: HashMap<Arc<str>, OnePath> = HashMap::new();
+        for spec in table.routes() {
+            let template: Arc<str> = spec.path.into();
+            let one = paths.entry(Arc::clone(&template)).or_insert_with(|| OnePath {
+                methods: Vec::new(),
+                other: Route::new(&template, "other", None, metrics),
+            });
+            let route = Route::new(&template, method_label(&spec.method), Some(spec.policy), metrics);
+            one.methods.push((spec.method.clone(), route));
+        }
+        let unmatched: Arc<str> = UNMATCHED.into();
+        let nothing = Route::new(&unmatched, "other", None, metrics);
+        let known = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];
+        let known = known.map(|method| (method, Route::new(&unmatched, method, None, metrics)));
+        Self { paths, unmatched: HashMap::from(known), nothing }
+    }
+
+    /// The route for a template that the router has matched.
+    pub(super) fn find(&self, template: Option<&str>, method: &Method) -> &Arc<Route> {
+        let Some(path) = template.and_then(|template| self.paths.get(template)) else {
+            return self.unmatched.get(method_label(method)).unwrap_or(&self.nothing);
+        };
+        // A GET route answers HEAD.
+        let method = if *method == Method::HEAD { &Method::GET } else { method };
+        path.methods.iter().find(|(known, _)| known == method).map_or(&path.other, |(_, route)| route)
+    }
+
+    /// Every route of the table with the most statements that one request of it has taken.
+    pub(super) fn statements(&self) -> Vec<(String, &'static str, Policy, u32)> {
+        let routes = self.paths.values().flat_map(|path| &path.methods);
+        let mut all: Vec<_> = routes
+            .filter_map(|(_, route)| {
+                Some((route.template.to_string(), route.method, route.policy?, route.most_statements()))
+            })
+            .collect();
+        all.sort_by(|left, right| (&left.0, left.1).cmp(&(&right.0, right.1)));
+        all
+    }
+}
+
+/// A request under way. It is recorded when it is answered, or when it is dropped because its client has left.
+pub(super) struct Exchange {
+    pub(super) route: Arc<Route>,
+    pub(super) request_id: RequestId,
+    pub(super) call: Call,
+    method: Method,
+    started: Instant,
+    in_flight: Option<GaugeGuard>,
+}
+
+impl Exchange {
+    pub(super) fn new(route: Arc<Route>, context: &RequestContext, method: &Method, metrics: &HttpMetrics) -> Self {
+        Self {
+            route,
+            request_id: context.request_id,
+            call: context.call.clone(),
+            method: method.clone(),
+            started: Instant::now(),
+            in_flight: Some(metrics.enter()),
+        }
+    }
+
+    /// How long it has been under way.
+    pub(super) fn elapsed(&self) -> Duration {
+        self.started.elapsed()
+    }
+
+    pub(super) fn answered(mut self, status: StatusCode) {
+        self.record(Some(status));
+    }
+
+    fn record(&mut self, status: Option<StatusCode>) {
+        if self.in_flight.take().is_none() {
+            return;
+        }
+        let took = self.started.elapsed();
+        let statements = self.call.statements();
+        self.route.metrics.record(status, took, statements);
+        self.route.count(statements);
+        tracing::info!(
+            target: "mainstay::access",
+            method = method_label(&self.method),
+            route = &*self.route.template,
+            // 499 is what proxies write for a client that left.
+            status = status.map_or(499, |status| status.as_u16()),
+            took_ms = (took.as_secs_f64() * 10_000.0).round() / 10.0,
+            request_id = %self.request_id,
+        );
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        self.record(None);
+    }
+}

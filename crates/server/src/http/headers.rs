@@ -1,0 +1,114 @@
+//! The headers that every answer carries, made once.
+
+use axum::http::header::{self, HeaderName, HeaderValue};
+use axum::http::{HeaderMap, header::Entry};
+
+/// What pages may load: only our own files, nothing inline.
+const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
+     font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+);
+
+/// Everything that is not a page loads nothing.
+const DATA_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
+
+/// Every feature that browsers let a page ask for is off, except the microphone, for speech.
+const PERMISSIONS: HeaderValue = HeaderValue::from_static(
+    "accelerometer=(), ambient-light-sensor=(), attribution-reporting=(), autoplay=(), bluetooth=(), \
+     browsing-topics=(), camera=(), clipboard-read=(), clipboard-write=(), compute-pressure=(), \
+     display-capture=(), encrypted-media=(), fullscreen=(), gamepad=(), geolocation=(), gyroscope=(), hid=(), \
+     identity-credentials-get=(), idle-detection=(), interest-cohort=(), local-fonts=(), magnetometer=(), \
+     microphone=(self), midi=(), otp-credentials=(), payment=(), picture-in-picture=(), \
+     publickey-credentials-create=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), \
+     speaker-selection=(), storage-access=(), usb=(), web-share=(), window-management=(), \
+     xr-spatial-tracking=()",
+);
+
+const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains; preload");
+
+/// The headers whose value never varies.
+const FIXED: [(HeaderName, HeaderValue); 8] = [
+    (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
+    (header::X_FRAME_OPTIONS, HeaderValue::from_static("DENY")),
+    (header::REFERRER_POLICY, HeaderValue::from_static("no-referrer")),
+    (header::CACHE_CONTROL, HeaderValue::from_static("no-store")),
+    (HeaderName::from_static("permissions-policy"), PERMISSIONS),
+    (HeaderName::from_static("cross-origin-opener-policy"), HeaderValue::from_static("same-origin")),
+    (HeaderName::from_static("cross-origin-embedder-policy"), HeaderValue::from_static("require-corp")),
+    (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
+];
+
+/// The headers of this installation.
+pub(super) struct StandardHeaders {
+    values: Vec<(HeaderName, HeaderValue)>,
+}
+
+impl StandardHeaders {
+    /// `https`: whether people reach the server over TLS. HSTS without it would lock them out.
+    pub(super) fn new(https: bool) -> Self {
+        let mut values = FIXED.to_vec();
+        if https {
+            values.push((header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT));
+        }
+        Self { values }
+    }
+
+    /// Adds them. What a handler has set itself stays: an image in an email is read across origins.
+    pub(super) fn apply(&self, headers: &mut HeaderMap) {
+        headers.reserve(self.values.len() + 4);
+        let page = headers.get(header::CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"text/html"));
+        for (name, value) in &self.values {
+            if let Entry::Vacant(vacant) = headers.entry(name) {
+                vacant.insert(value.clone());
+            }
+        }
+        let policy = if page { PAGE_POLICY } else { DATA_POLICY };
+        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn applied(https: bool, before: &[(HeaderName, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in before {
+            headers.insert(name, HeaderValue::from_static(value));
+        }
+        StandardHeaders::new(https).apply(&mut headers);
+        headers
+    }
+
+    #[test]
+    fn pages_and_data_have_their_own_policy_and_neither_allows_inline() {
+        let page = applied(true, &[(header::CONTENT_TYPE, "text/html; charset=utf-8")]);
+        assert_eq!(page[header::CONTENT_SECURITY_POLICY], PAGE_POLICY);
+        assert!(page[header::CONTENT_SECURITY_POLICY].to_str().is_ok_and(|policy| !policy.contains("unsafe")));
+        let data = applied(true, &[(header::CONTENT_TYPE, "application/json")]);
+        assert_eq!(data[header::CONTENT_SECURITY_POLICY], "default-src 'none'; frame-ancestors 'none'");
+    }
+
+    #[test]
+    fn transport_security_is_for_https_only() {
+        assert_eq!(
+            applied(true, &[])[header::STRICT_TRANSPORT_SECURITY],
+            "max-age=31536000; includeSubDomains; preload"
+        );
+        assert!(!applied(false, &[]).contains_key(header::STRICT_TRANSPORT_SECURITY));
+    }
+
+    #[test]
+    fn a_handler_has_the_last_word() {
+        let headers = applied(true, &[(header::CACHE_CONTROL, "public, max-age=60")]);
+        assert_eq!(headers[header::CACHE_CONTROL], "public, max-age=60");
+        assert_eq!(applied(true, &[])[header::CACHE_CONTROL], "no-store");
+    }
+
+    #[test]
+    fn only_the_microphone_is_left_on() {
+        let policy = PERMISSIONS.to_str().expect("text").to_owned();
+        let on: Vec<_> = policy.split(", ").filter(|feature| !feature.ends_with("=()")).collect();
+        assert_eq!(on, ["microphone=(self)"]);
+    }
+}

@@ -1,0 +1,220 @@
+//! What is counted about requests and connections. In this process only: each node is scraped for itself.
+//!
+//! Labels are bounded: the templates of the table and `unmatched`, known methods and `other`, classes of status.
+
+use std::sync::atomic::AtomicI64;
+use std::time::Duration;
+
+use axum::http::{Method, StatusCode};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::{Registry, Unit};
+
+/// The label of requests for paths that are not served.
+pub const UNMATCHED: &str = "unmatched";
+
+/// Bounds of the latency histogram, in seconds.
+const LATENCIES: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+
+/// Bounds of the histogram of statements for one request.
+const STATEMENTS: [f64; 9] = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0, 32.0];
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RouteLabels {
+    method: &'static str,
+    route: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct RequestLabels {
+    method: &'static str,
+    route: String,
+    status: &'static str,
+}
+
+/// A family of histograms with fixed buckets.
+type Histograms = Family<RouteLabels, Histogram, fn() -> Histogram>;
+
+/// The metrics of the wire. Clones share them.
+#[derive(Clone, Debug)]
+pub struct HttpMetrics {
+    requests: Family<RequestLabels, Counter>,
+    latency: Histograms,
+    statements: Histograms,
+    over_budget: Family<RouteLabels, Counter>,
+    in_flight: Gauge<i64, AtomicI64>,
+    connections: Gauge<i64, AtomicI64>,
+    panics: Counter,
+}
+
+impl HttpMetrics {
+    /// Makes the metrics and names them in the registry.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            requests: Family::default(),
+            latency: Family::new_with_constructor(|| Histogram::new(LATENCIES)),
+            statements: Family::new_with_constructor(|| Histogram::new(STATEMENTS)),
+            over_budget: Family::default(),
+            in_flight: Gauge::default(),
+            connections: Gauge::default(),
+            panics: Counter::default(),
+        };
+        registry.register("mainstay_http_requests", "Requests answered, by class of status", metrics.requests.clone());
+        registry.register_with_unit(
+            "mainstay_http_request_duration",
+            "Time from the head of a request to the head of its response",
+            Unit::Seconds,
+            metrics.latency.clone(),
+        );
+        registry.register(
+            "mainstay_http_request_statements",
+            "SQL statements run on behalf of a request until the head of its response",
+            metrics.statements.clone(),
+        );
+        registry.register(
+            "mainstay_http_requests_over_statement_budget",
+            "Requests that ran more SQL statements than the table of routes grants",
+            metrics.over_budget.clone(),
+        );
+        registry.register(
+            "mainstay_http_requests_in_flight",
+            "Requests whose response has not begun",
+            metrics.in_flight.clone(),
+        );
+        registry.register("mainstay_http_connections", "Open connections", metrics.connections.clone());
+        registry.register("mainstay_http_panics", "Requests that ended in a panic", metrics.panics.clone());
+        metrics
+    }
+
+    /// The handles of one route, looked up once.
+    pub(super) fn route(&self, method: &'static str, route: &str) -> RouteMetrics {
+        let labels = RouteLabels { method, route: route.to_owned() };
+        let requests = |status| {
+            let labels = RequestLabels { method, route: route.to_owned(), status };
+            self.requests.get_or_create_owned(&labels)
+        };
+        RouteMetrics {
+            requests: CLASSES.map(requests),
+            latency: self.latency.get_or_create_owned(&labels),
+            statements: self.statements.get_or_create_owned(&labels),
+            over_budget: self.over_budget.get_or_create_owned(&labels),
+        }
+    }
+
+    /// Counts something in flight, until the guard is dropped.
+    pub(super) fn enter(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.in_flight)
+    }
+
+    /// Counts an open connection, until the guard is dropped.
+    pub(super) fn connect(&self) -> GaugeGuard {
+        GaugeGuard::new(&self.connections)
+    }
+
+    pub(super) fn count_panic(&self) {
+        self.panics.inc();
+    }
+
+    /// Open connections now.
+    #[must_use]
+    pub fn connections_open(&self) -> i64 {
+        self.connections.get()
+    }
+
+    /// Requests now whose response has not begun.
+    #[must_use]
+    pub fn in_flight(&self) -> i64 {
+        self.in_flight.get()
+    }
+}
+
+/// Holds a gauge up by one.
+pub(super) struct GaugeGuard(Gauge<i64, AtomicI64>);
+
+impl GaugeGuard {
+    fn new(gauge: &Gauge<i64, AtomicI64>) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for GaugeGuard {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// Classes of status. `gone` is a client that left before it was answered.
+const CLASSES: [&str; 6] = ["1xx", "2xx", "3xx", "4xx", "5xx", "gone"];
+
+/// The handles of one route and method.
+#[derive(Debug)]
+pub(super) struct RouteMetrics {
+    requests: [Counter; CLASSES.len()],
+    latency: Histogram,
+    statements: Histogram,
+    over_budget: Counter,
+}
+
+impl RouteMetrics {
+    /// Records an answered request, or one whose client left (`status` is none).
+    pub(super) fn record(&self, status: Option<StatusCode>, took: Duration, statements: u32) {
+        let class = status.map_or(CLASSES.len() - 1, |status| usize::from(status.as_u16() / 100).clamp(1, 5) - 1);
+        if let Some(counter) = self.requests.get(class) {
+            counter.inc();
+        }
+        self.latency.observe(took.as_secs_f64());
+        self.statements.observe(f64::from(statements));
+    }
+
+    pub(super) fn count_over_budget(&self) {
+        self.over_budget.inc();
+    }
+}
+
+/// The label of a method: clients can send any token.
+pub(super) fn method_label(method: &Method) -> &'static str {
+    match *method {
+        Method::GET => "GET",
+        Method::HEAD => "HEAD",
+        Method::POST => "POST",
+        Method::PUT => "PUT",
+        Method::PATCH => "PATCH",
+        Method::DELETE => "DELETE",
+        Method::OPTIONS => "OPTIONS",
+        _ => "other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_recorded_is_scraped() {
+        let mut registry = Registry::default();
+        let metrics = HttpMetrics::register(&mut registry);
+        let route = metrics.route("GET", "/v1/me");
+        route.record(Some(StatusCode::OK), Duration::from_millis(3), 2);
+        route.record(Some(StatusCode::NOT_FOUND), Duration::from_millis(30), 0);
+        route.record(None, Duration::from_millis(30), 0);
+        let connection = metrics.connect();
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).expect("text");
+        for line in [
+            r#"mainstay_http_requests_total{method="GET",route="/v1/me",status="2xx"} 1"#,
+            r#"mainstay_http_requests_total{method="GET",route="/v1/me",status="4xx"} 1"#,
+            r#"mainstay_http_requests_total{method="GET",route="/v1/me",status="gone"} 1"#,
+            r#"mainstay_http_request_duration_seconds_bucket{le="0.005",method="GET",route="/v1/me"} 1"#,
+            r#"mainstay_http_request_statements_sum{method="GET",route="/v1/me"} 2"#,
+            "mainstay_http_connections 1",
+        ] {
+            assert!(text.contains(line), "{line}\n{text}");
+        }
+        drop(connection);
+        assert_eq!(metrics.connections_open(), 0);
+    }
+}

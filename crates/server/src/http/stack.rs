@@ -1,0 +1,313 @@
+//! The stack: what happens around every handler, in one layer.
+//!
+//! In order: the request's id and context; refusals that need no handler (no host, a long address, a declared body that
+//! is too large, a preflight); the handler, under its deadline, with its panics caught, its body bounded and its answer
+//! compressed; then the answer's problem, headers, counts and line in the log.
+
+#[cfg(test)]
+mod tests;
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::{IpAddr, Ipv4Addr};
+use std::panic::AssertUnwindSafe;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::{Body, HttpBody};
+use axum::extract::{MatchedPath, Request};
+use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, Version, header};
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
+use mainstay_domain::{Error, Ids};
+use mainstay_store::Call;
+use tower::{Layer, Service};
+use tower_http::compression::predicate::{Predicate, SizeAbove};
+use tower_http::compression::{Compression, CompressionLevel};
+use tracing::Instrument;
+
+use super::access::{Exchange, Route, RouteIndex};
+use super::body::{self, BoundedBody, Bounds};
+use super::context::{Limits, Peer, RequestContext, TrustedProxies, X_REQUEST_ID};
+use super::headers::StandardHeaders;
+use super::origins::{AllowedOrigins, Cors, origin_of};
+use super::routes_table::{Policy, RouteTable};
+use super::{HttpMetrics, Problem};
+use crate::config;
+use crate::lifecycle::panic_message;
+
+/// The longest address that is taken, in bytes of path and query. What is longer than the whole head may be is refused
+/// with 431 before it gets here.
+const LONGEST_URI: usize = 8 * 1024;
+
+/// Answers below this size are not worth compressing, in bytes.
+const SMALLEST_COMPRESSED: u64 = 1024;
+
+/// A setting of `[http]` that cannot be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("http.{key}: {detail}")]
+pub struct SettingsFault {
+    /// The key.
+    pub key: &'static str,
+    /// What is wrong with it.
+    pub detail: String,
+}
+
+impl SettingsFault {
+    fn new(key: &'static str, detail: impl ToString) -> Self {
+        Self { key, detail: detail.to_string() }
+    }
+}
+
+/// What the stack needs to know. Clones share it.
+#[derive(Clone)]
+pub struct Settings(Arc<Shared>);
+
+struct Shared {
+    routes: RouteIndex,
+    headers: StandardHeaders,
+    origins: AllowedOrigins,
+    ours: String,
+    proxies: TrustedProxies,
+    ids: Ids,
+    metrics: HttpMetrics,
+    deadline: Duration,
+    body_idle: Duration,
+    most_body: usize,
+    json_depth: usize,
+}
+
+impl Settings {
+    /// Reads the section `[http]`.
+    ///
+    /// # Errors
+    /// When an address, an origin or a network in it cannot be used.
+    pub fn new(http: &config::Http, table: &RouteTable, ids: Ids, metrics: HttpMetrics) -> Result<Self, SettingsFault> {
+        let ours = match http.public_url.as_str() {
+            "" => origin_of(&format!("http://{}:{}", bracketed(&http.host), http.port)),
+            address => origin_of(address),
+        };
+        let ours = ours.map_err(|fault| SettingsFault::new("public_url", fault))?;
+        let origins = AllowedOrigins::parse(&http.allowed_origins);
+        let proxies = TrustedProxies::parse(&http.trusted_proxies);
+        Ok(Self(Arc::new(Shared {
+            routes: RouteIndex::new(table, &metrics),
+            headers: StandardHeaders::new(ours.starts_with("https://")),
+            origins: origins.map_err(|fault| SettingsFault::new("allowed_origins", fault))?,
+            ours,
+            proxies: proxies.map_err(|fault| SettingsFault::new("trusted_proxies", fault))?,
+            ids,
+            metrics,
+            deadline: Duration::from_millis(http.request_timeout_ms),
+            body_idle: Duration::from_millis(http.body_idle_timeout_ms),
+            most_body: http.max_body_bytes,
+            json_depth: http.max_json_depth,
+        })))
+    }
+
+    /// The most SQL statements that one request of each route has taken since the start: template, method, what the
+    /// table grants, and the most. In this process only.
+    #[must_use]
+    pub fn statements(&self) -> Vec<(String, &'static str, Policy, u32)> {
+        self.0.routes.statements()
+    }
+}
+
+/// An IPv6 address as it stands in a URL.
+fn bracketed(host: &str) -> String {
+    if host.contains(':') && !host.starts_with('[') { format!("[{host}]") } else { host.to_owned() }
+}
+
+/// Puts the stack around a router whose state is set. It belongs outermost, and once.
+pub fn wrap(router: Router, settings: Settings) -> Router {
+    router.layer(Stack(settings.0))
+}
+
+#[derive(Clone)]
+struct Stack(Arc<Shared>);
+
+impl<S> Layer<S> for Stack {
+    type Service = Wrapped<S>;
+
+    fn layer(&self, inner: S) -> Wrapped<S> {
+        Wrapped { inner, shared: Arc::clone(&self.0) }
+    }
+}
+
+#[derive(Clone)]
+struct Wrapped<S> {
+    inner: S,
+    shared: Arc<Shared>,
+}
+
+impl<S> Service<Request> for Wrapped<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    type Response = Response;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request) -> Self::Future {
+        let shared = Arc::clone(&self.shared);
+        let inner = self.inner.clone();
+        Box::pin(async move { Ok(shared.answer(inner, request).await) })
+    }
+}
+
+impl Shared {
+    async fn answer<S>(&self, inner: S, mut request: Request) -> Response
+    where
+        S: Service<Request, Response = Response, Error = Infallible>,
+    {
+        let template = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        let route = Arc::clone(self.routes.find(template, request.method()));
+        let context = self.context(&request, &route);
+        let exchange = Exchange::new(route, &context, request.method(), &self.metrics);
+        let cors = Cors { ours: &self.ours, allowed: &self.origins };
+        let granted = cors.granted(request.headers());
+        let span = tracing::debug_span!("request", request_id = %context.request_id, route = &*context.route);
+        let mut response = match self.refuse(&request, &context, &cors) {
+            Some(refusal) => refusal,
+            None => {
+                let (most, call) = (context.limits.body, context.call.clone());
+                let complete = self.bound(&mut request, most);
+                request.extensions_mut().insert(context);
+                self.run(inner, request, call, complete, &exchange).instrument(span).await
+            }
+        };
+        if let Some(problem) = Problem::take(&mut response) {
+            problem.log(exchange.request_id, &exchange.route.template);
+            problem.write(&mut response, exchange.request_id);
+        }
+        let headers = response.headers_mut();
+        self.headers.apply(headers);
+        cors.apply(granted, headers);
+        if let Ok(id) = HeaderValue::from_str(exchange.request_id.uuid().hyphenated().encode_lower(&mut [0; 36])) {
+            headers.insert(X_REQUEST_ID, id);
+        }
+        exchange.answered(response.status());
+        response
+    }
+
+    fn context(&self, request: &Request, route: &Route) -> RequestContext {
+        let peer = request.extensions().get::<Peer>();
+        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip());
+        let policy = route.policy;
+        RequestContext {
+            request_id: self.proxies.request_id(peer, request.headers(), &self.ids),
+            call: Call::within(policy.and_then(|policy| policy.deadline).unwrap_or(self.deadline)),
+            client_address: self.proxies.client_address(peer, request.headers()),
+            same_origin: Cors { ours: &self.ours, allowed: &self.origins }.same_origin(request.headers()),
+            route: Arc::clone(&route.template),
+            policy,
+            limits: Limits {
+                body: policy.and_then(|policy| policy.body).unwrap_or(self.most_body),
+                json_depth: self.json_depth,
+            },
+        }
+    }
+
+    /// What is answered without asking the handler.
+    fn refuse(&self, request: &Request, context: &RequestContext, cors: &Cors<'_>) -> Option<Response> {
+        let most = context.limits.body;
+        let problem = if request.extensions().get::<Peer>().is_some_and(|peer| !peer.host_named) {
+            Problem::new(StatusCode::BAD_REQUEST, "bad_request", "The request must name its host, once.")
+        } else if request.uri().path_and_query().is_some_and(|address| address.as_str().len() > LONGEST_URI) {
+            let detail = format!("The address is longer than {LONGEST_URI} bytes.");
+            Problem::new(StatusCode::URI_TOO_LONG, "uri_too_long", detail)
+        } else if body::declared_length(request.headers()).is_some_and(|length| length > most as u64) {
+            body::too_large(most)
+        } else {
+            return cors.preflight(request.method(), request.headers());
+        };
+        Some(problem.into_response())
+    }
+
+    /// Bounds the request's body, if it has one. The flag tells whether all of it has come.
+    fn bound(&self, request: &mut Request, most: usize) -> Option<Arc<AtomicBool>> {
+        if request.body().is_end_stream() {
+            return None;
+        }
+        let inner = std::mem::take(request.body_mut());
+        let (bounded, complete) = BoundedBody::new(inner, Bounds { most, idle: self.body_idle });
+        *request.body_mut() = Body::new(bounded);
+        Some(complete)
+    }
+
+    /// Runs the handler until the head of its response.
+    async fn run<S>(
+        &self,
+        mut inner: S,
+        request: Request,
+        call: Call,
+        body: Option<Arc<AtomicBool>>,
+        exchange: &Exchange,
+    ) -> Response
+    where
+        S: Service<Request, Response = Response, Error = Infallible>,
+    {
+        let work = async {
+            if accepts_gzip(request.headers()) {
+                let mut inner = Compression::new(inner).quality(CompressionLevel::Fastest).compress_when(worthwhile());
+                inner.call(request).await.map(|response| response.map(Body::new))
+            } else {
+                inner.call(request).await
+            }
+        };
+        match tokio::time::timeout_at(call.deadline(), AssertUnwindSafe(work).catch_unwind()).await {
+            Ok(Ok(Ok(response))) => response,
+            Ok(Err(panic)) => {
+                self.metrics.count_panic();
+                let inside = format!("panicked: {}", panic_message(&*panic));
+                Problem::from(Error::internal(inside)).into_response()
+            }
+            // The client was too slow, not we.
+            Err(_) if body.is_some_and(|complete| !complete.load(Ordering::Acquire)) => {
+                body::too_slow().into_response()
+            }
+            Err(_) => {
+                let took = exchange.elapsed();
+                let inside = format!("{} ran into its deadline after {took:?}", exchange.route.template);
+                Problem::from_status(StatusCode::GATEWAY_TIMEOUT).because(inside).into_response()
+            }
+        }
+    }
+}
+
+/// Whether the client takes gzip. The library is asked only then: it would answer 406, after the work was done, to a
+/// client that takes no encoding of ours and not the plain text either.
+fn accepts_gzip(headers: &HeaderMap) -> bool {
+    let values = headers.get_all(header::ACCEPT_ENCODING).iter().filter_map(|value| value.to_str().ok());
+    values.flat_map(|value| value.split(',')).any(|coding| {
+        let (name, quality) = coding.split_once(';').unwrap_or((coding, ""));
+        let refused = quality.trim().strip_prefix("q=").is_some_and(|q| q.parse::<f32>().is_ok_and(|q| q <= 0.0));
+        name.trim().eq_ignore_ascii_case("gzip") && !refused
+    })
+}
+
+/// What is compressed: text of some size that is complete when it is sent.
+fn worthwhile() -> impl Predicate {
+    let text = |_: StatusCode, _: Version, headers: &HeaderMap, _: &Extensions| {
+        let media = headers.get(header::CONTENT_TYPE).and_then(|media| media.to_str().ok()).unwrap_or_default();
+        let essence = media.split(';').next().unwrap_or_default().trim();
+        let listed = [
+            "application/json",
+            "application/problem+json",
+            "application/javascript",
+            "application/manifest+json",
+            "image/svg+xml",
+        ];
+        (essence.starts_with("text/") && essence != "text/event-stream") || listed.contains(&essence)
+    };
+    SizeAbove::new(SMALLEST_COMPRESSED).and(text)
+}
