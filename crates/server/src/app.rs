@@ -105,7 +105,8 @@ impl App {
             });
         }
         let key = signing_key(&config.auth, &store, clock.as_ref(), entropy.as_ref()).await?;
-        let accounts = Accounts::new(&config, &key, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), ids.clone())?;
+        let accounts =
+            Accounts::new(&config, &key, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), ids.clone())?;
         let providers = Providers::new(&config.providers, Arc::clone(&clock), Arc::clone(&entropy))?;
         let assistant = Arc::new(Assistant::new(
             &config.assistant,

@@ -1,11 +1,15 @@
 //! The service: the HTTP API, the console and everything behind them, and the parts of the binary `mainstay`.
 
 pub mod accounts;
+pub mod app;
+pub mod assistant;
 pub mod cli;
 pub mod config;
 pub mod console;
 pub mod http;
 pub mod lifecycle;
+pub mod openapi;
 pub mod ops;
 pub mod outside;
 pub mod providers;
+pub mod routes;

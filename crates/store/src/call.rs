@@ -26,6 +26,12 @@ impl Call {
         Self::until(Instant::now() + duration)
     }
 
+    /// The same call with another deadline: what it takes is counted together.
+    #[must_use]
+    pub fn extended(&self, deadline: Instant) -> Self {
+        Self { deadline, statements: Arc::clone(&self.statements) }
+    }
+
     /// When the answer is due.
     #[must_use]
     pub fn deadline(&self) -> Instant {

@@ -56,7 +56,7 @@ pub(crate) struct Harness {
     pub(crate) options: Options,
     running: Vec<tokio::task::JoinHandle<()>>,
     _folder: tempfile::TempDir,
-    _database: Option<Database>,
+    pub(crate) database: Option<Database>,
 }
 
 impl Drop for Harness {
@@ -73,7 +73,7 @@ impl Harness {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let database = match engine {
             EngineKind::Sqlite => None,
-            EngineKind::Postgres => Some(Cluster::shared()?.database()),
+            EngineKind::Postgres => Some(Cluster::shared()?.database().expect("a database")),
         };
         let url = match &database {
             None => format!("sqlite:{}", folder.path().join("test.db").display()),
@@ -91,7 +91,7 @@ impl Harness {
         let (store, tasks) = Store::open(options.clone(), Arc::clone(&entropy)).await.expect("the store opens");
         let running = tasks.into_iter().map(|task| spawn(task.future)).collect();
         let ids = Ids::new(Arc::clone(&clock) as Arc<dyn Clock>, entropy);
-        Self { store, ids, clock, options, running, _folder: folder, _database: database }
+        Self { store, ids, clock, options, running, _folder: folder, database }
     }
 
     pub(crate) fn now(&self) -> Timestamp {

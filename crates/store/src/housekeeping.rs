@@ -40,18 +40,21 @@ struct Place {
     tenant_id: Uuid,
 }
 
-/// A reply whose node is gone.
+/// A reply that is not settled.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct LostReply {
-    tenant: TenantId,
-    generation: GenerationId,
+pub struct OpenReply {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Which reply.
+    pub generation: GenerationId,
 }
 
-/// Lists replies that were made under a lease, at most 500.
-struct LostReplies(i64);
+/// Lists the replies that are made under a lease, by its number, at most 500.
+#[derive(Clone, Copy, Debug)]
+pub struct RepliesOf(pub i64);
 
-impl Intent for LostReplies {
-    type Output = Vec<LostReply>;
+impl Intent for RepliesOf {
+    type Output = Vec<OpenReply>;
     const WRITES: bool = false;
 
     fn scope(&self) -> Scope {
@@ -62,12 +65,12 @@ impl Intent for LostReplies {
         let rows: Vec<Place> = tx.query(LOST).bind(self.0).rows().await?;
         Ok(rows
             .into_iter()
-            .map(|row| LostReply { tenant: TenantId(row.tenant_id), generation: GenerationId(row.id) })
+            .map(|row| OpenReply { tenant: TenantId(row.tenant_id), generation: GenerationId(row.id) })
             .collect())
     }
 }
 
-struct OwnerOf(LostReply);
+struct OwnerOf(OpenReply);
 
 #[derive(sqlx::FromRow)]
 struct OwnerRow {
@@ -96,8 +99,23 @@ impl Store {
     /// # Errors
     /// As every intent.
     pub async fn interrupt_replies_of(&self, call: &Call, lease: i64, now: Timestamp) -> Result<usize> {
-        let lost = self.run(call, LostReplies(lease)).await?;
-        let rescues = lost.iter().map(|reply| async {
+        let lost = self.run(call, RepliesOf(lease)).await?;
+        self.interrupt_replies(call, &lost, lease, now).await?;
+        Ok(lost.len())
+    }
+
+    /// Marks these replies of a lease as interrupted, with what was saved of them.
+    ///
+    /// # Errors
+    /// As every intent.
+    pub async fn interrupt_replies(
+        &self,
+        call: &Call,
+        replies: &[OpenReply],
+        lease: i64,
+        now: Timestamp,
+    ) -> Result<()> {
+        let rescues = replies.iter().map(|reply| async {
             let Some(person) = self.run(call, OwnerOf(*reply)).await? else { return Ok(false) };
             let settle = SettleReply {
                 tenant: reply.tenant,
@@ -117,7 +135,7 @@ impl Store {
         for rescued in futures_util::future::join_all(rescues).await {
             rescued?;
         }
-        Ok(lost.len())
+        Ok(())
     }
 
     /// Purges the messages of conversations that were deleted before `until`, in bites of 500. The answer is how many

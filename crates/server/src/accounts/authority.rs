@@ -97,7 +97,8 @@ impl Accounts {
     pub async fn member(&self, token: &str, call: &Call) -> Result<Member> {
         self.revocations.ready(Instant::now())?;
         if self.access_tokens.looks_like(token) {
-            let claims = self.access_tokens.verify(token, self.clock.now()).map_err(|fault| not_good().because(fault))?;
+            let claims =
+                self.access_tokens.verify(token, self.clock.now()).map_err(|fault| not_good().because(fault))?;
             if self.revocations.is_revoked(&claims) {
                 return Err(not_good());
             }
@@ -154,7 +155,8 @@ impl Accounts {
         let (since, until) = (identity.issued_at, identity.expires_at);
         let person = self.outside_person(identity, call).await?;
         let membership = self.home(person, call).await?;
-        let member = Member { tenant: membership.tenant, person, role: membership.role, credential: Credential::Outside };
+        let member =
+            Member { tenant: membership.tenant, person, role: membership.role, credential: Credential::Outside };
         Ok(Known { member, key: None, since, until })
     }
 }
@@ -195,7 +197,11 @@ fn challenge(error: Error) -> Problem {
 }
 
 fn too_little(need: &str) -> Problem {
-    Problem::from(Error::new(Kind::Forbidden, "forbidden", format!("This needs {need}, which the token does not have.")))
+    Problem::from(Error::new(
+        Kind::Forbidden,
+        "forbidden",
+        format!("This needs {need}, which the token does not have."),
+    ))
 }
 
 macro_rules! authorities {

@@ -15,7 +15,6 @@ use mainstay_store::{
 };
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-pub use self::keys::NewApiKey;
 pub use self::sign_in::{SignInRequest, SignUpRequest, SignedInPerson};
 use super::access_token::AccessTokens;
 use super::authority::Remembered;
@@ -92,7 +91,8 @@ impl Accounts {
     /// # Errors
     /// When it cannot be read: then no token could be believed.
     pub async fn start(&self, lifecycle: &Lifecycle) -> Result<()> {
-        let feed = Feed { store: self.store.clone(), view: Arc::clone(&self.revocations), clock: Arc::clone(&self.clock) };
+        let feed =
+            Feed { store: self.store.clone(), view: Arc::clone(&self.revocations), clock: Arc::clone(&self.clock) };
         feed.read(&Call::within(FIRST_READING)).await?;
         let (every, stopped) = (self.settings.revocation_poll_interval(), lifecycle.drained());
         lifecycle.spawn("revocations", async move {
@@ -138,7 +138,11 @@ impl Accounts {
     pub(super) async fn home(&self, person: PersonId, call: &Call) -> Result<mainstay_store::Membership> {
         let memberships = MembershipsOf(person).find(&self.store, call).await?;
         memberships.into_iter().next().ok_or_else(|| {
-            Error::new(mainstay_domain::Kind::Forbidden, "no_membership", "This person belongs to no organisation any more.")
+            Error::new(
+                mainstay_domain::Kind::Forbidden,
+                "no_membership",
+                "This person belongs to no organisation any more.",
+            )
         })
     }
 

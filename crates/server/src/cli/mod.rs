@@ -1,3 +1,137 @@
-//! Not written yet.
+//! The command line: one file for each subcommand.
 
 pub mod config;
+mod migrate;
+mod serve;
+mod token;
+mod user;
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+use mainstay_domain::Error;
+use mainstay_store::Migrator;
+
+use crate::app::{App, Outside, store_options};
+use crate::config::{Config, FILE_VARIABLE, environment};
+use crate::lifecycle::Lifecycle;
+
+/// Mainstay: the backend of AI products that talk to people.
+///
+/// Without a command it serves, on http://127.0.0.1:8080 with a SQLite file under ./data.
+#[derive(Debug, Parser)]
+#[command(name = "mainstay", version, max_term_width = 100)]
+pub struct Arguments {
+    /// A file with settings. `mainstay config docs` lists all of them.
+    #[arg(long, short, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve the API and the console until told to stop (the default).
+    Serve,
+    /// Look at the schema of the database, plan changes to it, apply and undo them.
+    #[command(subcommand)]
+    Migrate(migrate::MigrateCommand),
+    /// Check and show the settings, and print their reference.
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Make people and operators.
+    #[command(subcommand)]
+    User(user::UserCommand),
+    /// Make an access token for a person, for trying the API.
+    Token(token::TokenArguments),
+    /// Print the description of the API (OpenAPI, JSON).
+    Openapi,
+}
+
+/// What a command says at its end: text for people, and the exit code.
+struct Answer {
+    text: String,
+    code: u8,
+}
+
+impl Answer {
+    fn good(text: impl Into<String>) -> Self {
+        Self { text: text.into(), code: 0 }
+    }
+}
+
+impl From<Error> for Answer {
+    fn from(error: Error) -> Self {
+        let mut text = format!("mainstay: {}", error.detail);
+        for fault in &error.fields {
+            text.push_str(&format!("\n  {}: {}", fault.field, fault.detail));
+        }
+        let mut cause = error.inside.as_deref().map(|inside| inside as &dyn std::error::Error);
+        while let Some(inside) = cause {
+            text.push_str(&format!("\n  because: {inside}"));
+            cause = inside.source();
+        }
+        text.push('\n');
+        Self { text, code: 1 }
+    }
+}
+
+impl From<mainstay_store::Error> for Answer {
+    fn from(error: mainstay_store::Error) -> Self {
+        Self { text: format!("mainstay: {error}\n"), code: 1 }
+    }
+}
+
+/// Runs the command that the arguments name.
+pub async fn run(arguments: Arguments) -> ExitCode {
+    let file = arguments.config.clone().or_else(|| std::env::var_os(FILE_VARIABLE).map(PathBuf::from));
+    let answer = match arguments.command.unwrap_or(Command::Serve) {
+        Command::Config(command) => {
+            let (text, code) = config::run(command, file.as_deref(), environment());
+            Answer { text, code }
+        }
+        Command::Openapi => Answer::good(format!("{}\n", crate::openapi::text())),
+        command => match Config::load(file.as_deref(), environment()) {
+            Ok(config) => with_config(command, config).await,
+            Err(faults) => Answer { text: format!("{faults}\n"), code: 1 },
+        },
+    };
+    finish(&answer)
+}
+
+async fn with_config(command: Command, config: Config) -> Answer {
+    let done = match command {
+        Command::Serve => serve::run(config).await,
+        Command::Migrate(command) => migrate::run(command, &config).await,
+        Command::User(command) => user::run(command, config).await,
+        Command::Token(arguments) => token::run(arguments, config).await,
+        Command::Config(_) | Command::Openapi => Ok(Answer::good("")),
+    };
+    done.unwrap_or_else(|answer| answer)
+}
+
+/// Good news go to standard output, bad news to standard error.
+fn finish(answer: &Answer) -> ExitCode {
+    let written = if answer.code == 0 {
+        io::stdout().lock().write_all(answer.text.as_bytes())
+    } else {
+        io::stderr().lock().write_all(answer.text.as_bytes())
+    };
+    // Whoever was to read it is gone.
+    let _ = written;
+    ExitCode::from(answer.code)
+}
+
+/// Opens the parts of the server for a command that works on the database: as `serve` does, but nothing is served.
+async fn open(config: Config) -> Result<std::sync::Arc<App>, Answer> {
+    let options = store_options(&config.database);
+    let mut migrator = Migrator::open(&options).await?;
+    if options.sqlite_path().is_some() {
+        migrator.up(Outside::default().clock.now(), serve::MIGRATION_PATIENCE).await?;
+    } else if !migrator.is_current().await? {
+        return Err(Answer::from(serve::pending()));
+    }
+    Ok(App::open(config, Outside::default(), Lifecycle::new()).await?)
+}

@@ -74,11 +74,8 @@ mod tests {
         assert_eq!(Some(first.clone()), claim("k", "message", "hello"));
         assert_ne!(Some(first.fingerprint.clone()), claim("k", "message", "other").map(|claim| claim.fingerprint));
         assert_ne!(Some(first.fingerprint.clone()), claim("k", "api_key", "hello").map(|claim| claim.fingerprint));
-        let used = Used {
-            operation: "message".to_owned(),
-            fingerprint: first.fingerprint.clone(),
-            resource_id: Uuid::nil(),
-        };
+        let used =
+            Used { operation: "message".to_owned(), fingerprint: first.fingerprint.clone(), resource_id: Uuid::nil() };
         assert_eq!(same(&used, "message", Some(&first.fingerprint)).ok(), Some(Uuid::nil()));
         assert_eq!(same(&used, "message", Some("x")).map_err(|error| error.code), Err("idempotency_key_reused"));
         assert_eq!(same(&used, "api_key", Some(&first.fingerprint)).map_err(|error| error.kind), Err(Kind::KeyReused));

@@ -64,7 +64,8 @@ pub fn cursor<T>(after: Option<&str>, read: impl FnOnce(&str) -> Option<T>) -> R
     let Some(cursor) = after else { return Ok(None) };
     let bytes = URL_SAFE_NO_PAD.decode(cursor).ok();
     let place = bytes.and_then(|bytes| String::from_utf8(bytes).ok()).and_then(|text| read(&text));
-    let bad = || Error::invalid_field("after", "invalid_cursor", "This is no cursor of this list: send `next` of a page.");
+    let bad =
+        || Error::invalid_field("after", "invalid_cursor", "This is no cursor of this list: send `next` of a page.");
     place.map(Some).ok_or_else(bad)
 }
 

@@ -186,20 +186,29 @@ impl Problem {
 }
 
 /// What the caller of a failed request reads.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
+#[schema(as = Problem)]
 pub struct Document<'a> {
+    /// `urn:mainstay:problem:` and the code.
     #[serde(rename = "type")]
     kind: String,
+    /// The code in words.
     title: String,
+    /// The status of the answer.
     status: u16,
+    /// Stable: branch on it.
     code: &'static str,
+    /// What happened and what to do.
     detail: &'a str,
+    /// The request, as the log names it.
+    #[schema(value_type = uuid::Uuid)]
     request_id: RequestId,
+    /// For bad input: every field that is wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fields: Vec<Field<'a>>,
 }
 
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Serialize, utoipa::ToSchema)]
 struct Field<'a> {
     field: &'a str,
     code: &'static str,

@@ -1,1 +1,5 @@
-//! Not written yet.
+//! What an operator needs: health, figures, housekeeping.
+
+pub mod health;
+pub mod housekeeping;
+pub mod metrics;

@@ -1,28 +1,28 @@
 //! How each statement is planned at volume: a million messages, and no scan of a table that grows.
 
-use mainstay_testing::postgres::Cluster;
 use sqlx::{AssertSqlSafe, Connection, PgConnection, Row, SqliteConnection};
 
 use super::{EngineKind, Harness};
 use crate::TABLES;
 use crate::sql::Sql;
 
-/// Fills the tables: 5,000 people with an organisation each, 20 conversations each, 10 messages in each.
+/// Fills the tables: 5,000 people with an organisation each, 20 conversations each, 10 messages in each, and 200,000 rows
+/// of what comes and goes.
 const FILL: &[&str] = &[
     "INSERT INTO person (id, email, name, created_at) SELECT {id:p:i}, 'p' || i || '@example.com', 'p', {at} FROM {n:5000}",
     "INSERT INTO organisation (tenant_id, name, plan, created_at) SELECT {id:o:i}, 'o', 'free', {at} FROM {n:5000}",
     "INSERT INTO membership (tenant_id, person_id, role, created_at) SELECT {id:o:i}, {id:p:i}, 'owner', {at} FROM {n:5000}",
     "INSERT INTO person_tenant (person_id, tenant_id) SELECT {id:p:i}, {id:o:i} FROM {n:5000}",
     "INSERT INTO outside_identity (issuer, subject, person_id) SELECT 'x', i || '', {id:p:i} FROM {n:5000}",
-    "INSERT INTO sign_in_session (id, person_id, tenant_id, generation, rotated_at, created_at, expires_at) SELECT {id:s:i}, {id:p:i}, {id:o:i}, 0, {at}, {at}, {at+i} FROM {n:5000}",
+    "INSERT INTO sign_in_session (id, person_id, tenant_id, generation, rotated_at, created_at, expires_at) SELECT {id:s:i}, {id:p:i%5000}, {id:o:i}, 0, {at}, {at}, {at+i} FROM {n:200000}",
     "INSERT INTO api_key_lookup (hash, tenant_id, api_key_id) SELECT i || 'h', {id:o:i}, {id:k:i} FROM {n:5000}",
     "INSERT INTO api_key (id, tenant_id, person_id, name, prefix, hash, scopes, created_at) SELECT {id:k:i}, {id:o:i}, {id:p:i}, 'k', 'x', i || 'h', 'read', {at} FROM {n:5000}",
-    "INSERT INTO revocation (position, kind, subject, revoked_at, expires_at) SELECT i, 'person', {id:p:i}, {at}, {at+i} FROM {n:5000}",
+    "INSERT INTO revocation (position, kind, subject, revoked_at, expires_at) SELECT i, 'person', {id:p:i}, {at}, {at+i} FROM {n:200000}",
     "INSERT INTO lease (name, number, holder, expires_at) SELECT 'node:' || i, i, 'x', {at+i} FROM {n:3}",
     "INSERT INTO counter (name, value) SELECT 'c' || i, i FROM {n:3}",
     "INSERT INTO stream (stream_id, tenant_id, head, epoch, floor) SELECT {id:p:i}, {id:o:i}, 1000, 1, 0 FROM {n:5000}",
-    "INSERT INTO idempotency (tenant_id, person_id, key, operation, fingerprint, resource_id, created_at) SELECT {id:o:i}, {id:p:i}, i || '', 'message', 'f', {id:m:i}, {at+i} FROM {n:5000}",
-    "INSERT INTO generation (id, tenant_id, person_id, lease, text, started_at) SELECT {id:m:i}, {id:o:i}, {id:p:i}, i % 3, 't', {at} FROM {n:5000}",
+    "INSERT INTO idempotency (tenant_id, person_id, key, operation, fingerprint, resource_id, created_at) SELECT {id:o:i}, {id:p:i}, i || '', 'message', 'f', {id:m:i}, {at+i} FROM {n:200000}",
+    "INSERT INTO generation (id, tenant_id, person_id, lease, text, started_at) SELECT {id:m:i}, {id:o:i}, {id:p:i}, i % 3, 't', {at} FROM {n:200000}",
     "INSERT INTO conversation (id, tenant_id, person_id, title, next_ordinal, seq, created_at, updated_at, deleted_at) SELECT {id:c:i}, {id:o:i%5000}, {id:p:i%5000}, 'title', 10, i, {at}, {at+i}, CASE WHEN i % 100 = 0 THEN {at+i} END FROM {n:100000}",
     "INSERT INTO message (id, tenant_id, conversation_id, person_id, role, status, content, ordinal, seq, created_at) SELECT {id:m:i}, {id:o:i%5000}, {id:c:i%100000}, {id:p:i%5000}, 'user', 'final', 'hello there', i / 100000, 1000000 + i, {at} FROM {n:1000000}",
 ];
@@ -109,10 +109,9 @@ fn is_scan_on_sqlite(step: &str) -> bool {
 #[tokio::test]
 async fn no_statement_scans_a_growing_table_on_postgres() {
     let Some(h) = Harness::open(EngineKind::Postgres).await else { return };
-    let cluster = Cluster::shared().expect("it was there a moment ago");
     // The superuser fills, because the policies bind the owner too.
-    let filler = cluster.superuser_url(h.options.url.expose());
-    let mut connection = PgConnection::connect(&filler).await.expect("connected");
+    let filler = &h.database.as_ref().expect("a database").superuser_url;
+    let mut connection = PgConnection::connect(filler).await.expect("connected");
     for template in FILL {
         let text = fill_text(template, EngineKind::Postgres);
         sqlx::raw_sql(AssertSqlSafe(text.clone()))

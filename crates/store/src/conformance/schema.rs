@@ -127,14 +127,14 @@ async fn migrations_are_reversible_on_sqlite() {
 #[tokio::test]
 async fn migrations_are_reversible_on_postgres() {
     let Some(cluster) = Cluster::shared() else { return };
-    let database = cluster.database();
+    let database = cluster.database().expect("a database");
     goes_up_down_and_up(Secret::new(database.url.clone())).await;
 }
 
 #[tokio::test]
 async fn a_migration_without_a_transaction_resumes_after_its_last_statement() {
     let Some(cluster) = Cluster::shared() else { return };
-    let database = cluster.database();
+    let database = cluster.database().expect("a database");
     let options = Options::new(Secret::new(database.url.clone()));
     let file = |text: &str| super::super::migrate::file_for_tests(1, text);
     let text = "-- no transaction\nCREATE TABLE a (b integer);\nCREATE INDEX CONCURRENTLY a_b ON a (b);\nCREATE TABLE c (d integer)";

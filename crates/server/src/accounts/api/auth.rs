@@ -183,8 +183,7 @@ pub async fn sign_up(
     Json(body): Json<SignUpBody>,
 ) -> Result<Response, Problem> {
     check_form(body.session, &context)?;
-    let request =
-        SignUpRequest { email: body.email, password: body.password, name: body.name.unwrap_or_default() };
+    let request = SignUpRequest { email: body.email, password: body.password, name: body.name.unwrap_or_default() };
     let person = app.accounts.sign_up(&context.call, request, context.client_address).await?;
     Ok(signed_in(&app, StatusCode::CREATED, person, body.session))
 }
@@ -216,9 +215,8 @@ pub async fn refresh(
         Some(token) => (Some(token), SessionForm::Token),
         None => (from_cookie(&headers, &context), SessionForm::Cookie),
     };
-    let token = token.ok_or_else(|| {
-        Error::new(Kind::Unauthenticated, "signed_out", "There is no refresh token. Sign in.")
-    })?;
+    let token =
+        token.ok_or_else(|| Error::new(Kind::Unauthenticated, "signed_out", "There is no refresh token. Sign in."))?;
     let person = app.accounts.refresh(&context.call, &token).await?;
     Ok(signed_in(&app, StatusCode::OK, person, form))
 }

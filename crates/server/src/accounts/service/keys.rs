@@ -112,7 +112,11 @@ fn read(name: &str, scopes: &[ApiKeyScope]) -> Result<String> {
     sorted.sort_unstable();
     sorted.dedup();
     if sorted.is_empty() || sorted.len() != scopes.len() {
-        faults.push(FieldFault::new("scopes", "invalid_scopes", "Name at least one of read, write and admin, each once."));
+        faults.push(FieldFault::new(
+            "scopes",
+            "invalid_scopes",
+            "Name at least one of read, write and admin, each once.",
+        ));
     }
     if faults.is_empty() { Ok(name.to_owned()) } else { Err(Error { kind: Kind::Invalid, ..Error::invalid(faults) }) }
 }

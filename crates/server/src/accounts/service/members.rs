@@ -14,7 +14,13 @@ impl Accounts {
     ///
     /// # Errors
     /// As the store.
-    pub async fn members(&self, call: &Call, tenant: TenantId, after: Option<PersonId>, limit: u32) -> Result<Vec<Listed>> {
+    pub async fn members(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        after: Option<PersonId>,
+        limit: u32,
+    ) -> Result<Vec<Listed>> {
         Ok(self.store.run(call, ListMembers { tenant, after, limit }).await?)
     }
 
@@ -40,7 +46,8 @@ impl Accounts {
     pub async fn change_member(&self, call: &Call, by: &Member, person: PersonId, role: Option<Role>) -> Result<()> {
         within_power(by, role.unwrap_or(Role::Member))?;
         if by.role < Role::Owner {
-            let members = self.store.run(call, mainstay_store::MembershipsIn { person, tenants: vec![by.tenant] }).await?;
+            let members =
+                self.store.run(call, mainstay_store::MembershipsIn { person, tenants: vec![by.tenant] }).await?;
             let Some(membership) = members.first() else { return Err(Error::not_found("member")) };
             within_power(by, membership.role)?;
         }
@@ -82,7 +89,9 @@ impl Accounts {
         };
         match self.store.run(call, create).await? {
             Once::Done(tenant) => Ok(tenant),
-            Once::Repeat(used) => crate::http::idempotency::same(&used, "organisation", fingerprint.as_deref()).map(TenantId),
+            Once::Repeat(used) => {
+                crate::http::idempotency::same(&used, "organisation", fingerprint.as_deref()).map(TenantId)
+            }
         }
     }
 }

@@ -151,7 +151,11 @@ impl Accounts {
         match self.store.run(call, sign_up).await? {
             SignedUp::Done => Ok((person, tenant)),
             SignedUp::EmailTaken => Err(Error {
-                fields: vec![FieldFault::new("email", "taken", "There is an account with this address. Sign in instead.")],
+                fields: vec![FieldFault::new(
+                    "email",
+                    "taken",
+                    "There is an account with this address. Sign in instead.",
+                )],
                 ..Error::new(Kind::Conflict, "email_taken", "There is an account with this address already.")
             }),
         }
@@ -187,8 +191,7 @@ impl Accounts {
         self.rehash_if_needed(call, &person, request.password).await?;
         let membership = self.home(person.id, call).await?;
         let session = self.new_session();
-        let start =
-            StartSession { session, person: person.id, tenant: membership.tenant, now: self.clock.now() };
+        let start = StartSession { session, person: person.id, tenant: membership.tenant, now: self.clock.now() };
         self.store.run(call, start).await?;
         Ok(self.tokens(person, membership, session.id, 0))
     }
@@ -218,9 +221,7 @@ impl Accounts {
             tokens_end: self.tokens_end(now),
         };
         match self.store.run(call, rotate).await? {
-            Rotated::Good(session) => {
-                self.pair(call, session.person, session.tenant, id, session.generation).await
-            }
+            Rotated::Good(session) => self.pair(call, session.person, session.tenant, id, session.generation).await,
             Rotated::Ended => Err(signed_out()),
             Rotated::Reused(person) => {
                 self.revoke_here(Revoked::Session(id), now);

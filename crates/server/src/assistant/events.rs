@@ -1,0 +1,189 @@
+//! A reply as a stream of events: `start`, `token`, `done` or `error`.
+//!
+//! The id of a token is the number of bytes of the text up to its end, so that a client that comes back names a place in
+//! the text itself. A reply that this node makes is followed as it grows; one that another node makes is read from what is
+//! saved; one that has ended is told at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::Stream;
+use futures_util::stream::unfold;
+use mainstay_domain::{Error, GenerationId, Kind, MessageStatus, RequestId};
+use mainstay_store::{Call, Message};
+use serde::Serialize;
+use serde_json::value::RawValue;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+use uuid::Uuid;
+
+use super::api::{MessageBody, UsageBody};
+use super::live::{Live, Progress};
+use super::service::{Assistant, Sent};
+use crate::accounts::Member;
+use crate::http::{Event, Problem};
+
+/// How often a reply that another node makes is looked at.
+const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How long one look may take.
+const LOOK_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What an event carries.
+#[derive(Serialize)]
+#[serde(untagged)]
+pub(super) enum Data {
+    Start(Start),
+    Token { text: String },
+    Done { reply: MessageBody, usage: Option<UsageBody> },
+    Fault { problem: Box<RawValue>, reply: Option<MessageBody> },
+}
+
+/// The first event of a message that was sent.
+#[derive(Serialize)]
+pub(super) struct Start {
+    conversation_id: Uuid,
+    message: MessageBody,
+    reply: MessageBody,
+    generation_id: Uuid,
+}
+
+impl From<&Sent> for Start {
+    fn from(sent: &Sent) -> Self {
+        Self {
+            conversation_id: sent.message.conversation.uuid(),
+            message: MessageBody::plain(&sent.message),
+            reply: MessageBody::plain(&sent.reply),
+            generation_id: sent.reply.id.uuid(),
+        }
+    }
+}
+
+/// Follows one reply for one listener.
+struct Follower {
+    assistant: Arc<Assistant>,
+    member: Member,
+    generation: GenerationId,
+    request_id: RequestId,
+    start: Option<Start>,
+    /// Bytes of the text that the listener has.
+    seen: usize,
+    source: Source,
+    give_up: Instant,
+}
+
+enum Source {
+    /// Made by this node.
+    Here(Arc<Live>, watch::Receiver<Progress>),
+    /// Made by another node, or settled.
+    Stored,
+    Over,
+}
+
+/// The events of a reply for one listener, who has the first `seen` bytes of its text.
+pub(super) fn events(
+    assistant: Arc<Assistant>,
+    member: Member,
+    generation: GenerationId,
+    request_id: RequestId,
+    start: Option<Start>,
+    seen: usize,
+) -> impl Stream<Item = Event<Data>> + Send + 'static {
+    let source = match assistant.registry.find(member.tenant, member.person, generation) {
+        Some(live) => {
+            let progress = live.watch();
+            Source::Here(live, progress)
+        }
+        None => Source::Stored,
+    };
+    let give_up = Instant::now() + assistant.settings.reply_timeout() + 3 * assistant.settings.lease();
+    let follower = Follower { assistant, member, generation, request_id, start, seen, source, give_up };
+    unfold(follower, |mut follower| async move {
+        let event = follower.next().await?;
+        Some((event, follower))
+    })
+}
+
+impl Follower {
+    async fn next(&mut self) -> Option<Event<Data>> {
+        if let Some(start) = self.start.take() {
+            return Some(Event { id: Some(0), event: "start", data: Data::Start(start) });
+        }
+        loop {
+            match &mut self.source {
+                Source::Over => return None,
+                Source::Here(live, progress) => {
+                    let now = *progress.borrow_and_update();
+                    if now.bytes > self.seen {
+                        let text = live.text_after(self.seen);
+                        return self.token(text);
+                    }
+                    if now.ended {
+                        // What the listener is told at the end is what is stored.
+                        self.source = Source::Stored;
+                    } else if progress.changed().await.is_err() {
+                        self.source = Source::Stored;
+                    }
+                }
+                Source::Stored => {
+                    if let Some(event) = self.look().await {
+                        return event;
+                    }
+                    if Instant::now() >= self.give_up {
+                        return self.fail(Error::new(
+                            Kind::Timeout,
+                            "deadline_exceeded",
+                            "The reply did not end in time.",
+                        ));
+                    }
+                    sleep(LOOK_EVERY).await;
+                }
+            }
+        }
+    }
+
+    /// Looks at what is stored. Nothing when there is nothing new yet.
+    async fn look(&mut self) -> Option<Option<Event<Data>>> {
+        let call = Call::within(LOOK_PATIENCE);
+        let reply = match self.assistant.exchange(&call, &self.member, self.generation).await {
+            Ok(exchange) => exchange.reply,
+            Err(error) if matches!(error.kind, Kind::Unavailable | Kind::Timeout) && Instant::now() < self.give_up => {
+                return None;
+            }
+            Err(error) => return Some(self.fail(error)),
+        };
+        if reply.content.len() > self.seen {
+            let text = reply.content[reply.content.ceil_char_boundary(self.seen)..].to_owned();
+            return Some(self.token(text));
+        }
+        reply.status.is_settled().then(|| self.end(&reply))
+    }
+
+    fn token(&mut self, text: String) -> Option<Event<Data>> {
+        self.seen += text.len();
+        Some(Event { id: Some(self.seen as u64), event: "token", data: Data::Token { text } })
+    }
+
+    fn end(&mut self, reply: &Message) -> Option<Event<Data>> {
+        self.source = Source::Over;
+        let body = MessageBody::rendered(reply);
+        if matches!(reply.status, MessageStatus::Failed | MessageStatus::Interrupted) {
+            let detail = reply.fault.as_ref().map_or("The reply was cut short.", |(_, detail)| detail.as_str());
+            let problem = problem(&Problem::from(Error::new(Kind::Upstream, "reply_failed", detail)), self.request_id);
+            return Some(Event { id: None, event: "error", data: Data::Fault { problem, reply: Some(body) } });
+        }
+        let usage = reply.usage.map(UsageBody::from);
+        Some(Event { id: None, event: "done", data: Data::Done { reply: body, usage } })
+    }
+
+    fn fail(&mut self, error: Error) -> Option<Event<Data>> {
+        self.source = Source::Over;
+        let found = Problem::from(error);
+        found.log(self.request_id, "events of a reply");
+        let problem = problem(&found, self.request_id);
+        Some(Event { id: None, event: "error", data: Data::Fault { problem, reply: None } })
+    }
+}
+
+fn problem(problem: &Problem, request_id: RequestId) -> Box<RawValue> {
+    serde_json::value::to_raw_value(&problem.document(request_id)).unwrap_or_else(|_| RawValue::NULL.to_owned())
+}

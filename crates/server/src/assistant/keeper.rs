@@ -1,0 +1,217 @@
+//! What keeps replies safe while they are made: this node's lease, the saving once a second, and the rescue of replies
+//! whose node is gone.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use mainstay_domain::{Error, GenerationId, Result};
+use mainstay_store::{
+    AcquireLease, Call, ExpireLeases, ExpiredLeases, ReleaseLease, RenewLease, RepliesOf, SaveReply, Saved, Store,
+};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+use uuid::Uuid;
+
+use super::live::Live;
+use super::service::Assistant;
+
+/// How the names of nodes' leases begin.
+const NODES: &str = "node:";
+/// How long a statement of the keeper may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// How often leases that have ended are looked for.
+const RESCUE_EVERY: Duration = Duration::from_secs(2);
+/// After how long a reply that nobody on this node makes, though it has this node's lease, is given up.
+const ORPHAN_AFTER: Duration = Duration::from_secs(60);
+
+impl Assistant {
+    /// Takes this node's lease and starts the keepers. `alone` says that no other process can be serving from this
+    /// database: what others have left is then taken up at once.
+    ///
+    /// # Errors
+    /// When the lease cannot be had.
+    pub async fn start(self: &Arc<Self>, alone: bool) -> Result<()> {
+        if alone {
+            let expire = ExpireLeases { prefix: NODES, now: self.clock.now() };
+            self.store.run(&Call::within(PATIENCE), expire).await?;
+        }
+        let name = format!("{NODES}{}", self.ids.make::<Uuid>());
+        self.acquire(&name).await?;
+        let (assistant, drained) = (Arc::clone(self), self.lifecycle.drained());
+        self.lifecycle.spawn("node lease", async move {
+            tokio::select! {
+                () = assistant.hold(&name) => {}
+                () = drained => assistant.release(&name).await,
+            }
+        });
+        let (assistant, drained) = (Arc::clone(self), self.lifecycle.drained());
+        self.lifecycle.spawn("checkpoints", async move {
+            tokio::select! {
+                () = assistant.save_all() => {}
+                () = drained => {}
+            }
+        });
+        let (assistant, stopped) = (Arc::clone(self), self.lifecycle.stopped());
+        self.lifecycle.spawn("rescue", async move {
+            tokio::select! {
+                () = assistant.rescue() => {}
+                () = stopped => {}
+            }
+        });
+        Ok(())
+    }
+
+    async fn acquire(&self, name: &str) -> Result<()> {
+        let acquire = AcquireLease {
+            name: name.to_owned(),
+            holder: format!("process {}", std::process::id()),
+            now: self.clock.now(),
+            lasts: self.settings.lease(),
+        };
+        match self.store.run(&Call::within(PATIENCE), acquire).await? {
+            Some(number) => {
+                self.lease.store(number, Ordering::Release);
+                Ok(())
+            }
+            None => Err(Error::internal("the lease of this node is held by another")),
+        }
+    }
+
+    /// Renews the lease for ever. When it is lost (a pause of the process, an outage of the database), the replies that
+    /// were made under it belong to whoever took them, and a new lease is taken.
+    async fn hold(&self, name: &str) {
+        let lasts = self.settings.lease();
+        let mut ticks = interval(lasts / 4);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut good_until = Instant::now() + lasts;
+        loop {
+            ticks.tick().await;
+            let number = self.lease.load(Ordering::Acquire);
+            let begun = Instant::now();
+            let renewed = if number == 0 {
+                self.acquire(name).await.map(|()| true)
+            } else {
+                let renew = RenewLease { name: name.to_owned(), number, now: self.clock.now(), lasts };
+                self.store.run(&Call::within(PATIENCE.min(lasts / 4)), renew).await.map_err(Error::from)
+            };
+            match renewed {
+                Ok(true) => good_until = begun + lasts,
+                Ok(false) => {
+                    tracing::error!(lease = number, "this node has lost its lease; its replies are given up");
+                    self.give_up(number);
+                }
+                Err(error) => {
+                    tracing::warn!(%error, inside = ?error.inside, "the lease of this node could not be renewed; it is tried again");
+                    if number != 0 && Instant::now() >= good_until {
+                        self.give_up(number);
+                    }
+                }
+            }
+        }
+    }
+
+    fn give_up(&self, number: i64) {
+        self.lease.store(0, Ordering::Release);
+        for live in self.registry.all().into_iter().filter(|live| live.lease == number) {
+            live.lost.cancel();
+        }
+    }
+
+    async fn release(&self, name: &str) {
+        let number = self.lease.swap(0, Ordering::AcqRel);
+        let release = ReleaseLease { name: name.to_owned(), number };
+        if let Err(error) = self.store.run(&Call::within(PATIENCE), release).await {
+            tracing::warn!(%error, "the lease of this node could not be given back; it ends by itself");
+        }
+    }
+
+    /// Saves, once an interval, what all replies in the making have.
+    async fn save_all(&self) {
+        let mut ticks = interval(self.settings.checkpoint_interval());
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            let now = self.clock.now();
+            let due: Vec<_> = self
+                .registry
+                .all()
+                .into_iter()
+                .filter(|live| now.since(live.begun_at) >= self.settings.checkpoint_interval())
+                .collect();
+            join_all(due.iter().map(|live| save(&self.store, live))).await;
+        }
+    }
+
+    /// Takes up, again and again, what nodes left whose leases have ended, and what this node itself has lost sight of.
+    async fn rescue(&self) {
+        let mut ticks = interval(RESCUE_EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let mut seen: (HashSet<GenerationId>, Instant) = (HashSet::new(), Instant::now());
+        loop {
+            ticks.tick().await;
+            if let Err(error) = self.rescue_once().await {
+                tracing::warn!(%error, "replies of nodes that are gone could not be looked for; it is tried again");
+            }
+            if seen.1.elapsed() >= ORPHAN_AFTER {
+                match self.orphans(&seen.0).await {
+                    Ok(unmade) => seen = (unmade, Instant::now()),
+                    Err(error) => tracing::warn!(%error, "replies without a maker could not be looked for"),
+                }
+            }
+        }
+    }
+
+    /// One look for leases that have ended.
+    async fn rescue_once(&self) -> mainstay_store::Result<()> {
+        let call = || Call::within(PATIENCE);
+        let expired = self.store.run(&call(), ExpiredLeases { prefix: NODES, now: self.clock.now() }).await?;
+        for lease in expired {
+            let mut rescued = 0;
+            loop {
+                let count = self.store.interrupt_replies_of(&call(), lease.number, self.clock.now()).await?;
+                rescued += count;
+                if count == 0 {
+                    break;
+                }
+            }
+            if rescued > 0 {
+                tracing::info!(
+                    lease = lease.name,
+                    rescued,
+                    "replies of a node that is gone were marked as interrupted"
+                );
+            }
+            self.store.run(&call(), ReleaseLease { name: lease.name, number: lease.number }).await?;
+        }
+        Ok(())
+    }
+
+    /// Replies under this node's lease that nobody makes, which a commit that was not confirmed can leave behind. Those
+    /// that were without a maker at the look before, too, are marked as interrupted; the others are the answer.
+    async fn orphans(&self, seen: &HashSet<GenerationId>) -> mainstay_store::Result<HashSet<GenerationId>> {
+        let number = self.lease.load(Ordering::Acquire);
+        let stored = self.store.run(&Call::within(PATIENCE), RepliesOf(number)).await?;
+        let made: HashSet<_> = self.registry.all().into_iter().map(|live| live.generation).collect();
+        let (lost, unmade): (Vec<_>, Vec<_>) = stored
+            .into_iter()
+            .filter(|reply| !made.contains(&reply.generation))
+            .partition(|reply| seen.contains(&reply.generation));
+        self.store.interrupt_replies(&Call::within(PATIENCE), &lost, number, self.clock.now()).await?;
+        Ok(unmade.into_iter().map(|reply| reply.generation).collect())
+    }
+}
+
+async fn save(store: &Store, live: &Live) {
+    let reply = SaveReply { tenant: live.tenant, generation: live.generation, lease: live.lease, text: live.text() };
+    match store.save_reply(&Call::within(PATIENCE), reply).await {
+        Ok(Saved::GoOn) => {}
+        Ok(Saved::StopRequested) => live.stop.cancel(),
+        // It is settled at this moment, or it belongs to another; the settling finds out.
+        Ok(Saved::Gone) => {}
+        Err(error) => {
+            tracing::warn!(generation = %live.generation, %error, "a reply could not be saved; it is tried again")
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! Replies that this node makes at this moment. They live in this process only: on another node their text is read from
+//! what is saved once a second, and a stop is asked for through the database.
+//!
+//! The text itself is the log of its events: a listener remembers how many bytes it has seen, and goes on from there. So
+//! nothing is buffered for anybody, a slow listener costs nothing, and one that comes back misses nothing.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use mainstay_domain::{ConversationId, GenerationId, MessageStatus, PersonId, TenantId, Timestamp, Usage};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+
+/// Where a reply stands, for whoever waits for a change: how long its text is, and whether it has ended.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Progress {
+    pub(super) bytes: usize,
+    pub(super) ended: bool,
+}
+
+/// How a reply ended.
+#[derive(Clone, Debug)]
+pub(super) struct Ending {
+    pub(super) status: MessageStatus,
+    pub(super) usage: Option<Usage>,
+    pub(super) provider: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) fault: Option<(String, String)>,
+}
+
+/// A reply in the making.
+pub(super) struct Live {
+    pub(super) tenant: TenantId,
+    pub(super) person: PersonId,
+    pub(super) conversation: ConversationId,
+    pub(super) generation: GenerationId,
+    pub(super) lease: i64,
+    pub(super) begun_at: Timestamp,
+    /// Asks the maker to stop.
+    pub(super) stop: CancellationToken,
+    /// Tells the maker that the reply belongs to another by now.
+    pub(super) lost: CancellationToken,
+    text: Mutex<String>,
+    ending: Mutex<Option<Ending>>,
+    progress: watch::Sender<Progress>,
+}
+
+/// Every critical section here leaves the value whole, so a panic in another holder does not matter.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The most bytes of a reply. Past it the reply is cut.
+pub(super) const MOST_BYTES: usize = 256 * 1024;
+
+impl Live {
+    pub(super) fn new(
+        (tenant, person): (TenantId, PersonId),
+        conversation: ConversationId,
+        generation: GenerationId,
+        lease: i64,
+        begun_at: Timestamp,
+    ) -> Self {
+        Self {
+            tenant,
+            person,
+            conversation,
+            generation,
+            lease,
+            begun_at,
+            stop: CancellationToken::new(),
+            lost: CancellationToken::new(),
+            text: Mutex::default(),
+            ending: Mutex::default(),
+            progress: watch::Sender::new(Progress::default()),
+        }
+    }
+
+    /// Adds what has arrived. NUL is left out: no database text can hold it. Past the bound nothing is added.
+    pub(super) fn append(&self, piece: &str) {
+        let bytes = {
+            let mut text = lock(&self.text);
+            let room = MOST_BYTES.saturating_sub(text.len());
+            let fits = piece.floor_char_boundary(room.min(piece.len()));
+            text.extend(piece[..fits].chars().filter(|character| *character != '\0'));
+            text.len()
+        };
+        self.progress.send_modify(|progress| progress.bytes = bytes);
+    }
+
+    pub(super) fn text(&self) -> String {
+        lock(&self.text).clone()
+    }
+
+    /// What came after `from` bytes. A place inside a character is moved to its end.
+    pub(super) fn text_after(&self, from: usize) -> String {
+        let text = lock(&self.text);
+        text[text.ceil_char_boundary(from.min(text.len()))..].to_owned()
+    }
+
+    pub(super) fn end(&self, ending: Ending) {
+        *lock(&self.ending) = Some(ending);
+        self.progress.send_modify(|progress| progress.ended = true);
+    }
+
+    pub(super) fn ending(&self) -> Option<Ending> {
+        lock(&self.ending).clone()
+    }
+
+    pub(super) fn watch(&self) -> watch::Receiver<Progress> {
+        self.progress.subscribe()
+    }
+}
+
+/// All replies that this node makes.
+#[derive(Default)]
+pub(super) struct Registry {
+    live: Mutex<Lists>,
+}
+
+#[derive(Default)]
+struct Lists {
+    by_id: HashMap<GenerationId, Arc<Live>>,
+    by_person: HashMap<(TenantId, PersonId), usize>,
+}
+
+/// Why a reply cannot be made now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    /// This node makes as many as it may.
+    Node,
+    /// This person has as many in the making as they may.
+    Person,
+}
+
+/// A place among the replies in the making. It is given back when this is dropped, and with it the reply leaves the list.
+pub(super) struct Place {
+    registry: Arc<Registry>,
+    live: Arc<Live>,
+}
+
+impl Place {
+    pub(super) fn live(&self) -> &Arc<Live> {
+        &self.live
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut lists = lock(&self.registry.live);
+        lists.by_id.remove(&self.live.generation);
+        let owner = (self.live.tenant, self.live.person);
+        if let Some(count) = lists.by_person.get_mut(&owner) {
+            *count -= 1;
+            if *count == 0 {
+                lists.by_person.remove(&owner);
+            }
+        }
+        drop(lists);
+        // Whoever still listens must not wait for an end that nobody will bring.
+        self.live.progress.send_modify(|progress| progress.ended = true);
+    }
+}
+
+impl Registry {
+    /// Takes a place for a reply.
+    pub(super) fn enter(self: &Arc<Self>, live: Live, most: usize, most_per_person: usize) -> Result<Place, Full> {
+        let live = Arc::new(live);
+        let mut lists = lock(&self.live);
+        if lists.by_id.len() >= most {
+            return Err(Full::Node);
+        }
+        let count = lists.by_person.entry((live.tenant, live.person)).or_default();
+        if *count >= most_per_person {
+            return Err(Full::Person);
+        }
+        *count += 1;
+        lists.by_id.insert(live.generation, Arc::clone(&live));
+        drop(lists);
+        Ok(Place { registry: Arc::clone(self), live })
+    }
+
+    /// A reply of this person, if this node makes it.
+    pub(super) fn find(&self, tenant: TenantId, person: PersonId, generation: GenerationId) -> Option<Arc<Live>> {
+        let found = lock(&self.live).by_id.get(&generation).cloned();
+        found.filter(|live| live.tenant == tenant && live.person == person)
+    }
+
+    pub(super) fn all(&self) -> Vec<Arc<Live>> {
+        lock(&self.live).by_id.values().cloned().collect()
+    }
+
+    pub(super) fn count(&self) -> usize {
+        lock(&self.live).by_id.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use uuid::Uuid;
+
+    fn live(number: u128) -> Live {
+        let owner = (TenantId(Uuid::from_u128(1)), PersonId(Uuid::from_u128(2)));
+        let generation = GenerationId(Uuid::from_u128(number));
+        Live::new(owner, ConversationId(Uuid::nil()), generation, 1, Timestamp::EPOCH)
+    }
+
+    #[test]
+    fn the_text_is_read_from_any_place() {
+        let live = live(1);
+        live.append("Olá ");
+        live.append("mun\0do 🦀");
+        assert_eq!(live.text(), "Olá mundo 🦀");
+        assert_eq!(live.text_after(5), "mundo 🦀");
+        assert_eq!(live.text_after(3), " mundo 🦀", "3 is inside the á");
+        assert_eq!(live.text_after(10_000), "");
+        live.append(&"é".repeat(MOST_BYTES));
+        assert!(live.text().len() <= MOST_BYTES);
+    }
+
+    #[test]
+    fn places_are_bounded_and_given_back() {
+        let registry = Arc::new(Registry::default());
+        let first = registry.enter(live(1), 3, 2).ok().expect("room");
+        let second = registry.enter(live(2), 3, 2).ok().expect("room");
+        assert_eq!(registry.enter(live(3), 3, 2).err(), Some(Full::Person));
+        assert_eq!(registry.enter(live(3), 2, 9).err(), Some(Full::Node));
+        let watch = first.live().watch();
+        drop(first);
+        assert!(watch.borrow().ended, "a listener of a reply that left is let go");
+        assert_eq!(registry.count(), 1);
+        assert!(registry.enter(live(3), 3, 2).is_ok());
+        drop(second);
+        assert_eq!(registry.count(), 0);
+        assert!(lock(&registry.live).by_person.is_empty());
+    }
+}

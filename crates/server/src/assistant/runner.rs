@@ -1,0 +1,135 @@
+//! Making one reply, from the first token to the last commit.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mainstay_domain::{MessageStatus, TenantId};
+use mainstay_store::{Call, Error, SettleReply};
+use tokio::time::{Instant, sleep};
+
+use super::live::{Ending, Live, Place};
+use super::service::Assistant;
+use crate::providers::{Completion, Fault, ReplyRequest, Turn};
+
+/// How long a settled reply is offered to the database before it is given up; it is then marked when its lease ends.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(60);
+/// How long one try may take.
+const SETTLE_TRY: Duration = Duration::from_secs(10);
+/// The pause between tries.
+const SETTLE_PAUSE: Duration = Duration::from_millis(500);
+
+/// Why the making of a reply ended.
+enum Outcome {
+    Complete(Completion),
+    Failed(Fault),
+    Stopped,
+    Lost,
+    ServerStops,
+}
+
+impl Assistant {
+    /// Makes a reply and settles it. Runs as work of the server, whether or not anybody listens.
+    pub(super) async fn make(self: Arc<Self>, place: Place, turns: Vec<Turn>, paced: bool) {
+        let live = Arc::clone(place.live());
+        let request = self.request(live.tenant, turns, paced);
+        let deadline = Instant::now() + self.settings.reply_timeout();
+        let outcome = {
+            let mut sink = |piece: &str| live.append(piece);
+            let reply = self.providers.reply(&request, deadline, &mut sink);
+            tokio::select! {
+                biased;
+                () = live.lost.cancelled() => Outcome::Lost,
+                () = live.stop.cancelled() => Outcome::Stopped,
+                () = self.closing.cancelled() => Outcome::ServerStops,
+                done = reply => match done {
+                    Ok(completion) => Outcome::Complete(completion),
+                    Err(fault) => Outcome::Failed(fault),
+                },
+            }
+        };
+        let ending = ending(outcome, &live);
+        if let Some(ending) = ending {
+            self.settle(&live, ending).await;
+        }
+    }
+
+    fn request(&self, tenant: TenantId, turns: Vec<Turn>, paced: bool) -> ReplyRequest {
+        ReplyRequest {
+            tenant,
+            system: self.settings.system_prompt.clone(),
+            turns,
+            max_output_tokens: self.settings.max_reply_tokens,
+            paced,
+        }
+    }
+
+    /// Stores how a reply ended, and tells the listeners afterwards: what they are told is on the disk.
+    pub(super) async fn settle(&self, live: &Live, ending: Ending) {
+        let settle = SettleReply {
+            tenant: live.tenant,
+            person: live.person,
+            generation: live.generation,
+            lease: live.lease,
+            status: ending.status,
+            content: Some(live.text()),
+            provider: ending.provider.clone(),
+            model: ending.model.clone(),
+            usage: ending.usage,
+            fault: ending.fault.clone(),
+            now: self.clock.now(),
+        };
+        let give_up = Instant::now() + SETTLE_PATIENCE;
+        loop {
+            match self.store.settle_reply(&Call::within(SETTLE_TRY), settle.clone()).await {
+                Ok(true) => return live.end(ending),
+                Ok(false) => {
+                    tracing::warn!(generation = %live.generation, "a reply belonged to another when it was settled");
+                    return;
+                }
+                Err(error) if Instant::now() < give_up && may_pass(&error) => {
+                    tracing::warn!(generation = %live.generation, %error, "a reply could not be stored; it is tried again");
+                    sleep(SETTLE_PAUSE).await;
+                }
+                Err(error) => {
+                    tracing::error!(generation = %live.generation, %error, "a reply could not be stored");
+                    return;
+                }
+            }
+        }
+    }
+}
+
+/// True for a failure that may be over in a moment.
+fn may_pass(error: &Error) -> bool {
+    !matches!(error, Error::Bug(_) | Error::Corrupt(_) | Error::Isolation(_) | Error::Constraint(_))
+}
+
+/// What is stored for an outcome; nothing when the reply belongs to another.
+fn ending(outcome: Outcome, live: &Live) -> Option<Ending> {
+    let nothing = Ending { status: MessageStatus::Final, usage: None, provider: None, model: None, fault: None };
+    let arrived = !live.text_after(0).is_empty();
+    Some(match outcome {
+        Outcome::Lost => return None,
+        Outcome::Complete(completion) => Ending {
+            usage: Some(completion.usage),
+            provider: Some(completion.provider),
+            model: Some(completion.model),
+            ..nothing
+        },
+        Outcome::Stopped => Ending { status: MessageStatus::Stopped, ..nothing },
+        Outcome::ServerStops => Ending {
+            status: MessageStatus::Interrupted,
+            fault: Some(("server_stopped".to_owned(), "The server was stopped while it was answering.".to_owned())),
+            ..nothing
+        },
+        Outcome::Failed(fault) => {
+            tracing::warn!(generation = %live.generation, provider = fault.provider, kind = %fault.kind, inside = fault.inside, "a reply failed");
+            Ending {
+                status: if arrived { MessageStatus::Interrupted } else { MessageStatus::Failed },
+                provider: Some(fault.provider),
+                fault: Some((fault.kind.code().to_owned(), fault.detail)),
+                ..nothing
+            }
+        }
+    })
+}

@@ -1,0 +1,423 @@
+//! The verbs of the assistant, and their rules.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::time::Duration;
+
+use mainstay_domain::{
+    Clock, ConversationId, ConversationTitle, Error, GenerationId, Ids, Kind, MessageId, MessageRole, MessageStatus,
+    MessageText, Result, Timestamp,
+};
+use mainstay_store::{
+    AcceptMessage, Accepted, Call, Claim, Conversation, CreateConversation, DeleteConversation, Exchange, FindUsed,
+    GetConversation, GetExchange, ListConversations, ListMessages, Message, Once, RenameConversation, RequestStop,
+    Store, Target,
+};
+use tokio::sync::oneshot;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::history;
+use super::live::{Full, Live, Registry};
+use crate::accounts::Member;
+use crate::config;
+use crate::http::idempotency::same;
+use crate::lifecycle::Lifecycle;
+use crate::providers::{Figures, Providers};
+
+/// How long storing a message may take. The request may stop waiting before; the message does not get lost by that.
+const ACCEPT_PATIENCE: Duration = Duration::from_secs(30);
+/// The most earlier messages that are read for the model.
+const MOST_HISTORY: u32 = 100;
+/// The most titles that one search looks through; the answer says where the next one goes on.
+const SEARCH_WALK: u32 = 2000;
+
+/// What a person sends.
+#[derive(Clone, Debug)]
+pub struct SendRequest {
+    /// Into which conversation; nothing makes one.
+    pub conversation: Option<ConversationId>,
+    /// What is written.
+    pub content: MessageText,
+    /// The idempotency key, if there is one.
+    pub claim: Option<Claim>,
+    /// Whether the reply is watched as it is written.
+    pub paced: bool,
+}
+
+/// A message that was taken in, and its reply as it was at that moment.
+#[derive(Clone, Debug)]
+pub struct Sent {
+    /// The message.
+    pub message: Message,
+    /// The reply.
+    pub reply: Message,
+}
+
+/// Conversations and replies.
+pub struct Assistant {
+    pub(super) settings: config::Assistant,
+    pub(super) store: Store,
+    pub(super) providers: Providers,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Ids,
+    pub(super) lifecycle: Lifecycle,
+    pub(super) registry: Arc<Registry>,
+    /// The number of this node's lease; 0 while it has none.
+    pub(super) lease: AtomicI64,
+    /// Ends every reply in the making, with what has arrived: the server stops.
+    pub(super) closing: CancellationToken,
+}
+
+impl Assistant {
+    /// The assistant of this node.
+    #[must_use]
+    pub fn new(
+        settings: &config::Assistant,
+        store: Store,
+        providers: Providers,
+        clock: Arc<dyn Clock>,
+        ids: Ids,
+        lifecycle: Lifecycle,
+    ) -> Self {
+        Self {
+            settings: settings.clone(),
+            store,
+            providers,
+            clock,
+            ids,
+            lifecycle,
+            registry: Arc::default(),
+            lease: AtomicI64::new(0),
+            closing: CancellationToken::new(),
+        }
+    }
+
+    /// Replies in the making on this node.
+    #[must_use]
+    pub fn live_count(&self) -> usize {
+        self.registry.count()
+    }
+
+    /// Whether this node holds its lease, without which it begins no replies.
+    #[must_use]
+    pub fn has_lease(&self) -> bool {
+        self.lease.load(Ordering::Acquire) != 0
+    }
+
+    /// What the providers did and do.
+    #[must_use]
+    pub fn provider_figures(&self) -> Vec<Figures> {
+        self.providers.figures()
+    }
+
+    /// Which providers answer, in order.
+    #[must_use]
+    pub fn provider_names(&self) -> Vec<&'static str> {
+        self.providers.names()
+    }
+
+    /// Ends all replies in the making; each is settled with what has arrived.
+    pub fn close(&self) {
+        self.closing.cancel();
+    }
+
+    /// Takes a message in and begins its reply. A repeat with the same idempotency key finds what the first one made.
+    ///
+    /// # Errors
+    /// `not_found` for a conversation, `idempotency_key_reused`, `too_many_replies`, `overloaded`.
+    pub async fn send(self: &Arc<Self>, call: &Call, by: &Member, request: SendRequest) -> Result<Sent> {
+        let claim = request.claim.clone();
+        // The second time only when the first claimant of the key was refused meanwhile.
+        for _ in 0..2 {
+            match self.accept(call, by, request.clone()).await? {
+                (Accepted::Taken, sent) => return Ok(sent),
+                (Accepted::NoConversation, _) => return Err(Error::not_found("conversation")),
+                (Accepted::Repeat, _) => {
+                    let Some(claim) = &claim else { break };
+                    let find = FindUsed { tenant: by.tenant, person: by.person, key: claim.key.clone() };
+                    if let Some(used) = self.store.run(call, find).await? {
+                        let reply = same(&used, "message", Some(&claim.fingerprint))?;
+                        let exchange = self.exchange(call, by, GenerationId(reply)).await?;
+                        return Ok(Sent { message: exchange.message, reply: exchange.reply });
+                    }
+                }
+            }
+        }
+        let detail = "Another request with this Idempotency-Key is under way. Repeat it in a moment.";
+        Err(Error::new(Kind::Conflict, "in_progress", detail).retry_after(Duration::from_secs(1)))
+    }
+
+    /// Stores the message in a task of the server's own, which then makes the reply: a client that goes away between the
+    /// two leaves nothing half done.
+    async fn accept(self: &Arc<Self>, call: &Call, by: &Member, request: SendRequest) -> Result<(Accepted, Sent)> {
+        let accept = self.acceptance(by, &request)?;
+        let sent = sent(&accept);
+        let live = Live::new((by.tenant, by.person), accept.target.id(), accept.reply.into(), accept.lease, accept.now);
+        let (most, each) = (self.settings.max_generations, self.settings.max_generations_per_person);
+        let place = self.registry.enter(live, most, each).map_err(full)?;
+        let (answer, answered) = oneshot::channel();
+        let (assistant, count) = (Arc::clone(self), call.clone());
+        let new = matches!(accept.target, Target::New(..));
+        let question = request.content.as_str().to_owned();
+        self.lifecycle.spawn_work("generation", async move {
+            let storing = count.extended(Instant::now() + ACCEPT_PATIENCE);
+            let accepted = assistant.store.accept_message(&storing, accept).await;
+            let taken = accepted == Ok(Accepted::Taken);
+            // A caller that has gone away finds the message by its idempotency key.
+            let _ = answer.send(accepted);
+            if !taken {
+                return;
+            }
+            let earlier = if new { Vec::new() } else { assistant.earlier(&storing, place.live()).await };
+            let turns = history::turns(earlier, &question, budget(&assistant.settings));
+            assistant.make(place, turns, request.paced).await;
+        });
+        match tokio::time::timeout_at(call.deadline(), answered).await {
+            Ok(Ok(accepted)) => Ok((accepted?, sent)),
+            Ok(Err(_)) => Err(Error::internal("the task that stores a message ended without an answer")),
+            Err(_) => Err(mainstay_store::Error::OutcomeUnknown.into()),
+        }
+    }
+
+    fn acceptance(&self, by: &Member, request: &SendRequest) -> Result<AcceptMessage> {
+        let lease = self.lease.load(Ordering::Acquire);
+        if lease == 0 || self.closing.is_cancelled() {
+            let detail = "This node cannot begin replies at the moment. Try again.";
+            return Err(Error::new(Kind::Unavailable, "not_ready", detail).retry_after(Duration::from_secs(1)));
+        }
+        let target = match request.conversation {
+            Some(id) => Target::Existing(id),
+            None => Target::New(self.ids.make(), ConversationTitle::from_message(&request.content)),
+        };
+        Ok(AcceptMessage {
+            tenant: by.tenant,
+            person: by.person,
+            target,
+            message: self.ids.make(),
+            reply: self.ids.make(),
+            content: request.content.clone(),
+            lease,
+            claim: request.claim.clone(),
+            now: self.clock.now(),
+        })
+    }
+
+    /// The messages before a reply's question, the newest first. A reply can be made without them, so a failure is logged.
+    async fn earlier(&self, call: &Call, live: &Live) -> Vec<Message> {
+        let list = ListMessages {
+            tenant: live.tenant,
+            person: live.person,
+            conversation: live.conversation,
+            after: None,
+            limit: MOST_HISTORY,
+        };
+        match self.store.run(call, list).await {
+            Ok(messages) => {
+                let before = messages.into_iter().flatten().skip_while(|message| message.id != live.generation.into());
+                // The reply itself, and the question before it.
+                before.skip(2).collect()
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the history of a conversation could not be read; it is answered without");
+                Vec::new()
+            }
+        }
+    }
+
+    /// A reply and its question, with the text that has arrived until now.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn exchange(&self, call: &Call, by: &Member, generation: GenerationId) -> Result<Exchange> {
+        let get = GetExchange { tenant: by.tenant, person: by.person, generation };
+        let mut exchange = self.store.run(call, get).await?.ok_or_else(|| Error::not_found("generation"))?;
+        if exchange.reply.status == MessageStatus::Streaming
+            && let Some(live) = self.registry.find(by.tenant, by.person, generation)
+        {
+            exchange.reply.content = live.text();
+        }
+        Ok(exchange)
+    }
+
+    /// Asks a reply to stop, wherever it is made. Nothing happens when it has ended.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn stop(&self, call: &Call, by: &Member, generation: GenerationId) -> Result<Exchange> {
+        if let Some(live) = self.registry.find(by.tenant, by.person, generation) {
+            live.stop.cancel();
+            let mut progress = live.watch();
+            // Waiting for the end makes the answer show it; a deadline that passes first changes nothing.
+            let ended = tokio::time::timeout_at(call.deadline(), progress.wait_for(|progress| progress.ended));
+            let _ = ended.await;
+        } else {
+            let now = self.clock.now();
+            let ask = RequestStop { tenant: by.tenant, person: by.person, generation, now };
+            self.store.run(call, ask).await?;
+        }
+        self.exchange(call, by, generation).await
+    }
+
+    /// Makes an empty conversation.
+    ///
+    /// # Errors
+    /// `idempotency_key_reused`.
+    pub async fn create_conversation(
+        &self,
+        call: &Call,
+        by: &Member,
+        title: ConversationTitle,
+        claim: Option<Claim>,
+    ) -> Result<Conversation> {
+        let fingerprint = claim.as_ref().map(|claim| claim.fingerprint.clone());
+        let (id, now) = (self.ids.make(), self.clock.now());
+        let create = CreateConversation { id, tenant: by.tenant, person: by.person, title, claim, now };
+        match self.store.run(call, create).await? {
+            Once::Done(conversation) => Ok(conversation),
+            Once::Repeat(used) => {
+                let id = same(&used, "conversation", fingerprint.as_deref())?;
+                self.conversation(call, by, ConversationId(id)).await
+            }
+        }
+    }
+
+    /// Reads a conversation.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn conversation(&self, call: &Call, by: &Member, id: ConversationId) -> Result<Conversation> {
+        let found = self.store.run(call, GetConversation { tenant: by.tenant, person: by.person, id }).await?;
+        found.ok_or_else(|| Error::not_found("conversation"))
+    }
+
+    /// Lists conversations, the newest first: at most `limit`, after the place named. With `search`, those whose title has
+    /// these words in it, whatever their case; the walk through the titles is bounded, so a page may be short and have a
+    /// next one. The second value is where that begins.
+    ///
+    /// # Errors
+    /// As the store.
+    pub async fn conversations(
+        &self,
+        call: &Call,
+        by: &Member,
+        after: Option<(Timestamp, ConversationId)>,
+        limit: u32,
+        search: Option<&str>,
+    ) -> Result<(Vec<Conversation>, Option<(Timestamp, ConversationId)>)> {
+        let list = |limit| ListConversations { tenant: by.tenant, person: by.person, after, limit };
+        let place = |conversation: &Conversation| (conversation.updated_at, conversation.id);
+        let wanted: Vec<String> = search.unwrap_or_default().split_whitespace().map(str::to_lowercase).collect();
+        if wanted.is_empty() {
+            let rows = self.store.run(call, list(limit)).await?;
+            let next = rows.last().filter(|_| rows.len() >= limit as usize).map(place);
+            return Ok((rows, next));
+        }
+        let walked = self.store.run(call, list(SEARCH_WALK)).await?;
+        let end = walked.last().filter(|_| walked.len() >= SEARCH_WALK as usize).map(place);
+        let mut found: Vec<_> = walked
+            .into_iter()
+            .filter(|conversation| {
+                let title = conversation.title.to_lowercase();
+                wanted.iter().all(|word| title.contains(word.as_str()))
+            })
+            .collect();
+        if found.len() > limit as usize {
+            found.truncate(limit as usize);
+            let next = found.last().map(place);
+            return Ok((found, next));
+        }
+        Ok((found, end))
+    }
+
+    /// Gives a conversation another title.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn rename(
+        &self,
+        call: &Call,
+        by: &Member,
+        id: ConversationId,
+        title: ConversationTitle,
+    ) -> Result<Conversation> {
+        let now = self.clock.now();
+        let rename = RenameConversation { tenant: by.tenant, person: by.person, id, title, now };
+        Ok(self.store.run(call, rename).await?)
+    }
+
+    /// Deletes a conversation, and stops what is being answered in it.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn delete(&self, call: &Call, by: &Member, id: ConversationId) -> Result<()> {
+        let now = self.clock.now();
+        self.store.run(call, DeleteConversation { tenant: by.tenant, person: by.person, id, now }).await?;
+        for live in self.registry.all() {
+            if live.conversation == id && live.tenant == by.tenant {
+                live.stop.cancel();
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists the messages of a conversation, the newest first, with the text of a reply in the making as far as it is.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn messages(
+        &self,
+        call: &Call,
+        by: &Member,
+        conversation: ConversationId,
+        after: Option<i64>,
+        limit: u32,
+    ) -> Result<Vec<Message>> {
+        let list = ListMessages { tenant: by.tenant, person: by.person, conversation, after, limit };
+        let mut messages = self.store.run(call, list).await?.ok_or_else(|| Error::not_found("conversation"))?;
+        for message in messages.iter_mut().filter(|message| message.status == MessageStatus::Streaming) {
+            if let Some(live) = self.registry.find(by.tenant, by.person, message.id.into()) {
+                message.content = live.text();
+            }
+        }
+        Ok(messages)
+    }
+}
+
+fn budget(settings: &config::Assistant) -> usize {
+    usize::try_from(settings.history_tokens).unwrap_or(usize::MAX)
+}
+
+fn full(full: Full) -> Error {
+    match full {
+        Full::Person => {
+            let detail = "As many replies as one person may have are in the making. Wait for one to end, or stop one.";
+            Error::new(Kind::TooManyRequests, "too_many_replies", detail).retry_after(Duration::from_secs(2))
+        }
+        Full::Node => {
+            let detail = "As many replies as this node can make are in the making. Try again in a moment.";
+            Error::new(Kind::Unavailable, "overloaded", detail).retry_after(Duration::from_secs(2))
+        }
+    }
+}
+
+/// What the client is shown of a message that was just taken in.
+fn sent(accept: &AcceptMessage) -> Sent {
+    let message = |id: MessageId, role, status, content: &str| Message {
+        id,
+        conversation: accept.target.id(),
+        role,
+        status,
+        content: content.to_owned(),
+        ordinal: 0,
+        provider: None,
+        model: None,
+        usage: None,
+        fault: None,
+        created_at: accept.now,
+    };
+    Sent {
+        message: message(accept.message, MessageRole::User, MessageStatus::Final, accept.content.as_str()),
+        reply: message(accept.reply, MessageRole::Assistant, MessageStatus::Streaming, ""),
+    }
+}

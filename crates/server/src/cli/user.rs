@@ -1,0 +1,111 @@
+//! `mainstay user`.
+
+use std::fmt::Write as _;
+use std::io::Read as _;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Subcommand;
+use mainstay_domain::{EmailAddress, Error, Kind, Secret};
+use mainstay_store::Call;
+
+use super::{Answer, open};
+use crate::accounts::SignUpRequest;
+use crate::app::App;
+use crate::config::Config;
+
+/// How long making one person may take.
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The most people of one import.
+const MOST: usize = 100_000;
+
+#[derive(Debug, Subcommand)]
+pub(super) enum UserCommand {
+    /// Make a person with a personal organisation. The password is read from standard input.
+    Create {
+        /// The address that signs in.
+        #[arg(long)]
+        email: String,
+        /// What the person is called.
+        #[arg(long, default_value = "")]
+        name: String,
+        /// Make them an operator of this installation, who may do what crosses organisations.
+        #[arg(long)]
+        operator: bool,
+    },
+    /// Make many people from a file: one `email,password[,name]` a line. Those who are there already are left as they are.
+    Import {
+        /// The file.
+        file: PathBuf,
+    },
+    /// Make a person an operator of this installation, or end that.
+    Operator {
+        /// Their address.
+        #[arg(long)]
+        email: String,
+        /// End it.
+        #[arg(long)]
+        revoke: bool,
+    },
+}
+
+pub(super) async fn run(command: UserCommand, config: Config) -> Result<Answer, Answer> {
+    let app = open(config).await?;
+    let call = Call::within(PATIENCE);
+    match command {
+        UserCommand::Create { email, name, operator } => {
+            let request = SignUpRequest { email, password: password()?, name };
+            let person = app.accounts.create_person(&call, request, operator).await?;
+            Ok(Answer::good(format!("{person}\n")))
+        }
+        UserCommand::Import { file } => import(&app, &file).await,
+        UserCommand::Operator { email, revoke } => {
+            let email = address(&email)?;
+            app.accounts.set_operator(&call, &email, !revoke).await?;
+            let now = if revoke { "is no operator any more" } else { "is an operator" };
+            Ok(Answer::good(format!("{email} {now}.\n")))
+        }
+    }
+}
+
+pub(super) fn address(text: &str) -> Result<EmailAddress, Answer> {
+    EmailAddress::parse(text).map_err(|refused| Answer::from(Error::invalid(vec![refused.of("--email")])))
+}
+
+/// The first line of standard input: a password as an argument would stand in the list of processes.
+fn password() -> Result<Secret, Answer> {
+    let mut text = String::new();
+    std::io::stdin().take(10_000).read_to_string(&mut text).map_err(|error| {
+        Answer::from(Error::new(Kind::Invalid, "no_password", format!("The password could not be read: {error}.")))
+    })?;
+    let line = text.lines().next().unwrap_or_default();
+    Ok(Secret::new(line.to_owned()))
+}
+
+async fn import(app: &App, file: &std::path::Path) -> Result<Answer, Answer> {
+    let text = std::fs::read_to_string(file).map_err(|error| {
+        Answer::from(Error::new(Kind::Invalid, "no_file", format!("{} cannot be read: {error}.", file.display())))
+    })?;
+    if text.lines().count() > MOST {
+        return Err(Error::new(Kind::Invalid, "too_many", format!("At most {MOST} people at once.")).into());
+    }
+    let (mut made, mut there, mut bad) = (0u32, 0u32, String::new());
+    for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
+        let mut fields = line.splitn(3, ',').map(|field| field.trim().to_owned());
+        let request = SignUpRequest {
+            email: fields.next().unwrap_or_default(),
+            password: Secret::new(fields.next().unwrap_or_default()),
+            name: fields.next().unwrap_or_default(),
+        };
+        match app.accounts.create_person(&Call::within(PATIENCE), request, false).await {
+            Ok(_) => made += 1,
+            Err(error) if error.code == "email_taken" => there += 1,
+            Err(error) if error.kind == Kind::Invalid => {
+                let _ = writeln!(bad, "line {}: {}", number + 1, error.detail);
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+    let summary = format!("{made} made, {there} were there already, {} lines refused\n", bad.lines().count());
+    if bad.is_empty() { Ok(Answer::good(summary)) } else { Err(Answer { text: format!("{bad}{summary}"), code: 1 }) }
+}

@@ -1,0 +1,56 @@
+//! `/openapi.json`: made from the handlers themselves. A test compares it with the table of routes.
+
+use std::sync::LazyLock;
+
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use axum::response::{IntoResponse, Response};
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::{Modify, OpenApi};
+
+use crate::accounts::api::{api_keys, auth, members};
+use crate::assistant::api as assistant;
+use crate::ops::{health, metrics};
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Mainstay", description = "The backend of AI products that talk to people."),
+    modifiers(&Bearer),
+    security(("bearer" = [])),
+    paths(
+        health::live, health::ready, health::database, metrics::metrics, document,
+        auth::sign_up, auth::sign_in, auth::refresh, auth::sign_out, auth::switch, auth::me, auth::create_organisation,
+        members::list, members::add, members::change, members::remove,
+        api_keys::list, api_keys::create, api_keys::get, api_keys::revoke,
+        assistant::list_conversations, assistant::create_conversation, assistant::get_conversation,
+        assistant::rename_conversation, assistant::delete_conversation, assistant::list_messages, assistant::send_into,
+        assistant::send_message, assistant::get_generation, assistant::generation_events, assistant::stop_generation,
+    )
+)]
+struct Api;
+
+struct Bearer;
+
+impl Modify for Bearer {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let scheme = HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .description(Some("An access token or an API key."))
+            .build();
+        openapi.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
+    }
+}
+
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| Api::openapi().to_pretty_json().unwrap_or_default());
+
+/// The document as text.
+#[must_use]
+pub fn text() -> &'static str {
+    &DOCUMENT
+}
+
+/// This document.
+#[utoipa::path(get, path = "/openapi.json", tag = "operations", security(()),
+    responses((status = 200, content_type = "application/json")))]
+pub async fn document() -> Response {
+    ([(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-cache")], text()).into_response()
+}

@@ -1,0 +1,138 @@
+//! `/healthz`, `/readyz` and `/health/*`: whether the process lives, may serve, and is well.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
+use mainstay_store::{Call, Ping, Store};
+use serde::Serialize;
+use tokio::sync::Mutex;
+use tokio::time::Instant;
+use utoipa::ToSchema;
+
+use crate::app::App;
+use crate::http::Json;
+
+/// How long the database may take to answer a check.
+const DATABASE_DEADLINE: Duration = Duration::from_secs(1);
+/// For how long an answer of the database is used again, so that checks cannot become load.
+const FRESH: Duration = Duration::from_secs(1);
+
+/// How well something is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// As it should be.
+    Ok,
+    /// It does not work.
+    Failing,
+}
+
+/// One check.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct Check {
+    status: Status,
+    /// What was seen.
+    detail: String,
+    /// How long the check took, in milliseconds.
+    took_ms: u64,
+}
+
+/// The answer of a health route.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct HealthBody {
+    status: Status,
+    checks: BTreeMap<&'static str, Check>,
+}
+
+impl HealthBody {
+    fn of<const N: usize>(checks: [(&'static str, Check); N]) -> Response {
+        let well = checks.iter().all(|(_, check)| check.status == Status::Ok);
+        let (code, status) =
+            if well { (StatusCode::OK, Status::Ok) } else { (StatusCode::SERVICE_UNAVAILABLE, Status::Failing) };
+        (code, Json(Self { status, checks: checks.into() })).into_response()
+    }
+}
+
+/// The checks, with the last answer of each that costs something.
+pub struct Health {
+    store: Store,
+    database: Mutex<Option<(Instant, Check)>>,
+}
+
+impl Health {
+    /// Checks of this store.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { store, database: Mutex::new(None) }
+    }
+
+    /// Whether the database answers a read. Those who ask at the same moment share one answer.
+    async fn database(&self) -> Check {
+        let mut last = self.database.lock().await;
+        if let Some((at, check)) = last.as_ref()
+            && at.elapsed() < FRESH
+        {
+            return check.clone();
+        }
+        let begun = Instant::now();
+        let answer = self.store.run(&Call::within(DATABASE_DEADLINE), Ping).await;
+        let (used, most) = self.store.connections_in_use();
+        let (status, detail) = match answer {
+            Ok(()) => {
+                (Status::Ok, format!("{} answers; {used} of {most} connections in use", self.store.engine_name()))
+            }
+            Err(error) => {
+                tracing::warn!(%error, "the database did not answer a health check");
+                (Status::Failing, format!("{} does not answer", self.store.engine_name()))
+            }
+        };
+        let check = Check { status, detail, took_ms: millis(begun.elapsed()) };
+        *last = Some((Instant::now(), check.clone()));
+        check
+    }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+fn told(well: bool, detail: String) -> Check {
+    Check { status: if well { Status::Ok } else { Status::Failing }, detail, took_ms: 0 }
+}
+
+/// Whether the process lives. It depends on nothing: restarting does not mend a database.
+#[utoipa::path(get, path = "/healthz", tag = "operations", security(()), responses((status = 200, body = HealthBody)))]
+pub async fn live() -> Response {
+    HealthBody::of([("process", told(true, "it answers".to_owned()))])
+}
+
+/// Whether this node may be sent requests.
+#[utoipa::path(get, path = "/readyz", tag = "operations", security(()),
+    responses((status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
+pub async fn ready(State(app): State<Arc<App>>) -> Response {
+    let serving = app.lifecycle.ready() && !app.lifecycle.stopping();
+    let server = told(serving, if serving { "it serves" } else { "it is starting or stopping" }.to_owned());
+    let lease = app.assistant.has_lease();
+    let replies = told(lease, if lease { "this node holds its lease" } else { "this node has no lease" }.to_owned());
+    let age = app.accounts.revocations_age();
+    let known = age.is_some_and(|age| age < Duration::from_secs(5));
+    let detail = age.map_or("never read".to_owned(), |age| format!("read {} ms ago", age.as_millis()));
+    let database = app.health.database().await;
+    HealthBody::of([
+        ("server", server),
+        ("database", database),
+        ("replies", replies),
+        ("revocations", told(known, detail)),
+    ])
+}
+
+/// Whether the database answers.
+#[utoipa::path(get, path = "/health/database", tag = "operations", security(()),
+    responses((status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
+pub async fn database(State(app): State<Arc<App>>) -> Response {
+    HealthBody::of([("database", app.health.database().await)])
+}

@@ -1,0 +1,69 @@
+//! What is swept up, in small bites, by one node at a time: expired idempotency keys, sign-ins and revocations, and the
+//! messages of deleted conversations.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mainstay_domain::Timestamp;
+use mainstay_store::{AcquireLease, Call, ForgetExpired, ReleaseLease};
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::app::App;
+
+/// How often it is looked for work.
+const EVERY: Duration = Duration::from_secs(60);
+/// For how long an idempotency key is remembered.
+const KEYS_LAST: Duration = Duration::from_secs(24 * 3600);
+/// How long after its deletion a conversation is purged: longer than a reply in it can still be in the making.
+const PURGE_AFTER: Duration = Duration::from_secs(15 * 60);
+/// The most bites of one round, so that a large pile is taken over several.
+const MOST_BITES: u32 = 50;
+/// How long a bite may take.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// The name of the lease.
+const LEASE: &str = "housekeeping";
+
+/// Starts the rounds.
+pub fn start(app: &Arc<App>) {
+    let (sweeper, stopped) = (Arc::clone(app), app.lifecycle.stopped());
+    app.lifecycle.spawn("housekeeping", async move {
+        let mut ticks = interval(EVERY);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let rounds = async {
+            loop {
+                ticks.tick().await;
+                if let Err(error) = round(&sweeper).await {
+                    tracing::warn!(%error, "housekeeping did not get through its round; it is tried again");
+                }
+            }
+        };
+        tokio::select! {
+            () = rounds => {}
+            () = stopped => {}
+        }
+    });
+}
+
+/// One round, if no other node does it now.
+async fn round(app: &App) -> mainstay_store::Result<()> {
+    let (store, call) = (&app.store, || Call::within(PATIENCE));
+    let now = app.clock.now();
+    let holder = format!("process {}", std::process::id());
+    let acquire = AcquireLease { name: LEASE.to_owned(), holder, now, lasts: EVERY };
+    let Some(number) = store.run(&call(), acquire).await? else { return Ok(()) };
+    let swept = sweep(app, now).await;
+    store.run(&call(), ReleaseLease { name: LEASE.to_owned(), number }).await?;
+    swept
+}
+
+async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<()> {
+    let call = || Call::within(PATIENCE);
+    for _ in 0..MOST_BITES {
+        let forgotten = app.store.run(&call(), ForgetExpired { now, keys_before: now.minus(KEYS_LAST) }).await?;
+        let purged = app.store.purge_deleted(&call(), now.minus(PURGE_AFTER), now).await?;
+        if forgotten == 0 && purged == 0 {
+            break;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! Every URL on one page, with who may call it and the most SQL statements that it may take.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::Method;
+
+use crate::accounts::api::{api_keys, auth, members};
+use crate::app::App;
+use crate::assistant::api as assistant;
+use crate::config::Config;
+use crate::http::{Access, Policy, RouteFault, RouteTable, Routes};
+use crate::ops::{health, metrics};
+use crate::{console, openapi};
+
+/// Anybody may call it.
+const PUBLIC: Policy = Policy::new(Access::Public);
+/// Members may.
+const MEMBER: Policy = Policy::new(Access::Session);
+/// Those who manage members and keys may.
+const ADMIN: Policy = Policy::new(Access::Admin);
+
+/// How much longer than the reply a request that waits for one may take.
+const AFTER_THE_REPLY: Duration = Duration::from_secs(10);
+
+/// The router and its table.
+///
+/// # Errors
+/// When two lines contradict each other: a programming error.
+pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFault> {
+    let waits = MEMBER.deadline(config.assistant.wait_timeout() + AFTER_THE_REPLY);
+    let mut routes = Routes::new()
+        // Operations
+        .get("/healthz", health::live, PUBLIC)
+        .get("/readyz", health::ready, PUBLIC.statements(1))
+        .get("/health/database", health::database, PUBLIC.statements(1))
+        .get("/metrics", metrics::metrics, PUBLIC)
+        .get("/openapi.json", openapi::document, PUBLIC)
+        // Accounts
+        .post("/v1/auth/sign-up", auth::sign_up, PUBLIC.statements(8))
+        .post("/v1/auth/sign-in", auth::sign_in, PUBLIC.statements(5))
+        .post("/v1/auth/refresh", auth::refresh, PUBLIC.statements(7))
+        .post("/v1/auth/sign-out", auth::sign_out, MEMBER.statements(3))
+        .post("/v1/auth/switch", auth::switch, MEMBER.statements(6))
+        .get("/v1/me", auth::me, MEMBER.statements(3))
+        .post("/v1/organisations", auth::create_organisation, MEMBER.statements(6))
+        .get("/v1/members", members::list, MEMBER.statements(1))
+        .post("/v1/members", members::add, ADMIN.statements(3))
+        .patch("/v1/members/{id}", members::change, ADMIN.statements(6))
+        .delete("/v1/members/{id}", members::remove, ADMIN.statements(6))
+        .get("/v1/api-keys", api_keys::list, ADMIN.statements(1))
+        .post("/v1/api-keys", api_keys::create, ADMIN.statements(4))
+        .get("/v1/api-keys/{id}", api_keys::get, ADMIN.statements(1))
+        .delete("/v1/api-keys/{id}", api_keys::revoke, ADMIN.statements(4))
+        // Assistant. What a batch takes is counted for each of its members: 10 when it has accepted, saved and settled.
+        .get("/v1/conversations", assistant::list_conversations, MEMBER.statements(1))
+        .post("/v1/conversations", assistant::create_conversation, MEMBER.statements(4))
+        .get("/v1/conversations/{id}", assistant::get_conversation, MEMBER.statements(1))
+        .patch("/v1/conversations/{id}", assistant::rename_conversation, MEMBER.statements(3))
+        .delete("/v1/conversations/{id}", assistant::delete_conversation, MEMBER.statements(3))
+        .get("/v1/conversations/{id}/messages", assistant::list_messages, MEMBER.statements(2))
+        .post("/v1/conversations/{id}/messages", assistant::send_into, waits.statements(20))
+        .post("/v1/messages", assistant::send_message, waits.statements(20))
+        .get("/v1/generations/{id}", assistant::get_generation, MEMBER.statements(3))
+        .get("/v1/generations/{id}/events", assistant::generation_events, MEMBER.statements(3))
+        .post("/v1/generations/{id}/stop", assistant::stop_generation, MEMBER.statements(4));
+    // People
+    for (path, handler) in console::routes() {
+        routes = routes.add(Method::GET, path, handler, PUBLIC);
+    }
+    routes.build()
+}
