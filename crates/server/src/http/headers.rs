@@ -1,7 +1,7 @@
 //! The headers that every answer carries, made once.
 
+use axum::http::HeaderMap;
 use axum::http::header::{self, HeaderName, HeaderValue};
-use axum::http::{HeaderMap, header::Entry};
 
 /// What pages may load: only our own files, nothing inline.
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
@@ -38,32 +38,35 @@ const FIXED: [(HeaderName, HeaderValue); 8] = [
     (HeaderName::from_static("cross-origin-resource-policy"), HeaderValue::from_static("same-origin")),
 ];
 
-/// The headers of this installation.
+/// The headers of this installation: one whole map for pages and one for everything else, since copying a map is cheaper
+/// than filling one.
 pub(super) struct StandardHeaders {
-    values: Vec<(HeaderName, HeaderValue)>,
+    page: HeaderMap,
+    data: HeaderMap,
 }
 
 impl StandardHeaders {
     /// `https`: whether people reach the server over TLS. HSTS without it would lock them out.
     pub(super) fn new(https: bool) -> Self {
-        let mut values = FIXED.to_vec();
+        // Room for what handlers and the stack add.
+        let mut all = HeaderMap::with_capacity(24);
+        all.extend(FIXED);
         if https {
-            values.push((header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT));
+            all.insert(header::STRICT_TRANSPORT_SECURITY, STRICT_TRANSPORT);
         }
-        Self { values }
+        let (mut page, mut data) = (all.clone(), all);
+        page.insert(header::CONTENT_SECURITY_POLICY, PAGE_POLICY);
+        data.insert(header::CONTENT_SECURITY_POLICY, DATA_POLICY);
+        Self { page, data }
     }
 
     /// Adds them. What a handler has set itself stays: an image in an email is read across origins.
     pub(super) fn apply(&self, headers: &mut HeaderMap) {
-        headers.reserve(self.values.len() + 4);
         let page = headers.get(header::CONTENT_TYPE).is_some_and(|media| media.as_bytes().starts_with(b"text/html"));
-        for (name, value) in &self.values {
-            if let Entry::Vacant(vacant) = headers.entry(name) {
-                vacant.insert(value.clone());
-            }
-        }
-        let policy = if page { PAGE_POLICY } else { DATA_POLICY };
-        headers.entry(header::CONTENT_SECURITY_POLICY).or_insert(policy);
+        let all = if page { self.page.clone() } else { self.data.clone() };
+        let own = std::mem::replace(headers, all);
+        // Each name of its own replaces ours, with all of its values.
+        headers.extend(own);
     }
 }
 
@@ -103,6 +106,20 @@ mod tests {
         let headers = applied(true, &[(header::CACHE_CONTROL, "public, max-age=60")]);
         assert_eq!(headers[header::CACHE_CONTROL], "public, max-age=60");
         assert_eq!(applied(true, &[])[header::CACHE_CONTROL], "no-store");
+    }
+
+    #[test]
+    fn several_values_of_one_header_stay() {
+        let mut headers = HeaderMap::new();
+        for value in ["a=1", "b=2"] {
+            headers.append(header::SET_COOKIE, HeaderValue::from_static(value));
+        }
+        headers.append(header::CONTENT_SECURITY_POLICY, HeaderValue::from_static("sandbox"));
+        StandardHeaders::new(true).apply(&mut headers);
+        let cookies: Vec<_> = headers.get_all(header::SET_COOKIE).iter().collect();
+        assert_eq!(cookies, ["a=1", "b=2"]);
+        let policies: Vec<_> = headers.get_all(header::CONTENT_SECURITY_POLICY).iter().collect();
+        assert_eq!(policies, ["sandbox"]);
     }
 
     #[test]

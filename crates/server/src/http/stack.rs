@@ -259,7 +259,8 @@ impl Shared {
         let work = async {
             if accepts_gzip(request.headers()) {
                 let mut inner = Compression::new(inner).quality(CompressionLevel::Fastest).compress_when(worthwhile());
-                inner.call(request).await.map(|response| response.map(Body::new))
+                // Boxed, so that the other requests do not carry its size about.
+                Box::pin(inner.call(request)).await.map(|response| response.map(Body::new))
             } else {
                 inner.call(request).await
             }

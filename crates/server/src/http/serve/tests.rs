@@ -316,7 +316,7 @@ async fn bad_chunks_are_refused() {
 }
 
 #[tokio::test]
-async fn a_client_that_does_not_read_is_cut_off_and_costs_little_until_then() {
+async fn a_client_that_does_not_read_is_cut_off() {
     let server = start(config()).await;
     let mut client = server.connect().await;
     client.send("GET /flood HTTP/1.1\r\nhost: x\r\n\r\n").await;
