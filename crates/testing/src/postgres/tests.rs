@@ -74,3 +74,31 @@ fn settings_reach_the_server() {
     let Some(cluster) = Cluster::start(Options { fsync: false, settings }) else { return };
     assert_eq!(cluster.database().unwrap().psql("show work_mem").unwrap(), ["7MB"]);
 }
+
+#[test]
+#[ignore = "run in a process of its own by the test below, which kills it"]
+fn starts_a_cluster_and_hangs() {
+    let cluster = Cluster::shared().unwrap();
+    println!("server {}", cluster.server.as_ref().unwrap().id());
+    let _ = cluster.server.as_ref().unwrap().wait_blocking(PATIENCE);
+}
+
+#[tokio::test]
+async fn a_killed_test_takes_its_server_with_it() {
+    if find_binaries().is_none() {
+        return skip("PostgreSQL", "PostgreSQL is not installed");
+    }
+    let arguments = ["postgres::tests::starts_a_cluster_and_hangs", "--exact", "--ignored", "--nocapture"];
+    let test = Program::new(std::env::current_exe().unwrap()).args(arguments).start().unwrap();
+    let line = test.wait_for_line("server ", PATIENCE).await.unwrap();
+    let server: u32 = line.rsplit(' ').next().unwrap().parse().unwrap();
+    let family: Vec<u32> = [vec![server], table::descendants(server)].concat();
+    assert!(family.len() > 3 && table::lives(server), "{line}");
+    test.kill();
+    test.wait(PATIENCE).await.unwrap();
+    let ended = (0..1000).any(|_| {
+        std::thread::sleep(Duration::from_millis(10));
+        family.iter().all(|pid| !table::lives(*pid))
+    });
+    assert!(ended, "PostgreSQL outlived its test by 10 s");
+}
