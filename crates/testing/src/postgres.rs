@@ -50,12 +50,13 @@ pub enum StopMode {
     Immediate,
 }
 
-/// A PostgreSQL server with a data directory of its own. Dropping it kills the server and removes the directory.
+/// A PostgreSQL server with a data directory of its own. Dropping it stops the server and removes the directory.
 pub struct Cluster {
     // Before the directory, so that it is dropped first.
     server: Option<Process>,
     access: Access,
     options: Options,
+    death_signal: &'static str,
     scratch: Scratch,
 }
 
@@ -74,7 +75,8 @@ impl Cluster {
     /// When it is installed and does not start, or is not installed and [`crate::required`].
     pub fn shared() -> Option<&'static Self> {
         static SHARED: OnceLock<Option<Cluster>> = OnceLock::new();
-        SHARED.get_or_init(|| Self::start(Options { fsync: false, ..Options::default() })).as_ref()
+        // QUIT lets it take its shared memory segment along, of which the system has only so many.
+        SHARED.get_or_init(|| Self::set_up(Options { fsync: false, ..Options::default() }, "QUIT")).as_ref()
     }
 
     /// A server of the caller's own. `None` where PostgreSQL is not installed.
@@ -83,6 +85,11 @@ impl Cluster {
     /// When it is installed and does not start, or is not installed and [`crate::required`].
     #[must_use]
     pub fn start(options: Options) -> Option<Self> {
+        // It may be paused when this process dies, and only KILL ends what is paused.
+        Self::set_up(options, "KILL")
+    }
+
+    fn set_up(options: Options, death_signal: &'static str) -> Option<Self> {
         let Some(binaries) = find_binaries() else {
             skip(
                 "PostgreSQL",
@@ -90,7 +97,7 @@ impl Cluster {
             );
             return None;
         };
-        let cluster = Self::initialise(binaries, options).and_then(Self::launch_on_a_free_port);
+        let cluster = Self::initialise(binaries, options, death_signal).and_then(Self::launch_on_a_free_port);
         #[expect(clippy::panic, reason = "a service that is installed and does not start must fail the test")]
         match cluster {
             Ok(cluster) => Some(cluster),
@@ -98,7 +105,7 @@ impl Cluster {
         }
     }
 
-    fn initialise(binaries: PathBuf, options: Options) -> Result<Self> {
+    fn initialise(binaries: PathBuf, options: Options, death_signal: &'static str) -> Result<Self> {
         let scratch = Scratch::new()?;
         let data = scratch.path().join("data");
         fs::create_dir(&data).map_err(while_doing("making the data directory"))?;
@@ -114,7 +121,7 @@ impl Cluster {
             .args(if options.fsync { None } else { Some("--no-sync") })
             .args([OsString::from("--pgdata"), data.into_os_string()]);
         run(initdb.directory(scratch.path()).user(server_user()?), "initdb", PATIENCE)?;
-        Ok(Self { server: None, access: Access { binaries, port: 0 }, options, scratch })
+        Ok(Self { server: None, access: Access { binaries, port: 0 }, options, death_signal, scratch })
     }
 
     fn launch_on_a_free_port(mut self) -> Result<Self> {
@@ -153,6 +160,7 @@ impl Cluster {
             .arg(self.data())
             .directory(self.scratch.path())
             .user(server_user()?)
+            .death_signal(self.death_signal)
             .start()?;
         server.wait_for_line_blocking("database system is ready to accept connections", PATIENCE)?;
         self.server = Some(server);
@@ -253,6 +261,14 @@ impl Cluster {
             table::signal(&table::descendants(server.id()), Signal::CONT);
             server.resume();
         }
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // So that it cleans up after itself. Whatever still runs is killed with its handle.
+        self.resume();
+        let _ = self.stop(StopMode::Immediate);
     }
 }
 

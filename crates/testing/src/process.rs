@@ -30,6 +30,7 @@ pub struct Program {
     environment: Vec<(OsString, Option<OsString>)>,
     directory: Option<PathBuf>,
     user: Option<String>,
+    death_signal: &'static str,
 }
 
 impl Program {
@@ -41,6 +42,7 @@ impl Program {
             environment: Vec::new(),
             directory: None,
             user: None,
+            death_signal: "KILL",
         }
     }
 
@@ -86,13 +88,20 @@ impl Program {
         self
     }
 
+    /// What it gets when this process dies, as `setpriv` names it. KILL unless said otherwise.
+    #[must_use]
+    pub(crate) fn death_signal(mut self, name: &'static str) -> Self {
+        self.death_signal = name;
+        self
+    }
+
     /// Starts it in a process group of its own, with an empty standard input.
     ///
     /// # Errors
     /// When no process can be made. A path that cannot be executed shows as exit code 127 and a line that says so.
     pub fn start(self) -> Result<Process> {
         let name = Path::new(&self.path).file_name().unwrap_or(&self.path).to_string_lossy().into_owned();
-        let mut command = spawn::bound_command(&self.path, self.user.as_deref());
+        let mut command = spawn::bound_command(&self.path, self.death_signal, self.user.as_deref());
         command.args(&self.arguments).process_group(0);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         for (variable, value) in &self.environment {

@@ -20,10 +20,10 @@ static SPAWNER: LazyLock<io::Result<mpsc::SyncSender<Request>>> = LazyLock::new(
     Ok(requests)
 });
 
-/// A command that runs `program`, is killed with this process, and runs as `user` when one is named.
-pub(crate) fn bound_command(program: &OsStr, user: Option<&str>) -> Command {
+/// A command that runs `program`, gets the signal when this process dies, and runs as `user` when one is named.
+pub(crate) fn bound_command(program: &OsStr, death_signal: &str, user: Option<&str>) -> Command {
     let mut command = Command::new("setpriv");
-    command.args(["--pdeathsig", "KILL"]);
+    command.args(["--pdeathsig", death_signal]);
     if let Some(user) = user {
         command.args([format!("--reuid={user}"), format!("--regid={user}"), "--init-groups".to_owned()]);
     }

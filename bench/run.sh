@@ -1,0 +1,126 @@
+#!/usr/bin/env bash
+# Measures the release build on this machine, and another server beside it when one is named. See README.md.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$here/.."
+
+: "${BINARY:=}"                # the server; built when not given
+: "${DATABASE_URL:=}"          # an empty PostgreSQL database; SQLite in a temporary directory when not given
+: "${PORT:=3100}"
+: "${USERS:=2000}"
+: "${TOKEN_SECONDS:=3600}"     # must outlast the run
+: "${CONNECTIONS:=64}"
+: "${THREADS:=2}"
+: "${WARM_UP:=5}"              # seconds, not counted
+: "${DURATION:=15}"            # seconds of each measurement
+: "${ROUNDS:=1}"               # the servers take turns in each round
+: "${PEER_URL:=}"              # another server, already running: http://127.0.0.1:3001
+: "${PEER_TOKENS:=}"           # a file with one of its access tokens on each line
+: "${PEER_MESSAGES_PATH:=/v1/messages}"
+: "${PEER_LIST_PATH:=/v1/conversations}"
+
+for tool in wrk curl; do
+  command -v "$tool" >/dev/null || { echo "$tool is not installed" >&2; exit 1; }
+done
+if [ -n "$PEER_URL" ] && [ ! -s "$PEER_TOKENS" ]; then
+  echo "PEER_URL needs PEER_TOKENS, a file of access tokens" >&2
+  exit 1
+fi
+if [ -z "$BINARY" ]; then
+  cargo build --release --locked --bin mainstay
+  BINARY=${CARGO_TARGET_DIR:-target}/release/mainstay
+fi
+BINARY=$(realpath "$BINARY")
+
+scratch=$(mktemp -d)
+server=""
+cleanup() {
+  if [ -n "$server" ]; then
+    kill "$server" 2>/dev/null || true
+    wait "$server" 2>/dev/null || true
+  fi
+  rm -rf "$scratch"
+}
+trap cleanup EXIT
+
+# The reply comes at once, nothing is asked outside, and the log does not compete for the disk.
+export DATABASE_URL="${DATABASE_URL:-sqlite:$scratch/mainstay.db}"
+export MAINSTAY_HTTP__PORT="$PORT" MAINSTAY_LOG__LEVEL=warn
+export MAINSTAY_DATABASE__MIGRATE_ON_START=true
+export MAINSTAY_PROVIDERS__ORDER=offline MAINSTAY_PROVIDERS__OFFLINE__WORD_MS=0
+ours="http://127.0.0.1:$PORT"
+
+start_server() {
+  (cd "$scratch" && exec "$BINARY" serve) >"$scratch/log" 2>&1 &
+  server=$!
+  for _ in $(seq 300); do
+    if curl -fsS -o "$scratch/ready" "$ours/readyz" 2>/dev/null; then return; fi
+    if ! kill -0 "$server" 2>/dev/null; then break; fi
+    sleep 0.1
+  done
+  echo "the server was not ready within 30 s:" >&2
+  tail -n 20 "$scratch/log" >&2
+  exit 1
+}
+
+make_users() {
+  local number
+  for number in $(seq "$USERS"); do echo "person$number@bench.example"; done >"$scratch/emails"
+  # No passwords: hashing thousands of them would take longer than the measurement.
+  (cd "$scratch" && "$BINARY" user import emails >"$scratch/import.log")
+  (cd "$scratch" && "$BINARY" token --email-file emails --seconds "$TOKEN_SECONDS") >"$scratch/tokens"
+  local made
+  made=$(wc -l <"$scratch/tokens")
+  [ "$made" -eq "$USERS" ] || { echo "$made tokens for $USERS people" >&2; exit 1; }
+}
+
+# measure LOAD URL TOKENS: prints what the load's done() says after RESULT.
+measure() {
+  local wrk=(wrk "-t$THREADS" "-c$CONNECTIONS" --latency -s "$here/load/$1.lua")
+  TOKENS=$3 "${wrk[@]}" "-d${WARM_UP}s" "$2" >"$scratch/wrk" 2>&1 || { cat "$scratch/wrk" >&2; exit 1; }
+  TOKENS=$3 "${wrk[@]}" "-d${DURATION}s" "$2" >"$scratch/wrk" 2>&1 || { cat "$scratch/wrk" >&2; exit 1; }
+  local result
+  result=$(sed -n 's/^RESULT //p' "$scratch/wrk")
+  [ -n "$result" ] || { cat "$scratch/wrk" >&2; exit 1; }
+  echo "$result"
+}
+
+# row SERVER LOAD URL TOKENS: measures and prints one line of the table; leaves the rate in $rate.
+row() {
+  local p50 p99 refused sockets
+  read -r rate p50 p99 refused sockets < <(measure "$2" "$3" "$4")
+  printf '| %-8s | %-8s | %8s | %7s | %7s | %6s | %6s |\n' "$2" "$1" "$rate" "$p50" "$p99" "$refused" "$sockets"
+  if [ "$refused" -ne 0 ] || [ "$sockets" -ne 0 ]; then suspect=1; fi
+}
+
+start_server
+make_users
+
+kind=SQLite
+case "$DATABASE_URL" in postgres*) kind=PostgreSQL ;; esac
+model=$(sed -n 's/^model name[^:]*: //p' /proc/cpuinfo | head -n 1)
+echo
+echo "$(nproc) cores of ${model:-unknown}, Linux $(uname -r), $kind, $USERS people, $CONNECTIONS connections, $DURATION s each; load generator on the same machine"
+echo
+echo "| load     | server   |   each s |  p50 ms |  p99 ms | >= 400 | socket |"
+echo "|----------|----------|---------:|--------:|--------:|-------:|-------:|"
+suspect=0
+ratios=""
+for round in $(seq "$ROUNDS"); do
+  for load in messages list; do
+    row mainstay "$load" "$ours" "$scratch/tokens"
+    if [ -n "$PEER_URL" ]; then
+      mine=$rate
+      MESSAGES_PATH=$PEER_MESSAGES_PATH LIST_PATH=$PEER_LIST_PATH row peer "$load" "$PEER_URL" "$PEER_TOKENS"
+      ratios+="$load, round $round: $(awk -v mine="$mine" -v peer="$rate" 'BEGIN { if (peer > 0) printf "%.1f", mine / peer; else printf "-" }') times the peer\n"
+    fi
+  done
+done
+echo
+printf '%b' "$ratios"
+echo "memory of mainstay: $(awk '/^VmRSS/ { print int($2 / 1024) }' "/proc/$server/status") MB resident"
+if [ "$suspect" -ne 0 ]; then
+  echo "REFUSALS OR SOCKET ERRORS: these figures do not measure the work" >&2
+  tail -n 20 "$scratch/log" >&2
+  exit 1
+fi

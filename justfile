@@ -1,0 +1,49 @@
+# The commands of a working day. `just` alone lists them.
+
+# List the recipes.
+default:
+    @just --list --unsorted
+
+# Format and lint: what to run before each commit.
+check: fmt lint
+
+# Run the tests; what needs PostgreSQL, Redis or Chromium is skipped, loudly, where they are missing.
+test *arguments:
+    cargo test --workspace --locked {{arguments}}
+
+# Run the tests and fail when a service they need is missing.
+test-all:
+    MAINSTAY_TEST_REQUIRE=all cargo test --workspace --locked
+
+# Format the sources.
+fmt:
+    cargo fmt --all
+
+# Lint everything; a warning is a failure.
+lint:
+    cargo clippy --workspace --all-targets --locked -- -D warnings
+
+# Start the server on SQLite in ./data.
+run *arguments="serve":
+    cargo run --locked --bin mainstay -- {{arguments}}
+
+# Measure the release build; see bench/README.md for the variables.
+bench:
+    bench/run.sh
+
+# Write the generated pages again.
+docs:
+    cargo run --locked --quiet --bin mainstay -- config docs > docs/configuration.md.new
+    mv docs/configuration.md.new docs/configuration.md
+
+# Kill the server with SIGKILL this many times and look for anything lost.
+crash cycles="200":
+    MAINSTAY_TEST_REQUIRE=all MAINSTAY_TEST_CRASH_CYCLES={{cycles}} cargo test --locked -p mainstay-server --test it crash -- --nocapture
+
+# Take pictures of the console into target/screenshots.
+screenshot:
+    MAINSTAY_TEST_REQUIRE=all MAINSTAY_TEST_SCREENSHOTS="{{justfile_directory()}}/target/screenshots" cargo test --locked -p mainstay-server --test it console -- --nocapture
+
+# Run what CI runs.
+ci:
+    bash .ci/run
