@@ -6,12 +6,13 @@ use std::time::Duration;
 use mainstay_domain::{Clock, Entropy, Error, Ids, Kind, Result};
 use mainstay_store::{Call, Options, SigningKeyOr, Store};
 use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
 
 use crate::accounts::Accounts;
 use crate::accounts::keys::SigningKey;
 use crate::assistant::Assistant;
 use crate::config::{self, Config};
-use crate::http::HttpMetrics;
+use crate::http::{HttpMetrics, RouteTable, Settings, serve, wrap};
 use crate::lifecycle::Lifecycle;
 use crate::ops::health::Health;
 use crate::outside::{SystemClock, SystemEntropy};
@@ -116,7 +117,7 @@ impl App {
             ids.clone(),
             lifecycle.clone(),
         ));
-        let mut metrics = Registry::with_prefix("mainstay");
+        let mut metrics = Registry::default();
         let http_metrics = HttpMetrics::register(&mut metrics);
         crate::ops::metrics::register(&mut metrics, &store, &assistant);
         let health = Health::new(store.clone());
@@ -133,6 +134,38 @@ impl App {
         crate::ops::housekeeping::start(self);
         self.lifecycle.set_ready(true);
         Ok(())
+    }
+}
+
+/// The HTTP side of an [`App`]: what a listener is given.
+pub struct Service {
+    /// All routes with the stack around them.
+    pub router: axum::Router,
+    /// The stack's settings; they also count the statements of each route.
+    pub settings: Settings,
+    /// The table of routes.
+    pub table: RouteTable,
+}
+
+impl Service {
+    /// The service of this app.
+    ///
+    /// # Errors
+    /// When a setting of `[http]` cannot be used.
+    pub fn new(app: &Arc<App>) -> Result<Self> {
+        let (router, table) = crate::routes::routes(&app.config).map_err(Error::internal)?;
+        let settings = Settings::new(&app.config.http, &table, app.ids.clone(), app.http_metrics.clone())
+            .map_err(Error::internal)?;
+        let router = wrap(router.with_state(Arc::clone(app)), settings.clone());
+        Ok(Self { router, settings, table })
+    }
+
+    /// Answers the connections of a listener until the soft stop.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve(self, app: &App, listener: TcpListener) -> std::io::Result<()> {
+        serve(listener, self.router, &app.config.http, &app.http_metrics, app.lifecycle.clone()).await
     }
 }
 

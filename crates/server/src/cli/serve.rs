@@ -1,7 +1,7 @@
 //! `mainstay serve`.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, Write as _};
+use std::io::{self, IsTerminal as _, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,11 +11,9 @@ use mainstay_store::Migrator;
 use tokio::net::TcpListener;
 
 use super::Answer;
-use crate::app::{App, Outside, store_options};
+use crate::app::{App, Outside, Service, store_options};
 use crate::config::{Config, LogFormat};
-use crate::http::{Settings, serve, wrap};
 use crate::lifecycle::{Lifecycle, stop_on_signals};
-use crate::routes::routes;
 
 /// How long another node's migration is waited for.
 pub(super) const MIGRATION_PATIENCE: Duration = Duration::from_secs(60);
@@ -42,14 +40,11 @@ pub(super) async fn run(config: Config) -> Result<Answer, Answer> {
 /// Serves until told to stop, then drains. The answer is the exit code.
 async fn serve_app(app: &Arc<App>, listener: TcpListener) -> Result<u8, Answer> {
     let (config, lifecycle) = (&app.config, &app.lifecycle);
-    let (router, table) = routes(config).map_err(|fault| Answer::from(Error::internal(fault)))?;
-    let settings = Settings::new(&config.http, &table, app.ids.clone(), app.http_metrics.clone())
-        .map_err(|fault| Answer::from(Error::internal(fault)))?;
-    let router = wrap(router.with_state(Arc::clone(app)), settings);
+    let service = Service::new(app)?;
     app.start().await?;
     let port = listener.local_addr().map_or(config.http.port, |address| address.port());
     greet(app, port);
-    if let Err(error) = serve(listener, router, &config.http, &app.http_metrics, lifecycle.clone()).await {
+    if let Err(error) = service.serve(app, listener).await {
         tracing::error!(%error, "the server ended");
         lifecycle.stop();
     }
@@ -77,7 +72,8 @@ async fn serve_app(app: &Arc<App>, listener: TcpListener) -> Result<u8, Answer> 
 fn start_log(config: &Config) {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log.level)
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr);
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
     let started = match config.log.format {
         LogFormat::Json => builder.json().flatten_event(true).try_init(),
         LogFormat::Text => builder.try_init(),

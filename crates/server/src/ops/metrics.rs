@@ -37,12 +37,22 @@ pub fn register(registry: &mut Registry, store: &Store, assistant: &Arc<Assistan
 
 fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: usize) -> fmt::Result {
     let gauge = ConstGauge::new(i64::try_from(value).unwrap_or(i64::MAX));
-    gauge.encode(encoder.encode_descriptor(name, help, None, prometheus_client::metrics::MetricType::Gauge)?)
+    gauge.encode(encoder.encode_descriptor(
+        &format!("mainstay_{name}"),
+        help,
+        None,
+        prometheus_client::metrics::MetricType::Gauge,
+    )?)
 }
 
 fn counter(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: u64) -> fmt::Result {
     let counter = ConstCounter::new(value);
-    counter.encode(encoder.encode_descriptor(name, help, None, prometheus_client::metrics::MetricType::Counter)?)
+    counter.encode(encoder.encode_descriptor(
+        &format!("mainstay_{name}"),
+        help,
+        None,
+        prometheus_client::metrics::MetricType::Counter,
+    )?)
 }
 
 impl Collector for Figures {

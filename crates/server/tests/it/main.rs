@@ -1,3 +1,7 @@
-//! Integration tests.
+//! Integration tests: one binary, whose modules are a table of contents.
 
+#![expect(clippy::expect_used, clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on should stop")]
+
+mod accounts;
 mod architecture;
+mod support;

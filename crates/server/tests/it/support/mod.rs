@@ -1,0 +1,199 @@
+//! A whole server inside the test process, on either engine, with a client that speaks to it over a socket.
+
+// The fake is shared with unit tests, and neither uses all of it.
+#[expect(dead_code, reason = "each test binary uses its own part of the fake")]
+pub(crate) mod fake_provider;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use mainstay_domain::Timestamp;
+use mainstay_server::app::{App, Outside, Service, install_tls, store_options};
+use mainstay_server::config::Config;
+use mainstay_server::http::{RouteSpec, Settings};
+use mainstay_server::lifecycle::Lifecycle;
+use mainstay_store::Migrator;
+use mainstay_testing::postgres::{Cluster, Database};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+/// Which database a test runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// A server that runs.
+pub(crate) struct TestApp {
+    pub(crate) app: Arc<App>,
+    pub(crate) address: String,
+    pub(crate) client: reqwest::Client,
+    pub(crate) settings: Settings,
+    pub(crate) table: Vec<RouteSpec>,
+    folder: tempfile::TempDir,
+    database: Option<Database>,
+}
+
+/// Somebody who has signed up.
+#[derive(Clone, Debug)]
+pub(crate) struct Person {
+    pub(crate) email: String,
+    pub(crate) id: String,
+    pub(crate) organisation: String,
+    pub(crate) access_token: String,
+    pub(crate) refresh_token: String,
+}
+
+/// An answer, read to its end.
+#[derive(Clone, Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: reqwest::header::HeaderMap,
+    pub(crate) text: String,
+}
+
+impl Answer {
+    /// The body as JSON; null when it is none.
+    pub(crate) fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+
+    /// Demands a status.
+    #[track_caller]
+    pub(crate) fn expect(self, status: u16) -> Value {
+        assert_eq!(self.status, status, "{}", self.text);
+        self.json()
+    }
+
+    /// Demands a problem with this status and code.
+    #[track_caller]
+    pub(crate) fn refused(self, status: u16, code: &str) -> Value {
+        let body = self.clone().expect(status);
+        assert_eq!(body["code"], code, "{}", self.text);
+        assert_eq!(self.headers["content-type"], "application/problem+json");
+        body
+    }
+}
+
+impl TestApp {
+    /// Starts on this engine; nothing when it is not on this machine. Settings are given as key and TOML value.
+    pub(crate) async fn start(engine: Engine, settings: &[(&str, &str)]) -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a folder");
+        let database = match engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(Cluster::shared()?.database().expect("a database")),
+        };
+        Some(Self::start_on(folder, database, settings).await)
+    }
+
+    async fn start_on(folder: tempfile::TempDir, database: Option<Database>, settings: &[(&str, &str)]) -> Self {
+        install_tls();
+        let url = match &database {
+            None => format!("sqlite:{}", folder.path().join("test.db").display()),
+            Some(database) => database.url.clone(),
+        };
+        let url = json!(url).to_string();
+        let mut all = vec![
+            ("http.port", "0"),
+            ("database.url", url.as_str()),
+            // Cheap hashes and room for many sign-ups: what is tested here is something else.
+            ("auth.password_memory_kib", "64"),
+            ("auth.password_passes", "1"),
+            ("auth.password_workers", "2"),
+            ("auth.sign_ups", "10000"),
+            ("auth.sign_in_failures", "1000"),
+            ("providers.offline.word_ms", "1"),
+        ];
+        all.retain(|(key, _)| !settings.iter().any(|(own, _)| own == key));
+        all.extend_from_slice(settings);
+        let config = Config::from_overrides(&all).unwrap_or_else(|faults| panic!("{faults}"));
+        let mut migrator = Migrator::open(&store_options(&config.database)).await.expect("the migrator opens");
+        let now = Outside::default().clock.now();
+        migrator.up(now, Duration::from_secs(30)).await.expect("the schema is made");
+        let app = App::open(config, Outside::default(), Lifecycle::new()).await.expect("the app opens");
+        let service = Service::new(&app).expect("the service is made");
+        let (settings, table) = (service.settings.clone(), service.table.routes().to_vec());
+        app.start().await.expect("the app starts");
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+        let address = format!("http://{}", listener.local_addr().expect("an address"));
+        let serving = Arc::clone(&app);
+        app.lifecycle.spawn("server", async move { service.serve(&serving, listener).await });
+        let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
+        Self { app, address, client, settings, table, folder, database }
+    }
+
+    /// Stops and starts again on the same database.
+    pub(crate) async fn restart(self, settings: &[(&str, &str)]) -> Self {
+        self.app.lifecycle.drain(Duration::from_secs(10)).await;
+        self.app.store.close().await;
+        let Self { app, folder, database, .. } = self;
+        drop(app);
+        Self::start_on(folder, database, settings).await
+    }
+
+    /// The present moment, as the server sees it.
+    pub(crate) fn now(&self) -> Timestamp {
+        self.app.clock.now()
+    }
+
+    /// Sends a request with JSON, as somebody.
+    pub(crate) async fn send(&self, method: &str, path: &str, token: Option<&str>, body: Option<Value>) -> Answer {
+        self.send_with(method, path, token, body, &[]).await
+    }
+
+    /// Sends a request with JSON and further headers.
+    pub(crate) async fn send_with(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let method = method.parse().expect("a method");
+        let mut request = self.client.request(method, format!("{}{path}", self.address));
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        if let Some(body) = body {
+            request = request.json(&body);
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let response = request.send().await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, text: response.text().await.expect("a body") }
+    }
+
+    /// Signs somebody up.
+    pub(crate) async fn person(&self, name: &str) -> Person {
+        let email = format!("{name}@example.com");
+        let body = json!({"email": email, "password": format!("password of {name}"), "name": name});
+        let signed_up = self.send("POST", "/v1/auth/sign-up", None, Some(body)).await.expect(201);
+        let text = |value: &Value| value.as_str().expect("a text").to_owned();
+        Person {
+            email,
+            id: text(&signed_up["user"]["id"]),
+            organisation: text(&signed_up["organisation"]["id"]),
+            access_token: text(&signed_up["access_token"]),
+            refresh_token: text(&signed_up["refresh_token"]),
+        }
+    }
+}
+
+/// Makes a test of an async function for each engine: `both!(name)` runs `name(engine)`.
+macro_rules! both {
+    ($($name:ident),+ $(,)?) => {
+        mod sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(crate::support::Engine::Sqlite).await; })+
+        }
+        mod postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() { super::$name(crate::support::Engine::Postgres).await; })+
+        }
+    };
+}
+pub(crate) use both;
