@@ -7,6 +7,7 @@ mod deadlines;
 mod isolation;
 mod leases;
 mod plans;
+mod pooler;
 mod schema;
 mod streams;
 
@@ -96,6 +97,10 @@ impl Harness {
 
     pub(crate) fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    pub(crate) fn entropy(&self) -> Arc<dyn Entropy> {
+        Arc::new(Counting(AtomicU64::new(1)))
     }
 
     pub(crate) fn call(&self) -> Call {

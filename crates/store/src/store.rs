@@ -243,7 +243,9 @@ impl Inner {
                 let mut loan = engine.connection(pool, call).await?;
                 let timeout = engine.statement_timeout(call);
                 let outcome = timeout_at(call.deadline() + GRACE, async {
-                    finish(call, intent, Tx::postgres(loan.raw()?, &scope, timeout).await?, attempt).await
+                    let mut tx = Tx::postgres(loan.raw()?, &scope, timeout).await?;
+                    tx.prepared = engine.keeps_prepared();
+                    finish(call, intent, tx, attempt).await
                 })
                 .await
                 .unwrap_or(Err(if I::WRITES { Error::OutcomeUnknown } else { Error::Timeout }));

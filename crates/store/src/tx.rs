@@ -32,6 +32,9 @@ pub struct Tx<'c> {
     statements: u32,
     /// How often the intent has been tried before this time.
     pub(crate) attempt: u32,
+    /// Whether statements stay prepared on the connection: not behind a transaction pooler, which lends each transaction
+    /// whatever connection is free.
+    pub(crate) prepared: bool,
 }
 
 enum Engine<'c> {
@@ -43,7 +46,12 @@ impl<'c> Tx<'c> {
     /// Begins on SQLite: `BEGIN IMMEDIATE` takes the write lock at once, so that no statement fails half-way for it.
     pub(crate) async fn sqlite(connection: &'c mut SqliteConnection, write: bool) -> Result<Self> {
         let begin = if write { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        Ok(Self { engine: Engine::Sqlite(connection.begin_with(begin).await?), statements: 0, attempt: 0 })
+        Ok(Self {
+            engine: Engine::Sqlite(connection.begin_with(begin).await?),
+            statements: 0,
+            attempt: 0,
+            prepared: true,
+        })
     }
 
     /// Begins on PostgreSQL, with the deadline and the tenants in the same round trip.
@@ -64,7 +72,7 @@ impl<'c> Tx<'c> {
         text.push('\'');
         // Only a number and UUIDs are interpolated.
         let transaction = connection.begin_with(AssertSqlSafe(text)).await?;
-        Ok(Self { engine: Engine::Postgres(transaction), statements: 0, attempt: 0 })
+        Ok(Self { engine: Engine::Postgres(transaction), statements: 0, attempt: 0, prepared: true })
     }
 
     /// Starts a statement: bind its parameters, then run it.
@@ -168,7 +176,8 @@ impl Query<'_, '_> {
                 sqlx::query_with(self.sql.sqlite, arguments).execute(&mut **tx).await.map(|done| done.rows_affected())
             }
             (Engine::Postgres(tx), Bound::Postgres(arguments)) => {
-                sqlx::query_with(self.sql.postgres, arguments).execute(&mut **tx).await.map(|done| done.rows_affected())
+                let query = sqlx::query_with(self.sql.postgres, arguments).persistent(self.tx.prepared);
+                query.execute(&mut **tx).await.map(|done| done.rows_affected())
             }
             _ => return Err(Error::Bug("parameters of one engine for a statement of the other".to_owned())),
         };
@@ -186,7 +195,10 @@ impl Query<'_, '_> {
                 sqlx::query_as_with(self.sql.sqlite, arguments).fetch_all(&mut **tx).await
             }
             (Engine::Postgres(tx), Bound::Postgres(arguments)) => {
-                sqlx::query_as_with(self.sql.postgres, arguments).fetch_all(&mut **tx).await
+                sqlx::query_as_with(self.sql.postgres, arguments)
+                    .persistent(self.tx.prepared)
+                    .fetch_all(&mut **tx)
+                    .await
             }
             _ => return Err(Error::Bug("parameters of one engine for a statement of the other".to_owned())),
         };

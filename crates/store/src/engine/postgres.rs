@@ -95,6 +95,11 @@ impl Postgres {
         self.settings.statement_timeout.min(call.remaining())
     }
 
+    /// Whether statements stay prepared on their connections.
+    pub(crate) fn keeps_prepared(&self) -> bool {
+        !self.settings.transaction_pooler
+    }
+
     /// Connections in use now, and all there may be.
     pub(crate) fn in_use(&self) -> (usize, usize) {
         let pools = [&self.app, &self.lanes, &self.system];
@@ -135,7 +140,8 @@ impl Drop for Loan {
 pub(crate) fn options(url: &Secret) -> Result<PgConnectOptions> {
     let options = PgConnectOptions::from_str(url.expose())
         .map_err(|error| Error::Unavailable(format!("the address of the database cannot be read: {error}")))?;
-    Ok(options.application_name("mainstay").disable_statement_logging())
+    // No statement reads a float, and a pooler may refuse a setting that it does not know.
+    Ok(options.application_name("mainstay").extra_float_digits(None).disable_statement_logging())
 }
 
 fn pool(settings: &Settings, url: &Secret, size: u32, role: Option<String>) -> Result<PgPool> {
@@ -181,7 +187,8 @@ async fn check_role(pool: &PgPool, wanted: &str) -> Result<()> {
         }
         other => other,
     })?;
-    let row = sqlx::query(
+    // In one round trip: between two, a pooler may lend another connection.
+    let row = sqlx::raw_sql(
         "SELECT current_user::text AS name, r.rolsuper, r.rolbypassrls, current_setting('server_version_num')::int AS version,
                 EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                         WHERE c.relkind = 'r' AND n.nspname = current_schema() AND pg_has_role(current_user, c.relowner, 'USAGE')) AS owns
@@ -235,7 +242,7 @@ async fn refuse_a_transaction_pooler(url: &Secret) -> Result<()> {
 }
 
 async fn backend(connection: &mut PgConnection) -> Result<i32> {
-    // Unprepared: a pooler that does not know prepared statements must be able to answer too.
-    let row = sqlx::query("SELECT pg_backend_pid() AS pid").persistent(false).fetch_one(connection).await?;
+    // Unprepared and in one round trip: a pooler that does not know prepared statements must be able to answer too.
+    let row = sqlx::raw_sql("SELECT pg_backend_pid() AS pid").fetch_one(connection).await?;
     Ok(row.try_get("pid")?)
 }
