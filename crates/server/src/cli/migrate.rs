@@ -12,26 +12,33 @@ use crate::config::Config;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum MigrateCommand {
-    /// List all migrations and where each stands.
+    /// List all migrations and where each stands
     Status,
-    /// Show what `up` would do: the statements, what they lock, what is risky, and how long a rehearsal took. Changes
-    /// nothing: the rehearsal runs on a copy (SQLite) or is rolled back (PostgreSQL).
+    /// Show what `up` would do, and change nothing
+    ///
+    /// Prints the statements, what each locks, what is risky about it, and how long a rehearsal took. The rehearsal runs on
+    /// a copy of the file (SQLite) or in a transaction that is rolled back (PostgreSQL), where it takes the same locks.
     Plan,
-    /// Apply what is pending. One node does it; another that tries meanwhile waits.
+    /// Apply what is pending
+    ///
+    /// One node does it; another that tries meanwhile waits. Each migration is one transaction, so that one that fails leaves
+    /// nothing behind; those before it stay. On PostgreSQL the login needs the right to create roles for the first one.
     Up {
-        /// How long to wait for another node that is migrating, in seconds.
+        /// How long to wait for another node that is migrating
         #[arg(long, default_value_t = 60, value_name = "SECONDS")]
         wait: u64,
     },
-    /// Undo every migration above a version, the newest first. What they added is lost: take a backup before.
+    /// Undo migrations, the newest first: what they added is lost
+    ///
+    /// Take a backup before. Without --yes it only says what it would do.
     Down {
-        /// The version that stays: 0 undoes everything.
+        /// The newest version that stays; 0 undoes everything
         #[arg(long, value_name = "VERSION")]
         to: i64,
-        /// Say that you mean it.
+        /// Do it
         #[arg(long)]
         yes: bool,
-        /// How long to wait for another node that is migrating, in seconds.
+        /// How long to wait for another node that is migrating
         #[arg(long, default_value_t = 60, value_name = "SECONDS")]
         wait: u64,
     },

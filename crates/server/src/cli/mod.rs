@@ -24,7 +24,8 @@ use crate::lifecycle::Lifecycle;
 #[derive(Debug, Parser)]
 #[command(name = "mainstay", version, max_term_width = 100)]
 pub struct Arguments {
-    /// A file with settings. `mainstay config docs` lists all of them.
+    /// A TOML file with the settings that differ from the defaults; MAINSTAY_CONFIG names one too. `mainstay config docs`
+    /// lists all settings.
     #[arg(long, short, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
     #[command(subcommand)]
@@ -33,20 +34,26 @@ pub struct Arguments {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Serve the API and the console until told to stop (the default).
+    /// Serve the API and the console until told to stop (the default)
+    ///
+    /// A SQLite file is made and migrated by itself. On PostgreSQL pending migrations stop the start: run `mainstay migrate
+    /// up` first, or set database.migrate_on_start. SIGTERM or Ctrl-C drains: no new requests, replies in the making are
+    /// finished, for at most lifecycle.drain_seconds. A second signal stops at once. The exit code is 0 after a clean stop.
     Serve,
-    /// Look at the schema of the database, plan changes to it, apply and undo them.
+    /// Show, plan, apply and undo changes to the schema of the database
     #[command(subcommand)]
     Migrate(migrate::MigrateCommand),
-    /// Check and show the settings, and print their reference.
+    /// Check and show the settings, and print their reference
     #[command(subcommand)]
     Config(config::ConfigCommand),
-    /// Make people and operators.
+    /// Make people, and say who is an operator
     #[command(subcommand)]
     User(user::UserCommand),
-    /// Make an access token for a person, for trying the API.
+    /// Print an access token for a person, for trying the API
+    ///
+    /// It needs no password, only the database. The token works for the person's oldest organisation.
     Token(token::TokenArguments),
-    /// Print the description of the API (OpenAPI, JSON).
+    /// Print the description of the API (OpenAPI, as JSON)
     Openapi,
 }
 

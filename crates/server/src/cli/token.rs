@@ -17,13 +17,13 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 #[command(group = clap::ArgGroup::new("who").required(true))]
 pub(super) struct TokenArguments {
-    /// Whose.
+    /// The address of the person
     #[arg(long, group = "who")]
     email: Option<String>,
-    /// A file with one address a line: one token a line is printed.
+    /// A file with one address a line; one token a line is printed, in the same order
     #[arg(long, group = "who", value_name = "FILE")]
     email_file: Option<PathBuf>,
-    /// How long it is good.
+    /// How long it is good: at most a day
     #[arg(long, default_value_t = 900, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
     seconds: u64,
 }

@@ -21,29 +21,38 @@ const MOST: usize = 100_000;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum UserCommand {
-    /// Make a person with a personal organisation. The password is read from standard input.
+    /// Make a person with an organisation of their own, and print the person's id
+    ///
+    /// The password is the first line of standard input, so that it stands in no list of processes:
+    /// `printf '%s' "$PASSWORD" | mainstay user create --email ada@example.com`
     Create {
-        /// The address that signs in.
+        /// The address that they sign in with
         #[arg(long)]
         email: String,
-        /// What the person is called.
-        #[arg(long, default_value = "")]
+        /// What they are called
+        #[arg(long, default_value = "", hide_default_value = true)]
         name: String,
-        /// Make them an operator of this installation, who may do what crosses organisations.
+        /// Make them an operator of this installation too
         #[arg(long)]
         operator: bool,
     },
-    /// Make many people from a file: one `email,password[,name]` a line. Those who are there already are left as they are.
+    /// Make many people from a file
+    ///
+    /// Each line is `email,password` or `email,password,name`, without quotation marks; at most 100,000 lines. People who are
+    /// there already are left as they are. Lines that cannot be used are named, and make the exit code 1.
     Import {
-        /// The file.
+        /// The file with the lines
         file: PathBuf,
     },
-    /// Make a person an operator of this installation, or end that.
+    /// Make a person an operator of this installation, or end that
+    ///
+    /// The mark is for what crosses organisations; no route asks for it yet. Only the command line sets it: no sign-up and no
+    /// request does.
     Operator {
-        /// Their address.
+        /// The address that they sign in with
         #[arg(long)]
         email: String,
-        /// End it.
+        /// Make them an ordinary person again
         #[arg(long)]
         revoke: bool,
     },

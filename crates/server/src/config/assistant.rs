@@ -35,11 +35,11 @@ pub struct Assistant {
     pub wait_timeout_seconds: u64,
     /// The most replies in the making at once on one node. Further messages are refused with 503.
     pub max_generations: usize,
-    /// The most replies in the making at once for one person.
+    /// The most replies in the making at once for one person on one node. Further messages are refused with 429.
     pub max_generations_per_person: usize,
     /// How often the replies in the making are saved, in milliseconds, all of them together.
     pub checkpoint_interval_ms: u64,
-    /// For how long a node's claim on its replies holds without being renewed, in seconds. After that they are marked as interrupted.
+    /// For how long a node's claim on its replies holds without being renewed, in seconds. After that whichever node looks next marks them as interrupted.
     pub lease_seconds: u64,
 }
 

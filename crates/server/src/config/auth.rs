@@ -44,7 +44,7 @@ const LEAST_PASSWORD_WORK: u64 = 35_840;
 /// Signing in, tokens and passwords.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Auth {
-    /// The key that signs access and refresh tokens: 64 hexadecimal digits. Empty: made once and kept in the database.
+    /// The key that signs access and refresh tokens: 64 hexadecimal digits. Empty: made once and kept in the database, where whoever reads the database can read it.
     pub signing_key: Secret,
     /// A file that holds the signing key.
     pub signing_key_file: String,
@@ -54,9 +54,9 @@ pub struct Auth {
     pub refresh_token_seconds: u64,
     /// For how long a refresh token that was just used gives the same successor again, in seconds: a lost answer or two tabs at once do not end the sign-in.
     pub refresh_leeway_seconds: u64,
-    /// Failed sign-ins after which an account, or an address, waits.
+    /// Failed sign-ins after which an account, or an address, waits. Each node counts for itself.
     pub sign_in_failures: u32,
-    /// Sign-ups after which an address waits.
+    /// Sign-ups after which an address waits. Each node counts for itself.
     pub sign_ups: u32,
     /// The window of both, in seconds.
     pub throttle_window_seconds: u64,

@@ -27,7 +27,7 @@ pub struct Database {
     pub url_file: String,
     /// Connections for reading on SQLite; connections in all on PostgreSQL, for each node.
     pub pool_size: usize,
-    /// How long a request waits for a connection, in milliseconds.
+    /// How long a request waits for a connection (on SQLite: for a reader or for the writer), in milliseconds.
     pub acquire_timeout_ms: u64,
     /// How long an unused connection is kept, in milliseconds (PostgreSQL).
     pub idle_timeout_ms: u64,

@@ -28,7 +28,7 @@ pub struct Http {
     pub host: String,
     /// The port to listen on; 0 takes one that is free. PORT sets it too.
     pub port: u16,
-    /// The address under which people reach the server, with its scheme: https://chat.example.com. Links, cookies and the check of origins follow it. Empty: http://<host>:<port>.
+    /// The address under which people reach the server, with its scheme: https://chat.example.com. With https, cookies are for https only and browsers are told to stay with it (HSTS); the check of origins follows it too. Empty: http://<host>:<port>.
     pub public_url: String,
     /// Origins that may call the API from a browser, besides the server's own: exact ("https://app.example.com") or with a wildcard for one or more subdomains ("https://*.example.com").
     pub allowed_origins: Vec<String>,
@@ -44,7 +44,7 @@ pub struct Http {
     pub write_timeout_ms: u64,
     /// How long a connection without a request is kept, in milliseconds.
     pub keep_alive_timeout_ms: u64,
-    /// How long a request may take before it is answered 504, in milliseconds. Queries and providers inherit what is left of it.
+    /// How long a request may take until its answer begins, in milliseconds; past that it is answered 504. Its queries inherit what is left. A request that waits for a reply has assistant.wait_timeout_seconds and 10 s instead.
     pub request_timeout_ms: u64,
     /// The largest body that a route takes unless it says otherwise, in bytes.
     pub max_body_bytes: usize,
@@ -113,7 +113,8 @@ impl Http {
     pub(super) fn advise(&self, warnings: &mut Vec<Warning>) {
         if self.public_url.is_empty() {
             if !self.listen_address().ip().is_loopback() {
-                let reason = "is empty although other machines can reach the server: links and cookies follow it";
+                let reason =
+                    "is empty although other machines can reach the server: cookies and the check of origins follow it";
                 let cure = "Set it to the address that people use, for example https://chat.example.com";
                 warnings.push(Fault::new("http.public_url", reason, cure));
             }

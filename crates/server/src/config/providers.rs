@@ -37,7 +37,7 @@ pub struct Providers {
     pub idle_timeout_ms: u64,
     /// How often one request is tried again with the same provider.
     pub max_retries: u32,
-    /// Retries in per cent of requests, over the last minute: past that nothing is tried again.
+    /// Retries in per cent of requests to a provider, over the last minute: past that nothing is tried again. Ten a minute are always allowed.
     pub retry_budget_percent: u32,
     /// Failures in a row after which a provider is left alone for a while.
     pub breaker_failures: u32,
