@@ -23,8 +23,8 @@ const MOST: usize = 100_000;
 pub(super) enum UserCommand {
     /// Make a person with an organisation of their own, and print the person's id
     ///
-    /// The password is the first line of standard input, so that it stands in no list of processes:
-    /// `printf '%s' "$PASSWORD" | mainstay user create --email ada@example.com`
+    /// The password is the first line of standard input, so that it stands in no list of processes: for example `mainstay
+    /// user create --email ada@example.com < password.txt`.
     Create {
         /// The address that they sign in with
         #[arg(long)]
