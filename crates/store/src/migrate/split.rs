@@ -50,16 +50,37 @@ fn finish(current: &mut String, statements: &mut Vec<String>) {
     current.clear();
 }
 
-/// The statements of a file with their locks and risks.
+const NEW_TABLE: &str = "only the new table";
+
+/// The statements of a file with their locks and risks. What is done to a table that the same file has made concerns
+/// nobody yet.
 pub(crate) fn risks(text: &str, postgres: bool) -> Vec<StatementRisk> {
+    let mut made = Vec::new();
     statements(text)
         .into_iter()
         .map(|sql| {
             let words = sql.split_whitespace().collect::<Vec<_>>().join(" ").to_uppercase();
-            let (locks, risk) = if postgres { judge_postgres(&words) } else { judge_sqlite(&words) };
+            let (locks, risk) = match table(&words) {
+                Some(name) if postgres && made.iter().any(|other| other == name) => (NEW_TABLE, None),
+                _ if postgres => judge_postgres(&words),
+                _ => judge_sqlite(&words),
+            };
+            made.extend(
+                words.strip_prefix("CREATE TABLE ").and_then(|rest| rest.split([' ', '(']).next()).map(str::to_owned),
+            );
             StatementRisk { sql, locks, risk }
         })
         .collect()
+}
+
+/// The table that a statement changes or adds an index or a policy to.
+fn table(words: &str) -> Option<&str> {
+    let rest = if words.starts_with("CREATE ") && !words.starts_with("CREATE TABLE ") {
+        words.split_once(" ON ")?.1
+    } else {
+        words.strip_prefix("ALTER TABLE ")?
+    };
+    rest.split([' ', '(']).next()
 }
 
 const DESTROYS: &str = "destroys data: take a backup first, and make sure that no running program still needs it";
@@ -72,7 +93,7 @@ fn judge_postgres(words: &str) -> (&'static str, Option<&'static str>) {
     const EVERYTHING: &str = "the table, for reading and writing (ACCESS EXCLUSIVE)";
     let has = |text: &str| words.contains(text);
     if words.starts_with("CREATE TABLE") {
-        ("only the new table", None)
+        (NEW_TABLE, None)
     } else if words.starts_with("CREATE") && has("INDEX CONCURRENTLY") {
         ("nothing for long", Some("leaves an invalid index when it fails: drop that before the next try"))
     } else if words.starts_with("CREATE INDEX") || words.starts_with("CREATE UNIQUE INDEX") {
@@ -138,6 +159,11 @@ mod tests {
         assert_eq!(risk("ALTER TABLE a ADD COLUMN b text NOT NULL"), Some((exclusive, true)));
         assert_eq!(risk("CREATE INDEX a ON b (c)"), Some(("the table, for writing (SHARE)".to_owned(), true)));
         assert_eq!(risk("CREATE TABLE a (b text)"), Some(("only the new table".to_owned(), false)));
+        let of_new =
+            risks("CREATE TABLE a (b text);\nCREATE INDEX i ON a (b);\nALTER TABLE a ADD COLUMN c text NOT NULL", true);
+        assert!(of_new.iter().all(|statement| statement.locks == NEW_TABLE && statement.risk.is_none()));
+        let of_old = risks("CREATE TABLE a (b text);\nCREATE INDEX i ON ab (b)", true);
+        assert_eq!(of_old.iter().filter(|statement| statement.risk.is_some()).count(), 1);
         assert!(risks("UPDATE a SET b = 1", false).iter().all(|statement| statement.risk.is_some()));
     }
 }
