@@ -1,7 +1,7 @@
 //! Tokens of outside issuers: Supabase, Auth0, Clerk, or any other that publishes its keys as a JWKS.
 //!
-//! Such a token is only evidence of who somebody is. It is exchanged for a sign-in of ours, whose tokens then name the
-//! organisation and the role, so nothing that an issuer says of roles is read here.
+//! Such a token is only evidence of who somebody is. The organisation and the role are those of the person's first
+//! membership here, so nothing that an issuer says of roles is read.
 //!
 //! The checks follow RFC 8725 (JSON Web Token Best Current Practices): the issuer is one of the configured, exactly; the
 //! algorithm is one of those pinned for it and fits the kind of the key; the key is one that the issuer publishes, named
