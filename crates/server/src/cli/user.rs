@@ -33,7 +33,8 @@ pub(super) enum UserCommand {
         #[arg(long)]
         operator: bool,
     },
-    /// Make many people from a file: one `email,password[,name]` a line. Those who are there already are left as they are.
+    /// Make many people from a file: one `email,password,name` a line, of which the last two may be left out. Those who are
+    /// there already are left as they are; those without a password cannot sign in with one.
     Import {
         /// The file.
         file: PathBuf,
@@ -55,6 +56,9 @@ pub(super) async fn run(command: UserCommand, config: Config) -> Result<Answer, 
     match command {
         UserCommand::Create { email, name, operator } => {
             let request = SignUpRequest { email, password: password()?, name };
+            if request.password.is_empty() {
+                return Err(Error::invalid_field("password", "missing", "Give the password on standard input.").into());
+            }
             let person = app.accounts.create_person(&call, request, operator).await?;
             Ok(Answer::good(format!("{person}\n")))
         }
