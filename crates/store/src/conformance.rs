@@ -3,6 +3,7 @@
 
 mod accounts;
 mod assistant;
+mod batches;
 mod deadlines;
 mod isolation;
 mod leases;
@@ -170,6 +171,8 @@ cases! {
     isolation::rows_of_another_organisation_are_not_there,
     leases::a_lease_has_one_holder,
     leases::the_model_of_a_lease_holds,
+    batches::batches_do_what_their_members_mean,
+    batches::the_model_of_a_stream_holds,
     streams::who_sees_a_number_has_seen_all_below,
     deadlines::a_statement_is_stopped_in_the_database,
     deadlines::an_abandoned_statement_is_stopped_too,

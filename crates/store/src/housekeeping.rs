@@ -26,12 +26,16 @@ statements! {
     FORGET_KEYS = both("
         DELETE FROM idempotency WHERE (tenant_id, person_id, key) IN (
           SELECT tenant_id, person_id, key FROM idempotency WHERE created_at <= $1 ORDER BY created_at LIMIT 1000)");
-    FORGET_SESSIONS = both("
-        DELETE FROM sign_in_session WHERE id IN (
-          SELECT id FROM sign_in_session WHERE expires_at <= $1 ORDER BY expires_at LIMIT 1000)");
-    FORGET_REVOCATIONS = both("
-        DELETE FROM revocation WHERE position IN (
-          SELECT position FROM revocation WHERE expires_at <= $1 ORDER BY expires_at LIMIT 1000)");
+    FORGET_SESSIONS = pair(sqlite "
+        DELETE FROM sign_in_session WHERE id IN (SELECT id FROM sign_in_session WHERE expires_at <= $1 ORDER BY expires_at LIMIT 1000)",
+        postgres "
+        DELETE FROM sign_in_session WHERE id = ANY (ARRAY(SELECT id FROM sign_in_session WHERE expires_at <= $1 ORDER BY expires_at LIMIT 1000))",
+        differs "PostgreSQL would join the sub-select by reading the whole table; as an array it looks each up");
+    FORGET_REVOCATIONS = pair(sqlite "
+        DELETE FROM revocation WHERE position IN (SELECT position FROM revocation WHERE expires_at <= $1 ORDER BY expires_at LIMIT 1000)",
+        postgres "
+        DELETE FROM revocation WHERE position = ANY (ARRAY(SELECT position FROM revocation WHERE expires_at <= $1 ORDER BY expires_at LIMIT 1000))",
+        differs "PostgreSQL would join the sub-select by reading the whole table; as an array it looks each up");
 }
 
 #[derive(sqlx::FromRow)]

@@ -16,7 +16,7 @@ use tokio::time::{Instant, timeout_at};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::events::events;
+use super::events::{Beginning, events};
 use super::render::to_html;
 use super::service::{SendRequest, Sent};
 use crate::accounts::{Member, Reader, Writer};
@@ -372,7 +372,13 @@ async fn send(
     if streamed {
         let start = Some((&sent).into());
         let assistant = Arc::clone(&app.assistant);
-        return Ok(event_stream(events(assistant, by, generation, context.request_id, start, 0)));
+        return Ok(event_stream(events(
+            assistant,
+            by,
+            generation,
+            context.request_id,
+            Beginning { start, live: sent.live, seen: 0 },
+        )));
     }
     let wait = begun + app.config.assistant.wait_timeout();
     let reply = app.assistant.wait(&context.call, &by, &sent, wait).await?;
@@ -393,7 +399,8 @@ impl super::Assistant {
             return Ok(sent.reply.clone());
         }
         let generation = GenerationId::from(sent.reply.id);
-        if let Some(live) = self.registry.find(by.tenant, by.person, generation) {
+        let found = sent.live.clone().or_else(|| self.registry.find(by.tenant, by.person, generation));
+        if let Some(live) = found {
             let mut progress = live.watch();
             // A reply that takes longer is shown unfinished.
             let _ = timeout_at(due, progress.wait_for(|progress| progress.ended)).await;
@@ -424,7 +431,7 @@ pub async fn get_generation(
     Path(id): Path<Uuid>,
 ) -> Result<Json<SentBody>, Problem> {
     let exchange = app.assistant.exchange(&context.call, &by, GenerationId(id)).await?;
-    Ok(Json((&Sent { message: exchange.message, reply: exchange.reply }).into()))
+    Ok(Json((&Sent::from(exchange)).into()))
 }
 
 /// Follows a reply as events. `Last-Event-ID` names how far the client has come; without it the text comes from its
@@ -443,7 +450,13 @@ pub async fn generation_events(
     app.assistant.exchange(&context.call, &by, GenerationId(id)).await?;
     let seen = usize::try_from(seen.unwrap_or(0)).unwrap_or(usize::MAX);
     let assistant = Arc::clone(&app.assistant);
-    Ok(event_stream(events(assistant, by, GenerationId(id), context.request_id, None, seen)))
+    Ok(event_stream(events(
+        assistant,
+        by,
+        GenerationId(id),
+        context.request_id,
+        Beginning { start: None, live: None, seen },
+    )))
 }
 
 /// Stops a reply. What has arrived is kept.
@@ -456,5 +469,5 @@ pub async fn stop_generation(
     Path(id): Path<Uuid>,
 ) -> Result<Json<SentBody>, Problem> {
     let exchange = app.assistant.stop(&context.call, &by, GenerationId(id)).await?;
-    Ok(Json((&Sent { message: exchange.message, reply: exchange.reply }).into()))
+    Ok(Json((&Sent::from(exchange)).into()))
 }

@@ -79,16 +79,26 @@ enum Source {
     Over,
 }
 
-/// The events of a reply for one listener, who has the first `seen` bytes of its text.
+/// Where a listener begins.
+pub(super) struct Beginning {
+    /// The first event, for whoever sent the message.
+    pub(super) start: Option<Start>,
+    /// The reply as it is made, where that is known already.
+    pub(super) live: Option<Arc<Live>>,
+    /// Bytes of the text that the listener has.
+    pub(super) seen: usize,
+}
+
+/// The events of a reply for one listener.
 pub(super) fn events(
     assistant: Arc<Assistant>,
     member: Member,
     generation: GenerationId,
     request_id: RequestId,
-    start: Option<Start>,
-    seen: usize,
+    beginning: Beginning,
 ) -> impl Stream<Item = Event<Data>> + Send + 'static {
-    let source = match assistant.registry.find(member.tenant, member.person, generation) {
+    let Beginning { start, live, seen } = beginning;
+    let source = match live.or_else(|| assistant.registry.find(member.tenant, member.person, generation)) {
         Some(live) => {
             let progress = live.watch();
             Source::Here(live, progress)

@@ -46,12 +46,14 @@ pub struct SendRequest {
 }
 
 /// A message that was taken in, and its reply as it was at that moment.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Sent {
     /// The message.
     pub message: Message,
     /// The reply.
     pub reply: Message,
+    /// The reply as it is made, when this request began it.
+    pub(super) live: Option<Arc<Live>>,
 }
 
 /// Conversations and replies.
@@ -139,7 +141,7 @@ impl Assistant {
                     if let Some(used) = self.store.run(call, find).await? {
                         let reply = same(&used, "message", Some(&claim.fingerprint))?;
                         let exchange = self.exchange(call, by, GenerationId(reply)).await?;
-                        return Ok(Sent { message: exchange.message, reply: exchange.reply });
+                        return Ok(exchange.into());
                     }
                 }
             }
@@ -152,10 +154,10 @@ impl Assistant {
     /// two leaves nothing half done.
     async fn accept(self: &Arc<Self>, call: &Call, by: &Member, request: SendRequest) -> Result<(Accepted, Sent)> {
         let accept = self.acceptance(by, &request)?;
-        let sent = sent(&accept);
         let live = Live::new((by.tenant, by.person), accept.target.id(), accept.reply.into(), accept.lease, accept.now);
         let (most, each) = (self.settings.max_generations, self.settings.max_generations_per_person);
         let place = self.registry.enter(live, most, each).map_err(full)?;
+        let sent = sent(&accept, place.live());
         let (answer, answered) = oneshot::channel();
         let (assistant, count) = (Arc::clone(self), call.clone());
         let new = matches!(accept.target, Target::New(..));
@@ -402,7 +404,7 @@ fn full(full: Full) -> Error {
 }
 
 /// What the client is shown of a message that was just taken in.
-fn sent(accept: &AcceptMessage) -> Sent {
+fn sent(accept: &AcceptMessage, live: &Arc<Live>) -> Sent {
     let message = |id: MessageId, role, status, content: &str| Message {
         id,
         conversation: accept.target.id(),
@@ -419,5 +421,12 @@ fn sent(accept: &AcceptMessage) -> Sent {
     Sent {
         message: message(accept.message, MessageRole::User, MessageStatus::Final, accept.content.as_str()),
         reply: message(accept.reply, MessageRole::Assistant, MessageStatus::Streaming, ""),
+        live: Some(Arc::clone(live)),
+    }
+}
+
+impl From<Exchange> for Sent {
+    fn from(exchange: Exchange) -> Self {
+        Self { message: exchange.message, reply: exchange.reply, live: None }
     }
 }

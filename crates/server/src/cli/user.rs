@@ -38,8 +38,9 @@ pub(super) enum UserCommand {
     },
     /// Make many people from a file
     ///
-    /// Each line is `email,password` or `email,password,name`, without quotation marks; at most 100,000 lines. People who are
-    /// there already are left as they are. Lines that cannot be used are named, and make the exit code 1.
+    /// Each line is `email,password,name`, of which the last two may be left out, without quotation marks; at most 100,000
+    /// lines. People who are there already are left as they are; those without a password cannot sign in with one. Lines that
+    /// cannot be used are named, and make the exit code 1.
     Import {
         /// The file with the lines
         file: PathBuf,
@@ -64,6 +65,9 @@ pub(super) async fn run(command: UserCommand, config: Config) -> Result<Answer, 
     match command {
         UserCommand::Create { email, name, operator } => {
             let request = SignUpRequest { email, password: password()?, name };
+            if request.password.is_empty() {
+                return Err(Error::invalid_field("password", "missing", "Give the password on standard input.").into());
+            }
             let person = app.accounts.create_person(&call, request, operator).await?;
             Ok(Answer::good(format!("{person}\n")))
         }

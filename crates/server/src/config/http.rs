@@ -34,6 +34,8 @@ pub struct Http {
     pub allowed_origins: Vec<String>,
     /// Networks whose X-Forwarded-For is believed, in CIDR form ("10.0.0.0/8"): your own proxies and nothing else.
     pub trusted_proxies: Vec<String>,
+    /// Networks that may read /metrics, in CIDR form: where your Prometheus is. For anybody else it is not there.
+    pub metrics_networks: Vec<String>,
     /// The most connections at once. Further ones wait in the operating system's queue.
     pub max_connections: usize,
     /// How long a client may take to send its request line and headers, in milliseconds.
@@ -82,6 +84,16 @@ impl Http {
         format!("http://{}", SocketAddr::new(host, port))
     }
 
+    /// Whether /metrics is there for this address.
+    #[must_use]
+    pub fn may_read_metrics(&self, address: IpAddr) -> bool {
+        let address = address.to_canonical();
+        self.metrics_networks
+            .iter()
+            .filter_map(|network| network.parse::<IpNet>().ok())
+            .any(|network| network.contains(&address))
+    }
+
     /// The networks whose X-Forwarded-For is believed.
     #[must_use]
     pub fn trusted_networks(&self) -> Vec<IpNet> {
@@ -97,15 +109,18 @@ impl Http {
             faults.extend(rules::web_address("http.public_url", &self.public_url, rules::Path::None).err());
         }
         faults.extend(self.allowed_origins.iter().filter_map(|origin| origin_fault(origin)));
-        for network in &self.trusted_proxies {
+        let networks =
+            |key, list: &[String]| list.iter().map(move |network| (key, network.clone())).collect::<Vec<_>>();
+        let proxies = networks("http.trusted_proxies", &self.trusted_proxies);
+        for (key, network) in proxies.into_iter().chain(networks("http.metrics_networks", &self.metrics_networks)) {
             if network.parse::<IpNet>().is_err() {
                 let cure = if network.parse::<IpAddr>().is_ok() {
                     format!("Write {network}/{}", if network.contains(':') { 128 } else { 32 })
                 } else {
                     "Write an address and the length of its prefix, for example 10.0.0.0/8".to_owned()
                 };
-                let reason = format!("'{}' is not a network in CIDR form", rules::shown(network));
-                faults.push(Fault::new("http.trusted_proxies", reason, cure));
+                let reason = format!("'{}' is not a network in CIDR form", rules::shown(&network));
+                faults.push(Fault::new(key, reason, cure));
             }
         }
     }

@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 
 use crate::app::App;
 use crate::assistant::Assistant;
-use crate::http::Problem;
+use crate::http::{Problem, RequestContext};
 
 /// Figures that are read when they are asked for.
 struct Figures {
@@ -86,9 +86,12 @@ impl Collector for Figures {
     }
 }
 
-/// All figures in the text format of OpenMetrics.
+/// All figures in the text format of OpenMetrics, for the networks of `http.metrics_networks` only.
 #[utoipa::path(get, path = "/metrics", tag = "operations", security(()), responses((status = 200, content_type = "text/plain")))]
-pub async fn metrics(State(app): State<Arc<App>>) -> Result<Response, Problem> {
+pub async fn metrics(State(app): State<Arc<App>>, context: RequestContext) -> Result<Response, Problem> {
+    if !app.config.http.may_read_metrics(context.client_address) {
+        return Err(Error::not_found("page").into());
+    }
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &app.metrics).map_err(Error::internal)?;
     Ok(([(CONTENT_TYPE, "application/openmetrics-text; version=1.0.0; charset=utf-8")], text).into_response())

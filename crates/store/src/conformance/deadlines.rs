@@ -47,12 +47,13 @@ pub(super) async fn a_statement_is_stopped_in_the_database(h: &Harness) {
     let begun = Instant::now();
     let outcome = h.store.run(&Call::within(Duration::from_millis(300)), Count(LONG, false)).await;
     assert_eq!(outcome, Err(Error::Timeout));
-    assert!(begun.elapsed() < Duration::from_secs(2), "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(4), "it took {:?}", begun.elapsed());
     nothing_runs(h).await;
 }
 
 pub(super) async fn an_abandoned_statement_is_stopped_too(h: &Harness) {
-    let call = Call::within(Duration::from_millis(1500));
+    // Neither the call's own deadline nor the statement's (5 s) ends them in time.
+    let call = Call::within(Duration::from_secs(60));
     // The caller goes away in the middle, as a request does whose client hangs up.
     for _ in 0..40 {
         let abandoned = timeout(Duration::from_millis(20), h.store.run(&call, Count(LONG, false))).await;
@@ -61,7 +62,7 @@ pub(super) async fn an_abandoned_statement_is_stopped_too(h: &Harness) {
     // More calls than there are connections were abandoned, and the next one is served at once.
     let begun = Instant::now();
     h.store.run(&h.call(), Ping).await.expect("a connection");
-    assert!(begun.elapsed() < Duration::from_secs(1), "it took {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(4), "it took {:?}", begun.elapsed());
     nothing_runs(h).await;
 }
 

@@ -80,7 +80,7 @@ fn signed_out() -> Error {
 
 struct NewAccount {
     email: EmailAddress,
-    password: PasswordText,
+    password: Option<PasswordText>,
     name: PersonName,
 }
 
@@ -96,7 +96,7 @@ fn new_account(request: &SignUpRequest) -> Result<NewAccount> {
     };
     let password = password.map_err(|refused| faults.push(refused.of("password"))).ok();
     match (email, password, name) {
-        (Some(email), Some(password), Some(name)) => Ok(NewAccount { email, password, name }),
+        (Some(email), Some(password), Some(name)) => Ok(NewAccount { email, password: Some(password), name }),
         _ => Err(Error::invalid(faults)),
     }
 }
@@ -117,12 +117,20 @@ impl Accounts {
         self.pair(call, person, tenant, session.id, 0).await
     }
 
-    /// Makes a person without signing them in: the command line's way.
+    /// Makes a person without signing them in: the command line's way. One without a password is reached by `mainstay
+    /// token` only.
     ///
     /// # Errors
     /// `invalid_input` by field, `email_taken`.
     pub async fn create_person(&self, call: &Call, request: SignUpRequest, operator: bool) -> Result<PersonId> {
-        let account = new_account(&request)?;
+        let account = if request.password.is_empty() {
+            let email =
+                EmailAddress::parse(&request.email).map_err(|refused| Error::invalid(vec![refused.of("email")]))?;
+            let name = PersonName::parse(&request.name).map_err(|refused| Error::invalid(vec![refused.of("name")]))?;
+            NewAccount { email, password: None, name }
+        } else {
+            new_account(&request)?
+        };
         Ok(self.make_person(call, account, None, operator).await?.0)
     }
 
@@ -133,17 +141,14 @@ impl Accounts {
         session: Option<NewSession>,
         operator: bool,
     ) -> Result<(PersonId, TenantId)> {
-        let password_hash = self.passwords.hash(account.password.into_secret()).await?;
+        let password_hash = match account.password {
+            Some(password) => Some(self.passwords.hash(password.into_secret()).await?),
+            None => None,
+        };
         let (person, tenant) = (self.ids.make(), self.ids.make());
         let sign_up = SignUp {
             organisation: personal_organisation(&account.name, Some(&account.email)),
-            person: NewPerson {
-                id: person,
-                email: Some(account.email),
-                name: account.name,
-                password_hash: Some(password_hash),
-                operator,
-            },
+            person: NewPerson { id: person, email: Some(account.email), name: account.name, password_hash, operator },
             tenant,
             session,
             now: self.clock.now(),
