@@ -168,9 +168,14 @@ fn digest(token: &str) -> [u8; 32] {
 }
 
 async fn known(parts: &Parts, app: &App) -> Result<Member> {
-    let header = parts.headers.get(header::AUTHORIZATION).ok_or_else(|| {
+    let mut headers = parts.headers.get_all(header::AUTHORIZATION).iter();
+    let header = headers.next().ok_or_else(|| {
         unauthenticated("A token is needed: send `Authorization: Bearer` with an access token or an API key.")
     })?;
+    // A proxy in front may have looked at the other one.
+    if headers.next().is_some() {
+        return Err(unauthenticated("The header Authorization stands there more than once."));
+    }
     let token = header
         .to_str()
         .ok()

@@ -4,4 +4,8 @@
 
 mod accounts;
 mod architecture;
+mod contract;
 mod support;
+mod tenants;
+mod tokens;
+mod wire;
