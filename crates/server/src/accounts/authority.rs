@@ -183,8 +183,9 @@ async fn known(parts: &Parts, app: &App) -> Result<Member> {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
         .ok_or_else(|| unauthenticated("The header Authorization must be `Bearer` and a token."))?;
+    // Counted apart: a key or an outside token that this node has not seen yet costs statements that are not the route's.
     let call = match parts.extensions.get::<RequestContext>() {
-        Some(context) => context.call.clone(),
+        Some(context) => Call::until(context.call.deadline()),
         None => Call::within(app.config.http.request_timeout()),
     };
     app.accounts.member(token, &call).await

@@ -291,8 +291,11 @@ async fn a_token_of_an_outside_issuer_is_a_person_here(engine: Engine) {
     // An address that a password account has is not a way into it.
     let ada = server.person("ada").await;
     let thief = claims_with(json!({"sub": "person 3", "email": ada.email}));
-    let answer = me(&signer.token(&header, &thief)).await;
-    assert!(answer.status != 200 || answer.json()["user"]["id"] != ada.id.as_str(), "{}", answer.text);
+    let answer = me(&signer.token(&header, &thief)).await.expect(200);
+    assert!(answer["user"]["id"] != ada.id.as_str() && answer["user"]["email"].is_null(), "{answer}");
+    let unsure = claims_with(json!({"sub": "person 4", "email": "eve@example.com", "email_verified": false}));
+    let answer = me(&signer.token(&header, &unsure)).await.expect(200);
+    assert!(answer["user"]["email"].is_null(), "an address that nobody vouches for is not kept: {answer}");
 
     // It works as any other, except for what belongs to a sign-in here.
     let token = signer.token(&header, &claims);
