@@ -4,5 +4,9 @@
 
 mod accounts;
 mod architecture;
+mod contract;
 mod documents;
 mod support;
+mod tenants;
+mod tokens;
+mod wire;
