@@ -1,6 +1,6 @@
 //! A desk: the binary with a database of its own, and a browser in front of it.
 
-use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -25,17 +25,19 @@ pub(super) struct Desk {
 pub(super) async fn at_the_desk(test: impl AsyncFnOnce(&mut Desk)) {
     let Some(browser) = Browser::start().await else { return };
     let mut desk = Desk::new(browser).await;
-    let Err(failure) = AssertUnwindSafe(test(&mut desk)).catch_unwind().await else { return };
-    let path = std::env::temp_dir().join(format!("mainstay-console-{}-{}.png", std::process::id(), desk.port));
-    match desk.browser.screenshot().await {
-        Ok(picture) if std::fs::write(&path, &picture).is_ok() => {
-            eprintln!("the window at that moment: {}", path.display())
-        }
-        _ => eprintln!("the window could not be pictured"),
+    // What failed has been said by its own panic; the one below says how things were then.
+    if AssertUnwindSafe(test(&mut desk)).catch_unwind().await.is_ok() {
+        return;
     }
-    eprintln!("the console: {:#?}", desk.browser.console().await);
-    eprintln!("the server: {:#?}", desk.server.as_ref().map(Process::lines));
-    resume_unwind(failure);
+    let path = std::env::temp_dir().join(format!("mainstay-console-{}-{}.png", std::process::id(), desk.port));
+    let window = match desk.browser.screenshot().await.map(|picture| std::fs::write(&path, picture)) {
+        Ok(Ok(())) => path.display().to_string(),
+        Ok(Err(error)) => format!("not kept: {error}"),
+        Err(failure) => failure.to_string(),
+    };
+    let console = desk.browser.console().await;
+    let server = desk.server.as_ref().map(Process::lines);
+    panic!("the test above failed; the window: {window}\nthe console: {console:#?}\nthe server: {server:#?}");
 }
 
 /// The first look for a session finds none, and the browser says so.
