@@ -4,6 +4,7 @@
 
 mod accounts;
 mod architecture;
+mod console;
 mod contract;
 mod documents;
 mod support;
