@@ -4,4 +4,5 @@
 
 mod accounts;
 mod architecture;
+mod crash;
 mod support;
