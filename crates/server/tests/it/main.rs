@@ -5,4 +5,5 @@
 mod accounts;
 mod architecture;
 mod crash;
+mod process;
 mod support;
