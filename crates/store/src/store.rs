@@ -241,9 +241,9 @@ impl Inner {
                 let scope = intent.scope();
                 let pool = if matches!(scope, Scope::System) { Pool::System } else { pool };
                 let mut loan = engine.connection(pool, call).await?;
-                let timeout = engine.statement_timeout(call);
+                let (timeout, prepared) = (engine.statement_timeout(call), engine.keeps_statements());
                 let outcome = timeout_at(call.deadline() + GRACE, async {
-                    finish(call, intent, Tx::postgres(loan.raw()?, &scope, timeout).await?, attempt).await
+                    finish(call, intent, Tx::postgres(loan.raw()?, &scope, timeout, prepared).await?, attempt).await
                 })
                 .await
                 .unwrap_or(Err(if I::WRITES { Error::OutcomeUnknown } else { Error::Timeout }));

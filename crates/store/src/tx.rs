@@ -30,6 +30,8 @@ pub enum Scope {
 pub struct Tx<'c> {
     engine: Engine<'c>,
     statements: u32,
+    /// Whether PostgreSQL keeps the statements prepared under a name.
+    prepared: bool,
     /// How often the intent has been tried before this time.
     pub(crate) attempt: u32,
 }
@@ -43,11 +45,23 @@ impl<'c> Tx<'c> {
     /// Begins on SQLite: `BEGIN IMMEDIATE` takes the write lock at once, so that no statement fails half-way for it.
     pub(crate) async fn sqlite(connection: &'c mut SqliteConnection, write: bool) -> Result<Self> {
         let begin = if write { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        Ok(Self { engine: Engine::Sqlite(connection.begin_with(begin).await?), statements: 0, attempt: 0 })
+        Ok(Self {
+            engine: Engine::Sqlite(connection.begin_with(begin).await?),
+            statements: 0,
+            prepared: true,
+            attempt: 0,
+        })
     }
 
-    /// Begins on PostgreSQL, with the deadline and the tenants in the same round trip.
-    pub(crate) async fn postgres(connection: &'c mut PgConnection, scope: &Scope, timeout: Duration) -> Result<Self> {
+    /// Begins on PostgreSQL, with the deadline and the tenants in the same round trip. `prepared` says whether statements
+    /// may be kept under a name on the server: not behind a transaction pooler, where the next transaction has another
+    /// server connection, which lacks the name or knows it from another client.
+    pub(crate) async fn postgres(
+        connection: &'c mut PgConnection,
+        scope: &Scope,
+        timeout: Duration,
+        prepared: bool,
+    ) -> Result<Self> {
         let mut text =
             format!("BEGIN; SET LOCAL statement_timeout = {}; SET LOCAL app.tenants = '", timeout.as_millis().max(1));
         match scope {
@@ -64,7 +78,7 @@ impl<'c> Tx<'c> {
         text.push('\'');
         // Only a number and UUIDs are interpolated.
         let transaction = connection.begin_with(AssertSqlSafe(text)).await?;
-        Ok(Self { engine: Engine::Postgres(transaction), statements: 0, attempt: 0 })
+        Ok(Self { engine: Engine::Postgres(transaction), statements: 0, prepared, attempt: 0 })
     }
 
     /// Starts a statement: bind its parameters, then run it.
@@ -168,7 +182,8 @@ impl Query<'_, '_> {
                 sqlx::query_with(self.sql.sqlite, arguments).execute(&mut **tx).await.map(|done| done.rows_affected())
             }
             (Engine::Postgres(tx), Bound::Postgres(arguments)) => {
-                sqlx::query_with(self.sql.postgres, arguments).execute(&mut **tx).await.map(|done| done.rows_affected())
+                let query = sqlx::query_with(self.sql.postgres, arguments).persistent(self.tx.prepared);
+                query.execute(&mut **tx).await.map(|done| done.rows_affected())
             }
             _ => return Err(Error::Bug("parameters of one engine for a statement of the other".to_owned())),
         };
@@ -186,7 +201,8 @@ impl Query<'_, '_> {
                 sqlx::query_as_with(self.sql.sqlite, arguments).fetch_all(&mut **tx).await
             }
             (Engine::Postgres(tx), Bound::Postgres(arguments)) => {
-                sqlx::query_as_with(self.sql.postgres, arguments).fetch_all(&mut **tx).await
+                let query = sqlx::query_as_with(self.sql.postgres, arguments).persistent(self.tx.prepared);
+                query.fetch_all(&mut **tx).await
             }
             _ => return Err(Error::Bug("parameters of one engine for a statement of the other".to_owned())),
         };

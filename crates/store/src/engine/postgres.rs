@@ -95,6 +95,11 @@ impl Postgres {
         self.settings.statement_timeout.min(call.remaining())
     }
 
+    /// Whether a statement that was prepared is there the next time.
+    pub(crate) fn keeps_statements(&self) -> bool {
+        !self.settings.transaction_pooler
+    }
+
     /// Connections in use now, and all there may be.
     pub(crate) fn in_use(&self) -> (usize, usize) {
         let pools = [&self.app, &self.lanes, &self.system];
@@ -139,7 +144,8 @@ pub(crate) fn options(url: &Secret) -> Result<PgConnectOptions> {
 }
 
 fn pool(settings: &Settings, url: &Secret, size: u32, role: Option<String>) -> Result<PgPool> {
-    // Behind a transaction pooler a prepared statement may not be there the next time: keep none.
+    // Behind a transaction pooler a prepared statement may not be there the next time: keep none, and give none a name
+    // (see `keeps_statements`).
     let prepared = if settings.transaction_pooler { 0 } else { 300 };
     let timeout = settings.statement_timeout.as_millis();
     let setup = match role {
@@ -181,7 +187,8 @@ async fn check_role(pool: &PgPool, wanted: &str) -> Result<()> {
         }
         other => other,
     })?;
-    let row = sqlx::query(
+    // As plain text: a statement prepared outside a transaction may be run on another connection by a pooler.
+    let row = sqlx::raw_sql(
         "SELECT current_user::text AS name, r.rolsuper, r.rolbypassrls, current_setting('server_version_num')::int AS version,
                 EXISTS (SELECT 1 FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
                         WHERE c.relkind = 'r' AND n.nspname = current_schema() AND pg_has_role(current_user, c.relowner, 'USAGE')) AS owns
@@ -235,7 +242,7 @@ async fn refuse_a_transaction_pooler(url: &Secret) -> Result<()> {
 }
 
 async fn backend(connection: &mut PgConnection) -> Result<i32> {
-    // Unprepared: a pooler that does not know prepared statements must be able to answer too.
-    let row = sqlx::query("SELECT pg_backend_pid() AS pid").persistent(false).fetch_one(connection).await?;
+    // As plain text: preparing and running are two steps, between which a pooler may take another connection.
+    let row = sqlx::raw_sql("SELECT pg_backend_pid() AS pid").fetch_one(connection).await?;
     Ok(row.try_get("pid")?)
 }
