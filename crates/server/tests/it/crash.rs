@@ -30,11 +30,16 @@ fn cycles() -> u64 {
     std::env::var("MAINSTAY_TEST_CRASH_CYCLES").map_or(5, |text| text.parse().expect("a number of cycles"))
 }
 
+#[expect(clippy::print_stdout, reason = "the harness shows it when the test fails, or with --nocapture")]
+fn report(line: &str) {
+    println!("{line}");
+}
+
 fn chance() -> Chance {
     use std::hash::{BuildHasher as _, RandomState};
     let told = std::env::var("MAINSTAY_TEST_SEED").ok().map(|text| text.parse().expect("a seed"));
     let seed = told.unwrap_or_else(|| RandomState::new().hash_one(0));
-    println!("MAINSTAY_TEST_SEED={seed}");
+    report(&format!("MAINSTAY_TEST_SEED={seed}"));
     Chance::new(seed)
 }
 
@@ -98,12 +103,12 @@ async fn kill_the_server(engine: &str, installation: &Installation) {
     assert!(server.ready_after < READY, "the last start: ready only after {:?}", server.ready_after);
     slowest = slowest.max(server.ready_after);
     let tally = verify(&server, &mut writers).await;
-    println!(
+    report(&format!(
         "{engine}: {} cycles, {} acknowledged, {died_unknown} unknown when the server died, {tally}, slowest readiness {} ms",
         cycles(),
         tally.acknowledged,
         slowest.as_millis()
-    );
+    ));
     tally.demand_perfection();
     assert_eq!(server.stop().await, Some(0));
 }
@@ -175,11 +180,11 @@ async fn the_server_survives_crashes_of_postgres() {
         assert!(server.process.is_running(), "cycle {cycle}: the server went on");
     }
     let tally = verify(&server, &mut writers).await;
-    println!(
+    report(&format!(
         "PostgreSQL crashed under the server: {cycles} cycles, {} acknowledged, {tally}, slowest recovery {} ms",
         tally.acknowledged,
         slowest.as_millis()
-    );
+    ));
     tally.demand_perfection();
     assert_eq!(server.stop().await, Some(0));
 }

@@ -116,7 +116,8 @@ async fn repeat(server: &Instance, writer: &mut Writer) {
     let begun = Instant::now();
     let count = writer.entries.len();
     let step = (count / REPEATED).max(1);
-    let chosen = |index: usize, writer: &Writer| index % step == 0 || writer.entries[index].acknowledged.is_none();
+    let chosen =
+        |index: usize, writer: &Writer| index.is_multiple_of(step) || writer.entries[index].acknowledged.is_none();
     for index in (0..count).filter(|&index| chosen(index, writer)).collect::<Vec<_>>() {
         while writer.attempt(server, index, index % 2 == 0).await != Outcome::Acknowledged {
             assert!(begun.elapsed() < PATIENCE, "{} cannot be repeated", writer.entries[index].key);

@@ -12,7 +12,9 @@ fn database() -> Option<Database> {
 /// A turn of a chat, from signing up on.
 pub(super) async fn chat(server: &Instance) {
     let body = json!({"email": "ada@example.com", "password": "password of ada"});
-    let ada = server.send("POST", "/v1/auth/sign-up", "", Some(body)).await.expect("an answer").expect(201);
+    let ada = server.send("POST", "/v1/auth/sign-up", "", Some(body)).await.expect("an answer");
+    assert_eq!(ada.status, 201, "{}\n{}", ada.text, server.process.lines().join("\n"));
+    let ada = ada.json();
     let token = ada["access_token"].as_str().expect("a token");
     let body = json!({"content": "Hello"});
     let sent = server.send("POST", "/v1/messages", token, Some(body)).await.expect("an answer").expect(201);
