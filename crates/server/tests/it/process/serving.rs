@@ -99,7 +99,8 @@ async fn rest(events: &mut Events) -> (String, String, serde_json::Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn sigterm_lets_a_reply_finish() {
-    let installation = Installation::new().with("MAINSTAY_PROVIDERS__OFFLINE__WORD_MS", "40");
+    // About six seconds in all: long enough to see the door closed before the end.
+    let installation = Installation::new().with("MAINSTAY_PROVIDERS__OFFLINE__WORD_MS", "80");
     let token = installation.people(1).await.remove(0);
     let server = installation.serve().await;
     // A connection that is kept open and does nothing holds nobody up.
