@@ -4,4 +4,5 @@
 
 mod accounts;
 mod architecture;
+mod assistant;
 mod support;
