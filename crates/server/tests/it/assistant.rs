@@ -78,10 +78,13 @@ impl Stage {
     /// Has a gate before each piece of [`TEXT`], and sends a message: what is there when the first event has come.
     async fn gated(&self) -> Gated {
         let gate = Gate::new();
+        let before = self.provider.counts().requests;
         self.provider.push(Behaviour::Gated(pieces(TEXT), gate.clone()));
         let mut events = self.stream(json!({"content": "Hello"}), &[]).await;
         let start = events.next().await.expect("a first event");
         assert_eq!(start.event, "start");
+        // So that the next behaviour is not taken by this request.
+        self.provider.until(|counts| counts.requests > before).await;
         Gated { gate, events, generation: id(&start.data["generation_id"]), start }
     }
 

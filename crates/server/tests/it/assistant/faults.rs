@@ -14,7 +14,9 @@ both! {
     a_provider_that_asks_for_patience_is_given_it,
     the_next_provider_answers,
     a_fault_before_the_text_fails_the_reply,
+    a_silent_provider_fails_the_reply_in_time,
     a_fault_in_the_text_keeps_what_has_come,
+    a_provider_that_falls_silent_is_not_waited_for,
     a_provider_that_keeps_failing_is_left_alone,
     when_all_fail_each_is_heard,
 }
@@ -70,50 +72,67 @@ async fn failing(stage: &Stage, status: &str, code: &str, content: &str) -> Valu
     stored
 }
 
+/// The reply fails in the same way for who listens and for who waits.
+async fn fails_without_text(stage: &Stage, cases: impl IntoIterator<Item = (Behaviour, &str, &str)>) {
+    for (behaviour, code, says) in cases {
+        stage.provider.push(behaviour.clone());
+        let reply = failing(stage, "failed", code, "").await;
+        let detail = reply["error"]["detail"].as_str().expect("a detail");
+        assert!(detail.contains(says), "{code}: {detail}");
+        stage.provider.push(behaviour);
+        let waited = stage.say(json!({"content": "Hello"})).await.expect(201);
+        let waited = &waited["reply"];
+        assert_eq!((&waited["status"], &waited["error"]), (&json!("failed"), &reply["error"]), "{code}");
+    }
+}
+
 async fn a_fault_before_the_text_fails_the_reply(engine: Engine) {
-    let settings = [ONCE, ("providers.first_token_timeout_ms", "300")];
-    let Some(stage) = Stage::set(engine, &settings).await else { return };
+    let Some(stage) = Stage::set(engine, &[ONCE]).await else { return };
     let cases = [
-        (Behaviour::HangBeforeHeaders, "first_token_timeout", "anthropic did not begin to answer in time"),
-        (Behaviour::HangAfterHeaders, "first_token_timeout", "anthropic did not begin to answer in time"),
         (Behaviour::Raw(b"<html>Welcome</html>\n\n".to_vec()), "garbage", "cannot be read"),
         (Behaviour::CutAfter(vec![]), "cut", "broke off"),
         (Behaviour::Answer(vec![]), "empty", "without text"),
         (Behaviour::status(500, "api_error"), "server_error", "status 500"),
         (Behaviour::status(401, "authentication_error"), "unauthorised", "ANTHROPIC_API_KEY"),
     ];
+    fails_without_text(&stage, cases).await;
+}
+
+async fn a_silent_provider_fails_the_reply_in_time(engine: Engine) {
+    let settings = [ONCE, ("providers.first_token_timeout_ms", "300")];
+    let Some(stage) = Stage::set(engine, &settings).await else { return };
+    let says = "anthropic did not begin to answer in time";
+    let silences = [Behaviour::HangBeforeHeaders, Behaviour::HangAfterHeaders, Behaviour::PingAfter(vec![])];
+    fails_without_text(&stage, silences.map(|behaviour| (behaviour, "first_token_timeout", says))).await;
+}
+
+/// What has come is kept, and nobody else is asked.
+async fn breaks_off(stage: &Stage, cases: impl IntoIterator<Item = (Behaviour, &str, &str)>) {
     for (behaviour, code, says) in cases {
-        stage.provider.push(behaviour.clone());
-        let reply = failing(&stage, "failed", code, "").await;
+        stage.provider.push(behaviour);
+        let reply = failing(stage, "interrupted", code, "Olá mundo ").await;
         let detail = reply["error"]["detail"].as_str().expect("a detail");
         assert!(detail.contains(says), "{code}: {detail}");
-        stage.provider.push(behaviour);
-        let waited = stage.say(json!({"content": "Hello"})).await.expect(201);
-        assert_eq!(
-            (&waited["reply"]["status"], &waited["reply"]["error"]),
-            (&json!("failed"), &reply["error"]),
-            "{code}"
-        );
     }
 }
 
 async fn a_fault_in_the_text_keeps_what_has_come(engine: Engine) {
-    let settings = [ONCE, ("providers.idle_timeout_ms", "700"), ("providers.order", r#"["anthropic", "offline"]"#)];
+    let settings = [ONCE, ("providers.order", r#"["anthropic", "offline"]"#)];
     let Some(stage) = Stage::set(engine, &settings).await else { return };
     let said = || pieces("Olá mundo ");
     let cases = [
-        (Behaviour::HangAfter(said()), "idle_timeout", "stopped in the middle"),
-        (Behaviour::PingAfter(said()), "idle_timeout", "stopped in the middle"),
         (Behaviour::CutAfter(said()), "cut", "broke off"),
         (Behaviour::EndAfter(said()), "cut", "broke off"),
         (Behaviour::ErrorAfter(said(), "overloaded_error"), "overloaded", "overloaded"),
     ];
-    for (behaviour, code, says) in cases {
-        stage.provider.push(behaviour);
-        let reply = failing(&stage, "interrupted", code, "Olá mundo ").await;
-        let detail = reply["error"]["detail"].as_str().expect("a detail");
-        assert!(detail.contains(says), "{code}: {detail}");
-    }
+    breaks_off(&stage, cases).await;
+}
+
+async fn a_provider_that_falls_silent_is_not_waited_for(engine: Engine) {
+    let settings = [ONCE, ("providers.order", r#"["anthropic", "offline"]"#), ("providers.idle_timeout_ms", "1500")];
+    let Some(stage) = Stage::set(engine, &settings).await else { return };
+    let silences = [Behaviour::HangAfter(pieces("Olá mundo ")), Behaviour::PingAfter(pieces("Olá mundo "))];
+    breaks_off(&stage, silences.map(|behaviour| (behaviour, "idle_timeout", "stopped in the middle"))).await;
 }
 
 async fn a_provider_that_keeps_failing_is_left_alone(engine: Engine) {

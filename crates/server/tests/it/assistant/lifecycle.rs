@@ -15,7 +15,7 @@ both! {
 }
 
 /// So that a test need not wait long for the end of a lease.
-const SHORT: &[(&str, &str)] = &[("assistant.lease_seconds", "1"), ("assistant.checkpoint_interval_ms", "20")];
+const SHORT: &[(&str, &str)] = &[("assistant.lease_seconds", "2"), ("assistant.checkpoint_interval_ms", "20")];
 
 async fn a_stop_waits_for_replies(engine: Engine) {
     let Some(stage) = Stage::set(engine, &[]).await else { return };

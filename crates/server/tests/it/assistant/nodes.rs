@@ -1,5 +1,7 @@
 //! Two nodes on one PostgreSQL.
 
+use std::time::Duration;
+
 use mainstay_domain::MessageStatus;
 use mainstay_store::{Call, ExpireLeases};
 use serde_json::json;
@@ -12,7 +14,7 @@ const FAST: (&str, &str) = ("assistant.checkpoint_interval_ms", "20");
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_node_follows_and_stops_what_the_other_makes() {
-    let Some(stage) = Stage::set(Engine::Postgres, &[FAST, ("assistant.lease_seconds", "1")]).await else { return };
+    let Some(stage) = Stage::set(Engine::Postgres, &[FAST]).await else { return };
     let other = stage.server.second_node().await;
     let mut gated = stage.gated().await;
     gated.half().await;
@@ -41,13 +43,13 @@ async fn one_node_follows_and_stops_what_the_other_makes() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_node_takes_up_what_a_dead_one_left_and_nothing_else() {
-    let Some(stage) = Stage::set(Engine::Postgres, &[FAST, ("assistant.lease_seconds", "1")]).await else { return };
+    let Some(stage) = Stage::set(Engine::Postgres, &[FAST, ("assistant.lease_seconds", "3")]).await else { return };
     let other = stage.server.second_node().await;
     let mut gated = stage.gated().await;
     gated.half().await;
     saved(&other, &stage.ada, &gated.generation, "Olá mundo ").await;
     // Longer than a lease and a look for ended ones: while its node lives, nobody touches the reply.
-    tokio::time::sleep(std::time::Duration::from_millis(3500)).await;
+    tokio::time::sleep(Duration::from_millis(5500)).await;
     assert_eq!(stored(&other, &stage.ada, &gated.generation).await.status, MessageStatus::Streaming);
     stage.server.app.lifecycle.stop_hard();
     let events = follow(&other, &stage.ada, &gated.generation, None).await.rest().await;
