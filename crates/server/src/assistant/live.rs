@@ -234,8 +234,9 @@ mod tests {
     #[test]
     fn places_are_bounded_and_given_back() {
         let registry = Arc::new(Registry::default());
-        let first = registry.enter(live(1), 3, 2).ok().expect("room");
-        let second = registry.enter(live(2), 3, 2).ok().expect("room");
+        let (Ok(first), Ok(second)) = (registry.enter(live(1), 3, 2), registry.enter(live(2), 3, 2)) else {
+            panic!("there is room for two");
+        };
         assert_eq!(registry.enter(live(3), 3, 2).err(), Some(Full::Person));
         assert_eq!(registry.enter(live(3), 2, 9).err(), Some(Full::Node));
         let watch = first.live().watch();
