@@ -18,7 +18,7 @@ use tokio::time::{Instant, sleep};
 use uuid::Uuid;
 
 use super::api::{MessageBody, UsageBody};
-use super::live::{Live, Progress};
+use super::live::{Live, Progress, rest};
 use super::service::{Assistant, Sent};
 use crate::accounts::Member;
 use crate::http::{Event, Problem};
@@ -124,8 +124,12 @@ impl Follower {
                 Source::Here(live, progress) => {
                     let now = *progress.borrow_and_update();
                     if now.bytes > self.seen {
-                        let text = live.text_after(self.seen);
-                        return self.token(text);
+                        let (text, end) = live.text_after(self.seen);
+                        self.seen = end;
+                        if let Some(event) = self.token(text) {
+                            return Some(event);
+                        }
+                        continue;
                     }
                     if now.ended {
                         // What the listener is told at the end is what is stored.
@@ -162,15 +166,20 @@ impl Follower {
             Err(error) => return Some(self.fail(error)),
         };
         if reply.content.len() > self.seen {
-            let text = reply.content[reply.content.ceil_char_boundary(self.seen)..].to_owned();
-            return Some(self.token(text));
+            let text = rest(&reply.content, self.seen).to_owned();
+            self.seen = reply.content.len();
+            if let Some(event) = self.token(text) {
+                return Some(Some(event));
+            }
         }
         reply.status.is_settled().then(|| self.end(&reply))
     }
 
-    fn token(&mut self, text: String) -> Option<Event<Data>> {
-        self.seen += text.len();
-        Some(Event { id: Some(self.seen as u64), event: "token", data: Data::Token { text } })
+    /// The text up to where the listener now is. Nothing when a client that came back named a place inside the last
+    /// character.
+    fn token(&self, text: String) -> Option<Event<Data>> {
+        let id = Some(self.seen as u64);
+        (!text.is_empty()).then_some(Event { id, event: "token", data: Data::Token { text } })
     }
 
     fn end(&mut self, reply: &Message) -> Option<Event<Data>> {

@@ -37,14 +37,15 @@ impl Assistant {
             let expire = ExpireLeases { prefix: NODES, now: self.clock.now() };
             self.store.run(&Call::within(PATIENCE), expire).await?;
         }
-        let name = format!("{NODES}{}", self.ids.make::<Uuid>());
+        let mut name = self.lease_name();
         self.acquire(&name).await?;
         let (assistant, drained) = (Arc::clone(self), self.lifecycle.drained());
         self.lifecycle.spawn("node lease", async move {
             tokio::select! {
-                () = assistant.hold(&name) => {}
-                () = drained => assistant.release(&name).await,
+                () = assistant.hold(&mut name) => {}
+                () = drained => {}
             }
+            assistant.release(&name).await;
         });
         let (assistant, drained) = (Arc::clone(self), self.lifecycle.drained());
         self.lifecycle.spawn("checkpoints", async move {
@@ -61,6 +62,10 @@ impl Assistant {
             }
         });
         Ok(())
+    }
+
+    fn lease_name(&self) -> String {
+        format!("{NODES}{}", self.ids.make::<Uuid>())
     }
 
     async fn acquire(&self, name: &str) -> Result<()> {
@@ -80,8 +85,9 @@ impl Assistant {
     }
 
     /// Renews the lease for ever. When it is lost (a pause of the process, an outage of the database), the replies that
-    /// were made under it belong to whoever took them, and a new lease is taken.
-    async fn hold(&self, name: &str) {
+    /// were made under it belong to whoever took them, and a new lease is taken. It has a name of its own: the row of the
+    /// lost one stays, because only through it are the replies found that nobody has taken yet.
+    async fn hold(&self, name: &mut String) {
         let lasts = self.settings.lease();
         let mut ticks = interval(lasts / 4);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -91,9 +97,10 @@ impl Assistant {
             let number = self.lease.load(Ordering::Acquire);
             let begun = Instant::now();
             let renewed = if number == 0 {
+                *name = self.lease_name();
                 self.acquire(name).await.map(|()| true)
             } else {
-                let renew = RenewLease { name: name.to_owned(), number, now: self.clock.now(), lasts };
+                let renew = RenewLease { name: name.clone(), number, now: self.clock.now(), lasts };
                 self.store.run(&Call::within(PATIENCE.min(lasts / 4)), renew).await.map_err(Error::from)
             };
             match renewed {
@@ -119,10 +126,11 @@ impl Assistant {
         }
     }
 
+    /// Ends the lease. Its row stays for whoever looks next, who finds through it what this node could not settle.
     async fn release(&self, name: &str) {
         let number = self.lease.swap(0, Ordering::AcqRel);
-        let release = ReleaseLease { name: name.to_owned(), number };
-        if let Err(error) = self.store.run(&Call::within(PATIENCE), release).await {
+        let end = RenewLease { name: name.to_owned(), number, now: self.clock.now(), lasts: Duration::ZERO };
+        if let Err(error) = self.store.run(&Call::within(PATIENCE), end).await {
             tracing::warn!(%error, "the lease of this node could not be given back; it ends by itself");
         }
     }

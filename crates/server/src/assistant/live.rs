@@ -50,6 +50,11 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// What comes after the first `from` bytes of a text. A place inside a character is moved to its end.
+pub(super) fn rest(text: &str, from: usize) -> &str {
+    &text[text.ceil_char_boundary(from.min(text.len()))..]
+}
+
 /// The most bytes of a reply. Past it the reply is cut.
 pub(super) const MOST_BYTES: usize = 256 * 1024;
 
@@ -92,15 +97,20 @@ impl Live {
         lock(&self.text).clone()
     }
 
-    /// What came after `from` bytes. A place inside a character is moved to its end.
-    pub(super) fn text_after(&self, from: usize) -> String {
+    /// What came after `from` bytes, and where it ends. A place inside a character is moved to its end.
+    pub(super) fn text_after(&self, from: usize) -> (String, usize) {
         let text = lock(&self.text);
-        text[text.ceil_char_boundary(from.min(text.len()))..].to_owned()
+        (rest(&text, from).to_owned(), text.len())
     }
 
+    /// Whether any text has arrived.
+    pub(super) fn has_text(&self) -> bool {
+        !lock(&self.text).is_empty()
+    }
+
+    /// Keeps how the reply ended. Whoever waits is told when its place is given back: then there is room for the next.
     pub(super) fn end(&self, ending: Ending) {
         *lock(&self.ending) = Some(ending);
-        self.progress.send_modify(|progress| progress.ended = true);
     }
 
     pub(super) fn ending(&self) -> Option<Ending> {
@@ -157,7 +167,7 @@ impl Drop for Place {
             }
         }
         drop(lists);
-        // Whoever still listens must not wait for an end that nobody will bring.
+        // Here and nowhere else, so that nobody waits for an end that nobody will bring.
         self.live.progress.send_modify(|progress| progress.ended = true);
     }
 }
@@ -212,9 +222,11 @@ mod tests {
         live.append("Olá ");
         live.append("mun\0do 🦀");
         assert_eq!(live.text(), "Olá mundo 🦀");
-        assert_eq!(live.text_after(5), "mundo 🦀");
-        assert_eq!(live.text_after(3), " mundo 🦀", "3 is inside the á");
-        assert_eq!(live.text_after(10_000), "");
+        let end = live.text().len();
+        assert_eq!(live.text_after(5), ("mundo 🦀".to_owned(), end));
+        assert_eq!(live.text_after(3), (" mundo 🦀".to_owned(), end), "3 is inside the á");
+        assert_eq!(live.text_after(end - 1), (String::new(), end), "inside the last character");
+        assert_eq!(live.text_after(10_000), (String::new(), end));
         live.append(&"é".repeat(MOST_BYTES));
         assert!(live.text().len() <= MOST_BYTES);
     }
@@ -222,8 +234,9 @@ mod tests {
     #[test]
     fn places_are_bounded_and_given_back() {
         let registry = Arc::new(Registry::default());
-        let first = registry.enter(live(1), 3, 2).unwrap_or_else(|full| panic!("{full:?}"));
-        let second = registry.enter(live(2), 3, 2).unwrap_or_else(|full| panic!("{full:?}"));
+        let (Ok(first), Ok(second)) = (registry.enter(live(1), 3, 2), registry.enter(live(2), 3, 2)) else {
+            panic!("there is room for two");
+        };
         assert_eq!(registry.enter(live(3), 3, 2).err(), Some(Full::Person));
         assert_eq!(registry.enter(live(3), 2, 9).err(), Some(Full::Node));
         let watch = first.live().watch();

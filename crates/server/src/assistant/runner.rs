@@ -63,7 +63,7 @@ impl Assistant {
         }
     }
 
-    /// Stores how a reply ended, and tells the listeners afterwards: what they are told is on the disk.
+    /// Stores how a reply ended. The listeners are told afterwards: what they are told is on the disk.
     pub(super) async fn settle(&self, live: &Live, ending: Ending) {
         let settle = SettleReply {
             tenant: live.tenant,
@@ -107,7 +107,7 @@ fn may_pass(error: &Error) -> bool {
 /// What is stored for an outcome; nothing when the reply belongs to another.
 fn ending(outcome: Outcome, live: &Live) -> Option<Ending> {
     let nothing = Ending { status: MessageStatus::Final, usage: None, provider: None, model: None, fault: None };
-    let arrived = !live.text_after(0).is_empty();
+    let arrived = live.has_text();
     Some(match outcome {
         Outcome::Lost => return None,
         Outcome::Complete(completion) => Ending {

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::history;
-use super::live::{Full, Live, Registry};
+use super::live::{Full, Live, Place, Registry};
 use crate::accounts::Member;
 use crate::config;
 use crate::http::idempotency::same;
@@ -129,19 +129,20 @@ impl Assistant {
     /// # Errors
     /// `not_found` for a conversation, `idempotency_key_reused`, `too_many_replies`, `overloaded`.
     pub async fn send(self: &Arc<Self>, call: &Call, by: &Member, request: SendRequest) -> Result<Sent> {
-        let claim = request.claim.clone();
         // The second time only when the first claimant of the key was refused meanwhile.
         for _ in 0..2 {
-            match self.accept(call, by, request.clone()).await? {
-                (Accepted::Taken, sent) => return Ok(sent),
-                (Accepted::NoConversation, _) => return Err(Error::not_found("conversation")),
-                (Accepted::Repeat, _) => {
-                    let Some(claim) = &claim else { break };
-                    let find = FindUsed { tenant: by.tenant, person: by.person, key: claim.key.clone() };
-                    if let Some(used) = self.store.run(call, find).await? {
-                        let reply = same(&used, "message", Some(&claim.fingerprint))?;
-                        let exchange = self.exchange(call, by, GenerationId(reply)).await?;
-                        return Ok(exchange.into());
+            let (accept, place) = match self.begin(by, &request) {
+                Ok(begun) => begun,
+                // A repeat begins nothing, so it finds what the first one made even where there is no room.
+                Err(refused) => return self.repeat(call, by, request.claim.as_ref()).await?.ok_or(refused),
+            };
+            let sent = sent(&accept, place.live());
+            match self.accept(call, accept, place, request.paced).await? {
+                Accepted::Taken => return Ok(sent),
+                Accepted::NoConversation => return Err(Error::not_found("conversation")),
+                Accepted::Repeat => {
+                    if let Some(sent) = self.repeat(call, by, request.claim.as_ref()).await? {
+                        return Ok(sent);
                     }
                 }
             }
@@ -150,33 +151,51 @@ impl Assistant {
         Err(Error::new(Kind::Conflict, "in_progress", detail).retry_after(Duration::from_secs(1)))
     }
 
-    /// Stores the message in a task of the server's own, which then makes the reply: a client that goes away between the
-    /// two leaves nothing half done.
-    async fn accept(self: &Arc<Self>, call: &Call, by: &Member, request: SendRequest) -> Result<(Accepted, Sent)> {
-        let accept = self.acceptance(by, &request)?;
+    /// What a request with the same idempotency key has made before, if there was one.
+    async fn repeat(&self, call: &Call, by: &Member, claim: Option<&Claim>) -> Result<Option<Sent>> {
+        let Some(claim) = claim else { return Ok(None) };
+        let find = FindUsed { tenant: by.tenant, person: by.person, key: claim.key.clone() };
+        let Some(used) = self.store.run(call, find).await? else { return Ok(None) };
+        let reply = same(&used, "message", Some(&claim.fingerprint))?;
+        let exchange = self.exchange(call, by, GenerationId(reply)).await?;
+        Ok(Some(exchange.into()))
+    }
+
+    /// What is to be stored for a message, and the place of its reply among those in the making.
+    fn begin(&self, by: &Member, request: &SendRequest) -> Result<(AcceptMessage, Place)> {
+        let accept = self.acceptance(by, request)?;
         let live = Live::new((by.tenant, by.person), accept.target.id(), accept.reply.into(), accept.lease, accept.now);
         let (most, each) = (self.settings.max_generations, self.settings.max_generations_per_person);
         let place = self.registry.enter(live, most, each).map_err(full)?;
-        let sent = sent(&accept, place.live());
+        Ok((accept, place))
+    }
+
+    /// Stores the message in a task of the server's own, which then makes the reply: a client that goes away between the
+    /// two leaves nothing half done.
+    async fn accept(
+        self: &Arc<Self>,
+        call: &Call,
+        accept: AcceptMessage,
+        place: Place,
+        paced: bool,
+    ) -> Result<Accepted> {
         let (answer, answered) = oneshot::channel();
         let (assistant, count) = (Arc::clone(self), call.clone());
         let new = matches!(accept.target, Target::New(..));
-        let question = request.content.as_str().to_owned();
+        let question = accept.content.as_str().to_owned();
         self.lifecycle.spawn_work("generation", async move {
             let storing = count.extended(Instant::now() + ACCEPT_PATIENCE);
             let accepted = assistant.store.accept_message(&storing, accept).await;
-            let taken = accepted == Ok(Accepted::Taken);
+            let place = Some(place).filter(|_| accepted == Ok(Accepted::Taken));
             // A caller that has gone away finds the message by its idempotency key.
             let _ = answer.send(accepted);
-            if !taken {
-                return;
-            }
+            let Some(place) = place else { return };
             let earlier = if new { Vec::new() } else { assistant.earlier(&storing, place.live()).await };
             let turns = history::turns(earlier, &question, budget(&assistant.settings));
-            assistant.make(place, turns, request.paced).await;
+            assistant.make(place, turns, paced).await;
         });
         match tokio::time::timeout_at(call.deadline(), answered).await {
-            Ok(Ok(accepted)) => Ok((accepted?, sent)),
+            Ok(Ok(accepted)) => Ok(accepted?),
             Ok(Err(_)) => Err(Error::internal("the task that stores a message ended without an answer")),
             Err(_) => Err(mainstay_store::Error::OutcomeUnknown.into()),
         }

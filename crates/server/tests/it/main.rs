@@ -4,6 +4,7 @@
 
 mod accounts;
 mod architecture;
+mod assistant;
 mod console;
 mod contract;
 mod crash;

@@ -307,7 +307,7 @@ async fn a_token_of_an_outside_issuer_is_a_person_here(engine: Engine) {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_one_node_revokes_another_refuses_within_5_seconds() {
     let Some(one) = TestApp::start(Engine::Postgres, &[]).await else { return };
-    let two = one.second_node(&[]).await;
+    let two = one.second_node().await;
     let (ada, bob) = (one.person("ada").await, one.person("bob").await);
     let body = json!({"name": "a key", "scopes": ["read"]});
     let made = one.send("POST", "/v1/api-keys", Some(&ada.access_token), Some(body)).await.expect(201);

@@ -5,6 +5,8 @@ pub(crate) mod binary;
 #[expect(dead_code, reason = "each test binary uses its own part of the fake")]
 pub(crate) mod fake_provider;
 
+pub(crate) mod events;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -17,6 +19,8 @@ use mainstay_store::Migrator;
 use mainstay_testing::postgres::{Cluster, Database};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
+
+use self::events::Events;
 
 /// Which database a test runs on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +38,7 @@ pub(crate) struct TestApp {
     pub(crate) table: Vec<RouteSpec>,
     folder: tempfile::TempDir,
     database: Option<Arc<Database>>,
+    own_settings: Vec<(String, String)>,
 }
 
 /// Somebody who has signed up.
@@ -88,7 +93,15 @@ impl TestApp {
         Some(Self::start_on(folder, database, settings).await)
     }
 
+    /// Another node on the same PostgreSQL, with the same settings.
+    pub(crate) async fn second_node(&self) -> Self {
+        let database = self.database.clone().expect("several nodes need PostgreSQL");
+        let settings: Vec<_> = self.own_settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
+        Self::start_on(tempfile::tempdir().expect("a folder"), Some(database), &settings).await
+    }
+
     async fn start_on(folder: tempfile::TempDir, database: Option<Arc<Database>>, settings: &[(&str, &str)]) -> Self {
+        let own_settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         install_tls();
         let url = match &database {
             None => format!("sqlite:{}", folder.path().join("test.db").display()),
@@ -121,13 +134,7 @@ impl TestApp {
         let serving = Arc::clone(&app);
         app.lifecycle.spawn("server", async move { service.serve(&serving, listener).await });
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
-        Self { app, address, client, settings, table, folder, database }
-    }
-
-    /// Starts another node on the same database. On PostgreSQL only: a SQLite file has one node.
-    pub(crate) async fn second_node(&self, settings: &[(&str, &str)]) -> Self {
-        let database = self.database.clone().expect("PostgreSQL");
-        Self::start_on(tempfile::tempdir().expect("a folder"), Some(database), settings).await
+        Self { app, address, client, settings, table, folder, database, own_settings }
     }
 
     /// Stops and starts again on the same database.
@@ -158,6 +165,33 @@ impl TestApp {
         body: Option<Value>,
         headers: &[(&str, &str)],
     ) -> Answer {
+        let response = self.request(method, path, token, body, headers).await;
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, text: response.text().await.expect("a body") }
+    }
+
+    /// Sends a request whose answer is a stream of events.
+    pub(crate) async fn events(
+        &self,
+        method: &str,
+        path: &str,
+        token: &str,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Events {
+        let mut all = vec![("accept", "text/event-stream")];
+        all.extend_from_slice(headers);
+        Events::of(self.request(method, path, Some(token), body, &all).await)
+    }
+
+    async fn request(
+        &self,
+        method: &str,
+        path: &str,
+        token: Option<&str>,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> reqwest::Response {
         let method = method.parse().expect("a method");
         let mut request = self.client.request(method, format!("{}{path}", self.address));
         if let Some(token) = token {
@@ -169,9 +203,7 @@ impl TestApp {
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        let response = request.send().await.expect("an answer");
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Answer { status, headers, text: response.text().await.expect("a body") }
+        request.send().await.expect("an answer")
     }
 
     /// Signs somebody up.

@@ -1,0 +1,88 @@
+//! Two nodes on one PostgreSQL.
+
+use std::time::Duration;
+
+use mainstay_domain::MessageStatus;
+use mainstay_store::{Call, ExpireLeases};
+use serde_json::json;
+
+use super::{PATIENCE, Stage, TEXT, follow, reply, saved, stop, stored};
+use crate::support::Engine;
+use crate::support::events::text;
+
+const FAST: (&str, &str) = ("assistant.checkpoint_interval_ms", "20");
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_node_follows_and_stops_what_the_other_makes() {
+    let Some(stage) = Stage::set(Engine::Postgres, &[FAST]).await else { return };
+    let other = stage.server.second_node().await;
+    let mut gated = stage.gated().await;
+    gated.half().await;
+    let mut there = follow(&other, &stage.ada, &gated.generation, None).await;
+    assert_eq!(there.text_of(10).await, "Olá mundo ", "what is saved is seen by the other node");
+    let late = follow(&other, &stage.ada, &gated.generation, Some("3")).await;
+    gated.open();
+    let (here, there, late) = tokio::join!(gated.events.rest(), there.rest(), late.rest());
+    assert_eq!([text(&here), text(&there), text(&late)], ["€ 🦀", "€ 🦀", " mundo € 🦀"]);
+    let end = &here[here.len() - 1];
+    for events in [&there, &late] {
+        assert_eq!((&events[events.len() - 1].event, &events[events.len() - 1].data), (&end.event, &end.data));
+    }
+    let mut gated = stage.gated().await;
+    gated.half().await;
+    saved(&other, &stage.ada, &gated.generation, "Olá mundo ").await;
+    assert_eq!(reply(&other, &stage.ada, &gated.generation).await["content"], "Olá mundo ");
+    stop(&other, &stage.ada, &gated.generation).await.expect(200);
+    let events = gated.events.rest().await;
+    let end = &events[events.len() - 1];
+    assert_eq!((end.event.as_str(), &end.data["reply"]["status"]), ("done", &json!("stopped")));
+    let stopped = reply(&other, &stage.ada, &gated.generation).await;
+    assert_eq!((&stopped["status"], &stopped["content"]), (&json!("stopped"), &json!("Olá mundo ")));
+    assert_eq!(other.app.assistant.live_count(), 0);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_takes_up_what_a_dead_one_left_and_nothing_else() {
+    let Some(stage) = Stage::set(Engine::Postgres, &[FAST, ("assistant.lease_seconds", "3")]).await else { return };
+    let other = stage.server.second_node().await;
+    let mut gated = stage.gated().await;
+    gated.half().await;
+    saved(&other, &stage.ada, &gated.generation, "Olá mundo ").await;
+    // Longer than a lease and a look for ended ones: while its node lives, nobody touches the reply.
+    tokio::time::sleep(Duration::from_millis(5500)).await;
+    assert_eq!(stored(&other, &stage.ada, &gated.generation).await.status, MessageStatus::Streaming);
+    stage.server.app.lifecycle.stop_hard();
+    let events = follow(&other, &stage.ada, &gated.generation, None).await.rest().await;
+    assert_eq!(text(&events), "Olá mundo ");
+    let end = &events[events.len() - 1];
+    assert_eq!((end.event.as_str(), &end.data["reply"]["status"]), ("error", &json!("interrupted")));
+    assert_eq!(end.data["reply"]["error"]["code"], "server_stopped");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_comes_back_cannot_settle_what_was_taken_from_it() {
+    // With a lease of five minutes the first node does not notice for a while that it has lost it.
+    let Some(stage) = Stage::set(Engine::Postgres, &[FAST, ("assistant.lease_seconds", "300")]).await else { return };
+    let other = stage.server.second_node().await;
+    let mut gated = stage.gated().await;
+    gated.half().await;
+    saved(&other, &stage.ada, &gated.generation, "Olá mundo ").await;
+    let expire = ExpireLeases { prefix: "node:", now: other.app.clock.now() };
+    assert_eq!(other.app.store.run(&Call::within(PATIENCE), expire).await, Ok(2));
+    let events = follow(&other, &stage.ada, &gated.generation, None).await.rest().await;
+    assert_eq!((text(&events).as_str(), &*events[events.len() - 1].event), ("Olá mundo ", "error"));
+    let taken = stored(&other, &stage.ada, &gated.generation).await;
+    assert_eq!((taken.status, taken.content.as_str()), (MessageStatus::Interrupted, "Olá mundo "));
+    assert_eq!(stage.server.app.assistant.live_count(), 1, "the first node still makes it");
+    gated.open();
+    let events = gated.events.rest().await;
+    assert_eq!(text(&events), TEXT["Olá mundo ".len()..], "its listener hears it to the end");
+    let end = &events[events.len() - 1];
+    assert_eq!(
+        (end.event.as_str(), &end.data["reply"]["status"]),
+        ("error", &json!("interrupted")),
+        "and what is stored"
+    );
+    assert_eq!(stored(&other, &stage.ada, &gated.generation).await, taken);
+    assert_eq!(stage.server.app.assistant.live_count(), 0);
+}

@@ -1,0 +1,56 @@
+//! Stopping a reply, and deleting what it is in.
+
+use serde_json::json;
+
+use super::{Stage, TEXT, id};
+use crate::support::{Engine, both};
+
+both! { a_reply_is_stopped_in_the_middle, a_reply_that_has_ended_cannot_be_stopped, deleting_a_conversation_stops_its_reply }
+
+async fn a_reply_is_stopped_in_the_middle(engine: Engine) {
+    let Some(stage) = Stage::set(engine, &[]).await else { return };
+    let mut gated = stage.gated().await;
+    assert_eq!(gated.half().await, "Olá mundo ");
+    let eve = stage.server.person("eve").await;
+    super::stop(&stage.server, &eve, &gated.generation).await.refused(404, "not_found");
+    assert_eq!(stage.server.app.assistant.live_count(), 1, "nobody else can stop it");
+    let stopped = stage.stop(&gated.generation).await.expect(200);
+    assert_eq!(stopped["reply"]["status"], "stopped");
+    assert_eq!(stopped["reply"]["content"], "Olá mundo ");
+    assert_eq!(stage.stop(&gated.generation).await.expect(200), stopped, "again is no harm");
+    let events = gated.events.rest().await;
+    let end = &events[events.len() - 1];
+    assert_eq!((end.event.as_str(), &end.data["reply"]["status"]), ("done", &json!("stopped")));
+    assert_eq!(stage.reply(&gated.generation).await, stopped["reply"]);
+    stage.provider.until(|counts| counts.hangups == 1).await;
+    assert_eq!(stage.server.app.assistant.live_count(), 0);
+}
+
+async fn a_reply_that_has_ended_cannot_be_stopped(engine: Engine) {
+    let Some(stage) = Stage::set(engine, &[]).await else { return };
+    let gated = stage.gated().await;
+    gated.open();
+    gated.events.rest().await;
+    let stopped = stage.stop(&gated.generation).await.expect(200);
+    assert_eq!((&stopped["reply"]["status"], &stopped["reply"]["content"]), (&json!("final"), &json!(TEXT)));
+    stage.stop("01900000-0000-7000-8000-000000000000").await.refused(404, "not_found");
+    stage.stop(&id(&stopped["message"]["id"])).await.refused(404, "not_found");
+}
+
+async fn deleting_a_conversation_stops_its_reply(engine: Engine) {
+    let Some(stage) = Stage::set(engine, &[]).await else { return };
+    let mut gated = stage.gated().await;
+    gated.half().await;
+    let path = format!("/v1/conversations/{}", id(&gated.start.data["conversation_id"]));
+    let token = Some(stage.ada.access_token.as_str());
+    stage.server.send("DELETE", &path, token, None).await.expect(204);
+    gated.events.rest().await;
+    stage.provider.until(|counts| counts.hangups == 1).await;
+    assert_eq!(stage.server.app.assistant.live_count(), 0);
+    stage.get(&path).await.refused(404, "not_found");
+    stage.get(&format!("{path}/messages")).await.refused(404, "not_found");
+    let body = json!({"content": "Still there?", "conversation_id": gated.start.data["conversation_id"]});
+    stage.say(body).await.refused(404, "not_found");
+    stage.server.send("DELETE", &path, token, None).await.refused(404, "not_found");
+    assert_eq!(stage.get("/v1/conversations").await.expect(200)["data"], json!([]));
+}
