@@ -64,6 +64,30 @@ fn seconds(server: &TestApp) -> f64 {
     server.now().as_millis() as f64 / 1000.0
 }
 
+/// Claims that make a token bad, with null for one that is not there.
+fn other_claims(now: f64) -> Vec<Value> {
+    vec![
+        json!({"iss": "other"}),
+        json!({"iss": null}),
+        json!({"aud": "other"}),
+        json!({"aud": ["mainstay"]}),
+        json!({"aud": null}),
+        json!({"exp": now - 60.0}),
+        json!({"exp": null}),
+        json!({"exp": "never"}),
+        json!({"exp": 1e300}),
+        json!({"exp": -1}),
+        json!({"iat": now + 600.0, "exp": now + 900.0}),
+        json!({"iat": null}),
+        json!({"sub": null}),
+        json!({"sub": "ada"}),
+        json!({"org": null}),
+        json!({"sid": null}),
+        json!({"role": "god"}),
+        json!({"role": null}),
+    ]
+}
+
 /// Tokens that are nearly good, each with what is wrong with it.
 fn forgeries(server: &TestApp, person: &Person) -> Vec<(String, String)> {
     let good = &person.access_token;
@@ -106,26 +130,7 @@ fn forgeries(server: &TestApp, person: &Person) -> Vec<(String, String)> {
     ] {
         add("another header", signed(header, &text, &ours));
     }
-    for changes in [
-        json!({"iss": "other"}),
-        json!({"iss": null}),
-        json!({"aud": "other"}),
-        json!({"aud": ["mainstay"]}),
-        json!({"aud": null}),
-        json!({"exp": now - 60.0}),
-        json!({"exp": null}),
-        json!({"exp": "never"}),
-        json!({"exp": 1e300}),
-        json!({"exp": -1}),
-        json!({"iat": now + 600.0, "exp": now + 900.0}),
-        json!({"iat": null}),
-        json!({"sub": null}),
-        json!({"sub": "ada"}),
-        json!({"org": null}),
-        json!({"sid": null}),
-        json!({"role": "god"}),
-        json!({"role": null}),
-    ] {
+    for changes in other_claims(now) {
         add("another claim", signed(HEADER, &with(&claims, &changes), &ours));
     }
     add("a payload that is no JSON", signed(HEADER, "{", &ours));

@@ -148,15 +148,20 @@ async fn bodies_that_are_not_right_are_refused(engine: Engine) {
         post(&server, "/v1/messages", token, kind, body).await.refused(415, "unsupported_media_type");
     }
 
-    // Heads that are not right.
+    heads_that_are_not_right_are_refused(&server).await;
+    addresses_that_there_are_not_are_refused(&server, token).await;
+    server.send("GET", "/v1/me", token, None).await.expect(200);
+}
+
+async fn heads_that_are_not_right_are_refused(server: &TestApp) {
     let long = "x".repeat(40 * 1024);
     let head = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\nx: {long}\r\n\r\n");
-    assert!(raw(&server, head.as_bytes()).await.starts_with("HTTP/1.1 431 "));
+    assert!(raw(server, head.as_bytes()).await.starts_with("HTTP/1.1 431 "));
     let many = "x: y\r\n".repeat(500);
     let head = format!("GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{many}\r\n");
-    assert!(raw(&server, head.as_bytes()).await.starts_with("HTTP/1.1 431 "));
+    assert!(raw(server, head.as_bytes()).await.starts_with("HTTP/1.1 431 "));
     let head = format!("GET /healthz?{} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n", "x".repeat(10_000));
-    assert!(raw(&server, head.as_bytes()).await.starts_with("HTTP/1.1 414 "));
+    assert!(raw(server, head.as_bytes()).await.starts_with("HTTP/1.1 414 "));
     for head in [
         "GET /healthz HTTP/1.1\r\nconnection: close\r\n\r\n",
         "GET /healthz HTTP/1.1\r\nhost: x\r\nhost: y\r\nconnection: close\r\n\r\n",
@@ -165,11 +170,12 @@ async fn bodies_that_are_not_right_are_refused(engine: Engine) {
         "POST /v1/auth/sign-in HTTP/1.1\r\nhost: x\r\ncontent-length: -1\r\n\r\n",
         "\x16\x03\x01\x02\x00\x01\x00\r\n\r\n",
     ] {
-        let answer = raw(&server, head.as_bytes()).await;
+        let answer = raw(server, head.as_bytes()).await;
         assert!(answer.starts_with("HTTP/1.1 400 "), "{head:?}: {answer}");
     }
+}
 
-    // Addresses and methods that there are not.
+async fn addresses_that_there_are_not_are_refused(server: &TestApp, token: Option<&str>) {
     for path in [
         "/v1/nothing",
         "/v1//me",
@@ -194,7 +200,6 @@ async fn bodies_that_are_not_right_are_refused(engine: Engine) {
         assert!(answer.headers.contains_key("allow"), "{method} {path}");
         answer.refused(405, "method_not_allowed");
     }
-    server.send("GET", "/v1/me", token, None).await.expect(200);
 }
 
 async fn what_people_write_is_bounded(engine: Engine) {
@@ -377,7 +382,7 @@ async fn two_thousand_bad_requests_stay_nowhere() {
     let corpus: Vec<_> = corpus().into_iter().map(|(name, body, ..)| (name, bytes::Bytes::from(body))).collect();
     let bad = async |number: usize| {
         let (name, body) = &corpus[number % corpus.len()];
-        let path = if number % 2 == 0 { "/v1/auth/sign-in" } else { "/v1/auth/sign-up" };
+        let path = if number.is_multiple_of(2) { "/v1/auth/sign-in" } else { "/v1/auth/sign-up" };
         let request = client.post(format!("{address}{path}")).header("content-type", "application/json");
         let request = request.bearer_auth("x".repeat(number % 4000)).body(body.clone());
         let status = request.send().await.expect("an answer").status().as_u16();
