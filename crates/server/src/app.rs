@@ -105,7 +105,9 @@ impl App {
                 }
             });
         }
-        let key = signing_key(&config.auth, &store, clock.as_ref(), entropy.as_ref()).await?;
+        let key = signing_key(&config.auth, &store, clock.as_ref(), entropy.as_ref()).await;
+        // Before the store goes: its tasks would end and be reported as failures beside the true one.
+        let key = key.inspect_err(|_| lifecycle.stop_hard())?;
         let accounts =
             Accounts::new(&config, &key, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), ids.clone())?;
         let providers = Providers::new(&config.providers, Arc::clone(&clock), Arc::clone(&entropy))?;

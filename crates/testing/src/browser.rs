@@ -357,6 +357,8 @@ fn capabilities(profile: &Path) -> Value {
         "--disable-background-networking",
         "--disable-component-update",
         "--disable-sync",
+        // A mouse, which the machine may lack: pages then look and behave as on a desk.
+        "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primaryPointerType=4,availablePointerTypes=4",
         // /dev/shm is tiny in containers.
         "--disable-dev-shm-usage",
         // A pipe instead of a port: it closes with the driver, however that ends, and Chromium ends with it.

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::ffi::{OsStr, OsString};
-use std::io::{BufRead as _, BufReader, Read};
+use std::io::{BufRead as _, BufReader, Read, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ExitStatus, Stdio};
@@ -31,6 +31,7 @@ pub struct Program {
     directory: Option<PathBuf>,
     user: Option<String>,
     death_signal: &'static str,
+    input: Option<Vec<u8>>,
 }
 
 impl Program {
@@ -43,6 +44,7 @@ impl Program {
             directory: None,
             user: None,
             death_signal: "KILL",
+            input: None,
         }
     }
 
@@ -81,6 +83,13 @@ impl Program {
         self
     }
 
+    /// What it reads on its standard input, which then ends. Empty unless said otherwise.
+    #[must_use]
+    pub fn input(mut self, text: impl Into<Vec<u8>>) -> Self {
+        self.input = Some(text.into());
+        self
+    }
+
     /// Runs it as this user of the system; only root may.
     #[must_use]
     pub(crate) fn user(mut self, name: Option<&str>) -> Self {
@@ -95,7 +104,7 @@ impl Program {
         self
     }
 
-    /// Starts it in a process group of its own, with an empty standard input.
+    /// Starts it in a process group of its own.
     ///
     /// # Errors
     /// When no process can be made. A path that cannot be executed shows as exit code 127 and a line that says so.
@@ -103,7 +112,8 @@ impl Program {
         let name = Path::new(&self.path).file_name().unwrap_or(&self.path).to_string_lossy().into_owned();
         let mut command = spawn::bound_command(&self.path, self.death_signal, self.user.as_deref());
         command.args(&self.arguments).process_group(0);
-        command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.stdin(if self.input.is_some() { Stdio::piped() } else { Stdio::null() });
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
         for (variable, value) in &self.environment {
             match value {
                 Some(value) => command.env(variable, value),
@@ -113,8 +123,14 @@ impl Program {
         if let Some(directory) = &self.directory {
             command.current_dir(directory);
         }
-        let child = spawn::spawn(command).map_err(while_doing(format_args!("starting {name} through setpriv")))?;
-        Process::watch(name, child)
+        let mut child = spawn::spawn(command).map_err(while_doing(format_args!("starting {name} through setpriv")))?;
+        let stdin = child.stdin.take();
+        let process = Process::watch(name, child)?;
+        if let (Some(mut stdin), Some(input)) = (stdin, self.input) {
+            // On its own thread: a program that does not read would block the caller. One that ends first is fine.
+            on_thread("input", move || drop(stdin.write_all(&input)))?;
+        }
+        Ok(process)
     }
 }
 

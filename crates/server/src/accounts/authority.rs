@@ -168,9 +168,14 @@ fn digest(token: &str) -> [u8; 32] {
 }
 
 async fn known(parts: &Parts, app: &App) -> Result<Member> {
-    let header = parts.headers.get(header::AUTHORIZATION).ok_or_else(|| {
+    let mut headers = parts.headers.get_all(header::AUTHORIZATION).iter();
+    let header = headers.next().ok_or_else(|| {
         unauthenticated("A token is needed: send `Authorization: Bearer` with an access token or an API key.")
     })?;
+    // A proxy in front may have looked at the other one.
+    if headers.next().is_some() {
+        return Err(unauthenticated("The header Authorization stands there more than once."));
+    }
     let token = header
         .to_str()
         .ok()
@@ -178,8 +183,9 @@ async fn known(parts: &Parts, app: &App) -> Result<Member> {
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
         .ok_or_else(|| unauthenticated("The header Authorization must be `Bearer` and a token."))?;
+    // Counted apart: a key or an outside token that this node has not seen yet costs statements that are not the route's.
     let call = match parts.extensions.get::<RequestContext>() {
-        Some(context) => context.call.clone(),
+        Some(context) => Call::until(context.call.deadline()),
         None => Call::within(app.config.http.request_timeout()),
     };
     app.accounts.member(token, &call).await

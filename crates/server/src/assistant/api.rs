@@ -317,7 +317,9 @@ pub async fn list_messages(
 /// for the reply; with it, the reply comes as the events start, token, done and error.
 #[utoipa::path(post, path = "/v1/messages", tag = "assistant", request_body = SendBody,
     params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 201, body = SentBody), (status = "default", body = Document<'static>)))]
+    responses((status = 201, body = SentBody),
+        (status = 200, description = "The reply as events", content_type = "text/event-stream"),
+        (status = "default", body = Document<'static>)))]
 pub async fn send_message(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -332,7 +334,9 @@ pub async fn send_message(
 /// Sends a message into a conversation. The answer is as that of `POST /v1/messages`.
 #[utoipa::path(post, path = "/v1/conversations/{id}/messages", tag = "assistant", request_body = SendIntoBody,
     params(("id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 201, body = SentBody), (status = "default", body = Document<'static>)))]
+    responses((status = 201, body = SentBody),
+        (status = 200, description = "The reply as events", content_type = "text/event-stream"),
+        (status = "default", body = Document<'static>)))]
 pub async fn send_into(
     State(app): State<Arc<App>>,
     context: RequestContext,

@@ -41,7 +41,8 @@ pub(super) async fn run(config: Config) -> Result<Answer, Answer> {
 async fn serve_app(app: &Arc<App>, listener: TcpListener) -> Result<u8, Answer> {
     let (config, lifecycle) = (&app.config, &app.lifecycle);
     let service = Service::new(app)?;
-    app.start().await?;
+    // Before the app goes: its tasks would end and be reported as failures beside the true one.
+    app.start().await.inspect_err(|_| lifecycle.stop_hard())?;
     let port = listener.local_addr().map_or(config.http.port, |address| address.port());
     greet(app, port);
     if let Err(error) = service.serve(app, listener).await {

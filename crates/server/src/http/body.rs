@@ -111,13 +111,15 @@ pub(super) fn declared_length(headers: &HeaderMap) -> Option<u64> {
     headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
 }
 
-/// The refusal of a body of more than `most` bytes.
+/// The refusal of a body of more than `most` bytes. The rest of it is not read, so the connection ends; a client that was
+/// not told would send its next request into it.
 pub(super) fn too_large(most: usize) -> Problem {
     let detail = match most {
         0 => "This address takes no body.".to_owned(),
         most => format!("The body is larger than the {most} bytes that this address takes."),
     };
-    Error::new(Kind::TooLarge, "too_large", detail).into()
+    Problem::from(Error::new(Kind::TooLarge, "too_large", detail))
+        .with_header(header::CONNECTION, axum::http::HeaderValue::from_static("close"))
 }
 
 /// The answer to a client whose request does not arrive.

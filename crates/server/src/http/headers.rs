@@ -12,16 +12,15 @@ const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
 /// Everything that is not a page loads nothing.
 const DATA_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");
 
-/// Every feature that browsers let a page ask for is off, except the microphone, for speech.
+/// Every feature that browsers let a page ask for is off, except the microphone, for speech, and writing to the clipboard,
+/// for copying a reply. Only names that Chromium knows: it complains about each other one on the console of every page.
 const PERMISSIONS: HeaderValue = HeaderValue::from_static(
-    "accelerometer=(), ambient-light-sensor=(), attribution-reporting=(), autoplay=(), bluetooth=(), \
-     browsing-topics=(), camera=(), clipboard-read=(), clipboard-write=(), compute-pressure=(), \
-     display-capture=(), encrypted-media=(), fullscreen=(), gamepad=(), geolocation=(), gyroscope=(), hid=(), \
-     identity-credentials-get=(), idle-detection=(), interest-cohort=(), local-fonts=(), magnetometer=(), \
-     microphone=(self), midi=(), otp-credentials=(), payment=(), picture-in-picture=(), \
+    "accelerometer=(), autoplay=(), browsing-topics=(), camera=(), clipboard-read=(), clipboard-write=(self), \
+     compute-pressure=(), display-capture=(), encrypted-media=(), fullscreen=(), gamepad=(), geolocation=(), \
+     gyroscope=(), hid=(), identity-credentials-get=(), idle-detection=(), interest-cohort=(), local-fonts=(), \
+     magnetometer=(), microphone=(self), midi=(), otp-credentials=(), payment=(), picture-in-picture=(), \
      publickey-credentials-create=(), publickey-credentials-get=(), screen-wake-lock=(), serial=(), \
-     speaker-selection=(), storage-access=(), usb=(), web-share=(), window-management=(), \
-     xr-spatial-tracking=()",
+     speaker-selection=(), storage-access=(), usb=(), window-management=(), xr-spatial-tracking=()",
 );
 
 const STRICT_TRANSPORT: HeaderValue = HeaderValue::from_static("max-age=31536000; includeSubDomains; preload");

@@ -4,5 +4,12 @@
 
 mod accounts;
 mod architecture;
+mod console;
+mod contract;
+mod crash;
 mod documents;
+mod process;
 mod support;
+mod tenants;
+mod tokens;
+mod wire;

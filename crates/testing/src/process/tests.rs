@@ -30,6 +30,16 @@ async fn lines_of_both_streams_are_kept() {
 }
 
 #[tokio::test]
+async fn input_is_read_to_its_end() {
+    let process = Program::new("wc").arg("-c").input("x".repeat(200_000)).start().unwrap();
+    assert!(process.wait(SOON).await.unwrap().success());
+    assert_eq!(process.lines(), ["200000"]);
+    // One that reads nothing ends as if nothing was given.
+    let process = shell("exit 0").input("y".repeat(200_000)).start().unwrap();
+    assert!(process.wait(SOON).await.unwrap().success());
+}
+
+#[tokio::test]
 async fn a_line_is_found_before_and_after_it_comes() {
     let process =
         shell("echo first; read -r _ </dev/null; sleep 0.1; echo second word; exec sleep 60").start().unwrap();

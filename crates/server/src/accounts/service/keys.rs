@@ -5,7 +5,7 @@ use mainstay_store::{ApiKey, Call, Claim, CreateApiKey, GetApiKey, ListApiKeys, 
 
 use super::{Accounts, KEY_FORGOTTEN};
 use crate::accounts::revocations::Revoked;
-use crate::accounts::{Member, api_key};
+use crate::accounts::{Credential, Member, api_key};
 
 /// The longest name of a key, in characters.
 const MOST_NAME: usize = 100;
@@ -24,7 +24,7 @@ impl Accounts {
     /// Makes a key in the name of the caller.
     ///
     /// # Errors
-    /// `invalid_input` by field; `forbidden` for a scope beyond the caller's role; `key_reused`.
+    /// `invalid_input` by field; `forbidden` for a scope that the key which asks does not have; `key_reused`.
     pub async fn create_api_key(
         &self,
         call: &Call,
@@ -34,6 +34,12 @@ impl Accounts {
         claim: Option<Claim>,
     ) -> Result<NewApiKey> {
         let name = read(name, &scopes)?;
+        if let Credential::ApiKey(own) = &by.credential
+            && !scopes.iter().all(|scope| own.contains(scope))
+        {
+            let detail = "A key makes keys of its own scopes only. Sign in to make one with others.";
+            return Err(Error::new(Kind::Forbidden, "forbidden", detail));
+        }
         let (secret, hash) = api_key::generate(self.entropy.as_ref());
         let prefix = format!("mk_{}", api_key::shown_prefix(&secret));
         let fingerprint = claim.as_ref().map(|claim| claim.fingerprint.clone());

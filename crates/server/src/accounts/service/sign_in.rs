@@ -17,6 +17,9 @@ use crate::accounts::access_token::Claims;
 use crate::accounts::passwords::PasswordText;
 use crate::accounts::revocations::Revoked;
 
+/// The longest email address, in characters.
+const LONGEST_ADDRESS: usize = 254;
+
 /// What signing up asks for, as it was sent.
 #[derive(Clone, Debug)]
 pub struct SignUpRequest {
@@ -173,7 +176,9 @@ impl Accounts {
     pub async fn sign_in(&self, call: &Call, request: SignInRequest, from: IpAddr) -> Result<SignedInPerson> {
         let now = Instant::now();
         let by_address = self.failed_sign_ins.reserve(&address(from), now).map_err(too_many)?;
-        let account = format!("account {}", request.email.trim().to_lowercase());
+        // Cut at the length of the longest address: what is remembered of an attempt is not as long as its body may be.
+        let named: String = request.email.trim().to_lowercase().chars().take(LONGEST_ADDRESS).collect();
+        let account = format!("account {named}");
         let by_account = match self.failed_sign_ins.reserve(&account, now) {
             Ok(reservation) => reservation,
             Err(after) => {

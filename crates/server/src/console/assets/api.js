@@ -130,7 +130,7 @@ async function send(method, path, { query, body, headers = {}, signal }, token) 
 }
 
 /** The problem of a server that gave no answer. Tells the page, which then looks for it. */
-function unreachable(detail = "The server could not be reached.") {
+function unreachable(detail = "It may be starting again, or the network between is down.") {
   if (!navigator.onLine) return new Problem({ code: "offline", detail: "This device has no network just now." });
   emit("unreached");
   return new Problem({ code: "unreachable", detail });

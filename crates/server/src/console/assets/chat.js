@@ -87,6 +87,13 @@ export const chatPart = new Part("chat", (part) => {
     readAloud(`Mainstay replied: ${text || "nothing."}`);
   });
 
+  part.on(events, "restored", () => {
+    if (talk.reply) return;
+    const last = talk.messages.at(-1);
+    if (talk.phase === "failed" && talk.problem.isPassing) openTalk(talk.id, talk.title);
+    else if (last?.lost?.problem.isPassing) rejoin(last);
+  });
+
   part.on(scroller, "scroll", () => {
     follows = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < NEAR_PX;
     jump.hidden = follows || !talk.messages.length;

@@ -205,6 +205,9 @@ export const drawerPart = new Part("drawer", (part) => {
   part.on(events, "chat:reset", ({ detail }) => detail?.earlier || draw());
   part.on(events, "chat:started", () => load({ quiet: true }));
   part.on(events, "chat:done", () => load({ quiet: true }));
+  part.on(events, "restored", () => {
+    if (state.problem) return load();
+  });
   part.on(document, "visibilitychange", () => {
     if (!document.hidden && !state.loading) return load({ quiet: true });
   });

@@ -1,7 +1,7 @@
 // The frame around the parts: the drawer beside the page or over it, and the line that says when the server is out of
 // reach. It holds no part, so it works while any of them does not.
 
-import { events } from "./bus.js";
+import { emit, events } from "./bus.js";
 import { $, make } from "./dom.js";
 
 const narrow = matchMedia("(max-width: 799px)");
@@ -64,6 +64,7 @@ function watchNetwork() {
     body.classList.toggle("offline", text !== "");
   };
   const reach = (value) => {
+    const isBack = value && !reachable;
     reachable = value;
     if (value) {
       clearInterval(probe);
@@ -72,6 +73,7 @@ function watchNetwork() {
       probe = setInterval(look, PROBE_MS);
     }
     draw();
+    if (isBack) emit("restored");
   };
   const look = async () => {
     if (document.hidden || !navigator.onLine) return;

@@ -60,7 +60,8 @@ function bootProblem(problem) {
     },
   };
   showProblem(frame, $("#boot-notice"), problem, { retry: again, ready: again });
-  addEventListener("online", again, { once: true, signal: control.signal });
+  frame.on(window, "online", again);
+  frame.on(events, "restored", again);
 }
 
 function askWho(reason) {

@@ -112,7 +112,7 @@ function rendered(part, html) {
     link.rel = "noopener noreferrer nofollow";
   }
   for (const table of body.querySelectorAll("table")) {
-    const frame = make("div", { class: "table", tabindex: "0", role: "region", "aria-label": "Table" });
+    const frame = make("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Table" });
     table.replaceWith(frame);
     frame.append(table);
   }
@@ -131,7 +131,7 @@ function codeBlock(part, pre) {
   const frame = make("div", { class: "code" });
   pre.replaceWith(frame);
   pre.tabIndex = 0;
-  pre.setAttribute("role", "region");
+  pre.setAttribute("role", "group"); // Not a region: a reply may hold many of one name.
   pre.setAttribute("aria-label", language ? `Code, ${language}` : "Code");
   frame.append(head, pre);
 }

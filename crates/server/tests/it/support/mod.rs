@@ -1,5 +1,6 @@
 //! A whole server inside the test process, on either engine, with a client that speaks to it over a socket.
 
+pub(crate) mod binary;
 // The fake is shared with unit tests, and neither uses all of it.
 #[expect(dead_code, reason = "each test binary uses its own part of the fake")]
 pub(crate) mod fake_provider;
@@ -32,7 +33,7 @@ pub(crate) struct TestApp {
     pub(crate) settings: Settings,
     pub(crate) table: Vec<RouteSpec>,
     folder: tempfile::TempDir,
-    database: Option<Database>,
+    database: Option<Arc<Database>>,
 }
 
 /// Somebody who has signed up.
@@ -82,12 +83,12 @@ impl TestApp {
         let folder = tempfile::tempdir().expect("a folder");
         let database = match engine {
             Engine::Sqlite => None,
-            Engine::Postgres => Some(Cluster::shared()?.database().expect("a database")),
+            Engine::Postgres => Some(Arc::new(Cluster::shared()?.database().expect("a database"))),
         };
         Some(Self::start_on(folder, database, settings).await)
     }
 
-    async fn start_on(folder: tempfile::TempDir, database: Option<Database>, settings: &[(&str, &str)]) -> Self {
+    async fn start_on(folder: tempfile::TempDir, database: Option<Arc<Database>>, settings: &[(&str, &str)]) -> Self {
         install_tls();
         let url = match &database {
             None => format!("sqlite:{}", folder.path().join("test.db").display()),
@@ -121,6 +122,12 @@ impl TestApp {
         app.lifecycle.spawn("server", async move { service.serve(&serving, listener).await });
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
         Self { app, address, client, settings, table, folder, database }
+    }
+
+    /// Starts another node on the same database. On PostgreSQL only: a SQLite file has one node.
+    pub(crate) async fn second_node(&self, settings: &[(&str, &str)]) -> Self {
+        let database = self.database.clone().expect("PostgreSQL");
+        Self::start_on(tempfile::tempdir().expect("a folder"), Some(database), settings).await
     }
 
     /// Stops and starts again on the same database.

@@ -1,0 +1,423 @@
+//! The contract: the OpenAPI document and the table of routes name the same operations, each of them answers as the
+//! document says, repeats are harmless, lists are bounded, and no route runs more SQL than its line grants.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Engine, Person, TestApp, both};
+
+both! {
+    every_operation_answers_as_documented_within_its_statements,
+    a_repeat_with_the_same_key_makes_nothing_twice,
+    every_list_is_bounded,
+}
+
+/// Makes requests by the template of their path, and notes what was driven and how it was answered.
+struct Driver<'a> {
+    server: &'a TestApp,
+    seen: BTreeMap<(String, String), BTreeSet<u16>>,
+}
+
+impl<'a> Driver<'a> {
+    fn new(server: &'a TestApp) -> Self {
+        Self { server, seen: BTreeMap::new() }
+    }
+
+    async fn call(
+        &mut self,
+        operation: &str,
+        id: Option<&str>,
+        token: Option<&str>,
+        body: Option<Value>,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let (method, template) = operation.split_once(' ').expect("a method and a path");
+        let path = id.map_or_else(|| template.to_owned(), |id| template.replacen("{id}", id, 1));
+        let answer = self.server.send_with(method, &path, token, body, headers).await;
+        assert!(answer.status < 500, "{operation}: {} {}", answer.status, answer.text);
+        let key = (method.to_owned(), template.to_owned());
+        self.seen.entry(key).or_default().insert(answer.status);
+        answer
+    }
+
+    /// A call that must be answered with this status.
+    async fn good(
+        &mut self,
+        status: u16,
+        operation: &str,
+        id: Option<&str>,
+        token: Option<&str>,
+        body: Option<Value>,
+    ) -> Value {
+        let answer = self.call(operation, id, token, body, &[]).await;
+        assert_eq!(answer.status, status, "{operation}: {}", answer.text);
+        answer.json()
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+}
+
+/// The operations of the document: method and path, with the statuses that it names.
+fn documented(document: &Value) -> BTreeMap<(String, String), BTreeSet<String>> {
+    let mut all = BTreeMap::new();
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        for (method, operation) in operations.as_object().expect("operations") {
+            let statuses = operation["responses"].as_object().expect("responses").keys().cloned().collect();
+            all.insert((method.to_uppercase(), path.clone()), statuses);
+        }
+    }
+    all
+}
+
+/// What an administrator does: people, members, keys.
+async fn drive_accounts(driver: &mut Driver<'_>) -> Person {
+    let server = driver.server;
+    for path in ["/healthz", "/readyz", "/health/database", "/metrics", "/openapi.json"] {
+        driver.good(200, &format!("GET {path}"), None, None, None).await;
+    }
+    let body = json!({"email": "ada@example.com", "password": "password of ada", "name": "Ada"});
+    driver.good(201, "POST /v1/auth/sign-up", None, None, Some(body.clone())).await;
+    assert_eq!(driver.call("POST /v1/auth/sign-up", None, None, Some(body), &[]).await.status, 409);
+    let body = json!({"email": "ada@example.com", "password": "password of ada"});
+    let ada = driver.good(200, "POST /v1/auth/sign-in", None, None, Some(body)).await;
+    let wrong = json!({"email": "ada@example.com", "password": "another password"});
+    assert_eq!(driver.call("POST /v1/auth/sign-in", None, None, Some(wrong), &[]).await.status, 401);
+    let old = json!({"refresh_token": ada["refresh_token"]});
+    let next = driver.good(200, "POST /v1/auth/refresh", None, None, Some(old.clone())).await;
+    driver.good(200, "POST /v1/auth/refresh", None, None, Some(old.clone())).await;
+    let person = Person {
+        email: "ada@example.com".to_owned(),
+        id: text(&ada["user"]["id"]),
+        organisation: text(&ada["organisation"]["id"]),
+        access_token: text(&next["access_token"]),
+        refresh_token: text(&next["refresh_token"]),
+    };
+    let token = Some(person.access_token.as_str());
+    driver.good(200, "GET /v1/me", None, token, None).await;
+    let further = driver.good(201, "POST /v1/organisations", None, token, Some(json!({"name": "Further"}))).await;
+    let key = [("idempotency-key", "an organisation")];
+    for _ in 0..2 {
+        driver.call("POST /v1/organisations", None, token, Some(json!({"name": "Once"})), &key).await.expect(201);
+    }
+    let there = json!({"organisation_id": further["id"]});
+    let switched = driver.good(200, "POST /v1/auth/switch", None, token, Some(there)).await;
+    driver.good(204, "POST /v1/auth/sign-out", None, switched["access_token"].as_str(), None).await;
+    // A token that was used twice before the newest: the sign-in has ended, or ends by it.
+    assert_eq!(driver.call("POST /v1/auth/refresh", None, None, Some(old), &[]).await.status, 401);
+    let body = json!({"email": "ada@example.com", "password": "password of ada"});
+    let ada = driver.good(200, "POST /v1/auth/sign-in", None, None, Some(body)).await;
+    let mut old = json!({"refresh_token": ada["refresh_token"]});
+    let first = old.clone();
+    for _ in 0..2 {
+        let next = driver.good(200, "POST /v1/auth/refresh", None, None, Some(old)).await;
+        old = json!({"refresh_token": next["refresh_token"]});
+    }
+    assert_eq!(driver.call("POST /v1/auth/refresh", None, None, Some(first), &[]).await.status, 401);
+    let body = json!({"email": "ada@example.com", "password": "password of ada"});
+    let ada = driver.good(200, "POST /v1/auth/sign-in", None, None, Some(body)).await;
+    let person = Person { access_token: text(&ada["access_token"]), ..person };
+    let token = Some(person.access_token.as_str());
+
+    let bob = server.person("bob").await;
+    let add = json!({"email": bob.email, "role": "member"});
+    driver.good(201, "POST /v1/members", None, token, Some(add.clone())).await;
+    assert_eq!(driver.call("POST /v1/members", None, token, Some(add), &[]).await.status, 409);
+    driver.good(200, "GET /v1/members", None, token, None).await;
+    driver.good(204, "PATCH /v1/members/{id}", Some(&bob.id), token, Some(json!({"role": "owner"}))).await;
+    driver.good(204, "PATCH /v1/members/{id}", Some(&bob.id), token, Some(json!({"role": "admin"}))).await;
+    // An admin asks whom it is that they change; the answer costs a statement more.
+    let there = json!({"organisation_id": person.organisation});
+    let bob_there = driver.good(200, "POST /v1/auth/switch", None, Some(&bob.access_token), Some(there)).await;
+    let carol = server.person("carol").await;
+    let add = json!({"email": carol.email, "role": "member"});
+    let by_bob = bob_there["access_token"].as_str();
+    driver.good(201, "POST /v1/members", None, by_bob, Some(add)).await;
+    driver.good(204, "PATCH /v1/members/{id}", Some(&carol.id), by_bob, Some(json!({"role": "admin"}))).await;
+    driver.good(204, "DELETE /v1/members/{id}", Some(&carol.id), by_bob, None).await;
+    driver.good(204, "DELETE /v1/members/{id}", Some(&bob.id), token, None).await;
+
+    let body = json!({"name": "A key", "scopes": ["read", "write", "admin"]});
+    let key = [("idempotency-key", "a key")];
+    let made = driver.call("POST /v1/api-keys", None, token, Some(body.clone()), &key).await.expect(201);
+    driver.call("POST /v1/api-keys", None, token, Some(body), &key).await.expect(201);
+    let id = text(&made["id"]);
+    driver.good(200, "GET /v1/api-keys", None, token, None).await;
+    driver.good(200, "GET /v1/api-keys/{id}", Some(&id), token, None).await;
+    driver.good(204, "DELETE /v1/api-keys/{id}", Some(&id), token, None).await;
+    person
+}
+
+/// What a member does: conversations, messages, replies.
+async fn drive_assistant(driver: &mut Driver<'_>, token: Option<&str>) {
+    let title = json!({"title": "A title"});
+    let key = [("idempotency-key", "a conversation")];
+    let made = driver.call("POST /v1/conversations", None, token, Some(title.clone()), &key).await.expect(201);
+    driver.call("POST /v1/conversations", None, token, Some(title.clone()), &key).await.expect(201);
+    let id = text(&made["id"]);
+    driver.good(200, "GET /v1/conversations", None, token, None).await;
+    driver.good(200, "GET /v1/conversations/{id}", Some(&id), token, None).await;
+    driver.good(200, "PATCH /v1/conversations/{id}", Some(&id), token, Some(title)).await;
+    let hello = json!({"content": "Hello"});
+    let into = "POST /v1/conversations/{id}/messages";
+    driver.good(201, into, Some(&id), token, Some(hello.clone())).await;
+    let key = [("idempotency-key", "a message")];
+    for _ in 0..2 {
+        driver.call(into, Some(&id), token, Some(hello.clone()), &key).await.expect(201);
+    }
+    driver.good(200, "GET /v1/conversations/{id}/messages", Some(&id), token, None).await;
+    let sent = driver.good(201, "POST /v1/messages", None, token, Some(hello.clone())).await;
+    let key = [("idempotency-key", "another message")];
+    for _ in 0..2 {
+        driver.call("POST /v1/messages", None, token, Some(hello.clone()), &key).await.expect(201);
+    }
+    let events = [("accept", "text/event-stream")];
+    for (operation, id) in [("POST /v1/messages", None), (into, Some(id.as_str()))] {
+        let streamed = driver.call(operation, id, token, Some(hello.clone()), &events).await;
+        assert_eq!((streamed.status, &streamed.headers["content-type"]), (200, &"text/event-stream".parse().unwrap()));
+        assert!(streamed.text.contains("event: done"), "{}", streamed.text);
+    }
+    let reply = text(&sent["generation_id"]);
+    driver.good(200, "GET /v1/generations/{id}", Some(&reply), token, None).await;
+    driver.good(200, "POST /v1/generations/{id}/stop", Some(&reply), token, None).await;
+    let events = driver.call("GET /v1/generations/{id}/events", Some(&reply), token, None, &[]).await;
+    assert_eq!(events.status, 200);
+    driver.good(204, "DELETE /v1/conversations/{id}", Some(&id), token, None).await;
+}
+
+async fn every_operation_answers_as_documented_within_its_statements(engine: Engine) {
+    let Some(server) = TestApp::start(engine, &[]).await else { return };
+    let document = server.send("GET", "/openapi.json", None, None).await.expect(200);
+    let documented = documented(&document);
+
+    // The document and the table: the same operations, the pages of the console aside.
+    let page = |path: &str| path == "/" || path.starts_with("/assets/");
+    let served: BTreeSet<_> = server
+        .table
+        .iter()
+        .filter(|route| !page(route.path))
+        .map(|route| (route.method.to_string(), route.path.to_owned()))
+        .collect();
+    assert_eq!(documented.keys().cloned().collect::<BTreeSet<_>>(), served);
+    // What needs no token says so, and the rest does not.
+    for route in server.table.iter().filter(|route| !page(route.path)) {
+        let operation = &document["paths"][route.path][route.method.as_str().to_lowercase()];
+        let open = operation["security"] == json!([{}]);
+        let public = route.policy.access == mainstay_server::http::Access::Public;
+        assert_eq!(open, public, "{} {}: {}", route.method, route.path, operation["security"]);
+        let parameters = operation["parameters"].as_array().cloned().unwrap_or_default();
+        let in_path = parameters.iter().filter(|parameter| parameter["in"] == "path").count();
+        assert_eq!(in_path, route.path.matches('{').count(), "{} {}", route.method, route.path);
+    }
+
+    let mut driver = Driver::new(&server);
+    let ada = drive_accounts(&mut driver).await;
+    drive_assistant(&mut driver, Some(&ada.access_token)).await;
+    driver.call("GET /openapi.json", None, None, None, &[("if-none-match", "\"x\"")]).await;
+    assert_eq!(driver.seen.keys().cloned().collect::<BTreeSet<_>>(), served, "every operation was driven");
+    for (operation, statuses) in &driver.seen {
+        let named = &documented[operation];
+        let good: Vec<_> = statuses.iter().filter(|status| (200..300).contains(*status)).collect();
+        assert!(!good.is_empty(), "{operation:?} was never answered well: {statuses:?}");
+        for status in statuses {
+            let covered = named.contains(&status.to_string()) || (*status >= 400 && named.contains("default"));
+            assert!(covered, "{operation:?} answers {status}, and the document names {named:?}");
+        }
+    }
+
+    // A caller that is known by a key nobody has seen before.
+    for route in server.table.iter().filter(|route| route.method == "GET" && !route.path.contains('{')) {
+        let body = json!({"name": "A key", "scopes": ["read", "write", "admin"]});
+        let made = server.send("POST", "/v1/api-keys", Some(&ada.access_token), Some(body)).await.expect(201);
+        server.send("GET", route.path, made["secret"].as_str(), None).await.expect(200);
+    }
+
+    // What each route ran at most is within what its line grants, and its line grants about what it needs.
+    let mut faults = Vec::new();
+    for (path, method, policy, most) in server.settings.statements() {
+        let granted = policy.statements;
+        // Company in its batch costs a message statements that one alone does not have.
+        let company = if path == "/v1/messages" { 5 } else { 0 };
+        let tight = granted <= 2 * most + 2 + company;
+        let honest = most > 0 || granted == 0 || path.starts_with("/health") || path == "/readyz";
+        if most > granted || !tight || !honest {
+            faults.push(format!("{method} {path}: {most} of {granted}"));
+        }
+        let reads_nothing = ["/healthz", "/metrics", "/openapi.json"].contains(&path.as_str()) || page(&path);
+        assert_eq!(granted == 0, reads_nothing, "{method} {path} grants {granted}");
+    }
+    assert!(faults.is_empty(), "{faults:#?}");
+}
+
+/// The POSTs that take an `Idempotency-Key`: two bodies, and where the id of what was made stands in the answer.
+fn repeatable() -> Vec<(&'static str, Value, Value, &'static str)> {
+    let content = |text: &str| json!({ "content": text });
+    vec![
+        ("/v1/organisations", json!({"name": "One"}), json!({"name": "Two"}), "/id"),
+        (
+            "/v1/api-keys",
+            json!({"name": "One", "scopes": ["read"]}),
+            json!({"name": "One", "scopes": ["write"]}),
+            "/id",
+        ),
+        ("/v1/conversations", json!({"title": "One"}), json!({"title": "Two"}), "/id"),
+        ("/v1/conversations/{id}/messages", content("One"), content("Two"), "/message/id"),
+        ("/v1/messages", content("One"), content("Two"), "/message/id"),
+    ]
+}
+
+/// POSTs that answer 201 and take no key, because what they make can be there only once: a repeat is a conflict.
+const ONCE_BY_NATURE: &[&str] = &["/v1/auth/sign-up", "/v1/members"];
+
+async fn a_repeat_with_the_same_key_makes_nothing_twice(engine: Engine) {
+    let Some(server) = TestApp::start(engine, &[("assistant.max_generations_per_person", "50")]).await else { return };
+    let document = server.send("GET", "/openapi.json", None, None).await.expect(200);
+    let (mut keyed, mut made) = (BTreeSet::new(), BTreeSet::new());
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        let post = &operations["post"];
+        let parameters = post["parameters"].as_array().cloned().unwrap_or_default();
+        if parameters.iter().any(|parameter| parameter["name"] == "Idempotency-Key") {
+            keyed.insert(path.as_str());
+        }
+        if post["responses"]["201"].is_object() {
+            made.insert(path.as_str());
+        }
+    }
+    let known: BTreeSet<_> = repeatable().into_iter().map(|(path, ..)| path).collect();
+    assert_eq!(keyed, known, "every operation that takes a key is tried here");
+    let without: Vec<_> = made.difference(&keyed).copied().collect();
+    assert_eq!(without, ONCE_BY_NATURE, "what makes something takes a key");
+
+    let (ada, bob) = (server.person("ada").await, server.person("bob").await);
+    let title = json!({"title": "For messages"});
+    let token = Some(ada.access_token.as_str());
+    let into = text(&server.send("POST", "/v1/conversations", token, Some(title)).await.expect(201)["id"]);
+    for (number, (template, one, two, id)) in repeatable().into_iter().enumerate() {
+        let path = template.replacen("{id}", &into, 1);
+        let send = async |key: &str, body: &Value| {
+            server.send_with("POST", &path, token, Some(body.clone()), &[("idempotency-key", key)]).await
+        };
+        let key = format!("key {number}");
+        let first = send(&key, &one).await.expect(201);
+        let again = send(&key, &one).await.expect(201);
+        assert_eq!(first.pointer(id), again.pointer(id), "{path}");
+        assert!(first.pointer(id).is_some_and(Value::is_string), "{path}: {first}");
+        send(&key, &two).await.refused(422, "idempotency_key_reused");
+        assert_ne!(send(&format!("{key} other"), &one).await.expect(201).pointer(id), first.pointer(id), "{path}");
+        // A key is a person's own.
+        if !template.contains('{') {
+            let headers = [("idempotency-key", key.as_str())];
+            let other = server.send_with("POST", &path, Some(&bob.access_token), Some(two), &headers).await.expect(201);
+            assert_ne!(other.pointer(id), first.pointer(id), "{path}");
+        }
+        // Twenty at the same moment: one of them makes it, and the others are told of it or to come again.
+        let key = format!("together {number}");
+        let answers = join_all((0..20).map(|_| send(&key, &one))).await;
+        let ids: BTreeSet<String> = answers
+            .into_iter()
+            .filter(|answer| !(answer.status == 409 && answer.json()["code"] == "in_progress"))
+            .map(|answer| answer.expect(201).pointer(id).expect("an id").to_string())
+            .collect();
+        assert_eq!(ids.len(), 1, "{path}: {ids:?}");
+        let last = send(&key, &one).await.expect(201);
+        assert_eq!(ids.first(), last.pointer(id).map(ToString::to_string).as_ref(), "{path}");
+        // What is refused is not remembered, and a key that is none is named.
+        let refused = format!("refused {number}");
+        assert_eq!(send(&refused, &json!({"wrong": 1})).await.status, 400, "{path}");
+        send(&refused, &one).await.expect(201);
+        for bad in ["", &"k".repeat(1000)] {
+            let answer = send(bad, &one).await.refused(400, "invalid_input");
+            assert_eq!(answer["fields"][0]["field"], "Idempotency-Key", "{path}");
+        }
+    }
+    // One key for another operation is another request, too.
+    let headers = [("idempotency-key", "key 0")];
+    let body = Some(json!({"title": "One"}));
+    server.send_with("POST", "/v1/conversations", token, body, &headers).await.refused(422, "idempotency_key_reused");
+
+    // Each was made as often as it was said to be: 4 keys each (first, other, together, refused).
+    let count = async |path: &str| {
+        let list = server.send("GET", &format!("{path}?limit=100"), token, None).await.expect(200);
+        list["data"].as_array().map_or(0, Vec::len)
+    };
+    assert_eq!(count("/v1/api-keys").await, 4);
+    assert_eq!(count("/v1/conversations").await, 1 + 4 + 4);
+    assert_eq!(count(&format!("/v1/conversations/{into}/messages")).await, 2 * 4);
+    let me = server.send("GET", "/v1/me", token, None).await.expect(200);
+    assert_eq!(me["memberships"].as_array().map(Vec::len), Some(1 + 4));
+}
+
+async fn every_list_is_bounded(engine: Engine) {
+    let Some(server) = TestApp::start(engine, &[]).await else { return };
+    let ada = server.person("ada").await;
+    let token = Some(ada.access_token.as_str());
+    let mut made = Vec::new();
+    for number in 0..5 {
+        let title = json!({"title": format!("Number {number}")});
+        made.push(text(&server.send("POST", "/v1/conversations", token, Some(title)).await.expect(201)["id"]));
+        let key = json!({"name": format!("Key {number}"), "scopes": ["read"]});
+        server.send("POST", "/v1/api-keys", token, Some(key)).await.expect(201);
+        let other = server.person(&format!("member{number}")).await;
+        let member = json!({"email": other.email, "role": "member"});
+        server.send("POST", "/v1/members", token, Some(member)).await.expect(201);
+        let path = format!("/v1/conversations/{}/messages", made[0]);
+        server.send("POST", &path, token, Some(json!({"content": format!("{number}")}))).await.expect(201);
+    }
+    // A list is what the document says has a parameter `limit`.
+    let document = server.send("GET", "/openapi.json", None, None).await.expect(200);
+    let mut lists = Vec::new();
+    for (path, operations) in document["paths"].as_object().expect("paths") {
+        let parameters = operations["get"]["parameters"].as_array().cloned().unwrap_or_default();
+        if parameters.iter().any(|parameter| parameter["name"] == "limit") {
+            lists.push(path.replacen("{id}", &made[0], 1));
+        }
+    }
+    assert_eq!(lists.len(), 4, "{lists:?}");
+    for path in lists {
+        let get = async |query: &str| server.send("GET", &format!("{path}?{query}"), token, None).await;
+        let all = get("").await.expect(200);
+        let rows = all["data"].as_array().expect("rows").clone();
+        assert!(rows.len() >= 5 && all["next"].is_null(), "{path}: {all}");
+        for limit in ["1", "2", "3"] {
+            let (mut walked, mut after) = (Vec::new(), String::new());
+            loop {
+                let page = get(&format!("limit={limit}{after}")).await.expect(200);
+                let data = page["data"].as_array().expect("rows");
+                assert!(data.len() <= limit.parse().unwrap(), "{path}: {page}");
+                walked.extend(data.iter().cloned());
+                let Some(next) = page["next"].as_str() else { break };
+                after = format!("&after={next}");
+                assert!(walked.len() <= rows.len(), "{path} never ends");
+            }
+            assert_eq!(walked, rows, "{path} in pages of {limit}");
+        }
+        get("limit=100").await.expect(200);
+        for limit in ["0", "101", "-1", "4294967296", "1e1", "ten", "", "%00", "1&limit=2"] {
+            let problem = get(&format!("limit={limit}")).await.refused(400, "invalid_input");
+            assert_eq!(problem["fields"][0]["field"], "limit", "{path}?limit={limit}: {problem}");
+        }
+        for after in [
+            "",
+            "x",
+            "!!",
+            "%00",
+            "MS4y",
+            "LTE",
+            "bnVsbA",
+            "OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5",
+            "a%27--",
+            &"A".repeat(4000),
+        ] {
+            let problem = get(&format!("after={after}")).await.refused(400, "invalid_input");
+            assert_eq!(problem["fields"][0]["field"], "after", "{path}?after={after}: {problem}");
+        }
+        let problem = get("offset=1").await.refused(400, "invalid_input");
+        assert_eq!(
+            (&problem["fields"][0]["field"], &problem["fields"][0]["code"]),
+            (&json!("offset"), &json!("unknown"))
+        );
+    }
+}

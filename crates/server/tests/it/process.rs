@@ -1,0 +1,8 @@
+//! The binary as people run it: starting, stopping, refusing, and the commands beside `serve`.
+
+mod commands;
+mod migrations;
+mod outage;
+mod pooler;
+mod serving;
+mod storage;

@@ -1,0 +1,134 @@
+//! SQLite where the file or its disk is not as it should be.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+use tokio::time::{Instant, sleep};
+
+use crate::support::binary::{Installation, Instance};
+
+/// As somebody whom permissions bind. Root is not bound, so it gives up that right.
+fn bound(installation: Installation) -> Installation {
+    if fs::metadata("/proc/self").is_ok_and(|own| own.uid() == 0) {
+        let rights = "-dac_override,-dac_read_search";
+        installation.through(&["setpriv", "--bounding-set", rights, "--inh-caps", rights, "--"])
+    } else {
+        installation
+    }
+}
+
+fn permit(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).expect("permissions are set");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_cannot_be_used_is_said() {
+    let installation = bound(Installation::new()).on("sqlite:locked/mainstay.db");
+    let locked = installation.folder().join("locked");
+    fs::create_dir(&locked).expect("a folder");
+    permit(&locked, 0o000);
+    let refused = installation.run(&["serve"]).await;
+    permit(&locked, 0o700);
+    refused.says(1, &["locked/mainstay.db", "ermission denied"]);
+    let installation = Installation::new().on("sqlite:plain/mainstay.db");
+    installation.write("plain", "a file");
+    installation.run(&["serve"]).await.says(1, &["The folder plain cannot be made"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_that_cannot_be_used_is_said() {
+    let installation = bound(Installation::new());
+    let server = installation.serve().await;
+    assert_eq!(server.stop().await, Some(0));
+    let file = installation.folder().join("data/mainstay.db");
+    permit(&file, 0o400);
+    let refused = installation.run(&["serve"]).await;
+    assert_eq!(refused.code, Some(1), "{}", refused.text);
+    assert!(refused.text.to_lowercase().contains("readonly") || refused.text.contains("read-only"), "{}", refused.text);
+    assert!(!refused.text.contains("a task failed"), "{}", refused.text);
+    // SQLite gives the files that it makes beside it the same permissions.
+    for entry in fs::read_dir(installation.folder().join("data")).expect("a folder") {
+        permit(&entry.expect("a file").path(), 0o600);
+    }
+    installation.serve().await;
+
+    let installation = Installation::new().on("sqlite:notes.txt");
+    installation.write("notes.txt", &"These are notes and no database. ".repeat(200));
+    let refused = installation.run(&["serve"]).await;
+    refused.says(1, &["not a database"]);
+    assert!(fs::read_to_string(installation.folder().join("notes.txt")).expect("it is there").starts_with("These are"));
+}
+
+/// What gives a process a small file system of its own at `data`, which goes with the process. Nothing where that is not
+/// permitted, as in most containers.
+fn small_disk() -> Option<Vec<&'static str>> {
+    const MOUNT: &str = "mkdir -p data && mount -t tmpfs -o size=8m tmpfs data && exec \"$0\" \"$@\"";
+    let ways: [&[&str]; 2] = [&["unshare", "--mount"], &["unshare", "--user", "--map-root-user", "--mount"]];
+    ways.into_iter().map(|way| way.iter().copied().chain(["sh", "-c", MOUNT]).collect::<Vec<_>>()).find(|way| {
+        let folder = tempfile::tempdir().expect("a folder");
+        let tried = Command::new(way[0]).args(&way[1..]).arg("true").current_dir(folder.path()).output();
+        tried.is_ok_and(|output| output.status.success())
+    })
+}
+
+async fn post(server: &Instance, token: &str, content: &str) -> (u16, Value) {
+    let body = json!({"content": content});
+    let answer = server.send("POST", "/v1/messages", token, Some(body)).await.expect("an answer");
+    assert!(answer.status != 503 || answer.headers.contains_key("retry-after"), "{}", answer.text);
+    (answer.status, answer.json())
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_refuses_writes_and_nothing_else() {
+    let Some(wrapper) = small_disk() else {
+        // Not `skip`: no package mends it.
+        let line = "\nSKIPPED: the test of a full disk, because this machine permits no mount\n";
+        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        return;
+    };
+    let installation = Installation::new().through(&wrapper);
+    let server = installation.serve().await;
+    let body = json!({"email": "ada@example.com", "password": "password of ada"});
+    let ada = server.send("POST", "/v1/auth/sign-up", "", Some(body)).await.expect("an answer").expect(201);
+    let token = ada["access_token"].as_str().expect("a token");
+    assert_eq!(post(&server, token, "Before").await.0, 201);
+    // The mount is the process's own: it is seen through the process.
+    let filler = format!("/proc/{}/root{}/data/filler", server.process.id(), installation.folder().display());
+    let mut file = fs::File::create(&filler).expect("the disk is reached");
+    for block in [65_536, 4096, 1] {
+        while file.write_all(&vec![7; block]).is_ok() {}
+    }
+    // The log may have room that it took before.
+    let long = "x".repeat(9000);
+    let mut kept = 1;
+    let refused = loop {
+        let (status, body) = post(&server, token, &long).await;
+        if status != 201 {
+            break (status, body);
+        }
+        kept += 1;
+        assert!(kept < 1000, "a full disk refuses nothing");
+    };
+    assert_eq!((refused.0, refused.1["code"].as_str()), (503, Some("storage_full")), "{}", refused.1);
+    assert_eq!(server.list("/v1/conversations", token, 100).await.len(), kept);
+    server.get("/healthz", "").await;
+    fs::remove_file(&filler).expect("the filler is removed");
+    drop(file);
+    let begun = Instant::now();
+    loop {
+        let (status, body) = post(&server, token, "After").await;
+        if status == 201 {
+            break;
+        }
+        assert_eq!(status, 503, "{body}");
+        assert!(begun.elapsed() < Duration::from_secs(20), "writing does not recover: {body}");
+        sleep(Duration::from_millis(100)).await;
+    }
+    assert_eq!(server.list("/v1/conversations", token, 100).await.len(), kept + 1);
+    assert_eq!(server.stop().await, Some(0));
+}

@@ -1,0 +1,335 @@
+//! Who sees what: every route of the table, called by people of another organisation, by others of the same one, without
+//! a token, and with tokens that do not reach far enough.
+
+use mainstay_server::http::{Access, RouteSpec};
+use serde_json::{Value, json};
+
+use crate::support::{Answer, Engine, Person, TestApp, both};
+
+both! {
+    nothing_crosses_between_organisations,
+    every_route_asks_for_what_the_table_says,
+    members_come_and_go,
+}
+
+/// A word that stands in everything that the first person writes, and must never reach anybody else.
+const CANARY: &str = "canary";
+
+/// The routes that anybody may call. A route that becomes public has to be added here, on purpose.
+const PUBLIC: &[(&str, &str)] = &[
+    ("GET", "/"),
+    ("GET", "/assets/{*path}"),
+    ("GET", "/health/database"),
+    ("GET", "/healthz"),
+    ("GET", "/metrics"),
+    ("GET", "/openapi.json"),
+    ("GET", "/readyz"),
+    ("POST", "/v1/auth/refresh"),
+    ("POST", "/v1/auth/sign-in"),
+    ("POST", "/v1/auth/sign-up"),
+];
+
+/// Things that somebody has, by id.
+struct Things {
+    member: String,
+    organisation: String,
+    conversation: String,
+    message: String,
+    generation: String,
+    api_key: String,
+    /// Of somebody else, who belongs to neither organisation.
+    email: String,
+}
+
+impl Things {
+    fn secrets(&self) -> Vec<&str> {
+        vec![
+            CANARY,
+            &self.member,
+            &self.organisation,
+            &self.conversation,
+            &self.message,
+            &self.generation,
+            &self.api_key,
+        ]
+    }
+
+    /// The address of a route with these things in it. A route with a parameter that this does not know fails: whoever
+    /// adds one says here what it stands for.
+    fn path(&self, route: &RouteSpec) -> String {
+        let Some((before, _)) = route.path.split_once("{id}") else {
+            assert!(!route.path.contains('{'), "say here what the parameter of {} stands for", route.path);
+            return route.path.to_owned();
+        };
+        let id = match before {
+            "/v1/members/" => &self.member,
+            "/v1/api-keys/" => &self.api_key,
+            "/v1/conversations/" => &self.conversation,
+            "/v1/generations/" => &self.generation,
+            _ => panic!("say here what the parameter of {} stands for", route.path),
+        };
+        let path = route.path.replacen("{id}", id, 1);
+        assert!(!path.contains('{'), "say here what the parameters of {} stand for", route.path);
+        path
+    }
+
+    /// A good body for a route, which names these things where it can name anything.
+    fn body(&self, route: &RouteSpec) -> Option<Value> {
+        match (route.method.as_str(), route.path) {
+            ("GET" | "DELETE", _) | ("POST", "/v1/auth/sign-out" | "/v1/generations/{id}/stop") => None,
+            ("POST", "/v1/auth/switch") => Some(json!({"organisation_id": self.organisation})),
+            ("POST", "/v1/organisations") => Some(json!({"name": "Another"})),
+            ("POST", "/v1/members") => Some(json!({"email": self.email, "role": "member"})),
+            ("PATCH", "/v1/members/{id}") => Some(json!({"role": "admin"})),
+            ("POST", "/v1/api-keys") => Some(json!({"name": "a key", "scopes": ["read"]})),
+            ("POST", "/v1/conversations") | ("PATCH", "/v1/conversations/{id}") => Some(json!({"title": "A title"})),
+            ("POST", "/v1/conversations/{id}/messages") => Some(json!({"content": "Hello"})),
+            ("POST", "/v1/messages") => Some(json!({"content": "Hello", "conversation_id": self.conversation})),
+            (method, path) => panic!("say here what a good body of {method} {path} is"),
+        }
+    }
+}
+
+/// Every route that needs a token. Signing out comes last, because it ends the token that asks.
+fn guarded(server: &TestApp) -> Vec<RouteSpec> {
+    let mut routes: Vec<_> =
+        server.table.iter().filter(|route| route.policy.access != Access::Public).cloned().collect();
+    assert!(routes.len() > 20, "the table is read");
+    routes.sort_by_key(|route| route.path == "/v1/auth/sign-out");
+    routes
+}
+
+async fn ask(server: &TestApp, route: &RouteSpec, things: &Things, token: Option<&str>) -> Answer {
+    server.send(route.method.as_str(), &things.path(route), token, things.body(route)).await
+}
+
+/// A new key: its id and the key itself.
+async fn api_key(server: &TestApp, token: &str, name: &str, scopes: &[&str]) -> (String, String) {
+    let body = json!({"name": name, "scopes": scopes});
+    let made = server.send("POST", "/v1/api-keys", Some(token), Some(body)).await.expect(201);
+    (text(&made["id"]), text(&made["secret"]))
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().expect("a text").to_owned()
+}
+
+/// Makes some of everything for a person. `other` is somebody whom a member may be made of.
+async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things {
+    let token = Some(person.access_token.as_str());
+    let headers = [("idempotency-key", "canary-key")];
+    let body = json!({"content": "The canary sings"});
+    let sent = server.send_with("POST", "/v1/messages", token, Some(body), &headers).await.expect(201);
+    let conversation = text(&sent["conversation_id"]);
+    let path = format!("/v1/conversations/{conversation}");
+    server.send("PATCH", &path, token, Some(json!({"title": "A canary title"}))).await.expect(200);
+    Things {
+        member: person.id.clone(),
+        organisation: person.organisation.clone(),
+        conversation,
+        message: text(&sent["message"]["id"]),
+        generation: text(&sent["generation_id"]),
+        api_key: api_key(server, &person.access_token, "canary key", &["read"]).await.0,
+        email: other.email.clone(),
+    }
+}
+
+/// Everything that a person can read of theirs, to see that nobody has changed it.
+async fn all_of(server: &TestApp, person: &Person, things: &Things) -> Vec<Value> {
+    let mut all = Vec::new();
+    let messages = format!("/v1/conversations/{}/messages", things.conversation);
+    for path in ["/v1/me", "/v1/members", "/v1/api-keys", "/v1/conversations", &messages] {
+        all.push(server.send("GET", path, Some(&person.access_token), None).await.expect(200));
+    }
+    all
+}
+
+/// Moves a sign-in to another organisation: the new access token.
+async fn switched(server: &TestApp, token: &str, organisation: &str) -> String {
+    let body = json!({"organisation_id": organisation});
+    text(&server.send("POST", "/v1/auth/switch", Some(token), Some(body)).await.expect(200)["access_token"])
+}
+
+/// A member of the first person's organisation: their token in it.
+async fn joined(server: &TestApp, owner: &Person, person: &Person, role: &str) -> String {
+    let body = json!({"email": person.email, "role": role});
+    server.send("POST", "/v1/members", Some(&owner.access_token), Some(body)).await.expect(201);
+    switched(server, &person.access_token, &owner.organisation).await
+}
+
+/// Whether a call names a thing of somebody.
+fn names_a_thing(route: &RouteSpec) -> bool {
+    route.path.contains('{') || ["/v1/messages", "/v1/auth/switch"].contains(&route.path)
+}
+
+/// Whether a route takes access tokens of a sign-in here only.
+fn sign_in_only(route: &RouteSpec) -> bool {
+    let paths = ["/v1/auth/switch", "/v1/auth/sign-out", "/v1/organisations"];
+    route.method == "POST" && paths.contains(&route.path)
+}
+
+async fn nothing_crosses_between_organisations(engine: Engine) {
+    let Some(server) = TestApp::start(engine, &[]).await else { return };
+    let (ada, bob) = (server.person("canary-ada").await, server.person("bob").await);
+    let things = things_of(&server, &ada, &server.person("eve").await).await;
+    let before = all_of(&server, &ada, &things).await;
+    for (place, part) in [(0, "canary-ada"), (2, "canary key"), (3, "A canary title"), (4, "The canary sings")] {
+        assert!(before[place].to_string().contains(part), "{}", before[place]);
+    }
+
+    // The same key for a repeat, and the same body, of somebody else is another request.
+    let headers = [("idempotency-key", "canary-key")];
+    let body = json!({"content": "The canary sings"});
+    let token = Some(bob.access_token.as_str());
+    let sent = server.send_with("POST", "/v1/messages", token, Some(body), &headers).await.expect(201);
+    assert!(
+        sent["conversation_id"] != things.conversation.as_str() && sent["generation_id"] != things.generation.as_str()
+    );
+    let own = format!("/v1/conversations/{}", text(&sent["conversation_id"]));
+    server.send("DELETE", &own, token, None).await.expect(204);
+
+    let (_, key) = api_key(&server, &bob.access_token, "a key", &["read", "write", "admin"]).await;
+    for (by_key, token) in [(true, &key), (false, &bob.access_token)] {
+        for route in guarded(&server) {
+            let name = format!("{} {} by {}", route.method, route.path, if by_key { "a key" } else { "a person" });
+            let answer = ask(&server, &route, &things, Some(token)).await;
+            if by_key && sign_in_only(&route) {
+                assert_eq!(answer.status, 403, "{name}: {}", answer.text);
+            } else if names_a_thing(&route) {
+                assert_eq!(answer.status, 404, "{name}: {}", answer.text);
+                assert_eq!(answer.json()["code"], "not_found", "{name}");
+            } else if (route.method.as_str(), route.path, by_key) == ("POST", "/v1/members", false) {
+                assert_eq!(answer.status, 409, "the key has added them: {}", answer.text);
+            } else {
+                assert!((200..300).contains(&answer.status), "{name}: {}", answer.text);
+            }
+            for secret in things.secrets() {
+                assert!(!answer.text.contains(secret), "{name} shows {secret}: {}", answer.text);
+            }
+        }
+    }
+    assert_eq!(all_of(&server, &ada, &things).await, before, "something of hers was changed");
+
+    // Others of her own organisation, whatever their role, see the organisation and not her conversations.
+    for (name, role) in [("carol", "admin"), ("dave", "owner"), ("fred", "member")] {
+        let person = server.person(name).await;
+        let token = joined(&server, &ada, &person, role).await;
+        for route in guarded(&server) {
+            let hers = ["/v1/conversations/", "/v1/generations/"].iter().any(|start| route.path.starts_with(start));
+            if hers || route.path == "/v1/messages" {
+                let answer = ask(&server, &route, &things, Some(&token)).await;
+                assert_eq!(answer.status, 404, "{} {} as {role}: {}", route.method, route.path, answer.text);
+            }
+        }
+        let list = server.send("GET", "/v1/conversations", Some(&token), None).await.expect(200);
+        assert_eq!(list["data"], json!([]), "{role}");
+        let members = server.send("GET", "/v1/members", Some(&token), None).await.expect(200);
+        assert!(members.to_string().contains("canary-ada"), "{role}");
+    }
+    let after = all_of(&server, &ada, &things).await;
+    assert_eq!((&after[3], &after[4]), (&before[3], &before[4]), "a conversation of hers was changed");
+}
+
+async fn every_route_asks_for_what_the_table_says(engine: Engine) {
+    let Some(server) = TestApp::start(engine, &[]).await else { return };
+    let (ada, bob) = (server.person("ada").await, server.person("bob").await);
+    let things = things_of(&server, &ada, &server.person("eve").await).await;
+
+    let mut public: Vec<_> = server
+        .table
+        .iter()
+        .filter(|route| route.policy.access == Access::Public)
+        .map(|route| (route.method.as_str(), route.path))
+        .collect();
+    public.sort_unstable();
+    assert_eq!(public, PUBLIC, "what anybody may call is listed in this test");
+
+    for route in guarded(&server) {
+        let answer = ask(&server, &route, &things, None).await;
+        let name = format!("{} {}: {}", route.method, route.path, answer.text);
+        assert_eq!((answer.status, answer.headers["www-authenticate"].as_bytes()), (401, &b"Bearer"[..]), "{name}");
+        answer.refused(401, "unauthenticated");
+    }
+
+    // Each of these must be refused before anything is read or done, so their order does not matter.
+    let member = joined(&server, &ada, &bob, "member").await;
+    let (_, reads) = api_key(&server, &ada.access_token, "reads", &["read"]).await;
+    let (_, writes) = api_key(&server, &ada.access_token, "writes", &["write"]).await;
+    let (_, manages) = api_key(&server, &ada.access_token, "manages", &["admin"]).await;
+    let before = all_of(&server, &ada, &things).await;
+    for route in guarded(&server) {
+        let admin = route.policy.access == Access::Admin;
+        let get = route.method == "GET";
+        let callers = [
+            ("a member", &member, admin),
+            ("a key that reads", &reads, admin || !get || sign_in_only(&route)),
+            ("a key that writes", &writes, admin || get || sign_in_only(&route)),
+            ("a key that manages", &manages, !admin),
+        ];
+        for (who, token, refused) in callers {
+            if refused {
+                let answer = ask(&server, &route, &things, Some(token)).await;
+                assert_eq!(answer.status, 403, "{who}: {} {}: {}", route.method, route.path, answer.text);
+                answer.refused(403, "forbidden");
+            }
+        }
+        if get {
+            let token = if admin { &manages } else { &reads };
+            let answer = ask(&server, &route, &things, Some(token)).await;
+            assert_eq!(answer.status, 200, "{}: {}", route.path, answer.text);
+        }
+    }
+    assert_eq!(all_of(&server, &ada, &things).await, before, "something was done all the same");
+
+    // A key never makes a key that may more than itself.
+    let more = json!({"name": "more", "scopes": ["admin", "write"]});
+    server.send("POST", "/v1/api-keys", Some(&manages), Some(more)).await.refused(403, "forbidden");
+    let as_much = json!({"name": "as much", "scopes": ["admin"]});
+    server.send("POST", "/v1/api-keys", Some(&manages), Some(as_much)).await.expect(201);
+    // Nor does an admin make an owner, or touch one.
+    let carol = server.person("carol").await;
+    let admin = joined(&server, &ada, &carol, "admin").await;
+    let member = format!("/v1/members/{}", bob.id);
+    let owner = format!("/v1/members/{}", ada.id);
+    server.send("PATCH", &member, Some(&admin), Some(json!({"role": "owner"}))).await.refused(403, "forbidden");
+    server.send("PATCH", &owner, Some(&admin), Some(json!({"role": "member"}))).await.refused(403, "forbidden");
+    server.send("DELETE", &owner, Some(&admin), None).await.refused(403, "forbidden");
+}
+
+async fn members_come_and_go(engine: Engine) {
+    let Some(server) = TestApp::start(engine, &[]).await else { return };
+    let (ada, carol) = (server.person("ada").await, server.person("carol").await);
+    let owner = Some(ada.access_token.as_str());
+    let token = joined(&server, &ada, &carol, "admin").await;
+    let path = format!("/v1/members/{}", carol.id);
+    let (_, key) = api_key(&server, &token, "of carol", &["read", "admin"]).await;
+    server.send("GET", "/v1/api-keys", Some(&token), None).await.expect(200);
+    server.send("GET", "/v1/api-keys", Some(&key), None).await.expect(200);
+
+    // Another role: the old token ends at once, the next one has the new role, and so has the key.
+    server.send("PATCH", &path, owner, Some(json!({"role": "member"}))).await.expect(204);
+    server.send("GET", "/v1/me", Some(&token), None).await.refused(401, "unauthenticated");
+    server.send("GET", "/v1/members", Some(&key), None).await.expect(200);
+    server.send("GET", "/v1/api-keys", Some(&key), None).await.refused(403, "forbidden");
+    let refresh = json!({"refresh_token": carol.refresh_token});
+    let next = server.send("POST", "/v1/auth/refresh", None, Some(refresh)).await.expect(200);
+    assert_eq!(next["organisation"]["id"], ada.organisation.as_str());
+    let token = text(&next["access_token"]);
+    server.send("GET", "/v1/api-keys", Some(&token), None).await.refused(403, "forbidden");
+    let me = server.send("GET", "/v1/me", Some(&token), None).await.expect(200);
+    assert_eq!(me["role"], "member");
+
+    // Removed: token and key end at once, and the sign-in goes on in an organisation of their own.
+    server.send("DELETE", &path, owner, None).await.expect(204);
+    server.send("GET", "/v1/me", Some(&token), None).await.refused(401, "unauthenticated");
+    server.send("GET", "/v1/members", Some(&key), None).await.refused(401, "unauthenticated");
+    let back = json!({"organisation_id": ada.organisation});
+    let refresh = json!({"refresh_token": next["refresh_token"]});
+    let home = server.send("POST", "/v1/auth/refresh", None, Some(refresh)).await.expect(200);
+    assert_eq!(home["organisation"]["id"], carol.organisation.as_str());
+    let token = text(&home["access_token"]);
+    server.send("POST", "/v1/auth/switch", Some(&token), Some(back)).await.refused(404, "not_found");
+    server.send("DELETE", &path, owner, None).await.refused(404, "not_found");
+    let members = server.send("GET", "/v1/members", owner, None).await.expect(200);
+    assert_eq!(members["data"].as_array().map(Vec::len), Some(1));
+}
