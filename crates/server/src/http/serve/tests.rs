@@ -23,6 +23,7 @@ fn config() -> config::Http {
         host: "127.0.0.1".to_owned(),
         port: 0,
         public_url: String::new(),
+        metrics_networks: Vec::new(),
         allowed_origins: Vec::new(),
         trusted_proxies: Vec::new(),
         max_connections: 100,

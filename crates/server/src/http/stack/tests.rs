@@ -24,6 +24,7 @@ fn config() -> config::Http {
         host: "127.0.0.1".to_owned(),
         port: 8080,
         public_url: "https://chat.example.com".to_owned(),
+        metrics_networks: Vec::new(),
         allowed_origins: vec!["https://*.example.org".to_owned()],
         trusted_proxies: Vec::new(),
         max_connections: 10,

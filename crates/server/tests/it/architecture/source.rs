@@ -22,7 +22,8 @@ impl File {
 
     /// Whether the whole file is compiled for tests only.
     pub(super) fn is_test(&self) -> bool {
-        self.path.ends_with("/tests.rs") || self.path.split('/').any(|part| part == "tests" || part == "testing")
+        let tests = ["tests", "tests.rs", "testing", "conformance", "conformance.rs"];
+        self.path.split('/').any(|part| tests.contains(&part))
     }
 }
 
