@@ -122,9 +122,9 @@ mod tests {
     }
 
     #[test]
-    fn only_the_microphone_is_left_on() {
+    fn only_the_microphone_and_copying_are_left_on() {
         let policy = PERMISSIONS.to_str().expect("text").to_owned();
         let on: Vec<_> = policy.split(", ").filter(|feature| !feature.ends_with("=()")).collect();
-        assert_eq!(on, ["microphone=(self)"]);
+        assert_eq!(on, ["clipboard-write=(self)", "microphone=(self)"]);
     }
 }
