@@ -1,12 +1,5 @@
-//! The binary `mainstay`: parse, dispatch, exit code.
+//! The binary `mainstay`. Everything is in the library, so that it is compiled once.
 
-use std::process::ExitCode;
-
-use clap::Parser;
-use mainstay_server::cli::{Arguments, run};
-
-#[tokio::main]
-async fn main() -> ExitCode {
-    mainstay_server::app::install_tls();
-    run(Arguments::parse()).await
+fn main() -> std::process::ExitCode {
+    mainstay_server::cli::main()
 }

@@ -224,6 +224,7 @@ pub struct FindPersonByEmail(pub EmailAddress);
 impl Intent for FindPersonByEmail {
     type Output = Option<Person>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Global
@@ -242,6 +243,7 @@ pub struct FindPerson(pub PersonId);
 impl Intent for FindPerson {
     type Output = Option<Person>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Global

@@ -155,6 +155,7 @@ struct LookupRow {
 impl Intent for LookUpApiKey {
     type Output = Option<(TenantId, ApiKeyId)>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Global
@@ -199,6 +200,7 @@ struct AuthorityRow {
 impl Intent for AuthoriseApiKey {
     type Output = Option<ApiKeyAuthority>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Tenant(self.tenant)
@@ -230,6 +232,7 @@ pub struct GetApiKey {
 impl Intent for GetApiKey {
     type Output = Option<ApiKey>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Tenant(self.tenant)
@@ -255,6 +258,7 @@ pub struct ListApiKeys {
 impl Intent for ListApiKeys {
     type Output = Vec<ApiKey>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Tenant(self.tenant)

@@ -142,6 +142,7 @@ pub struct GetConversation {
 impl Intent for GetConversation {
     type Output = Option<Conversation>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Tenant(self.tenant)
@@ -173,6 +174,7 @@ const END_OF_TIME: Timestamp = Timestamp::from_millis(253_402_300_799_000);
 impl Intent for ListConversations {
     type Output = Vec<Conversation>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Tenant(self.tenant)

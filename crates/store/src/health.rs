@@ -22,6 +22,7 @@ struct CounterRow {
 impl Intent for Ping {
     type Output = ();
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Global

@@ -60,6 +60,7 @@ pub struct RepliesOf(pub i64);
 impl Intent for RepliesOf {
     type Output = Vec<OpenReply>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::System
@@ -84,6 +85,7 @@ struct OwnerRow {
 impl Intent for OwnerOf {
     type Output = Option<PersonId>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Tenant(self.0.tenant)
@@ -161,6 +163,7 @@ struct Unpurged(Timestamp);
 impl Intent for Unpurged {
     type Output = Vec<(TenantId, ConversationId)>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::System

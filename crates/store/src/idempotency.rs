@@ -86,6 +86,7 @@ pub struct FindUsed {
 impl Intent for FindUsed {
     type Output = Option<Used>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Tenant(self.tenant)

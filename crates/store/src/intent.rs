@@ -14,6 +14,8 @@ pub trait Intent: Send + Sync {
     const WRITES: bool;
     /// True when doing it twice is the same as doing it once, so that it is repeated also when a commit was not confirmed.
     const REPEATABLE: bool = false;
+    /// True for a read of one statement, which is a snapshot by itself: on SQLite no transaction is begun for it.
+    const ONE_STATEMENT: bool = false;
 
     /// Whose rows it may see.
     fn scope(&self) -> Scope;

@@ -158,6 +158,7 @@ pub struct ExpiredLeases {
 impl Intent for ExpiredLeases {
     type Output = Vec<ExpiredLease>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::System

@@ -108,6 +108,7 @@ struct TenantRow {
 impl Intent for TenantsOf {
     type Output = Vec<TenantId>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Global
@@ -136,6 +137,7 @@ struct TenantKey {
 impl Intent for MembershipsIn {
     type Output = Vec<Membership>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Tenants(self.tenants.clone())
@@ -186,6 +188,7 @@ pub struct ListMembers {
 impl Intent for ListMembers {
     type Output = Vec<Member>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Tenant(self.tenant)

@@ -103,6 +103,7 @@ impl RevocationsSince {
 impl Intent for RevocationsSince {
     type Output = Vec<Revocation>;
     const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Global

@@ -231,7 +231,10 @@ impl Inner {
             }
             Engine::Sqlite(engine) => {
                 let mut reader = engine.reader(call).await?;
-                let outcome = finish(call, intent, Tx::sqlite(reader.raw()?, false).await?, attempt).await;
+                let connection = reader.raw()?;
+                let tx =
+                    if I::ONE_STATEMENT { Tx::sqlite_bare(connection) } else { Tx::sqlite(connection, false).await? };
+                let outcome = finish(call, intent, tx, attempt).await;
                 if is_clean(&outcome) {
                     reader.keep();
                 }

@@ -37,6 +37,8 @@ pub struct Tx<'c> {
 }
 
 enum Engine<'c> {
+    /// One statement, which needs no transaction.
+    SqliteBare(&'c mut SqliteConnection),
     Sqlite(sqlx::Transaction<'c, Sqlite>),
     Postgres(sqlx::Transaction<'c, Postgres>),
 }
@@ -51,6 +53,11 @@ impl<'c> Tx<'c> {
             prepared: true,
             attempt: 0,
         })
+    }
+
+    /// For one statement that only reads, on SQLite.
+    pub(crate) fn sqlite_bare(connection: &'c mut SqliteConnection) -> Self {
+        Self { engine: Engine::SqliteBare(connection), statements: 0, prepared: true, attempt: 0 }
     }
 
     /// Begins on PostgreSQL, with the deadline and the tenants in the same round trip. `prepared` says whether statements
@@ -84,7 +91,7 @@ impl<'c> Tx<'c> {
     /// Starts a statement: bind its parameters, then run it.
     pub(crate) fn query(&mut self, sql: Sql) -> Query<'_, 'c> {
         let arguments = match self.engine {
-            Engine::Sqlite(_) => Bound::Sqlite(SqliteArguments::default()),
+            Engine::Sqlite(_) | Engine::SqliteBare(_) => Bound::Sqlite(SqliteArguments::default()),
             Engine::Postgres(_) => Bound::Postgres(PgArguments::default()),
         };
         Query { tx: self, sql, arguments, bad: None }
@@ -113,6 +120,7 @@ impl<'c> Tx<'c> {
     /// A connection that is lost here leaves the outcome unknown, and says so.
     pub(crate) async fn commit(self) -> Result<()> {
         let committed = match self.engine {
+            Engine::SqliteBare(_) => Ok(()),
             Engine::Sqlite(transaction) => transaction.commit().await,
             Engine::Postgres(transaction) => transaction.commit().await,
         };
@@ -130,6 +138,7 @@ impl Tx<'_> {
     /// When it does not go through; the connection must then be thrown away.
     pub(crate) async fn rollback(self) -> Result<()> {
         let rolled = match self.engine {
+            Engine::SqliteBare(_) => Ok(()),
             Engine::Sqlite(transaction) => transaction.rollback().await,
             Engine::Postgres(transaction) => transaction.rollback().await,
         };
@@ -163,6 +172,9 @@ impl Query<'_, '_> {
 
     fn begin(&mut self) {
         self.tx.statements += 1;
+        if matches!(self.tx.engine, Engine::SqliteBare(_)) && self.tx.statements > 1 {
+            self.bad = Some("a second statement where one was announced".into());
+        }
         #[cfg(test)]
         if let Ok(mut executed) =
             crate::conformance::EXECUTED[usize::from(matches!(self.arguments, Bound::Postgres(_)))].lock()
@@ -178,6 +190,10 @@ impl Query<'_, '_> {
             return Err(Error::Bug(format!("{}: {error}", self.sql.name)));
         }
         let done = match (&mut self.tx.engine, self.arguments) {
+            (Engine::SqliteBare(connection), Bound::Sqlite(arguments)) => {
+                let query = sqlx::query_with(self.sql.sqlite, arguments);
+                query.execute(&mut **connection).await.map(|done| done.rows_affected())
+            }
             (Engine::Sqlite(tx), Bound::Sqlite(arguments)) => {
                 sqlx::query_with(self.sql.sqlite, arguments).execute(&mut **tx).await.map(|done| done.rows_affected())
             }
@@ -197,6 +213,9 @@ impl Query<'_, '_> {
             return Err(Error::Bug(format!("{}: {error}", self.sql.name)));
         }
         let rows = match (&mut self.tx.engine, self.arguments) {
+            (Engine::SqliteBare(connection), Bound::Sqlite(arguments)) => {
+                sqlx::query_as_with(self.sql.sqlite, arguments).fetch_all(&mut **connection).await
+            }
             (Engine::Sqlite(tx), Bound::Sqlite(arguments)) => {
                 sqlx::query_as_with(self.sql.sqlite, arguments).fetch_all(&mut **tx).await
             }

@@ -91,8 +91,18 @@ impl From<mainstay_store::Error> for Answer {
     }
 }
 
-/// Runs the command that the arguments name.
-pub async fn run(arguments: Arguments) -> ExitCode {
+/// Parses the arguments of the process and runs the command that they name.
+#[must_use]
+pub fn main() -> ExitCode {
+    crate::app::install_tls();
+    let arguments = Arguments::parse();
+    match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(run(arguments)),
+        Err(error) => finish(&Answer::from(Error::internal(error))),
+    }
+}
+
+async fn run(arguments: Arguments) -> ExitCode {
     let file = arguments.config.clone().or_else(|| std::env::var_os(FILE_VARIABLE).map(PathBuf::from));
     let answer = match arguments.command.unwrap_or(Command::Serve) {
         Command::Config(command) => {

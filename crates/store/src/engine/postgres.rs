@@ -144,14 +144,21 @@ pub(crate) fn options(url: &Secret) -> Result<PgConnectOptions> {
     Ok(options.application_name("mainstay").extra_float_digits(None).disable_statement_logging())
 }
 
+/// Every statement looks its rows up by an index; the tests see to it. But a plan that is made while a table is still
+/// small reads all of it, and is kept until the table is analysed: in the first minute of a busy database each batch would
+/// read more and more. So the ways of reading whole tables are closed, and with them compiling plans, which takes longer
+/// than any of these statements. Behind a transaction pooler, where no setting stays, `ALTER ROLE ... SET` does the same.
+const PLANNER: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off";
+
 fn pool(settings: &Settings, url: &Secret, size: u32, role: Option<String>) -> Result<PgPool> {
     // Behind a transaction pooler a prepared statement may not be there the next time: keep none, and give none a name
     // (see `keeps_statements`).
     let prepared = if settings.transaction_pooler { 0 } else { 300 };
     let timeout = settings.statement_timeout.as_millis();
     let setup = match role {
-        Some(role) => format!("SET ROLE {}; SET statement_timeout = {timeout}", quoted(&role)),
-        None => String::new(),
+        Some(role) => format!("SET ROLE {}; SET statement_timeout = {timeout}; {PLANNER}", quoted(&role)),
+        None if settings.transaction_pooler => String::new(),
+        None => PLANNER.to_owned(),
     };
     let pool = PgPoolOptions::new()
         .max_connections(size)
