@@ -129,7 +129,7 @@ async fn no_statement_scans_a_growing_table_on_postgres() {
         find_scans(&plan, sql.name, &mut faults);
     }
     assert!(faults.is_empty(), "{faults:#?}");
-    let scan = Sql { name: "judge", sqlite: "", postgres: "SELECT id FROM message m WHERE content = $1" };
+    let scan = Sql { name: "judge", sqlite: "", postgres: "SELECT id FROM person p WHERE name = $1" };
     let plan = plan_on_postgres(&mut connection, &scan).await;
     find_scans(&serde_json::from_str(&plan).expect("a plan"), "judge", &mut faults);
     assert!(!faults.is_empty(), "a statement that scans was not found");
