@@ -60,7 +60,7 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .post("/v1/conversations", assistant::create_conversation, MEMBER.statements(3))
         .get("/v1/conversations/{id}", assistant::get_conversation, MEMBER.statements(1))
         .patch("/v1/conversations/{id}", assistant::rename_conversation, MEMBER.statements(3))
-        .delete("/v1/conversations/{id}", assistant::delete_conversation, MEMBER.statements(3))
+        .delete("/v1/conversations/{id}", assistant::delete_conversation, MEMBER.statements(4))
         .get("/v1/conversations/{id}/messages", assistant::list_messages, MEMBER.statements(2))
         .post("/v1/conversations/{id}/messages", assistant::send_into, waits.statements(15))
         .post("/v1/messages", assistant::send_message, waits.statements(15))

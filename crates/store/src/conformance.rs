@@ -162,6 +162,7 @@ cases! {
     assistant::a_turn_is_accepted_saved_and_settled,
     assistant::a_key_is_used_once,
     assistant::conversations_are_listed_renamed_and_deleted,
+    assistant::deleting_asks_the_replies_to_stop,
     assistant::a_reply_whose_node_died_is_interrupted,
     assistant::a_reply_is_settled_by_one_only,
     assistant::a_bad_member_fails_alone,

@@ -31,6 +31,10 @@ statements! {
     RENAME = both("
         UPDATE conversation SET title = $3, seq = $4, updated_at = $5 WHERE id = $1 AND tenant_id = $2
         RETURNING id, title, created_at, updated_at");
+    /// Whichever node makes a reply in it is asked to stop: the newest messages are where one can be.
+    STOP = both("
+        UPDATE generation SET stop_requested_at = $4 WHERE tenant_id = $1 AND person_id = $2 AND id IN (
+          SELECT id FROM message WHERE tenant_id = $1 AND conversation_id = $3 ORDER BY ordinal DESC LIMIT 50)");
     DELETE = both("UPDATE conversation SET title = '', seq = $3, deleted_at = $4 WHERE id = $1 AND tenant_id = $2");
 }
 
@@ -246,7 +250,8 @@ impl Intent for RenameConversation {
     }
 }
 
-/// Deletes a conversation: it leaves a tombstone that clients learn of, and its messages are purged later.
+/// Deletes a conversation: it leaves a tombstone that clients learn of, replies in the making are asked to stop, and its
+/// messages are purged later.
 #[derive(Clone, Copy, Debug)]
 pub struct DeleteConversation {
     /// The organisation.
@@ -268,6 +273,14 @@ impl Intent for DeleteConversation {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
+        // Replies before conversations, as the batches of turns lock them.
+        tx.query(STOP)
+            .bind(self.tenant.uuid())
+            .bind(self.person.uuid())
+            .bind(self.id.uuid())
+            .bind(At(self.now))
+            .run()
+            .await?;
         lock(tx, self.id, self.tenant, self.person).await?;
         let seq = one_number(tx, self.tenant, self.person, self.now).await?;
         tx.query(DELETE).bind(self.id.uuid()).bind(self.tenant.uuid()).bind(seq).bind(At(self.now)).run().await?;

@@ -179,6 +179,21 @@ pub(super) async fn conversations_are_listed_renamed_and_deleted(h: &Harness) {
     assert_eq!(h.store.accept_message(&h.call(), gone).await, Ok(Accepted::NoConversation));
 }
 
+pub(super) async fn deleting_asks_the_replies_to_stop(h: &Harness) {
+    let (tenant, person) = h.person("ned").await;
+    let gone = accept(h, tenant, person, new_conversation(h));
+    let stays = accept(h, tenant, person, new_conversation(h));
+    for turn in [&gone, &stays] {
+        assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken));
+    }
+    let delete = DeleteConversation { tenant, person, id: gone.target.id(), now: h.now() };
+    assert_eq!(h.store.run(&h.call(), delete).await, Ok(()));
+    for (turn, saved) in [(&gone, Saved::StopRequested), (&stays, Saved::GoOn)] {
+        let save = SaveReply { tenant, generation: turn.reply.into(), lease: 7, text: "half".to_owned() };
+        assert_eq!(h.store.save_reply(&h.call(), save).await, Ok(saved));
+    }
+}
+
 pub(super) async fn a_reply_whose_node_died_is_interrupted(h: &Harness) {
     let (tenant, person) = h.person("nia").await;
     let lost = AcceptMessage { lease: 41, ..accept(h, tenant, person, new_conversation(h)) };
