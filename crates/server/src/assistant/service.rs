@@ -203,7 +203,7 @@ impl Assistant {
 
     fn acceptance(&self, by: &Member, request: &SendRequest) -> Result<AcceptMessage> {
         let lease = self.lease.load(Ordering::Acquire);
-        if lease == 0 || self.closing.is_cancelled() {
+        if lease == 0 || self.lifecycle.stopping() || self.closing.is_cancelled() {
             let detail = "This node cannot begin replies at the moment. Try again.";
             return Err(Error::new(Kind::Unavailable, "not_ready", detail).retry_after(Duration::from_secs(1)));
         }
