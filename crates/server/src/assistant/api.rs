@@ -84,9 +84,9 @@ pub struct MessageBody {
     /// streaming, final, stopped, interrupted or failed.
     #[schema(value_type = String, example = "final")]
     status: MessageStatus,
-    /// Why it ended early.
+    /// Why it ended early. A reply that reached its largest length is final and says `max_tokens` here.
     error: Option<FaultBody>,
-    /// Who made it.
+    /// Who made it, or its end, however it ended. Left out when nobody had begun.
     #[serde(skip_serializing_if = "Option::is_none")]
     provider: Option<String>,
     /// With what.

@@ -11,6 +11,8 @@ use mainstay_domain::{ConversationId, GenerationId, MessageStatus, PersonId, Ten
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::providers::{MAX_REPLY_BYTES, Sink};
+
 /// Where a reply stands, for whoever waits for a change: how long its text is, and whether it has ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
@@ -28,6 +30,14 @@ pub(super) struct Ending {
     pub(super) fault: Option<(String, String)>,
 }
 
+/// Who makes a reply, and what it has taken until now. Empty until a provider has accepted the request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Making {
+    pub(super) provider: Option<String>,
+    pub(super) model: Option<String>,
+    pub(super) usage: Option<Usage>,
+}
+
 /// A reply in the making.
 pub(super) struct Live {
     pub(super) tenant: TenantId,
@@ -41,6 +51,7 @@ pub(super) struct Live {
     /// Tells the maker that the reply belongs to another by now.
     pub(super) lost: CancellationToken,
     text: Mutex<String>,
+    making: Mutex<Making>,
     ending: Mutex<Option<Ending>>,
     progress: watch::Sender<Progress>,
 }
@@ -54,9 +65,6 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 pub(super) fn rest(text: &str, from: usize) -> &str {
     &text[text.ceil_char_boundary(from.min(text.len()))..]
 }
-
-/// The most bytes of a reply. Past it the reply is cut.
-pub(super) const MOST_BYTES: usize = 256 * 1024;
 
 impl Live {
     pub(super) fn new(
@@ -76,6 +84,7 @@ impl Live {
             stop: CancellationToken::new(),
             lost: CancellationToken::new(),
             text: Mutex::default(),
+            making: Mutex::default(),
             ending: Mutex::default(),
             progress: watch::Sender::new(Progress::default()),
         }
@@ -85,12 +94,16 @@ impl Live {
     pub(super) fn append(&self, piece: &str) {
         let bytes = {
             let mut text = lock(&self.text);
-            let room = MOST_BYTES.saturating_sub(text.len());
+            let room = MAX_REPLY_BYTES.saturating_sub(text.len());
             let fits = piece.floor_char_boundary(room.min(piece.len()));
             text.extend(piece[..fits].chars().filter(|character| *character != '\0'));
             text.len()
         };
         self.progress.send_modify(|progress| progress.bytes = bytes);
+    }
+
+    pub(super) fn making(&self) -> Making {
+        lock(&self.making).clone()
     }
 
     pub(super) fn text(&self) -> String {
@@ -119,6 +132,22 @@ impl Live {
 
     pub(super) fn watch(&self) -> watch::Receiver<Progress> {
         self.progress.subscribe()
+    }
+}
+
+impl Sink for &Live {
+    fn text(&mut self, text: &str) {
+        self.append(text);
+    }
+
+    fn maker(&mut self, provider: &str, model: &str) {
+        let mut making = lock(&self.making);
+        making.provider = Some(provider.to_owned());
+        making.model = Some(model.to_owned());
+    }
+
+    fn usage(&mut self, usage: Usage) {
+        lock(&self.making).usage = Some(usage);
     }
 }
 
@@ -227,8 +256,8 @@ mod tests {
         assert_eq!(live.text_after(3), (" mundo 🦀".to_owned(), end), "3 is inside the á");
         assert_eq!(live.text_after(end - 1), (String::new(), end), "inside the last character");
         assert_eq!(live.text_after(10_000), (String::new(), end));
-        live.append(&"é".repeat(MOST_BYTES));
-        assert!(live.text().len() <= MOST_BYTES);
+        live.append(&"é".repeat(MAX_REPLY_BYTES));
+        assert!(live.text().len() <= MAX_REPLY_BYTES);
     }
 
     #[test]

@@ -7,7 +7,7 @@ use mainstay_domain::{MessageStatus, TenantId};
 use mainstay_store::{Call, Error, SettleReply};
 use tokio::time::{Instant, sleep};
 
-use super::live::{Ending, Live, Place};
+use super::live::{Ending, Live, Making, Place};
 use super::service::Assistant;
 use crate::providers::{Completion, Fault, ReplyRequest, Turn};
 
@@ -34,7 +34,7 @@ impl Assistant {
         let request = self.request(live.tenant, turns, paced);
         let deadline = Instant::now() + self.settings.reply_timeout();
         let outcome = {
-            let mut sink = |piece: &str| live.append(piece);
+            let mut sink: &Live = &live;
             let reply = self.providers.reply(&request, deadline, &mut sink);
             tokio::select! {
                 biased;
@@ -104,32 +104,28 @@ fn may_pass(error: &Error) -> bool {
     !matches!(error, Error::Bug(_) | Error::Corrupt(_) | Error::Isolation(_) | Error::Constraint(_))
 }
 
-/// What is stored for an outcome; nothing when the reply belongs to another.
+/// Why a reply that is whole ends early.
+const CUT_AT_LIMIT: (&str, &str) = (
+    "max_tokens",
+    "The reply was cut because it reached its largest length (assistant.max_reply_tokens, and 256 KiB at most).",
+);
+const SERVER_STOPPED: (&str, &str) = ("server_stopped", "The server was stopped while it was answering.");
+
+/// What is stored for an outcome; nothing when the reply belongs to another. Who made it and what it took is stored
+/// however it ended.
 fn ending(outcome: Outcome, live: &Live) -> Option<Ending> {
-    let nothing = Ending { status: MessageStatus::Final, usage: None, provider: None, model: None, fault: None };
-    let arrived = live.has_text();
-    Some(match outcome {
+    let owned = |(code, detail): (&str, &str)| (code.to_owned(), detail.to_owned());
+    let (status, fault) = match outcome {
         Outcome::Lost => return None,
-        Outcome::Complete(completion) => Ending {
-            usage: Some(completion.usage),
-            provider: Some(completion.provider),
-            model: Some(completion.model),
-            ..nothing
-        },
-        Outcome::Stopped => Ending { status: MessageStatus::Stopped, ..nothing },
-        Outcome::ServerStops => Ending {
-            status: MessageStatus::Interrupted,
-            fault: Some(("server_stopped".to_owned(), "The server was stopped while it was answering.".to_owned())),
-            ..nothing
-        },
+        Outcome::Complete(completion) => (MessageStatus::Final, completion.truncated.then(|| owned(CUT_AT_LIMIT))),
+        Outcome::Stopped => (MessageStatus::Stopped, None),
+        Outcome::ServerStops => (MessageStatus::Interrupted, Some(owned(SERVER_STOPPED))),
         Outcome::Failed(fault) => {
             tracing::warn!(generation = %live.generation, provider = fault.provider, kind = %fault.kind, inside = fault.inside, "a reply failed");
-            Ending {
-                status: if arrived { MessageStatus::Interrupted } else { MessageStatus::Failed },
-                provider: Some(fault.provider),
-                fault: Some((fault.kind.code().to_owned(), fault.detail)),
-                ..nothing
-            }
+            let status = if live.has_text() { MessageStatus::Interrupted } else { MessageStatus::Failed };
+            (status, Some((fault.kind.code().to_owned(), fault.detail)))
         }
-    })
+    };
+    let Making { provider, model, usage } = live.making();
+    Some(Ending { status, usage, provider, model, fault })
 }

@@ -127,7 +127,8 @@ impl Assistant {
     /// Takes a message in and begins its reply. A repeat with the same idempotency key finds what the first one made.
     ///
     /// # Errors
-    /// `not_found` for a conversation, `idempotency_key_reused`, `too_many_replies`, `overloaded`.
+    /// `not_found` for a conversation, `idempotency_key_reused`, `too_many_replies`, `overloaded`, `not_ready` while this
+    /// node stops or has no lease.
     pub async fn send(self: &Arc<Self>, call: &Call, by: &Member, request: SendRequest) -> Result<Sent> {
         // The second time only when the first claimant of the key was refused meanwhile.
         for _ in 0..2 {
@@ -203,7 +204,7 @@ impl Assistant {
 
     fn acceptance(&self, by: &Member, request: &SendRequest) -> Result<AcceptMessage> {
         let lease = self.lease.load(Ordering::Acquire);
-        if lease == 0 || self.closing.is_cancelled() {
+        if lease == 0 || self.lifecycle.stopping() || self.closing.is_cancelled() {
             let detail = "This node cannot begin replies at the moment. Try again.";
             return Err(Error::new(Kind::Unavailable, "not_ready", detail).retry_after(Duration::from_secs(1)));
         }

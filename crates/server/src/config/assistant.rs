@@ -27,7 +27,7 @@ pub struct Assistant {
     pub system_prompt: String,
     /// Tokens of history that are sent with a message, the newest first (counted as a quarter of the bytes, rounded up).
     pub history_tokens: u32,
-    /// The most tokens of one reply.
+    /// The most tokens of one reply. One that reaches them is cut, and says so. No reply is longer than 256 KiB.
     pub max_reply_tokens: u32,
     /// How long a reply may take in all, in seconds.
     pub reply_timeout_seconds: u64,

@@ -27,7 +27,7 @@ const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
 /// Who makes the replies.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Providers {
-    /// Which providers answer, in order: the next one is asked when the one before cannot. Any of "anthropic", "openai", "offline". Empty: those with a key, and "openai" with a base_url of your own; else "offline".
+    /// Which providers answer, in order: the next one is asked when the one before cannot, and goes on with its text when it breaks off in the middle ("offline" never does). Any of "anthropic", "openai", "offline". Empty: those with a key, and "openai" with a base_url of your own; else "offline".
     pub order: Vec<String>,
     /// How long connecting to a provider may take, in milliseconds.
     pub connect_timeout_ms: u64,

@@ -71,6 +71,8 @@ impl Collector for Figures {
             let label = |name: &str| format!("provider_{}_{name}", provider.provider);
             counter(encoder, &label("requests"), "Requests to the provider", provider.requests)?;
             counter(encoder, &label("retries"), "Requests that were tried again", provider.retries)?;
+            let continued = "Requests to go on with a reply that another provider broke off";
+            counter(encoder, &label("continuations"), continued, provider.continuations)?;
             counter(encoder, &label("replies"), "Replies that it completed", provider.replies)?;
             counter(
                 encoder,

@@ -3,25 +3,25 @@
 use std::sync::Arc;
 
 use eventsource_stream::Event;
-use http::HeaderValue;
-use mainstay_domain::{Clock, Error, Usage};
+use http::HeaderName;
+use mainstay_domain::{Clock, Error};
 use serde::{Deserialize, Serialize};
 
 use super::exchange::{ErrorBody, Exchange, Place, Reader, Step, Trouble};
 use super::fault::{Failure, FaultKind};
 use super::timer::{Limits, Timer};
-use super::{Completion, Outlet, ReplyRequest, alternating, estimated_input_tokens, estimated_tokens};
+use super::{Completion, Outlet, ReplyRequest, alternating};
 use crate::config;
 
 /// The name in the configuration.
 pub(super) const NAME: &str = "anthropic";
 const KEY_VARIABLE: &str = "ANTHROPIC_API_KEY";
+const KEY_HEADER: HeaderName = HeaderName::from_static("x-api-key");
 const VERSION: &str = "2023-06-01";
 
 /// The provider.
 pub(super) struct Anthropic {
     exchange: Exchange,
-    key: HeaderValue,
 }
 
 impl Anthropic {
@@ -34,15 +34,15 @@ impl Anthropic {
             base_url: &settings.base_url,
             path: "v1/messages",
             key: &settings.api_key,
+            key_header: (KEY_HEADER, ""),
             key_variable: KEY_VARIABLE,
         };
         let exchange = Exchange::new(&place, config, clock)?;
-        if exchange.key().is_empty() {
+        if !exchange.has_key() {
             let detail = format!("anthropic needs a key: set {KEY_VARIABLE}");
             return Err(Error::invalid_field("providers.anthropic.api_key", "missing", detail));
         }
-        let key = secret_header("providers.anthropic.api_key", exchange.key())?;
-        Ok(Self { exchange, key })
+        Ok(Self { exchange })
     }
 
     pub(super) fn model(&self) -> &str {
@@ -57,50 +57,18 @@ impl Anthropic {
         outlet: &mut Outlet<'_>,
     ) -> Result<Completion, Failure> {
         let timer = Timer::start(limits);
-        let exchange = &self.exchange;
         let turns = alternating(&request.turns);
         let body = Body {
-            model: &exchange.model,
+            model: &self.exchange.model,
             max_tokens: request.max_output_tokens,
             system: (!request.system.trim().is_empty()).then_some(&request.system),
             messages: turns.iter().map(|turn| Said { role: turn.role.as_str(), content: &turn.content }).collect(),
             stream: true,
         };
-        let call = exchange
-            .client
-            .post(exchange.url.clone())
-            .header("x-api-key", self.key.clone())
-            .header("anthropic-version", VERSION)
-            .json(&body);
-        let response = exchange.open(call, &timer).await?;
-        let before = outlet.sent();
-        let mut answer = Answer::default();
-        exchange.read(response, timer, &mut answer, outlet).await?;
-        let text_bytes = outlet.sent() - before;
-        if text_bytes == 0 {
-            let inside = format!("stop reason {:?}", answer.stop_reason);
-            return Err(exchange.fault(FaultKind::Empty, &inside).into());
-        }
-        Ok(Completion {
-            provider: NAME.to_owned(),
-            model: exchange.model.clone(),
-            usage: Usage {
-                input_tokens: answer.input_tokens.unwrap_or_else(|| estimated_input_tokens(request)),
-                output_tokens: answer.output_tokens.unwrap_or_else(|| estimated_tokens(text_bytes)),
-            },
-            truncated: !answer.stopped
-                || matches!(answer.stop_reason.as_deref(), Some("max_tokens" | "model_context_window_exceeded")),
-        })
+        let call = self.exchange.post(&body).header("anthropic-version", VERSION);
+        let response = self.exchange.open(call, &timer).await?;
+        self.exchange.complete(request, response, timer, &mut Answer::default(), outlet).await
     }
-}
-
-/// A key as a header that does not print.
-pub(super) fn secret_header(field: &str, value: &str) -> Result<HeaderValue, Error> {
-    let mut header = HeaderValue::from_str(value).map_err(|_| {
-        Error::invalid_field(field, "not_a_key", "the key has characters that no header may have: copy it again")
-    })?;
-    header.set_sensitive(true);
-    Ok(header)
 }
 
 #[derive(Serialize)]
@@ -195,19 +163,8 @@ impl Counted {
 /// What has been read of one answer.
 #[derive(Default)]
 struct Answer {
-    input_tokens: Option<u32>,
-    output_tokens: Option<u32>,
     stop_reason: Option<String>,
     stopped: bool,
-}
-
-impl Answer {
-    /// The counts are cumulative: the last one holds.
-    fn count(&mut self, counted: Option<&Counted>) {
-        let Some(counted) = counted else { return };
-        self.input_tokens = counted.input().or(self.input_tokens);
-        self.output_tokens = counted.output_tokens.or(self.output_tokens);
-    }
 }
 
 impl Reader for Answer {
@@ -215,11 +172,15 @@ impl Reader for Answer {
         let said = serde_json::from_str(&event.data)
             .map_err(|error| Trouble::Garbage(format!("event {}: {error}", event.event)))?;
         match said {
-            StreamEvent::MessageStart { message } => self.count(message.usage.as_ref()),
+            // Its count of output is of what was made before the text began, and says nothing of a text that is cut.
+            StreamEvent::MessageStart { message } => {
+                outlet.count(message.usage.as_ref().and_then(Counted::input), None);
+            }
             StreamEvent::ContentBlockStart { content_block: Block::Text { text } }
             | StreamEvent::ContentBlockDelta { delta: Delta::TextDelta { text } } => outlet.send(&text),
             StreamEvent::MessageDelta { delta, usage } => {
-                self.count(usage.as_ref());
+                let usage = usage.as_ref();
+                outlet.count(usage.and_then(Counted::input), usage.and_then(|usage| usage.output_tokens));
                 self.stop_reason = delta.stop_reason.or(self.stop_reason.take());
             }
             StreamEvent::MessageStop => {
@@ -239,6 +200,10 @@ impl Reader for Answer {
 
     fn is_whole(&self) -> bool {
         self.stopped
+    }
+
+    fn end_reason(&self) -> Option<&str> {
+        self.stop_reason.as_deref()
     }
 }
 

@@ -1,4 +1,5 @@
-//! The providers in their order: the next one is asked when the one before cannot answer.
+//! The providers in their order: the next one is asked when the one before cannot answer, and goes on when the one before
+//! broke off in the middle of its text.
 
 use std::fmt;
 use std::sync::Arc;
@@ -9,7 +10,7 @@ use tokio::time::Instant;
 use super::link::{Link, Parts};
 use super::openai::OpenAi;
 use super::retry::Backoff;
-use super::{Completion, Fault, FaultKind, Figures, Outlet, ReplyRequest, anthropic, offline, openai};
+use super::{Completion, Fault, FaultKind, Figures, Outlet, ReplyRequest, Sink, anthropic, offline, openai};
 use crate::config;
 
 /// The model providers of this process.
@@ -56,32 +57,40 @@ impl Providers {
 
     /// Makes one reply. Text goes to `sink` as it arrives; dropping the future stops the request to the provider.
     ///
+    /// A provider that breaks off in the middle of its text is followed by the next model, which is asked to go on where
+    /// the text ends. What has arrived stays, so that the sink sees one text.
+    ///
     /// # Errors
-    /// A [`Fault`] when no provider answered, or when one broke off after text had reached the sink. In the second case
-    /// what has arrived is what there is: nothing was tried again.
+    /// A [`Fault`] when no provider answered, or when the text broke off and nobody could go on with it. In the second
+    /// case it is that of the provider that broke off first, and what has arrived is what there is.
     pub async fn reply(
         &self,
         request: &ReplyRequest,
         deadline: Instant,
-        sink: &mut (dyn FnMut(&str) + Send),
+        sink: &mut dyn Sink,
     ) -> Result<Completion, Fault> {
         let mut outlet = Outlet::new(sink);
         let mut faults = Vec::new();
-        for (index, link) in self.links.iter().enumerate() {
-            if index > 0 && deadline <= Instant::now() {
-                break;
-            }
-            let alone = index + 1 == self.links.len();
-            match link.reply(request, deadline, alone, &mut outlet).await {
+        let mut links = self.links.iter();
+        let mut next = links.next();
+        while let Some(link) = next {
+            let sent = outlet.sent();
+            let alone = !links.as_slice().iter().any(|link| sent == 0 || link.is_model());
+            let fault = match link.reply(request, deadline, alone, &mut outlet).await {
                 Ok(completion) => return Ok(completion),
-                Err(fault) if outlet.sent() > 0 => return Err(fault),
-                Err(fault) => {
-                    if !alone {
-                        tracing::warn!(provider = link.name(), %fault, "asking the next provider");
-                    }
-                    faults.push(fault);
-                }
+                Err(fault) => fault,
+            };
+            let has_text = outlet.sent() > 0;
+            if has_text && sent == 0 {
+                // Why the text broke off matters more than why somebody before could not begin.
+                faults.clear();
             }
+            next = links.find(|link| !has_text || link.is_model()).filter(|_| Instant::now() < deadline);
+            if let Some(next) = next {
+                let does = if has_text { "asking the next provider to go on" } else { "asking the next provider" };
+                tracing::warn!(provider = link.name(), %fault, next = next.name(), "{does}");
+            }
+            faults.push(fault);
         }
         Err(Fault::of_all(faults).unwrap_or_else(|| Fault::new("none", FaultKind::Unreachable)))
     }

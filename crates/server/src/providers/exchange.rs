@@ -4,16 +4,17 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use eventsource_stream::Event;
+use http::{HeaderName, HeaderValue};
 use mainstay_domain::{Clock, Error, Kind, Secret};
 use reqwest::{RequestBuilder, Response, Url};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout, timeout_at};
 
-use super::Outlet;
 use super::fault::{Failure, Fault, FaultKind};
 use super::retry;
 use super::sse::{Broken, Events};
 use super::timer::Timer;
+use super::{Completion, Outlet, ReplyRequest, estimated_input_tokens};
 use crate::config;
 
 /// The most of an error's body that is read, in bytes.
@@ -22,8 +23,6 @@ const MAX_ERROR_BYTES: usize = 64 * 1024;
 const ERROR_BODY_TIME: Duration = Duration::from_secs(2);
 /// How long the end of the body may take, so that the connection can be used again.
 const DRAIN_TIME: Duration = Duration::from_millis(50);
-/// The most text that a reply may have, in bytes, whatever the provider sends.
-pub(super) const MAX_REPLY_BYTES: usize = 1024 * 1024;
 /// Connections that are kept for further requests.
 const IDLE_CONNECTIONS: usize = 50;
 
@@ -50,15 +49,23 @@ pub(super) trait Reader: Send {
 
     /// True when the text is whole, even if the stream should end here.
     fn is_whole(&self) -> bool;
+
+    /// Why the text ended, in the protocol's word.
+    fn end_reason(&self) -> Option<&str>;
 }
+
+/// The reasons that stand for a limit of length, in either protocol.
+const LIMIT_REASONS: [&str; 3] = ["max_tokens", "model_context_window_exceeded", "length"];
 
 /// A server that speaks one of the protocols.
 pub(super) struct Exchange {
     pub(super) name: &'static str,
     pub(super) model: String,
-    pub(super) client: reqwest::Client,
     pub(super) url: Url,
+    client: reqwest::Client,
     key: Secret,
+    /// The header that carries the key; none without a key.
+    key_header: Option<(HeaderName, HeaderValue)>,
     key_variable: &'static str,
     clock: Arc<dyn Clock>,
 }
@@ -71,6 +78,8 @@ pub(super) struct Place<'a> {
     /// What is added to the base: `v1/messages`.
     pub(super) path: &'a str,
     pub(super) key: &'a Secret,
+    /// The header that carries the key, and what stands before the key in it.
+    pub(super) key_header: (HeaderName, &'static str),
     /// The environment variable that sets the key.
     pub(super) key_variable: &'static str,
 }
@@ -79,15 +88,36 @@ impl Exchange {
     pub(super) fn new(place: &Place<'_>, config: &config::Providers, clock: Arc<dyn Clock>) -> Result<Self, Error> {
         let url = endpoint(place)?;
         let client = client(&url, Duration::from_millis(config.connect_timeout_ms))?;
+        let key = place.key.expose().trim();
+        let (name, before) = &place.key_header;
+        let key_header = match key {
+            "" => None,
+            key => Some((name.clone(), secret_header(place.name, &format!("{before}{key}"))?)),
+        };
         Ok(Self {
             name: place.name,
             model: place.model.to_owned(),
             client,
             url,
-            key: Secret::new(place.key.expose().trim().to_owned()),
+            key: Secret::new(key.to_owned()),
+            key_header,
             key_variable: place.key_variable,
             clock,
         })
+    }
+
+    /// Whether there is a key.
+    pub(super) fn has_key(&self) -> bool {
+        self.key_header.is_some()
+    }
+
+    /// A request with this body and the key.
+    pub(super) fn post(&self, body: &impl Serialize) -> RequestBuilder {
+        let call = self.client.post(self.url.clone()).json(body);
+        match &self.key_header {
+            Some((name, key)) => call.header(name, key),
+            None => call,
+        }
     }
 
     /// Sends the request and waits for a status that promises a stream.
@@ -107,8 +137,27 @@ impl Exchange {
         Err(Failure { fault, should_retry })
     }
 
+    /// The reply that an accepted request brings.
+    pub(super) async fn complete(
+        &self,
+        request: &ReplyRequest,
+        response: Response,
+        timer: Timer,
+        reader: &mut dyn Reader,
+        outlet: &mut Outlet<'_>,
+    ) -> Result<Completion, Failure> {
+        outlet.accepted(self.name, &self.model, estimated_input_tokens(request));
+        let before = outlet.sent();
+        self.read(response, timer, reader, outlet).await?;
+        let reason = reader.end_reason();
+        if outlet.sent() == before && !outlet.is_full() {
+            return Err(self.fault(FaultKind::Empty, &format!("end reason {reason:?}")).into());
+        }
+        Ok(outlet.completion(reason.is_some_and(|reason| LIMIT_REASONS.contains(&reason))))
+    }
+
     /// Reads the stream to its end and passes its text on.
-    pub(super) async fn read(
+    async fn read(
         &self,
         response: Response,
         mut timer: Timer,
@@ -151,17 +200,12 @@ impl Exchange {
             if reader.is_whole() {
                 timer.text_is_whole();
             }
-            if outlet.sent() >= MAX_REPLY_BYTES {
+            if outlet.is_full() {
                 return Ok(());
             }
         }
         let _ = timeout(DRAIN_TIME, async { while let Some(Ok(_)) = events.next().await {} }).await;
         Ok(())
-    }
-
-    /// The key as it goes into a header.
-    pub(super) fn key(&self) -> &str {
-        self.key.expose()
     }
 
     /// A fault, with the key taken out of the words for the log.
@@ -284,6 +328,16 @@ fn text_or_nothing<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<
         serde_json::Value::String(text) => text,
         _ => String::new(),
     })
+}
+
+/// A key as a header that does not print.
+fn secret_header(provider: &str, value: &str) -> Result<HeaderValue, Error> {
+    let mut header = HeaderValue::from_str(value).map_err(|_| {
+        let detail = "the key has characters that no header may have: copy it again";
+        Error::invalid_field(&format!("providers.{provider}.api_key"), "not_a_key", detail)
+    })?;
+    header.set_sensitive(true);
+    Ok(header)
 }
 
 /// The address of the route. A base that already ends in the version does not get it twice.

@@ -169,7 +169,7 @@ impl fmt::Display for FaultKind {
 /// A failure of one provider, or of all of them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
-    /// Which provider: the first one that was asked, when all failed.
+    /// Which provider: when all failed, the first one that was asked, or that broke off in the middle of its text.
     pub provider: String,
     /// What happened.
     pub kind: FaultKind,

@@ -25,6 +25,8 @@ pub struct Figures {
     pub replies: u64,
     /// Attempts after the first one of a request.
     pub retries: u64,
+    /// Requests to go on with a reply that another provider began and broke off.
+    pub continuations: u64,
     /// Failed attempts and refused requests by code, every code of [`FaultKind::CODES`] once.
     pub faults: Vec<(&'static str, u64)>,
 }
@@ -34,6 +36,7 @@ pub(super) struct Counters {
     pub(super) requests: Counter,
     pub(super) replies: Counter,
     pub(super) retries: Counter,
+    pub(super) continuations: Counter,
     faults: [Counter; FaultKind::CODES.len()],
 }
 

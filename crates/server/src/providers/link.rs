@@ -49,7 +49,13 @@ impl Link {
         }
     }
 
-    /// The reply of this provider, or why there is none. `alone` says that no other one can be asked afterwards.
+    /// Whether it is a model, which can go on with what another one began. The offline responder only knows its text.
+    pub(super) fn is_model(&self) -> bool {
+        matches!(self, Self::Remote(_))
+    }
+
+    /// The reply of this provider, or why there is none. `alone` says that no other one can be asked afterwards. When text
+    /// has reached the outlet before, the provider is asked to go on after it.
     pub(super) async fn reply(
         &self,
         request: &ReplyRequest,
@@ -58,6 +64,11 @@ impl Link {
         outlet: &mut Outlet<'_>,
     ) -> Result<Completion, Fault> {
         let (counters, outcome) = match self {
+            Self::Remote(remote) if outlet.sent() > 0 => {
+                remote.counters.continuations.add();
+                let request = request.to_go_on(outlet.text());
+                (&remote.counters, remote.reply(&request, deadline, alone, outlet).await)
+            }
             Self::Remote(remote) => (&remote.counters, remote.reply(request, deadline, alone, outlet).await),
             Self::Local(local) => (&local.counters, local.reply(request, deadline, outlet).await),
         };
@@ -176,19 +187,22 @@ impl Remote {
         self.breaker.look().map_err(|wait| self.refused(FaultKind::BreakerOpen, Some(wait)))?;
         // Held over the retries too: a provider that cannot keep up gets no more requests while some wait to be retried.
         let _slot = self.slot(request, deadline).await?;
+        // What counts here is the text of this provider, not of one before it.
+        let before = outlet.sent();
         let mut retried = 0;
         let mut permit = self.breaker.admit().map_err(|wait| self.refused(FaultKind::BreakerOpen, Some(wait)))?;
         self.retries.request();
         loop {
             let limits = Limits { first_token: self.first_token, idle: self.idle, deadline };
             let outcome = self.speaker.reply(request, limits, outlet).await;
-            permit.settle(verdict(&outcome, outlet.sent() > 0));
+            let text_came = outlet.sent() > before;
+            permit.settle(verdict(&outcome, text_came));
             let failure = match outcome {
                 Ok(completion) => return Ok(completion),
                 Err(failure) => failure,
             };
             let fault = self.counted(failure.fault.clone());
-            if outlet.sent() > 0 {
+            if text_came {
                 return Err(fault);
             }
             let Some(wait) = self.retries.next(&failure, retried, alone, deadline) else { return Err(fault) };
@@ -213,6 +227,7 @@ impl Remote {
             requests: self.counters.requests.get(),
             replies: self.counters.replies.get(),
             retries: self.counters.retries.get(),
+            continuations: self.counters.continuations.get(),
             faults: self.counters.faults(),
         }
     }
@@ -269,6 +284,7 @@ impl Local {
             requests: self.counters.requests.get(),
             replies: self.counters.replies.get(),
             retries: 0,
+            continuations: 0,
             faults: self.counters.faults(),
         }
     }

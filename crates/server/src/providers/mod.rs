@@ -2,8 +2,9 @@
 //!
 //! [`Providers::reply`] asks the providers of the configuration in their order and passes text to the caller as it
 //! arrives. Each is protected by a fair queue, a circuit breaker, timeouts and a budget of retries. While no text has
-//! arrived, a failure is tried again or passed to the next provider; once text has arrived, a failure is returned and
-//! the caller keeps what it has, so that nothing is said twice and nothing is paid twice.
+//! arrived, a failure is tried again or passed to the next provider. Once text has arrived, the next model is asked to
+//! go on exactly where it ends, so that nothing is said twice; the offline responder never goes on with what a model
+//! began. When nobody can go on, the failure is returned and the caller keeps what it has.
 //!
 //! Queues, breakers and budgets live in this process only: with several nodes, each has its own, and the limits of a
 //! provider's account must allow for their sum.
@@ -17,6 +18,7 @@ mod figures;
 mod link;
 mod offline;
 mod openai;
+mod outlet;
 mod queue;
 mod retry;
 mod sse;
@@ -32,8 +34,22 @@ pub use breaker::BreakerState;
 pub use chain::Providers;
 pub use fault::{Fault, FaultKind};
 pub use figures::Figures;
+pub use outlet::Sink;
+
+use outlet::Outlet;
 
 use mainstay_domain::{MessageRole, TenantId, Usage};
+
+/// The most text that a reply may have, in bytes, whatever the providers send. Past it the reply is cut, at the end of a
+/// character.
+pub const MAX_REPLY_BYTES: usize = 256 * 1024;
+
+/// How the person's last turn asks a model to go on with a reply that another one began, which stands before it as a
+/// turn of the assistant. A conversation that ends with the assistant's turn would ask for the same with fewer words, but
+/// newer models refuse it (platform.claude.com/docs/en/about-claude/models/migration-guide).
+const GO_ON: &str = "Your last message was cut off. Go on exactly where it ends: in the same language, style and format, \
+    beginning with the very next characters, even in the middle of a word. Repeat nothing of it, and do not mention that it \
+    was cut off.";
 
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,39 +78,15 @@ pub struct ReplyRequest {
 /// A whole reply, whose text has gone to the caller's sink.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Completion {
-    /// Which provider made it: `anthropic`, `openai` or `offline`.
+    /// Which provider made it, or its end: `anthropic`, `openai` or `offline`.
     pub provider: String,
     /// The model, as it is named in the configuration.
     pub model: String,
-    /// What it took, as the provider counted it; estimated where the provider does not say.
+    /// What it took, over all requests that were accepted for it, as the providers counted it; estimated where they do
+    /// not say.
     pub usage: Usage,
     /// True when the reply ends because a limit of its length was reached.
     pub truncated: bool,
-}
-
-/// Where the text of a reply goes, and how much has gone there.
-struct Outlet<'a> {
-    sink: &'a mut (dyn FnMut(&str) + Send),
-    sent: usize,
-}
-
-impl<'a> Outlet<'a> {
-    fn new(sink: &'a mut (dyn FnMut(&str) + Send)) -> Self {
-        Self { sink, sent: 0 }
-    }
-
-    /// Passes text on. Empty text is nothing.
-    fn send(&mut self, text: &str) {
-        if !text.is_empty() {
-            self.sent += text.len();
-            (self.sink)(text);
-        }
-    }
-
-    /// Bytes of text that have reached the caller.
-    fn sent(&self) -> usize {
-        self.sent
-    }
 }
 
 /// The turns as every server accepts them: none empty, the person first, the two in alternation. Turns of one side that
@@ -112,6 +104,20 @@ fn alternating(turns: &[Turn]) -> Vec<Turn> {
         }
     }
     shaped
+}
+
+impl ReplyRequest {
+    /// The request to go on after `text`, with what it leaves of the most tokens.
+    fn to_go_on(&self, text: &str) -> Self {
+        let mut request = self.clone();
+        // A text without a visible character is not worth a turn, and some servers refuse one.
+        if !text.trim().is_empty() {
+            request.turns.push(Turn { role: MessageRole::Assistant, content: text.to_owned() });
+            request.turns.push(Turn { role: MessageRole::User, content: GO_ON.to_owned() });
+        }
+        request.max_output_tokens = request.max_output_tokens.saturating_sub(estimated_tokens(text.len())).max(1);
+        request
+    }
 }
 
 /// A guess at the number of tokens, for servers that do not count: a token for every four bytes, rounded up.

@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use mainstay_domain::{MessageRole, Usage};
+use mainstay_domain::MessageRole;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Completion, Fault, FaultKind, Outlet, ReplyRequest, estimated_input_tokens, estimated_tokens};
+use super::{Completion, Fault, FaultKind, Outlet, ReplyRequest, estimated_input_tokens};
 use crate::config;
 
 /// The name in the configuration.
@@ -33,6 +33,7 @@ impl Offline {
         deadline: Instant,
         outlet: &mut Outlet<'_>,
     ) -> Result<Completion, Fault> {
+        outlet.accepted(NAME, MODEL, estimated_input_tokens(request));
         let whole = answer(request);
         let room = usize::try_from(request.max_output_tokens).unwrap_or(usize::MAX).saturating_mul(4);
         let text = &whole[..whole.floor_char_boundary(room)];
@@ -48,12 +49,7 @@ impl Offline {
         } else {
             outlet.send(text);
         }
-        Ok(Completion {
-            provider: NAME.to_owned(),
-            model: MODEL.to_owned(),
-            usage: Usage { input_tokens: estimated_input_tokens(request), output_tokens: estimated_tokens(text.len()) },
-            truncated: text.len() < whole.len(),
-        })
+        Ok(outlet.completion(text.len() < whole.len()))
     }
 }
 

@@ -5,18 +5,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use eventsource_stream::Event;
-use http::HeaderValue;
 use http::header::AUTHORIZATION;
-use mainstay_domain::{Clock, Error, Usage};
+use mainstay_domain::{Clock, Error};
 use reqwest::{RequestBuilder, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::anthropic::secret_header;
-use super::exchange::{Exchange, MAX_REPLY_BYTES, Place, Reader, Step, Trouble};
+use super::exchange::{Exchange, Place, Reader, Step, Trouble};
 use super::fault::{Failure, FaultKind};
 use super::timer::{Limits, Timer};
-use super::{Completion, Outlet, ReplyRequest, Turn, alternating, estimated_input_tokens, estimated_tokens};
+use super::{Completion, Outlet, ReplyRequest, Turn, alternating};
 use crate::config;
 
 /// The name in the configuration.
@@ -32,7 +30,6 @@ const OPTIONS_REFUSED: u8 = 2;
 /// The provider.
 pub(super) struct OpenAi {
     exchange: Exchange,
-    authorization: Option<HeaderValue>,
     is_openai: bool,
     stream_options: AtomicU8,
 }
@@ -47,19 +44,16 @@ impl OpenAi {
             base_url: &settings.base_url,
             path: "chat/completions",
             key: &settings.api_key,
+            key_header: (AUTHORIZATION, "Bearer "),
             key_variable: KEY_VARIABLE,
         };
         let exchange = Exchange::new(&place, config, clock)?;
         let is_openai = exchange.url.host_str() == Some(OPENAI_HOST);
-        let authorization = match exchange.key() {
-            "" if is_openai => {
-                let detail = format!("openai needs a key: set {KEY_VARIABLE}, or OPENAI_BASE_URL for another server");
-                return Err(Error::invalid_field("providers.openai.api_key", "missing", detail));
-            }
-            "" => None,
-            key => Some(secret_header("providers.openai.api_key", &format!("Bearer {key}"))?),
-        };
-        Ok(Self { exchange, authorization, is_openai, stream_options: AtomicU8::new(OPTIONS_UNTRIED) })
+        if is_openai && !exchange.has_key() {
+            let detail = format!("openai needs a key: set {KEY_VARIABLE}, or OPENAI_BASE_URL for another server");
+            return Err(Error::invalid_field("providers.openai.api_key", "missing", detail));
+        }
+        Ok(Self { exchange, is_openai, stream_options: AtomicU8::new(OPTIONS_UNTRIED) })
     }
 
     pub(super) fn model(&self) -> &str {
@@ -82,24 +76,7 @@ impl OpenAi {
     ) -> Result<Completion, Failure> {
         let timer = Timer::start(limits);
         let response = self.open(request, &timer).await?;
-        let before = outlet.sent();
-        let mut answer = Answer::default();
-        self.exchange.read(response, timer, &mut answer, outlet).await?;
-        let text_bytes = outlet.sent() - before;
-        if text_bytes == 0 {
-            let inside = format!("finish reason {:?}", answer.finish_reason);
-            return Err(self.exchange.fault(FaultKind::Empty, &inside).into());
-        }
-        let counted = answer.usage.unwrap_or_default();
-        Ok(Completion {
-            provider: NAME.to_owned(),
-            model: self.exchange.model.clone(),
-            usage: Usage {
-                input_tokens: counted.prompt_tokens.unwrap_or_else(|| estimated_input_tokens(request)),
-                output_tokens: counted.completion_tokens.unwrap_or_else(|| estimated_tokens(text_bytes)),
-            },
-            truncated: answer.finish_reason.as_deref() == Some("length") || text_bytes >= MAX_REPLY_BYTES,
-        })
+        self.exchange.complete(request, response, timer, &mut Answer::default(), outlet).await
     }
 
     /// Sends the request; once more without `stream_options` to a server that may not know it.
@@ -137,12 +114,7 @@ impl OpenAi {
             max_tokens: (!self.is_openai).then_some(limit),
             max_completion_tokens: self.is_openai.then_some(limit),
         };
-        let call = self.exchange.client.post(self.exchange.url.clone());
-        let call = match &self.authorization {
-            Some(authorization) => call.header(AUTHORIZATION, authorization.clone()),
-            None => call,
-        };
-        call.json(&body)
+        self.exchange.post(&body)
     }
 }
 
@@ -189,7 +161,7 @@ struct Delta {
     content: Option<String>,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
+#[derive(Deserialize)]
 struct Counted {
     prompt_tokens: Option<u32>,
     completion_tokens: Option<u32>,
@@ -198,7 +170,6 @@ struct Counted {
 /// What has been read of one answer.
 #[derive(Default)]
 struct Answer {
-    usage: Option<Counted>,
     finish_reason: Option<String>,
     done: bool,
 }
@@ -214,18 +185,24 @@ impl Reader for Answer {
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
             return Err(Trouble::Reported(kind_of(&error), format!("in the stream: {error}")));
         }
-        self.usage = chunk.usage.or(self.usage);
         for choice in chunk.choices {
             if let Some(text) = choice.delta.and_then(|delta| delta.content) {
                 outlet.send(&text);
             }
             self.finish_reason = choice.finish_reason.or(self.finish_reason.take());
         }
+        if let Some(counted) = chunk.usage {
+            outlet.count(counted.prompt_tokens, counted.completion_tokens);
+        }
         Ok(Step::More)
     }
 
     fn is_whole(&self) -> bool {
         self.done || self.finish_reason.is_some()
+    }
+
+    fn end_reason(&self) -> Option<&str> {
+        self.finish_reason.as_deref()
     }
 }
 

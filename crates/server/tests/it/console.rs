@@ -73,6 +73,30 @@ async fn a_part_that_crashes_leaves_the_rest_and_the_keyboard_is_enough() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_of_the_largest_length_says_so_without_alarm() {
+    at_the_desk(async |desk| {
+        desk.stop_server().await;
+        desk.start_server_with(&[("MAINSTAY_ASSISTANT__MAX_REPLY_TOKENS", "20")]).await;
+        desk.open().await;
+        desk.sign_up("Mary Somerville", "mary@example.com").await;
+        ask(desk, QUESTION).await;
+        // Once as it comes, and once as it is stored.
+        for _ in 0..2 {
+            let script = "const reply = document.querySelector('[data-role=assistant][data-status=final]');
+                const notice = reply?.querySelector('.message-notice');
+                return notice && {text: notice.textContent, buttons: notice.querySelectorAll('button').length}";
+            let notice = desk.wait(script).await;
+            let text = notice["text"].as_str().unwrap();
+            assert!(text.starts_with("Not whole. The reply was cut because it reached its largest length"), "{text}");
+            assert_eq!(notice["buttons"], 0, "there is nothing to repeat");
+            desk.browser.refresh().await.unwrap();
+        }
+        nothing_was_wrong(desk).await;
+    })
+    .await;
+}
+
 /// The picture of the README. It is made only when a folder for it is named.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_picture_of_the_readme() {

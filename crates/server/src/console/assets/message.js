@@ -89,6 +89,8 @@ function reason({ role, status, error, lost }) {
   const detail = error?.detail ?? "";
   const id = error?.requestId;
   switch (status) {
+    case "final":
+      return detail ? { title: "Not whole.", detail } : null;
     case "stopped":
       return { title: "Stopped.", detail: "What had arrived is kept." };
     case "interrupted":

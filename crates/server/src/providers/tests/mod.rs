@@ -1,6 +1,7 @@
 //! The providers against a server that misbehaves on demand, in both protocols.
 
 mod chain;
+mod continuing;
 mod faults;
 mod protection;
 mod replies;
@@ -8,13 +9,13 @@ mod replies;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mainstay_domain::{Clock, Entropy, ManualClock, MessageRole, Secret, TenantId, Timestamp};
+use mainstay_domain::{Clock, Entropy, ManualClock, MessageRole, Secret, TenantId, Timestamp, Usage};
 use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::fake::{Behaviour, FakeProvider, Gate, pieces};
 use super::retry::Backoff;
-use super::{Completion, Fault, FaultKind, Figures, Providers, ReplyRequest, Turn};
+use super::{Completion, Fault, FaultKind, Figures, GO_ON, MAX_REPLY_BYTES, Providers, ReplyRequest, Sink, Turn};
 use crate::config;
 
 const KEY: &str = "sk-test-0123456789-very-secret";
@@ -121,6 +122,17 @@ fn request() -> ReplyRequest {
 
 fn in_a_minute() -> Instant {
     Instant::now() + Duration::from_secs(60)
+}
+
+/// A sink that only wants the text.
+impl<F: FnMut(&str) + Send> Sink for F {
+    fn text(&mut self, text: &str) {
+        self(text);
+    }
+
+    fn maker(&mut self, _: &str, _: &str) {}
+
+    fn usage(&mut self, _: Usage) {}
 }
 
 /// Asks once, and says what reached the sink.

@@ -102,7 +102,7 @@ async fn a_slot_is_held_until_the_stream_ends_and_tenants_take_turns() {
     let providers = &build(&settings);
     let asking = |number: u128| async move {
         let request = ReplyRequest { tenant: tenant(number), ..request() };
-        providers.reply(&request, in_a_minute(), &mut |_| {}).await.unwrap();
+        providers.reply(&request, in_a_minute(), &mut |_: &str| {}).await.unwrap();
         number
     };
     let mut replies: FuturesUnordered<_> = [1, 1, 1, 1, 2].into_iter().map(asking).collect();

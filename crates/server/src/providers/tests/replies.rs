@@ -79,7 +79,7 @@ async fn the_messages_api_gets_what_it_asks_for() {
         turn(MessageRole::Assistant, "Yes?"),
         turn(MessageRole::User, "Four"),
     ];
-    providers.reply(&request, in_a_minute(), &mut |_| {}).await.unwrap();
+    providers.reply(&request, in_a_minute(), &mut |_: &str| {}).await.unwrap();
     let received = &fake.received()[0];
     assert_eq!(received.path, "/v1/messages");
     assert_eq!(received.header("x-api-key"), Some(KEY));
@@ -170,10 +170,24 @@ async fn a_finished_answer_does_not_wait_for_the_connection_to_close() {
 async fn a_text_without_end_is_cut_at_its_bound() {
     for protocol in BOTH {
         let fake = FakeProvider::start().await;
-        fake.push(Behaviour::HangAfter(vec!["x".repeat(100_000); 12]));
+        fake.push(Behaviour::HangAfter(vec!["€".repeat(10_000); 12]));
         let (outcome, text) = ask(&build(&pointed(&fake, protocol))).await;
-        assert!(outcome.unwrap().truncated);
-        assert_eq!(text.len(), 1_100_000, "the first piece past 1 MiB is the last");
+        let completion = outcome.unwrap();
+        assert!(completion.truncated);
+        // The largest multiple of three bytes within the bound, though more is there and the server does not end.
+        assert_eq!((text.len(), MAX_REPLY_BYTES), (262_143, 262_144));
+        assert_eq!(completion.usage.output_tokens, 65_536);
+        fake.until(|counts| counts.hangups == 1).await;
+    }
+}
+
+#[tokio::test]
+async fn a_text_of_the_largest_length_is_whole() {
+    for protocol in BOTH {
+        let fake = FakeProvider::start().await;
+        fake.push(Behaviour::Answer(vec!["x".repeat(MAX_REPLY_BYTES / 4); 4]));
+        let (outcome, text) = ask(&build(&pointed(&fake, protocol))).await;
+        assert_eq!((outcome.unwrap().truncated, text.len()), (false, MAX_REPLY_BYTES));
     }
 }
 

@@ -1,5 +1,8 @@
 //! Replies in the making when their server stops, is killed, or loses its lease.
 
+use mainstay_domain::{Kind, MessageText, PersonId, Role, TenantId};
+use mainstay_server::accounts::{Credential, Member};
+use mainstay_server::assistant::SendRequest;
 use mainstay_store::{Call, ExpireLeases};
 use serde_json::json;
 
@@ -10,6 +13,7 @@ use crate::support::{Engine, both};
 both! {
     a_stop_waits_for_replies,
     a_reply_that_does_not_end_is_cut_with_what_it_has,
+    a_node_that_drains_begins_nothing_new,
     a_killed_server_leaves_what_was_saved,
     a_server_that_lost_its_lease_goes_on_with_a_new_one,
 }
@@ -52,6 +56,40 @@ async fn a_reply_that_does_not_end_is_cut_with_what_it_has(engine: Engine) {
     let reply = stage.reply(&gated.generation).await;
     assert_eq!((&reply["status"], &reply["content"]), (&json!("interrupted"), &json!("Olá mundo ")));
     assert_eq!(reply["error"]["code"], "server_stopped");
+    assert_eq!(reply["provider"], "anthropic");
+    assert_eq!(reply["usage"], json!({"input_tokens": 16, "output_tokens": 3}));
+}
+
+/// A request on a connection that was open before the stop could still reach the handler.
+async fn a_node_that_drains_begins_nothing_new(engine: Engine) {
+    let Some(stage) = Stage::set(engine, &[]).await else { return };
+    let mut gated = stage.gated().await;
+    gated.half().await;
+    let app = stage.server.app.clone();
+    let member = Member {
+        tenant: TenantId(stage.ada.organisation.parse().expect("an id")),
+        person: PersonId(stage.ada.id.parse().expect("an id")),
+        role: Role::Owner,
+        credential: Credential::Outside,
+    };
+    let send = || SendRequest {
+        conversation: None,
+        content: MessageText::parse("Hello".to_owned()).expect("a text"),
+        claim: None,
+        paced: false,
+    };
+    let (drained, refused) = tokio::join!(app.lifecycle.drain(2 * PATIENCE), async {
+        app.lifecycle.stopped().await;
+        let refused = app.assistant.send(&Call::within(PATIENCE), &member, send()).await.map(|_| ());
+        gated.open();
+        gated.events.rest().await;
+        refused
+    });
+    let refused = refused.expect_err("nothing new");
+    assert_eq!((refused.kind, refused.code), (Kind::Unavailable, "not_ready"));
+    assert!(refused.retry_after.is_some());
+    assert_eq!(drained.cut, []);
+    assert_eq!(stage.provider.counts().requests, 1);
 }
 
 async fn a_killed_server_leaves_what_was_saved(engine: Engine) {

@@ -17,10 +17,15 @@ async fn a_reply_is_stopped_in_the_middle(engine: Engine) {
     let stopped = stage.stop(&gated.generation).await.expect(200);
     assert_eq!(stopped["reply"]["status"], "stopped");
     assert_eq!(stopped["reply"]["content"], "Olá mundo ");
+    // What had come was paid for: 16 tokens in were counted, the 11 bytes are taken for 3 out.
+    assert_eq!(stopped["reply"]["provider"], "anthropic");
+    assert!(stopped["reply"]["model"].is_string(), "{stopped}");
+    assert_eq!(stopped["reply"]["usage"], json!({"input_tokens": 16, "output_tokens": 3}));
     assert_eq!(stage.stop(&gated.generation).await.expect(200), stopped, "again is no harm");
     let events = gated.events.rest().await;
     let end = &events[events.len() - 1];
     assert_eq!((end.event.as_str(), &end.data["reply"]["status"]), ("done", &json!("stopped")));
+    assert_eq!(end.data["usage"], stopped["reply"]["usage"]);
     assert_eq!(stage.reply(&gated.generation).await, stopped["reply"]);
     stage.provider.until(|counts| counts.hangups == 1).await;
     assert_eq!(stage.server.app.assistant.live_count(), 0);

@@ -66,7 +66,12 @@ impl Desk {
 
     /// Starts it, always on the same port and database.
     pub(super) async fn start_server(&mut self) {
-        let server = Program::new(env!("CARGO_BIN_EXE_mainstay"))
+        self.start_server_with(&[]).await;
+    }
+
+    /// The same, with further settings.
+    pub(super) async fn start_server_with(&mut self, settings: &[(&str, &str)]) {
+        let program = Program::new(env!("CARGO_BIN_EXE_mainstay"))
             .directory(self.folder.path())
             .env("PORT", self.port.to_string())
             .env("DATABASE_URL", format!("sqlite:{}", self.folder.path().join("desk.db").display()))
@@ -74,9 +79,9 @@ impl Desk {
             .env("MAINSTAY_PROVIDERS__OFFLINE__WORD_MS", "60")
             // Cheap hashes: what is tested here is something else.
             .env("MAINSTAY_AUTH__PASSWORD_MEMORY_KIB", "64")
-            .env("MAINSTAY_AUTH__PASSWORD_PASSES", "1")
-            .start()
-            .unwrap();
+            .env("MAINSTAY_AUTH__PASSWORD_PASSES", "1");
+        let program = settings.iter().fold(program, |program, (name, value)| program.env(name, value));
+        let server = program.start().unwrap();
         server.wait_for_http(&format!("{}/readyz", self.address()), PATIENCE).await.unwrap();
         self.server = Some(server);
     }

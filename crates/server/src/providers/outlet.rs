@@ -1,0 +1,121 @@
+//! Where a reply goes while it is made: its text, who makes it and what it has taken until now.
+
+use mainstay_domain::Usage;
+
+use super::{Completion, MAX_REPLY_BYTES, estimated_tokens};
+
+/// Who is told of a reply while it is made, so that one that is given up in the middle is known as far as it came.
+pub trait Sink: Send {
+    /// Text has arrived.
+    fn text(&mut self, text: &str);
+
+    /// A provider has accepted the request: from here on it makes the reply. Told again when another one does.
+    fn maker(&mut self, provider: &str, model: &str);
+
+    /// What the reply has taken until now, over every request that was accepted for it: as it was counted, and
+    /// estimated where it is not counted (yet). Told after each call of the other two.
+    fn usage(&mut self, usage: Usage);
+}
+
+/// A request that a provider has accepted.
+struct Accepted {
+    provider: &'static str,
+    model: String,
+    /// Input tokens: estimated until they are counted.
+    input: u32,
+    /// Output tokens, once they are counted.
+    output: Option<u32>,
+    /// Bytes of text that came.
+    bytes: usize,
+}
+
+impl Accepted {
+    fn usage(&self) -> Usage {
+        Usage { input_tokens: self.input, output_tokens: self.output.unwrap_or_else(|| estimated_tokens(self.bytes)) }
+    }
+}
+
+/// Passes one reply on to its sink, over all requests that are made for it.
+pub(super) struct Outlet<'a> {
+    sink: &'a mut dyn Sink,
+    text: String,
+    is_full: bool,
+    /// What the requests before this one took.
+    before: Usage,
+    accepted: Option<Accepted>,
+}
+
+impl<'a> Outlet<'a> {
+    pub(super) fn new(sink: &'a mut dyn Sink) -> Self {
+        Self { sink, text: String::new(), is_full: false, before: Usage::default(), accepted: None }
+    }
+
+    /// A provider has accepted a request whose input is estimated at so many tokens.
+    pub(super) fn accepted(&mut self, provider: &'static str, model: &str, input: u32) {
+        self.before = self.usage();
+        self.accepted = Some(Accepted { provider, model: model.to_owned(), input, output: None, bytes: 0 });
+        self.sink.maker(provider, model);
+        self.sink.usage(self.usage());
+    }
+
+    /// What the provider has counted for the request that it accepted last. Counts are cumulative: the last one holds.
+    pub(super) fn count(&mut self, input: Option<u32>, output: Option<u32>) {
+        if let Some(accepted) = &mut self.accepted {
+            accepted.input = input.unwrap_or(accepted.input);
+            accepted.output = output.or(accepted.output);
+            self.sink.usage(self.usage());
+        }
+    }
+
+    /// Passes text on, as far as there is room.
+    pub(super) fn send(&mut self, text: &str) {
+        let room = MAX_REPLY_BYTES.saturating_sub(self.text.len());
+        let fits = &text[..text.floor_char_boundary(room)];
+        self.is_full |= fits.len() < text.len();
+        if fits.is_empty() {
+            return;
+        }
+        self.text.push_str(fits);
+        if let Some(accepted) = &mut self.accepted {
+            accepted.bytes += fits.len();
+        }
+        self.sink.text(fits);
+        self.sink.usage(self.usage());
+    }
+
+    /// The text that has reached the sink, whoever it came from.
+    pub(super) fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Its length in bytes.
+    pub(super) fn sent(&self) -> usize {
+        self.text.len()
+    }
+
+    /// Whether text was left out because the reply has its largest length.
+    pub(super) fn is_full(&self) -> bool {
+        self.is_full
+    }
+
+    /// What the reply has taken until now.
+    fn usage(&self) -> Usage {
+        let now = self.accepted.as_ref().map(Accepted::usage).unwrap_or_default();
+        Usage {
+            input_tokens: self.before.input_tokens.saturating_add(now.input_tokens),
+            output_tokens: self.before.output_tokens.saturating_add(now.output_tokens),
+        }
+    }
+
+    /// The whole reply, made by the provider that accepted the last request.
+    pub(super) fn completion(&self, truncated: bool) -> Completion {
+        let (provider, model) =
+            self.accepted.as_ref().map_or(("", ""), |accepted| (accepted.provider, accepted.model.as_str()));
+        Completion {
+            provider: provider.to_owned(),
+            model: model.to_owned(),
+            usage: self.usage(),
+            truncated: truncated || self.is_full,
+        }
+    }
+}
