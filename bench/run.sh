@@ -8,6 +8,7 @@ cd "$here/.."
 : "${DATABASE_URL:=}"          # an empty PostgreSQL database; SQLite in a temporary directory when not given
 : "${PORT:=3100}"
 : "${USERS:=2000}"
+: "${SIGNERS:=16}"             # people with a password, who sign in
 : "${TOKEN_SECONDS:=3600}"     # must outlast the run
 : "${CONNECTIONS:=64}"
 : "${THREADS:=2}"
@@ -18,6 +19,7 @@ cd "$here/.."
 : "${PEER_TOKENS:=}"           # a file with one of its access tokens on each line
 : "${PEER_MESSAGES_PATH:=/v1/messages}"
 : "${PEER_LIST_PATH:=/v1/conversations}"
+: "${PEER_LOADS:=messages}"    # which of the loads the other server has: messages, list
 
 for tool in wrk curl; do
   command -v "$tool" >/dev/null || { echo "$tool is not installed" >&2; exit 1; }
@@ -32,6 +34,7 @@ if [ -z "$BINARY" ]; then
 fi
 BINARY=$(realpath "$BINARY")
 
+PASSWORD="a long password for the bench"
 scratch=$(mktemp -d)
 server=""
 cleanup() {
@@ -66,29 +69,32 @@ start_server() {
 make_users() {
   local number
   for number in $(seq "$USERS"); do echo "person$number@bench.example"; done >"$scratch/emails"
-  # No passwords: hashing thousands of them would take longer than the measurement.
-  (cd "$scratch" && "$BINARY" user import emails >"$scratch/import.log")
+  # Few have a password: hashing thousands of them would take longer than the measurement.
+  for number in $(seq "$SIGNERS"); do echo "signer$number@bench.example,$PASSWORD"; done >"$scratch/signers"
+  cut -d, -f1 "$scratch/signers" >"$scratch/signer-emails"
+  (cd "$scratch" && "$BINARY" user import emails >"$scratch/import.log" && "$BINARY" user import signers >>"$scratch/import.log")
   (cd "$scratch" && "$BINARY" token --email-file emails --seconds "$TOKEN_SECONDS") >"$scratch/tokens"
   local made
   made=$(wc -l <"$scratch/tokens")
   [ "$made" -eq "$USERS" ] || { echo "$made tokens for $USERS people" >&2; exit 1; }
 }
 
-# measure LOAD URL TOKENS: prints what the load's done() says after RESULT.
+# measure LOAD CONNECTIONS URL TOKENS: prints what the load's done() says after RESULT.
 measure() {
-  local wrk=(wrk "-t$THREADS" "-c$CONNECTIONS" --latency -s "$here/load/$1.lua")
-  TOKENS=$3 "${wrk[@]}" "-d${WARM_UP}s" "$2" >"$scratch/wrk" 2>&1 || { cat "$scratch/wrk" >&2; exit 1; }
-  TOKENS=$3 "${wrk[@]}" "-d${DURATION}s" "$2" >"$scratch/wrk" 2>&1 || { cat "$scratch/wrk" >&2; exit 1; }
+  local wrk=(wrk "-t$THREADS" "-c$2" --latency -s "$here/load/$1.lua")
+  export TOKENS=$4 EMAILS=$scratch/signer-emails PASSWORD
+  "${wrk[@]}" "-d${WARM_UP}s" "$3" >"$scratch/wrk" 2>&1 || { cat "$scratch/wrk" >&2; exit 1; }
+  "${wrk[@]}" "-d${DURATION}s" "$3" >"$scratch/wrk" 2>&1 || { cat "$scratch/wrk" >&2; exit 1; }
   local result
   result=$(sed -n 's/^RESULT //p' "$scratch/wrk")
   [ -n "$result" ] || { cat "$scratch/wrk" >&2; exit 1; }
   echo "$result"
 }
 
-# row SERVER LOAD URL TOKENS: measures and prints one line of the table; leaves the rate in $rate.
+# row SERVER LOAD CONNECTIONS URL TOKENS: measures and prints one line of the table; leaves the rate in $rate.
 row() {
   local p50 p99 refused sockets
-  read -r rate p50 p99 refused sockets < <(measure "$2" "$3" "$4")
+  read -r rate p50 p99 refused sockets < <(measure "$2" "$3" "$4" "$5")
   printf '| %-8s | %-8s | %8s | %7s | %7s | %6s | %6s |\n' "$2" "$1" "$rate" "$p50" "$p99" "$refused" "$sockets"
   if [ "$refused" -ne 0 ] || [ "$sockets" -ne 0 ]; then suspect=1; fi
 }
@@ -107,11 +113,16 @@ echo "|----------|----------|---------:|--------:|--------:|-------:|-------:|"
 suspect=0
 ratios=""
 for round in $(seq "$ROUNDS"); do
-  for load in messages list; do
-    row mainstay "$load" "$ours" "$scratch/tokens"
+  # The list first in the first round: it is empty only until the messages have been sent.
+  for load in list messages sign_in; do
+    connections=$CONNECTIONS
+    # Hashing a password is slow on purpose. More of them at once would measure the queue.
+    if [ "$load" = sign_in ]; then connections=4; fi
+    row mainstay "$load" "$connections" "$ours" "$scratch/tokens"
+    case " $PEER_LOADS " in *" $load "*) ;; *) continue ;; esac
     if [ -n "$PEER_URL" ]; then
       mine=$rate
-      MESSAGES_PATH=$PEER_MESSAGES_PATH LIST_PATH=$PEER_LIST_PATH row peer "$load" "$PEER_URL" "$PEER_TOKENS"
+      MESSAGES_PATH=$PEER_MESSAGES_PATH LIST_PATH=$PEER_LIST_PATH row peer "$load" "$connections" "$PEER_URL" "$PEER_TOKENS"
       ratios+="$load, round $round: $(awk -v mine="$mine" -v peer="$rate" 'BEGIN { if (peer > 0) printf "%.1f", mine / peer; else printf "-" }') times the peer\n"
     fi
   done

@@ -35,7 +35,7 @@ macro_rules! statements {
     (@batch $name:ident (($($column:ident : $type:ident),+) $body:literal)) => {
         statements!(@make $name,
             concat!(
-                "WITH batch AS (SELECT key AS n", $(statements!(@sqlite $column $type)),+, " FROM json_each($1)) ", $body
+                "WITH batch AS (SELECT key AS n", $(statements!(@sqlite $column $type)),+, " FROM jsonb_each($1)) ", $body
             ),
             concat!(
                 "WITH batch AS (SELECT ordinality - 1 AS n", $(statements!(@postgres $column $type)),+,

@@ -27,7 +27,10 @@ const STEPS_BETWEEN_LOOKS: i32 = 2000;
 /// Prepared statements that each connection keeps: more than there are.
 const PREPARED: usize = 300;
 /// Page cache of the writer and of each reader, in KiB.
-const WRITER_CACHE_KIB: u32 = 64 * 1024;
+///
+/// The writer's is not larger, because SQLite walks all of it at the end of a transaction that has split a page (the page
+/// that stands for the locks makes it believe that the file was cut); what is not in it is in the system's cache.
+const WRITER_CACHE_KIB: u32 = 16 * 1024;
 const READER_CACHE_KIB: u32 = 8 * 1024;
 
 /// How SQLite is opened.
@@ -207,16 +210,24 @@ fn gone() -> Error {
 
 /// Moves what has been committed from the log into the file, and keeps the log short.
 ///
-/// A passive checkpoint runs beside the writer; when it cannot keep up, the rest is done while the writer is held, which
-/// is then a short wait because most has been moved already.
+/// A passive checkpoint runs beside the writer. Under steady writing it never ends with nothing left to move, which is what
+/// the log needs to begin again at its start; so the little rest is moved while the writer is held. Rarely and much at a
+/// time, because a page that has changed many times meanwhile is then moved once.
 pub(crate) struct Checkpointer {
     connection: SqliteConnection,
 }
 
-/// The log is moved when it has grown past this.
-const LOG_WANTED_BYTES: u64 = 32 << 20;
-/// The writer is held for the rest when the log has grown past this. It stays well under 256 MB.
-const LOG_LARGE_BYTES: u64 = 96 << 20;
+/// The log is moved when it has grown past this. Written at full speed it stays well under 256 MB.
+const LOG_WANTED_BYTES: i64 = 64 << 20;
+/// A page in the log, with its header.
+const FRAME_BYTES: i64 = 4096 + 24;
+
+/// What a checkpoint answers: frames that are in the log since it last began, and how many of them are in the file.
+#[derive(sqlx::FromRow)]
+struct Log {
+    log: i64,
+    checkpointed: i64,
+}
 
 impl Checkpointer {
     pub(crate) async fn open(engine: &Sqlite) -> Result<Self> {
@@ -226,17 +237,21 @@ impl Checkpointer {
 
     /// Looks at the log once.
     pub(crate) async fn tick(&mut self, engine: &Sqlite) -> Result<()> {
-        let size = log_size(engine.path()).await;
-        if size < LOG_WANTED_BYTES {
+        let seen = self.checkpoint("PRAGMA wal_checkpoint(NOOP)").await?;
+        if seen.log * FRAME_BYTES < LOG_WANTED_BYTES {
             return Ok(());
         }
-        sqlx::query("PRAGMA wal_checkpoint(PASSIVE)").execute(&mut self.connection).await?;
-        if size >= LOG_LARGE_BYTES {
+        let moved = self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").await?;
+        if moved.checkpointed < moved.log || moved.log > seen.log {
             let writer = engine.writer(&Call::within(Duration::from_secs(5))).await?;
-            sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").execute(&mut self.connection).await?;
+            self.checkpoint("PRAGMA wal_checkpoint(RESTART)").await?;
             writer.keep();
         }
         Ok(())
+    }
+
+    async fn checkpoint(&mut self, pragma: &'static str) -> Result<Log> {
+        Ok(sqlx::query_as(pragma).fetch_one(&mut self.connection).await?)
     }
 }
 

@@ -32,7 +32,8 @@ impl Migration {
 
 macro_rules! migrations {
     ($engine:literal) => {
-        migrations!($engine, 1 "accounts" "0001_accounts", 2 "assistant" "0002_assistant")
+        migrations!($engine, 1 "accounts" "0001_accounts", 2 "assistant" "0002_assistant",
+            3 "message order" "0003_message_order")
     };
     ($engine:literal, $($version:literal $description:literal $file:literal),+) => {
         vec![$(Migration {

@@ -1,6 +1,6 @@
 //! Taking messages in.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use mainstay_domain::{MessageRole, MessageStatus};
 use serde::Serialize;
@@ -16,18 +16,22 @@ statements! {
     /// Only on a repeat: what a commit that was not confirmed has stored.
     STORED = batch((id: uuid, tenant_id: uuid) "
         SELECT m.id FROM batch b JOIN message m ON m.id = b.id AND m.tenant_id = b.tenant_id");
-    /// A key that is there already is missing from the answer. A concurrent duplicate waits for the first to commit.
+    /// A key that is there already is left as it is. A concurrent duplicate waits for the first to commit.
     CLAIM = batch((tenant_id: uuid, person_id: uuid, key: text, fingerprint: text, id: uuid, at: time) "
         INSERT INTO idempotency (tenant_id, person_id, key, operation, fingerprint, resource_id, created_at)
         SELECT tenant_id, person_id, key, 'message', fingerprint, id, at FROM batch WHERE true
         ORDER BY tenant_id, person_id, key, n
-        ON CONFLICT (tenant_id, person_id, key) DO NOTHING RETURNING resource_id AS id");
+        ON CONFLICT (tenant_id, person_id, key) DO NOTHING");
+    /// Only where a key was there already: which ones are ours.
+    CLAIMED = batch((tenant_id: uuid, person_id: uuid, key: text, id: uuid) "
+        SELECT b.id FROM batch b JOIN idempotency i
+        ON i.tenant_id = b.tenant_id AND i.person_id = b.person_id AND i.key = b.key WHERE i.resource_id = b.id");
     /// A refusal is not remembered: the key may be used again.
     UNCLAIM = batch((tenant_id: uuid, person_id: uuid, key: text) "
         DELETE FROM idempotency WHERE (tenant_id, person_id, key) IN (SELECT tenant_id, person_id, key FROM batch)");
     LOCK = pair(sqlite "
         WITH batch AS (SELECT unhex(value->>'id', '-') AS id, unhex(value->>'tenant_id', '-') AS tenant_id,
-                              unhex(value->>'person_id', '-') AS person_id FROM json_each($1))
+                              unhex(value->>'person_id', '-') AS person_id FROM jsonb_each($1))
         SELECT c.id, c.next_ordinal FROM batch b JOIN conversation c ON c.id = b.id AND c.tenant_id = b.tenant_id
         WHERE c.person_id = b.person_id AND c.deleted_at IS NULL",
         postgres "
@@ -98,7 +102,7 @@ pub(super) async fn claim<'a>(
     };
     let keys: Vec<_> =
         accepts.iter().filter(|(_, accept)| !stored.contains(&accept.reply.uuid())).filter_map(key).collect();
-    let claimed = if keys.is_empty() { Default::default() } else { ids(tx.batch(CLAIM, &keys).rows::<Id>().await?) };
+    let claimed = claimed(tx, &keys).await?;
     let next_ordinals = lock(tx, accepts).await?;
     let mut unclaimed = Vec::new();
     for entry @ (position, accept) in accepts {
@@ -119,6 +123,17 @@ pub(super) async fn claim<'a>(
         tx.batch(UNCLAIM, &unclaimed).run().await?;
     }
     Ok(Claimed { accepts: taken, next_ordinals })
+}
+
+/// Which of these keys are ours now, by what they stand for.
+async fn claimed(tx: &mut Tx<'_>, keys: &[Key<'_>]) -> Result<HashSet<Uuid>> {
+    if keys.is_empty() {
+        return Ok(HashSet::new());
+    }
+    if tx.batch(CLAIM, keys).run().await? == keys.len() as u64 {
+        return Ok(keys.iter().map(|key| key.id).collect());
+    }
+    Ok(ids(tx.batch(CLAIMED, keys).rows::<Id>().await?))
 }
 
 fn place(accept: &AcceptMessage, id: Uuid) -> Place {
