@@ -155,6 +155,8 @@ cases! {
     accounts::sign_ins_rotate_and_notice_reuse,
     accounts::sign_ins_switch_and_end,
     accounts::members_come_and_go_but_the_last_owner_stays,
+    accounts::a_reader_of_the_feed_misses_nothing,
+    accounts::a_role_is_read_together_with_the_position_of_the_feed,
     accounts::api_keys_live_and_die,
     accounts::outside_people_are_made_once,
     accounts::organisations_and_operators,
