@@ -166,6 +166,7 @@ cases! {
     assistant::conversations_are_listed_renamed_and_deleted,
     assistant::deleting_asks_the_replies_to_stop,
     assistant::a_reply_whose_node_died_is_interrupted,
+    assistant::replies_whose_lease_is_gone_are_found,
     assistant::a_reply_is_settled_by_one_only,
     assistant::a_bad_member_fails_alone,
     assistant::nobody_is_kept_waiting_by_another_organisation,

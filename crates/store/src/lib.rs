@@ -53,7 +53,7 @@ pub use conversations::{
 };
 pub use error::{Error, Result};
 pub use health::Ping;
-pub use housekeeping::{ForgetExpired, OpenReply, RepliesOf};
+pub use housekeeping::{ForgetExpired, LeasesGone, OpenReply, RepliesOf};
 pub use idempotency::{FindUsed, Once, Used};
 pub use intent::Intent;
 pub use lease::{AcquireLease, ExpireLeases, ExpiredLease, ExpiredLeases, ReleaseLease, RenewLease};

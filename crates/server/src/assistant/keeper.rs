@@ -9,7 +9,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use mainstay_domain::{Error, GenerationId, Result};
 use mainstay_store::{
-    AcquireLease, Call, ExpireLeases, ExpiredLeases, ReleaseLease, RenewLease, RepliesOf, SaveReply, Saved, Store,
+    AcquireLease, Call, ExpireLeases, ExpiredLeases, LeasesGone, ReleaseLease, RenewLease, RepliesOf, SaveReply, Saved,
+    Store,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
@@ -25,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const RESCUE_EVERY: Duration = Duration::from_secs(2);
 /// After how long a reply that nobody on this node makes, though it has this node's lease, is given up.
 const ORPHAN_AFTER: Duration = Duration::from_secs(60);
+/// The most bites, of 500 replies each, that one look takes from one lease. The next look goes on.
+const MOST_BITES: usize = 20;
 
 impl Assistant {
     /// Takes this node's lease and starts the keepers. `alone` says that no other process can be serving from this
@@ -171,29 +174,40 @@ impl Assistant {
         }
     }
 
-    /// One look for leases that have ended.
+    /// One look for leases that have ended, and for replies whose lease's row is gone: a save or an acceptance that came
+    /// through after the row was taken away, or a row that a person deleted.
     async fn rescue_once(&self) -> mainstay_store::Result<()> {
         let call = || Call::within(PATIENCE);
         let expired = self.store.run(&call(), ExpiredLeases { prefix: NODES, now: self.clock.now() }).await?;
         for lease in expired {
-            let mut rescued = 0;
-            loop {
-                let count = self.store.interrupt_replies_of(&call(), lease.number, self.clock.now()).await?;
-                rescued += count;
-                if count == 0 {
-                    break;
-                }
+            // The row stays until nothing is left under its number: it is how the rest is found.
+            if self.interrupt(lease.number).await? {
+                self.store.run(&call(), ReleaseLease { name: lease.name, number: lease.number }).await?;
             }
-            if rescued > 0 {
-                tracing::info!(
-                    lease = lease.name,
-                    rescued,
-                    "replies of a node that is gone were marked as interrupted"
-                );
-            }
-            self.store.run(&call(), ReleaseLease { name: lease.name, number: lease.number }).await?;
+        }
+        for number in self.store.run(&call(), LeasesGone).await? {
+            self.interrupt(number).await?;
         }
         Ok(())
+    }
+
+    /// Marks the replies of a lease that nobody holds any more as interrupted, a bounded number of them. True when none
+    /// is left.
+    async fn interrupt(&self, lease: i64) -> mainstay_store::Result<bool> {
+        let mut rescued = 0;
+        let mut left = true;
+        for _ in 0..MOST_BITES {
+            let count = self.store.interrupt_replies_of(&Call::within(PATIENCE), lease, self.clock.now()).await?;
+            rescued += count;
+            left = count > 0;
+            if !left {
+                break;
+            }
+        }
+        if rescued > 0 {
+            tracing::info!(lease, rescued, "replies of a node that is gone were marked as interrupted");
+        }
+        Ok(!left)
     }
 
     /// Replies under this node's lease that nobody makes, which a commit that was not confirmed can leave behind. Those

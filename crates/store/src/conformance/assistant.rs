@@ -9,9 +9,9 @@ use mainstay_domain::{
 
 use super::Harness;
 use crate::{
-    AcceptMessage, Accepted, Claim, Conversation, CreateConversation, DeleteConversation, Error, FindUsed,
-    ForgetExpired, GetConversation, GetExchange, ListConversations, ListMessages, Message, Once, RenameConversation,
-    RequestStop, SaveReply, Saved, SettleReply, Target,
+    AcceptMessage, Accepted, AcquireLease, Claim, Conversation, CreateConversation, DeleteConversation, Error,
+    FindUsed, ForgetExpired, GetConversation, GetExchange, LeasesGone, ListConversations, ListMessages, Message, Once,
+    RenameConversation, RepliesOf, RequestStop, SaveReply, Saved, SettleReply, Target,
 };
 
 pub(super) fn accept(h: &Harness, tenant: TenantId, person: PersonId, target: Target) -> AcceptMessage {
@@ -209,6 +209,29 @@ pub(super) async fn a_reply_whose_node_died_is_interrupted(h: &Harness) {
     assert_eq!((reply.status, reply.content.as_str()), (MessageStatus::Interrupted, "half of"));
     assert_eq!(messages(h, &alive).await.remove(0).status, MessageStatus::Streaming);
     assert_eq!(h.store.settle_reply(&h.call(), settle(&lost, "too late")).await, Ok(false));
+}
+
+pub(super) async fn replies_whose_lease_is_gone_are_found(h: &Harness) {
+    let (tenant, person) = h.person("noa").await;
+    let acquire = AcquireLease {
+        name: "node:alive".to_owned(),
+        holder: "test".to_owned(),
+        now: h.now(),
+        lasts: Duration::from_secs(10),
+    };
+    let alive = h.store.run(&h.call(), acquire).await.expect("acquired").expect("free");
+    let (gone, other) = (alive + 1_000, alive + 1_001);
+    for lease in [gone, alive, other, gone, alive] {
+        let turn = AcceptMessage { lease, ..accept(h, tenant, person, new_conversation(h)) };
+        assert_eq!(h.store.accept_message(&h.call(), turn).await, Ok(Accepted::Taken));
+    }
+    let found = h.store.run(&h.call(), LeasesGone).await.expect("read");
+    assert_eq!(found, [gone, other]);
+    for lease in found {
+        assert!(h.store.interrupt_replies_of(&h.call(), lease, h.now()).await.expect("interrupted") > 0);
+    }
+    assert_eq!(h.store.run(&h.call(), LeasesGone).await, Ok(vec![]));
+    assert_eq!(h.store.run(&h.call(), RepliesOf(alive)).await.expect("read").len(), 2);
 }
 
 pub(super) async fn a_reply_is_settled_by_one_only(h: &Harness) {
