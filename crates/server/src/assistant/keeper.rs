@@ -1,7 +1,7 @@
 //! What keeps replies safe while they are made: this node's lease, the saving once a second, and the rescue of replies
 //! whose node is gone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -138,8 +138,11 @@ impl Assistant {
         }
     }
 
-    /// Saves, once an interval, what all replies in the making have.
+    /// Saves, once an interval, what all replies in the making have. What has not grown is not sent again, but whether a
+    /// stop was asked for is looked at each time.
     async fn save_all(&self) {
+        // How many bytes of each reply are saved. A text only grows.
+        let mut saved: HashMap<GenerationId, usize> = HashMap::new();
         let mut ticks = interval(self.settings.checkpoint_interval());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -151,7 +154,8 @@ impl Assistant {
                 .into_iter()
                 .filter(|live| now.since(live.begun_at) >= self.settings.checkpoint_interval())
                 .collect();
-            join_all(due.iter().map(|live| save(&self.store, live))).await;
+            let known = |live: &Live| saved.get(&live.generation).copied().unwrap_or(0);
+            saved = join_all(due.iter().map(|live| save(&self.store, live, known(live)))).await.into_iter().collect();
         }
     }
 
@@ -225,15 +229,24 @@ impl Assistant {
     }
 }
 
-async fn save(store: &Store, live: &Live) {
-    let reply = SaveReply { tenant: live.tenant, generation: live.generation, lease: live.lease, text: live.text() };
-    match store.save_reply(&Call::within(PATIENCE), reply).await {
-        Ok(Saved::GoOn) => {}
-        Ok(Saved::StopRequested) => live.stop.cancel(),
-        // It is settled at this moment, or it belongs to another; the settling finds out.
-        Ok(Saved::Gone) => {}
-        Err(error) => {
-            tracing::warn!(generation = %live.generation, %error, "a reply could not be saved; it is tried again")
+/// Saves a reply of which `known` bytes are saved. The answer is how many are saved then.
+async fn save(store: &Store, live: &Live, known: usize) -> (GenerationId, usize) {
+    let (_, bytes) = live.text_after(known);
+    let text = (bytes > known).then(|| live.text());
+    let bytes = text.as_ref().map_or(known, String::len);
+    let reply = SaveReply { tenant: live.tenant, generation: live.generation, lease: live.lease, text };
+    let saved = match store.save_reply(&Call::within(PATIENCE), reply).await {
+        Ok(Saved::GoOn) => bytes,
+        Ok(Saved::StopRequested) => {
+            live.stop.cancel();
+            bytes
         }
-    }
+        // It is settled at this moment, or it belongs to another; the settling finds out.
+        Ok(Saved::Gone) => known,
+        Err(error) => {
+            tracing::warn!(generation = %live.generation, %error, "a reply could not be saved; it is tried again");
+            known
+        }
+    };
+    (live.generation, saved)
 }
