@@ -59,7 +59,7 @@ pub use intent::Intent;
 pub use lease::{AcquireLease, ExpireLeases, ExpiredLease, ExpiredLeases, ReleaseLease, RenewLease};
 pub use members::{AddMember, ChangeMember, ListMembers, Member, MemberChanged, Membership, MembershipsIn};
 pub use messages::{Exchange, GetExchange, ListMessages, Message, RequestStop};
-pub use migrate::{Applied, Migrator, Planned, StatementRisk, Step, StepState};
+pub use migrate::{Applied, Migrator, Planned, StatementRisk, Step, StepState, file_fault, folder_fault};
 pub use revocations::{Revocation, RevocationsSince, Revoked};
 pub use sessions::{EndAllSessions, EndSession, RotateSession, Rotated, Session, StartSession, SwitchSession};
 pub use signing_keys::SigningKeyOr;

@@ -20,6 +20,7 @@ use mainstay_domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::Options;
 pub use split::StatementRisk;
+pub use sqlite::{file_fault, folder_fault};
 
 /// A migration and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

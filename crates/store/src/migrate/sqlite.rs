@@ -24,6 +24,38 @@ const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
   took_ms     INTEGER NOT NULL
 ) STRICT";
 
+const OTHER_FILE: &str = "Name another file with DATABASE_URL=sqlite:PATH.";
+
+/// Says why a file cannot be the database, and how to mend it. `cause` is what the system said.
+#[must_use]
+pub fn file_fault(path: &Path, cause: &dyn std::fmt::Display) -> Error {
+    let shown = path.display();
+    // What ends in a slash names a folder, whether or not it is there.
+    if path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        let inside = path.join("mainstay.db");
+        return Error::File(format!(
+            "{shown} is a folder, and the database is a file. Name one in it: DATABASE_URL=sqlite:{}",
+            inside.display()
+        ));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Error::File(format!(
+        "The file {shown} cannot be written ({cause}). Mainstay writes it and files beside it: give the user that it runs \
+         as the right to write in the folder {} and to all files that begin with {shown}, and see that the disk is not \
+         mounted read-only. {OTHER_FILE}",
+        folder.display()
+    ))
+}
+
+/// Says that the folder of the database cannot be made.
+#[must_use]
+pub fn folder_fault(folder: &Path, cause: &dyn std::fmt::Display) -> Error {
+    Error::File(format!(
+        "The folder {} cannot be made ({cause}). Make it for the user that mainstay runs as. {OTHER_FILE}",
+        folder.display()
+    ))
+}
+
 /// A connection to the file.
 pub(super) struct Engine {
     connection: SqliteConnection,
@@ -33,13 +65,26 @@ pub(super) struct Engine {
 impl Engine {
     pub(super) async fn open(path: &Path) -> Result<Self> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            tokio::fs::create_dir_all(folder).await.map_err(|error| {
-                Error::Unavailable(format!("the folder {} cannot be made: {error}", folder.display()))
-            })?;
+            tokio::fs::create_dir_all(folder).await.map_err(|error| folder_fault(folder, &error))?;
         }
+        let connection = Self::connect(path).await.map_err(|error| match error {
+            Error::Corrupt(cause) if cause.contains("not a database") => Error::File(format!(
+                "The file {} is not a database of SQLite, and was left as it is. {OTHER_FILE}",
+                path.display()
+            )),
+            Error::ReadOnly(cause) | Error::Unavailable(cause) => file_fault(path, &cause),
+            error => error,
+        })?;
+        Ok(Self { connection, path: path.to_owned() })
+    }
+
+    async fn connect(path: &Path) -> Result<SqliteConnection> {
         let mut connection = options(path).busy_timeout(Duration::from_secs(10)).connect().await?;
         sqlx::query(CREATE).execute(&mut connection).await?;
-        Ok(Self { connection, path: path.to_owned() })
+        // A table that is there already is not written, and a file that cannot be written is to be said now. `BEGIN
+        // IMMEDIATE` would not tell: on such a file it only reads.
+        sqlx::query("DELETE FROM schema_migration WHERE version < 0").execute(&mut connection).await?;
+        Ok(connection)
     }
 
     pub(super) async fn records(&mut self) -> Result<Vec<Record>> {
