@@ -73,6 +73,26 @@ async fn a_part_that_crashes_leaves_the_rest_and_the_keyboard_is_enough() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_title_is_shown_as_it_was_written() {
+    at_the_desk(async |desk| {
+        desk.open().await;
+        desk.sign_up("Mary Jackson", "mary@example.com").await;
+        let token = desk.access_token().await;
+        let title = "Is a < b? <img src=x onerror=document.title='x'>";
+        desk.post("/v1/conversations", &token, json!({"title": title})).await;
+        desk.browser.refresh().await.unwrap();
+        desk.wait("return document.querySelector('#conversations .conversation-title')").await;
+        desk.click("[data-conversation-id] a").await;
+        let shown = format!("return document.querySelector('#conversation-title').textContent === {}", json!(title));
+        desk.wait(&shown).await;
+        let script = "const listed = document.querySelector('#conversations .conversation-title');
+            return [listed.textContent, listed.children.length, document.querySelectorAll('h1 *').length]";
+        assert_eq!(desk.browser.execute(script, &[]).await.unwrap(), json!([title, 0, 0]));
+    })
+    .await;
+}
+
 /// The picture of the README. It is made only when a folder for it is named.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_picture_of_the_readme() {
