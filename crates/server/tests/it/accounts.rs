@@ -253,7 +253,8 @@ async fn attempts_are_throttled(engine: Engine) {
         [("auth.sign_in_failures", "5"), ("auth.sign_ups", "5"), ("http.trusted_proxies", r#"["127.0.0.0/8"]"#)];
     let Some(server) = TestApp::start(engine, &settings).await else { return };
     let attempts = Attempts(&server);
-    for name in ["ada", "bob", "carol", "dave"] {
+    let ada = attempts.sign_up("198.51.100.1", "ada@example.com", "a good password").await.expect(201);
+    for name in ["bob", "carol", "dave"] {
         attempts.sign_up("198.51.100.1", &format!("{name}@example.com"), "a good password").await.expect(201);
     }
     // By account: five wrong ones from five addresses, and then not even the right one, from wherever.
@@ -263,6 +264,10 @@ async fn attempts_are_throttled(engine: Engine) {
     }
     told_to_wait(attempts.sign_in("203.0.113.6", "ada@example.com", "a good password").await);
     told_to_wait(attempts.sign_in("203.0.113.7", " ADA@example.com ", "a good password").await);
+    // Who is signed in stays so: a stranger who knows the address ends nothing.
+    assert_eq!(status_of(&server, &text(&ada["access_token"])).await, 200);
+    let again = refresh(&server, &text(&ada["refresh_token"])).await.expect(200);
+    assert_eq!(status_of(&server, &text(&again["access_token"])).await, 200);
     attempts.sign_in("203.0.113.6", "bob@example.com", "a good password").await.expect(200);
     // By address: five wrong ones at five accounts, of which some do not exist.
     for name in ["bob", "carol", "dave", "nobody", "no address"] {
