@@ -10,6 +10,7 @@
 
 mod files;
 mod postgres;
+mod record;
 mod split;
 mod sqlite;
 

@@ -8,21 +8,11 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
 use tokio::time::Instant;
 
 use super::files::Migration;
-use super::{Record, split};
+use super::{Record, record, split};
 use crate::engine::sqlite::{close, options};
 use crate::error::{Error, Result};
-use crate::value::At;
 
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
-  version     INTEGER NOT NULL PRIMARY KEY,
-  description TEXT NOT NULL,
-  kind        TEXT NOT NULL,
-  checksum    TEXT NOT NULL,
-  state       TEXT NOT NULL CHECK (state IN ('running', 'done')),
-  progress    INTEGER NOT NULL,
-  applied_at  INTEGER NOT NULL,
-  took_ms     INTEGER NOT NULL
-) STRICT";
+const CREATE: &str = record::create!("INTEGER", "TEXT", "INTEGER", ") STRICT");
 
 const OTHER_FILE: &str = "Name another file with DATABASE_URL=sqlite:PATH.";
 
@@ -88,8 +78,7 @@ impl Engine {
     }
 
     pub(super) async fn records(&mut self) -> Result<Vec<Record>> {
-        let text = "SELECT version, description, checksum, state, progress, applied_at, took_ms FROM schema_migration ORDER BY version";
-        Ok(sqlx::query_as(text).fetch_all(&mut self.connection).await?)
+        Ok(sqlx::query_as(record::ALL).fetch_all(&mut self.connection).await?)
     }
 
     /// Applies a file; nothing when another process has just done so. SQLite can do everything in a transaction.
@@ -102,14 +91,7 @@ impl Engine {
         }
         sqlx::raw_sql(AssertSqlSafe(file.up.to_string())).execute(&mut *tx).await?;
         let took = begun.elapsed();
-        sqlx::query("INSERT INTO schema_migration VALUES ($1, $2, 'sql', $3, 'done', 0, $4, $5)")
-            .bind(file.version)
-            .bind(file.description)
-            .bind(file.checksum())
-            .bind(At(now))
-            .bind(i64::try_from(took.as_millis()).unwrap_or(i64::MAX))
-            .execute(&mut *tx)
-            .await?;
+        record::done!(tx, file, now, took)?;
         tx.commit().await?;
         Ok(Some(took))
     }
@@ -117,8 +99,7 @@ impl Engine {
     pub(super) async fn undo(&mut self, file: &Migration) -> Result<Duration> {
         let begun = Instant::now();
         let mut tx = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::raw_sql(AssertSqlSafe(file.down.to_string())).execute(&mut *tx).await?;
-        sqlx::query("DELETE FROM schema_migration WHERE version = $1").bind(file.version).execute(&mut *tx).await?;
+        record::undo!(tx, file)?;
         tx.commit().await?;
         Ok(begun.elapsed())
     }
