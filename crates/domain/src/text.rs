@@ -76,7 +76,8 @@ impl MessageText {
     }
 }
 
-/// The title of a conversation: one line of 1 to 200 characters, free of markup.
+/// The title of a conversation: one line of 1 to 200 characters, without control characters and without those that turn
+/// the direction of what follows. It is plain text: whoever shows it escapes it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct ConversationTitle(String);
@@ -96,20 +97,20 @@ impl ConversationTitle {
     /// Reads a title that a person gives.
     ///
     /// # Errors
-    /// When it is empty, too long, holds control characters or looks like markup.
+    /// When it is empty, too long, or holds control characters or some that turn the direction of the text.
     pub fn parse(text: &str) -> Result<Self, Refused> {
         let line = bounded_line(text, 1, Self::MOST)?;
-        if line.contains(['<', '>']) {
-            return refused("markup", "It holds < or >; a title is plain text.");
+        if line.chars().any(breaks_a_line) {
+            return refused("control_characters", "It holds a character that breaks or turns the line; remove it.");
         }
         Ok(Self(line))
     }
 
-    /// Makes a title from the first message: its first line, cut at a word, without markup.
+    /// Makes a title from the first message: its first line, cut at a word.
     #[must_use]
     pub fn from_message(message: &MessageText) -> Self {
         let line = message.0.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default();
-        let clean: String = line.chars().filter(|c| !c.is_control() && !matches!(c, '<' | '>')).collect();
+        let clean: String = line.chars().filter(|c| !c.is_control() && !breaks_a_line(*c)).collect();
         let words = clean.trim().trim_start_matches(['#', '*', '-', ' ']);
         let mut title: String = words.chars().take(Self::MOST_MADE).collect();
         if words.chars().count() > Self::MOST_MADE {
@@ -123,6 +124,14 @@ impl ConversationTitle {
         }
         Self(title)
     }
+}
+
+/// True for what breaks a line beside the control characters (the line and paragraph separators), and for what turns the
+/// direction of the text after it, so that a title could be read as something that it is not: embeddings, overrides and
+/// isolates (<https://www.unicode.org/reports/tr9/#Explicit_Directional_Embeddings>). The marks that only state a
+/// direction (U+200E, U+200F, U+061C) are of use in such languages and stay.
+fn breaks_a_line(character: char) -> bool {
+    matches!(character, '\u{2028}' | '\u{2029}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}')
 }
 
 /// What an organisation is called: one line of 1 to 200 characters.
@@ -190,14 +199,19 @@ mod tests {
         let title = |text: &str| {
             MessageText::parse(text.to_owned()).map(|m| ConversationTitle::from_message(&m).0).unwrap_or_default()
         };
-        assert_eq!(title("\n  ## Hello <b>there</b>\nmore"), "Hello bthere/b");
+        assert_eq!(title("\n  ## Is Vec<T> > &str?\nmore"), "Is Vec<T> > &str?");
+        assert_eq!(title("a\u{202E}b\u{2028}c\u{2066}d\u{7}e"), "abcde");
         assert_eq!(title(&"word ".repeat(40)), format!("{}…", "word ".repeat(12).trim_end()));
-        assert_eq!(title("<>"), "New conversation");
+        assert_eq!(title("\u{202E}\u{2029}"), "New conversation");
     }
 
     #[test]
-    fn a_title_is_free_of_markup() {
-        assert_eq!(ConversationTitle::parse("<script>").map_err(|r| r.code), Err("markup"));
+    fn a_title_is_one_line_of_plain_text() {
+        assert_eq!(ConversationTitle::parse("a < b, <b>").map(|t| t.0), Ok("a < b, <b>".to_owned()));
+        for text in ["a\u{202E}b", "a\u{2067}b", "a\u{2028}b"] {
+            assert_eq!(ConversationTitle::parse(text).map_err(|r| r.code), Err("control_characters"), "{text:?}");
+        }
+        assert!(ConversationTitle::parse("\u{200F}שלום").is_ok(), "a mark of direction turns nothing");
         assert_eq!(ConversationTitle::parse(" plans ").map(|t| t.0), Ok("plans".to_owned()));
         assert_eq!(ConversationTitle::parse("a\nb").map_err(|r| r.code), Err("control_characters"));
     }

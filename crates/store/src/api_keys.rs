@@ -21,8 +21,10 @@ statements! {
     LOOKUP = both("SELECT tenant_id, api_key_id FROM api_key_lookup WHERE hash = $1");
     GET = both("
         SELECT id, person_id, name, prefix, scopes, created_at, revoked_at FROM api_key WHERE id = $1 AND tenant_id = $2");
+    /// One statement, so that the role and the position of the feed are of one snapshot.
     AUTHORISE = both("
-        SELECT k.id, k.person_id, k.scopes, m.role FROM api_key k
+        SELECT k.id, k.person_id, k.scopes, m.role,
+               coalesce((SELECT value FROM counter WHERE name = 'revocation'), 0) AS as_of FROM api_key k
         JOIN membership m ON m.tenant_id = k.tenant_id AND m.person_id = k.person_id
         WHERE k.id = $1 AND k.tenant_id = $2 AND k.revoked_at IS NULL");
     LIST = both("
@@ -178,6 +180,8 @@ pub struct ApiKeyAuthority {
     pub role: Role,
     /// What it may do.
     pub scopes: Vec<ApiKeyScope>,
+    /// The last position of the feed of revocations when this was read.
+    pub as_of: i64,
 }
 
 /// Reads what a key may do; nothing when it was revoked or its maker is no member any more.
@@ -195,6 +199,7 @@ struct AuthorityRow {
     person_id: Uuid,
     scopes: String,
     role: String,
+    as_of: i64,
 }
 
 impl Intent for AuthoriseApiKey {
@@ -214,6 +219,7 @@ impl Intent for AuthoriseApiKey {
                 person: PersonId(row.person_id),
                 role: word(&row.role)?,
                 scopes: scopes(&row.scopes)?,
+                as_of: row.as_of,
             })
         })
         .transpose()

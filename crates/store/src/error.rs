@@ -31,6 +31,12 @@ pub enum Error {
     /// The disk, or the quota, is full. Reading works.
     #[error("the database's disk is full: {0}")]
     Full(String),
+    /// The database's file may be read but not written. Reading works.
+    #[error("the database's file cannot be written: {0}")]
+    ReadOnly(String),
+    /// The file that the address names cannot be used: what is wrong with it, and how to mend that, in whole sentences.
+    #[error("{0}")]
+    File(String),
     /// The deadline passed and the work was stopped; nothing was changed.
     #[error("the database did not finish in time")]
     Timeout,
@@ -111,7 +117,8 @@ fn of_sqlite(code: i32, cause: &dyn sqlx::error::DatabaseError) -> Error {
         (_, 9) => Error::Timeout,
         (_, 13) => Error::Full(message),
         (_, 11 | 26) => Error::Corrupt(message),
-        (_, 10 | 14 | 8 | 23) => Error::Unavailable(message),
+        (_, 8) => Error::ReadOnly(message),
+        (_, 10 | 14 | 23) => Error::Unavailable(message),
         _ => Error::Bug(message),
     }
 }
@@ -159,6 +166,13 @@ impl From<Error> for domain::Error {
                 "There is no room left to store this. The operator must make some.",
             )
             .retry_after(Duration::from_secs(30)),
+            Error::ReadOnly(_) => Self::new(
+                Unavailable,
+                "storage_read_only",
+                "Nothing can be stored: the file of the database cannot be written. The operator must make it writable.",
+            )
+            .retry_after(Duration::from_secs(30)),
+            Error::File(detail) => Self::new(Unavailable, "database_unusable", detail.clone()),
             Error::Timeout => {
                 Self::new(Timeout, "deadline_exceeded", "This took too long and was stopped. Nothing was changed.")
             }
@@ -173,5 +187,29 @@ impl From<Error> for domain::Error {
             }
         }
         .because(error)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use sqlx::{ConnectOptions as _, Connection as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_written_is_said_apart_from_one_that_cannot_be_reached() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("test.db");
+        let options = crate::engine::sqlite::options(&path);
+        let made = options.clone().connect().await.expect("made");
+        made.close().await.expect("closed");
+        let mut connection = options.read_only(true).create_if_missing(false).connect().await.expect("opened");
+        let refused = sqlx::query("CREATE TABLE t (n INTEGER)").execute(&mut connection).await.expect_err("refused");
+        let error = Error::from(refused);
+        assert!(matches!(error, Error::ReadOnly(_)), "{error:?}");
+        assert!(!error.is_repeatable(), "trying again at once cannot help");
+        let outside = domain::Error::from(error);
+        assert_eq!((outside.kind, outside.code), (domain::Kind::Unavailable, "storage_read_only"));
+        assert!(outside.detail.contains("cannot be written"), "{}", outside.detail);
     }
 }

@@ -15,6 +15,15 @@ use crate::value::At;
 
 statements! {
     LOST = both("SELECT id, tenant_id FROM generation WHERE lease = $1 ORDER BY id LIMIT 500");
+    /// The next number of a lease that replies name, again and again, each looked up in the index: the replies themselves
+    /// are never walked.
+    LEASELESS = both("
+        WITH RECURSIVE held (number) AS (
+          SELECT cast(0 AS bigint)
+          UNION ALL
+          SELECT (SELECT min(g.lease) FROM generation g WHERE g.lease > held.number) FROM held WHERE held.number IS NOT NULL)
+        SELECT held.number FROM held
+        WHERE held.number > 0 AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.number = held.number) LIMIT 100");
     OWNER = both("SELECT person_id FROM generation WHERE id = $1 AND tenant_id = $2");
     UNPURGED = both("
         SELECT id, tenant_id FROM conversation WHERE deleted_at IS NOT NULL AND purged_at IS NULL AND deleted_at <= $1
@@ -72,6 +81,31 @@ impl Intent for RepliesOf {
             .into_iter()
             .map(|row| OpenReply { tenant: TenantId(row.tenant_id), generation: GenerationId(row.id) })
             .collect())
+    }
+}
+
+/// Lists the numbers of leases that replies are made under though the lease's row is gone, at most 100. A node that lives
+/// has its row, and had it before its first reply; so whoever made these is gone, or has lost them.
+#[derive(Clone, Copy, Debug)]
+pub struct LeasesGone;
+
+#[derive(sqlx::FromRow)]
+struct NumberRow {
+    number: i64,
+}
+
+impl Intent for LeasesGone {
+    type Output = Vec<i64>;
+    const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::System
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        let rows: Vec<NumberRow> = tx.query(LEASELESS).rows().await?;
+        Ok(rows.into_iter().map(|row| row.number).collect())
     }
 }
 

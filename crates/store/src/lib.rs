@@ -53,13 +53,13 @@ pub use conversations::{
 };
 pub use error::{Error, Result};
 pub use health::Ping;
-pub use housekeeping::{ForgetExpired, OpenReply, RepliesOf};
+pub use housekeeping::{ForgetExpired, LeasesGone, OpenReply, RepliesOf};
 pub use idempotency::{FindUsed, Once, Used};
 pub use intent::Intent;
 pub use lease::{AcquireLease, ExpireLeases, ExpiredLease, ExpiredLeases, ReleaseLease, RenewLease};
 pub use members::{AddMember, ChangeMember, ListMembers, Member, MemberChanged, Membership, MembershipsIn};
 pub use messages::{Exchange, GetExchange, ListMessages, Message, RequestStop};
-pub use migrate::{Applied, Migrator, Planned, StatementRisk, Step, StepState};
+pub use migrate::{Applied, Migrator, Planned, StatementRisk, Step, StepState, file_fault, folder_fault};
 pub use revocations::{Revocation, RevocationsSince, Revoked};
 pub use sessions::{EndAllSessions, EndSession, RotateSession, Rotated, Session, StartSession, SwitchSession};
 pub use signing_keys::SigningKeyOr;

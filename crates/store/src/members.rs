@@ -18,8 +18,10 @@ statements! {
         INSERT INTO person_tenant (person_id, tenant_id) VALUES ($1, $2) ON CONFLICT (person_id, tenant_id) DO NOTHING");
     DELETE_PERSON_TENANT = both("DELETE FROM person_tenant WHERE person_id = $1 AND tenant_id = $2");
     TENANTS_OF = both("SELECT tenant_id FROM person_tenant WHERE person_id = $1 ORDER BY tenant_id LIMIT 100");
+    /// One statement, so that the role and the position of the feed are of one snapshot.
     MEMBERSHIPS = batch((tenant_id: uuid) "
-        SELECT m.tenant_id, o.name, o.plan, m.role, m.created_at
+        SELECT m.tenant_id, o.name, o.plan, m.role, m.created_at,
+               coalesce((SELECT value FROM counter WHERE name = 'revocation'), 0) AS as_of
         FROM batch b JOIN membership m ON m.tenant_id = b.tenant_id JOIN organisation o ON o.tenant_id = m.tenant_id
         WHERE m.person_id = $2 ORDER BY m.created_at, m.tenant_id");
     LIST = both("
@@ -47,6 +49,8 @@ pub struct Membership {
     pub role: Role,
     /// Since when.
     pub since: Timestamp,
+    /// The last position of the feed of revocations when this was read: what is revoked at a later one may not be in it.
+    pub as_of: i64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -56,6 +60,7 @@ struct MembershipRow {
     plan: String,
     role: String,
     created_at: At,
+    as_of: i64,
 }
 
 impl TryFrom<MembershipRow> for Membership {
@@ -67,6 +72,7 @@ impl TryFrom<MembershipRow> for Membership {
             plan: word(&row.plan)?,
             role: word(&row.role)?,
             since: row.created_at.0,
+            as_of: row.as_of,
         })
     }
 }
@@ -241,8 +247,8 @@ impl Intent for AddMember {
 /// What a change of a membership came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MemberChanged {
-    /// It is done, and tokens that name the membership are revoked.
-    Done,
+    /// It is done, and tokens that name the membership are revoked at this position of the feed.
+    Done(i64),
     /// There is no such member.
     NoMember,
     /// They are the only owner, and an organisation keeps at least one.
@@ -297,7 +303,6 @@ impl Intent for ChangeMember {
             return Ok(MemberChanged::NoMember);
         }
         let revoked = Revoked::Membership { person: self.person, tenant: self.tenant };
-        revocations::insert(tx, revoked, self.now, self.tokens_end).await?;
-        Ok(MemberChanged::Done)
+        Ok(MemberChanged::Done(revocations::insert(tx, revoked, self.now, self.tokens_end).await?))
     }
 }

@@ -10,6 +10,7 @@
 
 mod files;
 mod postgres;
+mod record;
 mod split;
 mod sqlite;
 
@@ -20,6 +21,7 @@ use mainstay_domain::Timestamp;
 use crate::error::{Error, Result};
 use crate::store::Options;
 pub use split::StatementRisk;
+pub use sqlite::{file_fault, folder_fault};
 
 /// A migration and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]

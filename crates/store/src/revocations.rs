@@ -2,6 +2,10 @@
 //!
 //! Positions are given under the row lock of one counter, late in the transaction, so that who has read position k has
 //! read everything below k, whatever the order of commits.
+//!
+//! What is revoked is everything that was read before the entry's position. A reading that a token is made from (a
+//! membership, a key) therefore brings the counter along, from the same snapshot: who saw the old state saw a counter below
+//! the position of the change, because the change and its position are one commit. No clock takes part in that.
 
 use mainstay_domain::{ApiKeyId, PersonId, SessionId, TenantId, Timestamp};
 use uuid::Uuid;
@@ -28,9 +32,9 @@ statements! {
 pub enum Revoked {
     /// The tokens of one sign-in.
     Session(SessionId),
-    /// All tokens of a person that were issued until then.
+    /// All tokens of a person that were made from what was read before this entry.
     Person(PersonId),
-    /// All tokens that name one membership and were issued until then.
+    /// All tokens that name one membership and were made from what was read before this entry.
     Membership {
         /// Whose.
         person: PersonId,
@@ -69,8 +73,8 @@ struct RevocationRow {
     expires_at: At,
 }
 
-/// Adds an entry. Call it last: it holds the counter's lock until the commit.
-pub(crate) async fn insert(tx: &mut Tx<'_>, what: Revoked, now: Timestamp, expires_at: Timestamp) -> Result<()> {
+/// Adds an entry; the answer is its position. Call it last: it holds the counter's lock until the commit.
+pub(crate) async fn insert(tx: &mut Tx<'_>, what: Revoked, now: Timestamp, expires_at: Timestamp) -> Result<i64> {
     let next: Option<Next> = tx.query(NEXT).row().await?;
     let position = next.ok_or_else(|| Error::Bug("the counter of revocations gave no number".to_owned()))?.value;
     let (kind, subject, tenant) = match what {
@@ -88,7 +92,7 @@ pub(crate) async fn insert(tx: &mut Tx<'_>, what: Revoked, now: Timestamp, expir
         .bind(At(expires_at))
         .run()
         .await?;
-    Ok(())
+    Ok(position)
 }
 
 /// Reads the feed from a position on, at most 1,000 entries.

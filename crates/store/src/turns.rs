@@ -129,8 +129,8 @@ pub struct SaveReply {
     pub generation: GenerationId,
     /// The number of the lease under which it is made.
     pub lease: i64,
-    /// All of its text until now.
-    pub text: String,
+    /// All of its text until now; nothing when that was saved before, and only a stop is asked after.
+    pub text: Option<String>,
 }
 
 /// What a save found.

@@ -6,8 +6,8 @@
 //! attack that RFC 8725 lists for headers, and it is what a check on every request can afford: one HMAC (ring), one base64
 //! decoding on the stack, one JSON reading. Tokens of others, whose headers do vary, go through a library (see `issuers`).
 //!
-//! Times are NumericDates with three digits of fraction, as RFC 7519 allows: the revocation of everything that a person
-//! holds compares `iat` with a moment, and in whole seconds it would also hit the token that is made just after it.
+//! Times are NumericDates with three digits of fraction, as RFC 7519 allows. Whether a token is older than a revocation is
+//! not told by them but by `rev`: the position in the feed of revocations at which its role was read.
 
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub struct Claims {
     pub role: Role,
     /// The sign-in that the token belongs to (`sid`).
     pub session: SessionId,
+    /// The last position of the feed of revocations when the role was read (`rev`).
+    pub as_of: i64,
     /// When it was made (`iat`).
     pub issued_at: Timestamp,
     /// When it ends (`exp`).
@@ -55,6 +57,7 @@ struct Payload<'a> {
     org: TenantId,
     role: Role,
     sid: SessionId,
+    rev: i64,
     iat: f64,
     exp: f64,
 }
@@ -92,6 +95,7 @@ impl AccessTokens {
             org: claims.tenant,
             role: claims.role,
             sid: claims.session,
+            rev: claims.as_of,
             iat: numeric_date(claims.issued_at),
             exp: numeric_date(claims.expires_at),
         };
@@ -149,7 +153,15 @@ impl Payload<'_> {
         if issued_at > now.plus(LEEWAY) {
             return Err(TokenFault::NotYetValid);
         }
-        Ok(Claims { person: self.sub, tenant: self.org, role: self.role, session: self.sid, issued_at, expires_at })
+        Ok(Claims {
+            person: self.sub,
+            tenant: self.org,
+            role: self.role,
+            session: self.sid,
+            as_of: self.rev,
+            issued_at,
+            expires_at,
+        })
     }
 }
 

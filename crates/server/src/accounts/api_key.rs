@@ -31,7 +31,7 @@ impl ApiKeyHash {
     /// The hash in hexadecimal, as the database keeps it.
     #[must_use]
     pub fn to_hex(self) -> String {
-        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+        mainstay_domain::hexadecimal(&self.0)
     }
 }
 

@@ -14,9 +14,7 @@ use mainstay_domain::{ApiKeyScope, Error, Kind, PersonId, Result, Role, SessionI
 use mainstay_store::{AuthoriseApiKey, Call, LookUpApiKey};
 use moka::sync::Cache;
 use tokio::time::Instant;
-use uuid::Uuid;
 
-use super::access_token::Claims;
 use super::{Accounts, api_key};
 use crate::app::App;
 use crate::http::{Problem, RequestContext};
@@ -70,8 +68,10 @@ pub(super) struct Remembered {
 pub(super) struct Known {
     member: Member,
     key: Option<mainstay_domain::ApiKeyId>,
-    /// What is revoked later than this is not in it.
-    since: Timestamp,
+    /// What is revoked at a later position of the feed is not in it.
+    as_of: i64,
+    /// When an outside issuer made the token.
+    issued_at: Option<Timestamp>,
     until: Timestamp,
 }
 
@@ -126,38 +126,37 @@ impl Accounts {
     }
 
     fn still_good(&self, known: &Known) -> bool {
-        let claims = Claims {
-            person: known.member.person,
-            tenant: known.member.tenant,
-            role: known.member.role,
-            session: SessionId(Uuid::nil()),
-            issued_at: known.since,
-            expires_at: known.until,
-        };
+        let Member { person, tenant, .. } = known.member;
         self.clock.now() < known.until
-            && !self.revocations.is_revoked(&claims)
+            && !self.revocations.is_outdated(person, tenant, known.as_of)
+            && !known.issued_at.is_some_and(|at| self.revocations.is_outside_revoked(person, at))
             && !known.key.is_some_and(|key| self.revocations.is_api_key_revoked(key))
     }
 
     async fn by_api_key(&self, token: &str, call: &Call) -> Result<Known> {
         let hash = api_key::parse(token).map_err(|fault| not_good().because(fault))?;
-        let since = self.clock.now();
         let place = self.store.run(call, LookUpApiKey(hash.to_hex())).await?;
         let (tenant, id) = place.ok_or_else(not_good)?;
         let authority = self.store.run(call, AuthoriseApiKey { tenant, id }).await?.ok_or_else(not_good)?;
         let credential = Credential::ApiKey(authority.scopes);
         let member = Member { tenant, person: authority.person, role: authority.role, credential };
-        Ok(Known { member, key: Some(authority.id), since, until: Timestamp::from_millis(i64::MAX) })
+        Ok(Known {
+            member,
+            key: Some(authority.id),
+            as_of: authority.as_of,
+            issued_at: None,
+            until: Timestamp::from_millis(i64::MAX),
+        })
     }
 
     async fn by_outside_token(&self, token: &str, call: &Call) -> Result<Known> {
         let identity = self.issuers.verify(token, call.deadline()).await.map_err(Error::from)?;
-        let (since, until) = (identity.issued_at, identity.expires_at);
+        let (issued_at, until) = (Some(identity.issued_at), identity.expires_at);
         let person = self.outside_person(identity, call).await?;
         let membership = self.home(person, call).await?;
         let member =
             Member { tenant: membership.tenant, person, role: membership.role, credential: Credential::Outside };
-        Ok(Known { member, key: None, since, until })
+        Ok(Known { member, key: None, as_of: membership.as_of, issued_at, until })
     }
 }
 

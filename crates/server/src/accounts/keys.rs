@@ -62,13 +62,7 @@ impl SigningKey {
     pub fn generate(entropy: &dyn Entropy) -> Secret {
         let mut key = [0; 32];
         entropy.fill(&mut key);
-        let mut digits = String::with_capacity(64);
-        for byte in key {
-            for nibble in [byte >> 4, byte & 0x0F] {
-                digits.extend(char::from_digit(u32::from(nibble), 16));
-            }
-        }
-        Secret::new(digits)
+        Secret::new(mainstay_domain::hexadecimal(&key))
     }
 
     /// The key for one purpose: the first block of HKDF-Expand with SHA-256 (RFC 5869, section 2.3), which is

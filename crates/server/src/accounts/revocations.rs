@@ -2,8 +2,11 @@
 //! behind by at most the interval of the poll, and one that cannot read the feed for 5 s says so and refuses.
 //!
 //! Access tokens are checked without the database, so what ends before its time must be known here: sign-ins, everything
-//! that a person or a membership held before a moment, and API keys (whose lookups are cached). An entry is kept for as
-//! long as the longest token that it can concern.
+//! that was made from an older state of a person or a membership, and API keys (whose lookups are cached). An entry is kept
+//! for as long as the longest token that it can concern.
+//!
+//! Older is told by positions of the feed and not by clocks, which differ between nodes and stand still while a commit is
+//! under way: a token carries the position that was read together with its role, and a change revokes what is below its own.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -25,10 +28,11 @@ pub const CAPACITY: usize = 1_000_000;
 pub enum Revoked {
     /// A sign-in, with every token of it.
     Session(SessionId),
-    /// Every token of a person that was issued before the moment.
-    Person(PersonId, Timestamp),
-    /// Every token of a person for one organisation that was issued before the moment.
-    Membership(PersonId, TenantId, Timestamp),
+    /// Every token of a person that was made from what was read before the position of the feed. Tokens of outside
+    /// issuers have no position: those issued before the moment.
+    Person(PersonId, i64, Timestamp),
+    /// Every token of a person for one organisation that was made from what was read before the position of the feed.
+    Membership(PersonId, TenantId, i64),
     /// An API key.
     ApiKey(ApiKeyId),
 }
@@ -61,9 +65,11 @@ struct View {
     overflowed: bool,
 }
 
-/// Tokens issued before a moment are not good, and the entry can go after another.
+/// What was read before a position of the feed is not good any more, and the entry can go after a moment.
 #[derive(Clone, Copy, Debug)]
 struct Cut {
+    position: i64,
+    /// The same for outside tokens, which know only when they were issued. Nothing of a membership is in them.
     before: Timestamp,
     until: Timestamp,
 }
@@ -108,9 +114,19 @@ impl Revocations {
     #[must_use]
     pub fn is_revoked(&self, claims: &Claims) -> bool {
         let view = self.read();
-        view.sessions.contains_key(&claims.session)
-            || view.persons.get(&claims.person).is_some_and(|cut| claims.issued_at < cut.before)
-            || view.memberships.get(&(claims.person, claims.tenant)).is_some_and(|cut| claims.issued_at < cut.before)
+        view.sessions.contains_key(&claims.session) || view.is_outdated(claims.person, claims.tenant, claims.as_of)
+    }
+
+    /// Whether what was read of a membership at this position of the feed was revoked since.
+    #[must_use]
+    pub fn is_outdated(&self, person: PersonId, tenant: TenantId, as_of: i64) -> bool {
+        self.read().is_outdated(person, tenant, as_of)
+    }
+
+    /// Whether a token of an outside issuer, which was issued at this moment, was revoked with all that the person held.
+    #[must_use]
+    pub fn is_outside_revoked(&self, person: PersonId, issued_at: Timestamp) -> bool {
+        self.read().persons.get(&person).is_some_and(|cut| issued_at < cut.before)
     }
 
     /// Whether this API key was revoked.
@@ -182,6 +198,11 @@ impl View {
         self.sessions.len() + self.persons.len() + self.memberships.len() + self.api_keys.len()
     }
 
+    fn is_outdated(&self, person: PersonId, tenant: TenantId, as_of: i64) -> bool {
+        self.persons.get(&person).is_some_and(|cut| as_of < cut.position)
+            || self.memberships.get(&(person, tenant)).is_some_and(|cut| as_of < cut.position)
+    }
+
     fn add(&mut self, entry: &Revocation, capacity: usize) {
         let room = self.len() < capacity;
         let until = entry.until;
@@ -190,12 +211,12 @@ impl View {
                 *known = (*known).max(until);
             }),
             Revoked::ApiKey(key) => merge(&mut self.api_keys, key, until, room, |known| *known = (*known).max(until)),
-            Revoked::Person(person, before) => {
-                let cut = Cut { before, until };
+            Revoked::Person(person, position, before) => {
+                let cut = Cut { position, before, until };
                 merge(&mut self.persons, person, cut, room, |known| known.widen(cut))
             }
-            Revoked::Membership(person, tenant, before) => {
-                let cut = Cut { before, until };
+            Revoked::Membership(person, tenant, position) => {
+                let cut = Cut { position, before: Timestamp::EPOCH, until };
                 merge(&mut self.memberships, (person, tenant), cut, room, |known| known.widen(cut))
             }
         };
@@ -205,6 +226,7 @@ impl View {
 
 impl Cut {
     fn widen(&mut self, other: Self) {
+        self.position = self.position.max(other.position);
         self.before = self.before.max(other.before);
         self.until = self.until.max(other.until);
     }

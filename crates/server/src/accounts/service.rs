@@ -49,6 +49,7 @@ pub struct Accounts {
     refresh_tokens: RefreshTokens,
     passwords: Passwords,
     settings: config::Auth,
+    longest_request: Duration,
     failed_sign_ins: Throttle,
     sign_ups: Throttle,
 }
@@ -83,6 +84,7 @@ impl Accounts {
             entropy,
             ids,
             settings,
+            longest_request: config.http.request_timeout(),
         })
     }
 
@@ -123,9 +125,11 @@ impl Accounts {
         self.revocations.freshness(Instant::now())
     }
 
-    /// When the last access token that is out now has ended by itself, leeway included.
+    /// When the last access token that is out when this request ends has ended by itself. Tokens are dated before what
+    /// they are made from is read, so the last one is at most a request younger than `now`; the clocks of the nodes that
+    /// make it, check it and forget the entry may each differ from ours.
     fn tokens_end(&self, now: Timestamp) -> Timestamp {
-        now.plus(self.settings.access_token_lifetime()).plus(2 * super::access_token::LEEWAY)
+        now.plus(self.settings.access_token_lifetime()).plus(self.longest_request).plus(3 * super::access_token::LEEWAY)
     }
 
     /// What this node revoked holds here at once, and on the others with their next reading.
@@ -242,8 +246,8 @@ impl Feed {
 fn view_entry(entry: Entry) -> Revocation {
     let revoked = match entry.what {
         What::Session(id) => Revoked::Session(id),
-        What::Person(id) => Revoked::Person(id, entry.at),
-        What::Membership { person, tenant } => Revoked::Membership(person, tenant, entry.at),
+        What::Person(id) => Revoked::Person(id, entry.position, entry.at),
+        What::Membership { person, tenant } => Revoked::Membership(person, tenant, entry.position),
         What::ApiKey(id) => Revoked::ApiKey(id),
     };
     Revocation { revoked, until: entry.expires_at }

@@ -1,7 +1,7 @@
 //! What keeps replies safe while they are made: this node's lease, the saving once a second, and the rescue of replies
 //! whose node is gone.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -9,7 +9,8 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use mainstay_domain::{Error, GenerationId, Result};
 use mainstay_store::{
-    AcquireLease, Call, ExpireLeases, ExpiredLeases, ReleaseLease, RenewLease, RepliesOf, SaveReply, Saved, Store,
+    AcquireLease, Call, ExpireLeases, ExpiredLeases, LeasesGone, ReleaseLease, RenewLease, RepliesOf, SaveReply, Saved,
+    Store,
 };
 use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
@@ -25,6 +26,8 @@ const PATIENCE: Duration = Duration::from_secs(3);
 const RESCUE_EVERY: Duration = Duration::from_secs(2);
 /// After how long a reply that nobody on this node makes, though it has this node's lease, is given up.
 const ORPHAN_AFTER: Duration = Duration::from_secs(60);
+/// The most bites, of 500 replies each, that one look takes from one lease. The next look goes on.
+const MOST_BITES: usize = 20;
 
 impl Assistant {
     /// Takes this node's lease and starts the keepers. `alone` says that no other process can be serving from this
@@ -135,8 +138,11 @@ impl Assistant {
         }
     }
 
-    /// Saves, once an interval, what all replies in the making have.
+    /// Saves, once an interval, what all replies in the making have. What has not grown is not sent again, but whether a
+    /// stop was asked for is looked at each time.
     async fn save_all(&self) {
+        // How many bytes of each reply are saved. A text only grows.
+        let mut saved: HashMap<GenerationId, usize> = HashMap::new();
         let mut ticks = interval(self.settings.checkpoint_interval());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -148,7 +154,8 @@ impl Assistant {
                 .into_iter()
                 .filter(|live| now.since(live.begun_at) >= self.settings.checkpoint_interval())
                 .collect();
-            join_all(due.iter().map(|live| save(&self.store, live))).await;
+            let known = |live: &Live| saved.get(&live.generation).copied().unwrap_or(0);
+            saved = join_all(due.iter().map(|live| save(&self.store, live, known(live)))).await.into_iter().collect();
         }
     }
 
@@ -171,29 +178,40 @@ impl Assistant {
         }
     }
 
-    /// One look for leases that have ended.
+    /// One look for leases that have ended, and for replies whose lease's row is gone: a save or an acceptance that came
+    /// through after the row was taken away, or a row that a person deleted.
     async fn rescue_once(&self) -> mainstay_store::Result<()> {
         let call = || Call::within(PATIENCE);
         let expired = self.store.run(&call(), ExpiredLeases { prefix: NODES, now: self.clock.now() }).await?;
         for lease in expired {
-            let mut rescued = 0;
-            loop {
-                let count = self.store.interrupt_replies_of(&call(), lease.number, self.clock.now()).await?;
-                rescued += count;
-                if count == 0 {
-                    break;
-                }
+            // The row stays until nothing is left under its number: it is how the rest is found.
+            if self.interrupt(lease.number).await? {
+                self.store.run(&call(), ReleaseLease { name: lease.name, number: lease.number }).await?;
             }
-            if rescued > 0 {
-                tracing::info!(
-                    lease = lease.name,
-                    rescued,
-                    "replies of a node that is gone were marked as interrupted"
-                );
-            }
-            self.store.run(&call(), ReleaseLease { name: lease.name, number: lease.number }).await?;
+        }
+        for number in self.store.run(&call(), LeasesGone).await? {
+            self.interrupt(number).await?;
         }
         Ok(())
+    }
+
+    /// Marks the replies of a lease that nobody holds any more as interrupted, a bounded number of them. True when none
+    /// is left.
+    async fn interrupt(&self, lease: i64) -> mainstay_store::Result<bool> {
+        let mut rescued = 0;
+        let mut left = true;
+        for _ in 0..MOST_BITES {
+            let count = self.store.interrupt_replies_of(&Call::within(PATIENCE), lease, self.clock.now()).await?;
+            rescued += count;
+            left = count > 0;
+            if !left {
+                break;
+            }
+        }
+        if rescued > 0 {
+            tracing::info!(lease, rescued, "replies of a node that is gone were marked as interrupted");
+        }
+        Ok(!left)
     }
 
     /// Replies under this node's lease that nobody makes, which a commit that was not confirmed can leave behind. Those
@@ -211,15 +229,24 @@ impl Assistant {
     }
 }
 
-async fn save(store: &Store, live: &Live) {
-    let reply = SaveReply { tenant: live.tenant, generation: live.generation, lease: live.lease, text: live.text() };
-    match store.save_reply(&Call::within(PATIENCE), reply).await {
-        Ok(Saved::GoOn) => {}
-        Ok(Saved::StopRequested) => live.stop.cancel(),
-        // It is settled at this moment, or it belongs to another; the settling finds out.
-        Ok(Saved::Gone) => {}
-        Err(error) => {
-            tracing::warn!(generation = %live.generation, %error, "a reply could not be saved; it is tried again")
+/// Saves a reply of which `known` bytes are saved. The answer is how many are saved then.
+async fn save(store: &Store, live: &Live, known: usize) -> (GenerationId, usize) {
+    let (_, bytes) = live.text_after(known);
+    let text = (bytes > known).then(|| live.text());
+    let bytes = text.as_ref().map_or(known, String::len);
+    let reply = SaveReply { tenant: live.tenant, generation: live.generation, lease: live.lease, text };
+    let saved = match store.save_reply(&Call::within(PATIENCE), reply).await {
+        Ok(Saved::GoOn) => bytes,
+        Ok(Saved::StopRequested) => {
+            live.stop.cancel();
+            bytes
         }
-    }
+        // It is settled at this moment, or it belongs to another; the settling finds out.
+        Ok(Saved::Gone) => known,
+        Err(error) => {
+            tracing::warn!(generation = %live.generation, %error, "a reply could not be saved; it is tried again");
+            known
+        }
+    };
+    (live.generation, saved)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_domain::{Error, Kind};
-use mainstay_store::Migrator;
+use mainstay_store::{Migrator, file_fault, folder_fault};
 use tokio::net::TcpListener;
 
 use super::Answer;
@@ -87,9 +87,11 @@ fn start_log(config: &Config) {
 fn lock_file(config: &Config) -> Result<Option<File>, Answer> {
     let Some(path) = store_options(&config.database).sqlite_path() else { return Ok(None) };
     let refused = |detail: String| Answer::from(Error::new(Kind::Conflict, "database_in_use", detail));
+    if path.is_dir() {
+        return Err(Answer::from(file_fault(&path, &"it is a folder")));
+    }
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-        std::fs::create_dir_all(folder)
-            .map_err(|error| refused(format!("The folder {} cannot be made: {error}.", folder.display())))?;
+        std::fs::create_dir_all(folder).map_err(|error| Answer::from(folder_fault(folder, &error)))?;
     }
     let name = lock_name(&path);
     let file = File::options()
@@ -97,7 +99,7 @@ fn lock_file(config: &Config) -> Result<Option<File>, Answer> {
         .truncate(false)
         .write(true)
         .open(&name)
-        .map_err(|error| refused(format!("The file {} cannot be opened: {error}.", name.display())))?;
+        .map_err(|error| Answer::from(file_fault(&path, &error)))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Err(refused(format!(

@@ -54,7 +54,7 @@ pub struct Auth {
     pub refresh_token_seconds: u64,
     /// For how long a refresh token that was just used gives the same successor again, in seconds: a lost answer or two tabs at once do not end the sign-in.
     pub refresh_leeway_seconds: u64,
-    /// Failed sign-ins after which an account, or an address, waits. Each node counts for itself.
+    /// Failed sign-ins within the window after which further ones of that account, or from that address, are refused, even with the right password. Who is signed in stays so. Each node counts for itself.
     pub sign_in_failures: u32,
     /// Sign-ups after which an address waits. Each node counts for itself.
     pub sign_ups: u32,

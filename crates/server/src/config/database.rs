@@ -18,6 +18,9 @@ pub(super) const BOUNDS: &[Bound] = &[
     ("database.batch_queue", 1, 1_000_000),
 ];
 
+/// Connections on PostgreSQL beside those of the lanes: two of the system's role, and one at least for requests.
+const BESIDE_THE_LANES: usize = 3;
+
 /// Where the data is, and how much of it is used at once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Database {
@@ -25,7 +28,7 @@ pub struct Database {
     pub url: Secret,
     /// A file that holds the address, so that its password is in no environment.
     pub url_file: String,
-    /// Connections for reading on SQLite; connections in all on PostgreSQL, for each node.
+    /// Connections for reading on SQLite. On PostgreSQL connections in all, for each node: 3 more than the lanes at least.
     pub pool_size: usize,
     /// How long a request waits for a connection (on SQLite: for a reader or for the writer), in milliseconds.
     pub acquire_timeout_ms: u64,
@@ -111,11 +114,14 @@ impl Database {
             let cure = "Raise it, or lower database.batch_size";
             faults.push(Fault::new("database.batch_queue", reason, cure));
         }
-        if self.engine() == Engine::Postgres && self.batch_lanes >= self.pool_size {
-            let reason =
-                format!("is {}, which leaves none of pool_size ({}) for reading", self.batch_lanes, self.pool_size);
-            let cure = "Lower it, or raise database.pool_size";
-            faults.push(Fault::new("database.batch_lanes", reason, cure));
+        let least = self.batch_lanes + BESIDE_THE_LANES;
+        if self.engine() == Engine::Postgres && self.pool_size < least {
+            let reason = format!(
+                "is {}, too few on PostgreSQL for batch_lanes ({}), two for work across organisations and one for requests",
+                self.pool_size, self.batch_lanes
+            );
+            let cure = format!("Raise it to {least} or more, or lower database.batch_lanes");
+            faults.push(Fault::new("database.pool_size", reason, cure));
         }
     }
 

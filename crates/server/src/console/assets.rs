@@ -5,7 +5,6 @@
 //! release never mixes with an old one: an unknown hash is answered 404.
 
 use std::collections::BTreeMap;
-use std::fmt::Write as _;
 use std::sync::LazyLock;
 
 use axum::extract::Path;
@@ -71,11 +70,7 @@ fn hash(files: &BTreeMap<String, (&'static str, Bytes)>) -> String {
             context.update(part);
         }
     }
-    let mut text = String::with_capacity(2 * ring::digest::SHA256_OUTPUT_LEN);
-    for byte in context.finish().as_ref() {
-        // Writing to a string cannot fail.
-        let _ = write!(text, "{byte:02x}");
-    }
+    let mut text = mainstay_domain::hexadecimal(context.finish().as_ref());
     text.truncate(HASH_DIGITS);
     text
 }

@@ -43,7 +43,7 @@ impl Idempotency {
         context.update(operation.as_bytes());
         context.update(&[0]);
         context.update(&body);
-        let fingerprint = context.finish().as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = mainstay_domain::hexadecimal(context.finish().as_ref());
         Ok(Some(Claim { key, fingerprint }))
     }
 }

@@ -14,8 +14,11 @@ use crate::app::App;
 const EVERY: Duration = Duration::from_secs(60);
 /// For how long an idempotency key is remembered.
 const KEYS_LAST: Duration = Duration::from_secs(24 * 3600);
-/// How long after its deletion a conversation is purged: longer than a reply in it can still be in the making.
+/// How long after its deletion a conversation is purged at the earliest.
 const PURGE_AFTER: Duration = Duration::from_secs(15 * 60);
+/// What a reply may need beyond its time: it is begun just before the deletion, offered to a slow database, or left to be
+/// rescued by another node.
+const BEYOND_A_REPLY: Duration = Duration::from_secs(10 * 60);
 /// The most bites of one round, so that a large pile is taken over several.
 const MOST_BITES: u32 = 50;
 /// How long a bite may take.
@@ -60,10 +63,29 @@ async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<()> {
     let call = || Call::within(PATIENCE);
     for _ in 0..MOST_BITES {
         let forgotten = app.store.run(&call(), ForgetExpired { now, keys_before: now.minus(KEYS_LAST) }).await?;
-        let purged = app.store.purge_deleted(&call(), now.minus(PURGE_AFTER), now).await?;
+        let until = now.minus(purge_after(app.config.assistant.reply_timeout()));
+        let purged = app.store.purge_deleted(&call(), until, now).await?;
         if forgotten == 0 && purged == 0 {
             break;
         }
     }
     Ok(())
+}
+
+/// How long after its deletion a conversation is purged: longer than a reply in it can still be in the making.
+fn purge_after(reply_timeout: Duration) -> Duration {
+    PURGE_AFTER.max(reply_timeout + BEYOND_A_REPLY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_purged_while_a_reply_may_be_in_the_making() {
+        let (default, longest) = (Duration::from_secs(120), Duration::from_secs(3600));
+        assert_eq!(purge_after(default), PURGE_AFTER);
+        // The lease of a dead node may last as long as a setting allows: 300 s.
+        assert!(purge_after(longest) >= longest + Duration::from_secs(300 + 60));
+    }
 }

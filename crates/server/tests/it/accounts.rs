@@ -1,9 +1,13 @@
 //! Signing up, in and out, refreshing, switching, throttles and owners, over the wire.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use crate::support::{Answer, Engine, Person, TestApp, both};
 
@@ -15,6 +19,7 @@ both! {
     attempts_are_throttled,
     every_wrong_field_is_named,
     an_organisation_keeps_an_owner,
+    no_token_outlives_a_change_of_its_role,
 }
 
 /// The address of the server as people know it.
@@ -248,7 +253,8 @@ async fn attempts_are_throttled(engine: Engine) {
         [("auth.sign_in_failures", "5"), ("auth.sign_ups", "5"), ("http.trusted_proxies", r#"["127.0.0.0/8"]"#)];
     let Some(server) = TestApp::start(engine, &settings).await else { return };
     let attempts = Attempts(&server);
-    for name in ["ada", "bob", "carol", "dave"] {
+    let ada = attempts.sign_up("198.51.100.1", "ada@example.com", "a good password").await.expect(201);
+    for name in ["bob", "carol", "dave"] {
         attempts.sign_up("198.51.100.1", &format!("{name}@example.com"), "a good password").await.expect(201);
     }
     // By account: five wrong ones from five addresses, and then not even the right one, from wherever.
@@ -258,6 +264,10 @@ async fn attempts_are_throttled(engine: Engine) {
     }
     told_to_wait(attempts.sign_in("203.0.113.6", "ada@example.com", "a good password").await);
     told_to_wait(attempts.sign_in("203.0.113.7", " ADA@example.com ", "a good password").await);
+    // Who is signed in stays so: a stranger who knows the address ends nothing.
+    assert_eq!(status_of(&server, &text(&ada["access_token"])).await, 200);
+    let again = refresh(&server, &text(&ada["refresh_token"])).await.expect(200);
+    assert_eq!(status_of(&server, &text(&again["access_token"])).await, 200);
     attempts.sign_in("203.0.113.6", "bob@example.com", "a good password").await.expect(200);
     // By address: five wrong ones at five accounts, of which some do not exist.
     for name in ["bob", "carol", "dave", "nobody", "no address"] {
@@ -389,4 +399,65 @@ async fn an_organisation_keeps_an_owner(engine: Engine) {
         // The other was first: they are the last owner now, or their caller is out.
         assert!([401, 403, 409].contains(&refused.status), "{}", refused.text);
     }
+}
+
+/// Refreshes and changes of the role at the same moment: whatever came first, no token goes on with a role that was
+/// taken away, and none that was made after the change is refused.
+async fn no_token_outlives_a_change_of_its_role(engine: Engine) {
+    /// Tokens that are made around each change, and how many at once.
+    const MADE: usize = 40;
+    const LANES: usize = 8;
+    let Some(server) = TestApp::start(engine, &[("auth.refresh_leeway_seconds", "300")]).await else { return };
+    let other = if engine == Engine::Postgres { Some(server.second_node().await) } else { None };
+    let nodes: Vec<&TestApp> = std::iter::once(&server).chain(&other).collect();
+    let (ada, bob) = (server.person("ada").await, server.person("bob").await);
+    let owner = Some(ada.access_token.as_str());
+    let add = json!({"email": bob.email, "role": "member"});
+    server.send("POST", "/v1/members", owner, Some(add)).await.expect(201);
+    let there = json!({"organisation_id": ada.organisation});
+    let moved = server.send("POST", "/v1/auth/switch", Some(&bob.access_token), Some(there)).await.expect(200);
+    let (path, token) = (format!("/v1/members/{}", bob.id), text(&moved["refresh_token"]));
+    let mut all: Vec<(String, String)> = Vec::new();
+    for role in ["admin", "member"].into_iter().cycle().take(12) {
+        let changing = nodes[0].send("PATCH", &path, owner, Some(json!({"role": role})));
+        // One after the other in each lane, so that some meet the change at each of its steps.
+        let lane = async |node: &TestApp| {
+            let mut made = Vec::new();
+            for _ in 0..MADE / LANES {
+                made.push(with_role(&text(&refresh(node, &token).await.expect(200)["access_token"])));
+            }
+            made
+        };
+        let refreshing = join_all((0..LANES).map(|n| lane(nodes[n % nodes.len()])));
+        let (changed, made) = join(changing, refreshing).await;
+        changed.expect(204);
+        all.extend(made.into_iter().flatten());
+        // What is made from now on has the new role, and is good on the node that changed it.
+        let (token, made) = with_role(&text(&refresh(nodes[0], &token).await.expect(200)["access_token"]));
+        assert_eq!((made.as_str(), status_of(nodes[0], &token).await), (role, 200));
+        all.push((token, made));
+    }
+    // The feed has told every node of the last change when it refuses a token of before.
+    let last_change = all.len() - MADE - 1;
+    for node in &nodes {
+        let begun = Instant::now();
+        while status_of(node, &all[last_change - 1].0).await != 401 {
+            assert!(begun.elapsed() < Duration::from_secs(30), "the change never arrived");
+        }
+    }
+    for node in &nodes {
+        for (position, (token, role)) in all.iter().enumerate() {
+            // The last change was to `member`: which of those around it came after it is told by the role.
+            let good = position >= last_change && role == "member";
+            assert_eq!(status_of(node, token).await, if good { 200 } else { 401 }, "token {position}, as {role}");
+        }
+    }
+}
+
+/// A token with the role that it names.
+fn with_role(token: &str) -> (String, String) {
+    let payload = token.split('.').nth(1).expect("a payload");
+    let payload = URL_SAFE_NO_PAD.decode(payload).expect("base64");
+    let payload: Value = serde_json::from_slice(&payload).expect("JSON");
+    (token.to_owned(), text(&payload["role"]))
 }

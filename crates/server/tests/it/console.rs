@@ -97,6 +97,52 @@ async fn a_reply_of_the_largest_length_says_so_without_alarm() {
     .await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_title_is_shown_as_it_was_written() {
+    at_the_desk(async |desk| {
+        desk.open().await;
+        desk.sign_up("Mary Jackson", "mary@example.com").await;
+        let token = desk.access_token().await;
+        let title = "Is a < b? <img src=x onerror=document.title='x'>";
+        desk.post("/v1/conversations", &token, json!({"title": title})).await;
+        desk.browser.refresh().await.unwrap();
+        desk.wait("return document.querySelector('#conversations .conversation-title')").await;
+        desk.click("[data-conversation-id] a").await;
+        let shown = format!("return document.querySelector('#conversation-title').textContent === {}", json!(title));
+        desk.wait(&shown).await;
+        let script = "const listed = document.querySelector('#conversations .conversation-title');
+            return [listed.textContent, listed.children.length, document.querySelectorAll('h1 *').length]";
+        assert_eq!(desk.browser.execute(script, &[]).await.unwrap(), json!([title, 0, 0]));
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn only_a_fault_of_the_server_shows_an_id_to_ask_by() {
+    at_the_desk(async |desk| {
+        desk.open().await;
+        desk.sign_up("Dorothy Vaughan", "dorothy@example.com").await;
+        desk.wait("return document.querySelector('#conversations .nothing')").await;
+        for (status, id) in [(422, Value::Null), (500, json!("Request r-500")), (404, Value::Null)] {
+            // An answer that no server gives here.
+            let script = format!(
+                "window.realFetch ??= window.fetch;
+                window.fetch = (url, options) => String(url).includes('/v1/conversations?')
+                    ? Promise.resolve(Response.json({{code: 'made_up_{status}', detail: 'Made up.', request_id: 'r-{status}'}}, {{status: {status}}}))
+                    : window.realFetch(url, options);
+                const search = document.querySelector('#conversation-search');
+                search.value = '{status}';
+                search.dispatchEvent(new Event('input'));"
+            );
+            desk.browser.execute(&script, &[]).await.unwrap();
+            desk.wait(&format!("return document.querySelector('#conversations [data-code=made_up_{status}]')")).await;
+            let shown = "return document.querySelector('#conversations .notice-id')?.textContent ?? null";
+            assert_eq!(desk.browser.execute(shown, &[]).await.unwrap(), id, "{status}");
+        }
+    })
+    .await;
+}
+
 /// The picture of the README. It is made only when a folder for it is named.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_picture_of_the_readme() {

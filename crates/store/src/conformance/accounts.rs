@@ -1,18 +1,21 @@
 //! People, sign-ins, members and keys.
 
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use mainstay_domain::{
-    ApiKeyScope, EmailAddress, IdempotencyKey, OrganisationName, PersonName, Role, SessionId, TenantId,
+    ApiKeyScope, EmailAddress, IdempotencyKey, OrganisationName, PersonId, PersonName, Role, SessionId, TenantId,
 };
 
-use super::Harness;
+use super::{Harness, spawn};
 use crate::{
-    AddMember, AdmitOutsidePerson, ApiKey, AuthoriseApiKey, ChangeMember, Claim, CreateApiKey, CreateOrganisation,
-    EndAllSessions, EndSession, Error, FindOutsidePerson, FindPerson, FindPersonByEmail, GetApiKey, ListApiKeys,
-    ListMembers, LookUpApiKey, MemberChanged, MembershipsOf, NewPerson, NewSession, Once, RevocationsSince,
-    RevokeApiKey, Revoked, RotateSession, Rotated, SetOperator, SetPassword, SignUp, SignedUp, SigningKeyOr,
-    StartSession, SwitchSession,
+    AddMember, AdmitOutsidePerson, ApiKey, AuthoriseApiKey, Call, ChangeMember, Claim, CreateApiKey,
+    CreateOrganisation, EndAllSessions, EndSession, Error, FindOutsidePerson, FindPerson, FindPersonByEmail, GetApiKey,
+    ListApiKeys, ListMembers, LookUpApiKey, MemberChanged, MembershipsIn, MembershipsOf, NewPerson, NewSession, Once,
+    RevocationsSince, RevokeApiKey, Revoked, RotateSession, Rotated, SetOperator, SetPassword, SignUp, SignedUp,
+    SigningKeyOr, StartSession, Store, SwitchSession,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -107,7 +110,7 @@ pub(super) async fn sign_ins_switch_and_end(h: &Harness) {
     assert_eq!(h.store.run(&h.call(), rotate(h, session.id, 0)).await, Ok(Rotated::Ended));
 }
 
-fn change(h: &Harness, tenant: TenantId, person: mainstay_domain::PersonId, role: Option<Role>) -> ChangeMember {
+fn change(h: &Harness, tenant: TenantId, person: PersonId, role: Option<Role>) -> ChangeMember {
     ChangeMember { tenant, person, role, now: h.now(), tokens_end: h.now().plus(HOUR) }
 }
 
@@ -124,14 +127,24 @@ pub(super) async fn members_come_and_go_but_the_last_owner_stays(h: &Harness) {
 
     let outcome = h.store.run(&h.call(), change(h, tenant, owner, None)).await;
     assert_eq!(outcome, Ok(MemberChanged::LastOwner));
-    assert_eq!(h.store.run(&h.call(), change(h, tenant, guest, Some(Role::Owner))).await, Ok(MemberChanged::Done));
+    // Which of two came first is told by positions: the clock of this test stands still.
+    let role_of_guest = || async {
+        let there = MembershipsIn { person: guest, tenants: vec![tenant] };
+        h.store.run(&h.call(), there).await.expect("read").first().map(|found| (found.role, found.as_of))
+    };
+    let before = role_of_guest().await.expect("a member");
+    let outcome = h.store.run(&h.call(), change(h, tenant, guest, Some(Role::Owner))).await;
+    let Ok(MemberChanged::Done(position)) = outcome else { panic!("{outcome:?}") };
+    let after = role_of_guest().await.expect("a member");
+    assert_eq!((before.0, after.0), (Role::Member, Role::Owner));
+    assert!(before.1 < position && position <= after.1, "{} {position} {}", before.1, after.1);
     // Two owners leave at the same moment: one stays.
     let call = h.call();
     let leave = |person| h.store.run(&call, change(h, tenant, person, None));
     let (first, second) = tokio::join!(leave(owner), leave(guest));
     let mut outcomes = [first.expect("ran"), second.expect("ran")];
     outcomes.sort_by_key(|outcome| *outcome == MemberChanged::LastOwner);
-    assert_eq!(outcomes, [MemberChanged::Done, MemberChanged::LastOwner]);
+    assert!(matches!(outcomes, [MemberChanged::Done(_), MemberChanged::LastOwner]), "{outcomes:?}");
     let stranger = change(h, tenant, h.ids.make(), None);
     assert_eq!(h.store.run(&h.call(), stranger).await, Ok(MemberChanged::NoMember));
 }
@@ -222,4 +235,92 @@ pub(super) async fn the_signing_key_is_made_once(h: &Harness) {
     let first = h.store.run(&h.call(), key("one")).await.expect("made");
     assert_eq!(first.expose(), "one");
     assert_eq!(h.store.run(&h.call(), key("two")).await, Ok(first));
+}
+
+/// Follows the feed until told to stop and nothing is left; the answer is whom it then knows to be revoked.
+async fn follow_the_feed(store: Store, from: i64, over: Arc<AtomicBool>) -> BTreeSet<PersonId> {
+    let (mut known, mut position) = (BTreeSet::new(), from);
+    loop {
+        let last_look = over.load(Ordering::SeqCst);
+        let call = Call::within(Duration::from_secs(60));
+        let entries = store.run(&call, RevocationsSince(position)).await.expect("read");
+        for entry in &entries {
+            assert!(entry.position > position, "{} came after {position}", entry.position);
+            position = entry.position;
+            if let Revoked::Person(person) = entry.what {
+                known.insert(person);
+            }
+        }
+        if last_look && entries.is_empty() {
+            return known;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+pub(super) async fn a_reader_of_the_feed_misses_nothing(h: &Harness) {
+    let from = h.store.run(&h.call(), RevocationsSince(0)).await.expect("read").last().map_or(0, |last| last.position);
+    let over = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..3).map(|_| spawn(follow_the_feed(h.store.clone(), from, Arc::clone(&over)))).collect();
+    let mut all = BTreeSet::new();
+    let writers: Vec<_> = (0..8)
+        .map(|writer| {
+            let people: Vec<PersonId> = (0..20).map(|_| h.ids.make()).collect();
+            all.extend(people.iter().copied());
+            // Each has a clock of its own, and what is committed late may be dated early.
+            let (store, now) = (h.store.clone(), h.now().minus(Duration::from_secs(writer)));
+            spawn(async move {
+                let call = Call::within(Duration::from_secs(60));
+                for person in people {
+                    let end = EndAllSessions { person, reason: "test", now, tokens_end: now.plus(HOUR) };
+                    store.run(&call, end).await.expect("ended");
+                }
+            })
+        })
+        .collect();
+    for writer in writers {
+        writer.await.expect("a writer");
+    }
+    over.store(true, Ordering::SeqCst);
+    for reader in readers {
+        assert_eq!(reader.await.expect("a reader"), all, "a reader missed a revocation");
+    }
+}
+
+/// While a role goes to and fro, everybody who reads it can tell whether the reading is from before a change.
+pub(super) async fn a_role_is_read_together_with_the_position_of_the_feed(h: &Harness) {
+    let (tenant, _) = h.person("ria").await;
+    let (_, guest) = h.person("sol").await;
+    let add = AddMember { tenant, person: guest, role: Role::Member, now: h.now() };
+    assert_eq!(h.store.run(&h.call(), add).await, Ok(true));
+    let over = Arc::new(AtomicBool::new(false));
+    let readers: Vec<_> = (0..4)
+        .map(|_| {
+            let (store, over) = (h.store.clone(), Arc::clone(&over));
+            spawn(async move {
+                let mut seen = Vec::new();
+                while !over.load(Ordering::SeqCst) {
+                    let call = Call::within(Duration::from_secs(60));
+                    let there = MembershipsIn { person: guest, tenants: vec![tenant] };
+                    let found = store.run(&call, there).await.expect("read").remove(0);
+                    seen.push((found.as_of, found.role));
+                    tokio::task::yield_now().await;
+                }
+                seen
+            })
+        })
+        .collect();
+    let mut roles = BTreeMap::from([(0, Role::Member)]);
+    for role in [Role::Admin, Role::Member].into_iter().cycle().take(40) {
+        let outcome = h.store.run(&h.call(), change(h, tenant, guest, Some(role))).await;
+        let Ok(MemberChanged::Done(position)) = outcome else { panic!("{outcome:?}") };
+        roles.insert(position, role);
+    }
+    over.store(true, Ordering::SeqCst);
+    for reader in readers {
+        for (as_of, role) in reader.await.expect("a reader") {
+            let true_then = roles.range(..=as_of).next_back().map(|(_, role)| *role);
+            assert_eq!(Some(role), true_then, "read as of {as_of}");
+        }
+    }
 }

@@ -9,9 +9,9 @@ use mainstay_domain::{
 
 use super::Harness;
 use crate::{
-    AcceptMessage, Accepted, Claim, Conversation, CreateConversation, DeleteConversation, Error, FindUsed,
-    ForgetExpired, GetConversation, GetExchange, ListConversations, ListMessages, Message, Once, RenameConversation,
-    RequestStop, SaveReply, Saved, SettleReply, Target,
+    AcceptMessage, Accepted, AcquireLease, Claim, Conversation, CreateConversation, DeleteConversation, Error,
+    FindUsed, ForgetExpired, GetConversation, GetExchange, LeasesGone, ListConversations, ListMessages, Message, Once,
+    RenameConversation, RepliesOf, RequestStop, SaveReply, Saved, SettleReply, Target,
 };
 
 pub(super) fn accept(h: &Harness, tenant: TenantId, person: PersonId, target: Target) -> AcceptMessage {
@@ -74,18 +74,26 @@ pub(super) async fn a_turn_is_accepted_saved_and_settled(h: &Harness) {
         shown(messages(h, &first).await),
         [(1, MessageStatus::Streaming, String::new()), (0, MessageStatus::Final, "What's \"this\" — 🦀?".to_owned())]
     );
-    let save = |text: &str| SaveReply { tenant, generation: first.reply.into(), lease: 7, text: text.to_owned() };
+    let save = |text: &str| SaveReply { tenant, generation: first.reply.into(), lease: 7, text: Some(text.to_owned()) };
     assert_eq!(h.store.save_reply(&h.call(), save("half")).await, Ok(Saved::GoOn));
+    assert_eq!(h.store.save_reply(&h.call(), SaveReply { text: None, ..save("") }).await, Ok(Saved::GoOn));
     let get = GetExchange { tenant, person, generation: first.reply.into() };
     let exchange = h.store.run(&h.call(), get).await.expect("read").expect("there");
     assert_eq!((exchange.message.id, exchange.reply.content.as_str()), (first.message, "half"));
     let stop = RequestStop { tenant, person, generation: first.reply.into(), now: h.now() };
     assert_eq!(h.store.run(&h.call(), stop).await, Ok(true));
+    // A save without a text leaves the one that is there, and sees the stop as well.
+    let look = SaveReply { text: None, ..save("") };
+    assert_eq!(h.store.save_reply(&h.call(), look.clone()).await, Ok(Saved::StopRequested));
+    assert_eq!(h.store.run(&h.call(), get).await.expect("read").expect("there").reply.content, "half");
+    let fenced = SaveReply { lease: 8, ..look.clone() };
+    assert_eq!(h.store.save_reply(&h.call(), fenced).await, Ok(Saved::Gone));
     assert_eq!(h.store.save_reply(&h.call(), save("more")).await, Ok(Saved::StopRequested));
 
     assert_eq!(h.store.settle_reply(&h.call(), settle(&first, "whole")).await, Ok(true));
     assert_eq!(h.store.settle_reply(&h.call(), settle(&first, "again")).await, Ok(false));
     assert_eq!(h.store.save_reply(&h.call(), save("late")).await, Ok(Saved::Gone));
+    assert_eq!(h.store.save_reply(&h.call(), look).await, Ok(Saved::Gone));
     assert_eq!(h.store.run(&h.call(), stop).await, Ok(false));
     let reply = h.store.run(&h.call(), get).await.expect("read").expect("there").reply;
     assert_eq!((reply.status, reply.content.as_str()), (MessageStatus::Final, "whole"));
@@ -189,7 +197,7 @@ pub(super) async fn deleting_asks_the_replies_to_stop(h: &Harness) {
     let delete = DeleteConversation { tenant, person, id: gone.target.id(), now: h.now() };
     assert_eq!(h.store.run(&h.call(), delete).await, Ok(()));
     for (turn, saved) in [(&gone, Saved::StopRequested), (&stays, Saved::GoOn)] {
-        let save = SaveReply { tenant, generation: turn.reply.into(), lease: 7, text: "half".to_owned() };
+        let save = SaveReply { tenant, generation: turn.reply.into(), lease: 7, text: Some("half".to_owned()) };
         assert_eq!(h.store.save_reply(&h.call(), save).await, Ok(saved));
     }
 }
@@ -201,7 +209,7 @@ pub(super) async fn a_reply_whose_node_died_is_interrupted(h: &Harness) {
     for accept in [&lost, &alive] {
         assert_eq!(h.store.accept_message(&h.call(), accept.clone()).await, Ok(Accepted::Taken));
     }
-    let save = SaveReply { tenant, generation: lost.reply.into(), lease: 41, text: "half of".to_owned() };
+    let save = SaveReply { tenant, generation: lost.reply.into(), lease: 41, text: Some("half of".to_owned()) };
     assert_eq!(h.store.save_reply(&h.call(), save).await, Ok(Saved::GoOn));
     assert_eq!(h.store.interrupt_replies_of(&h.call(), 41, h.now()).await, Ok(1));
     assert_eq!(h.store.interrupt_replies_of(&h.call(), 41, h.now()).await, Ok(0));
@@ -209,6 +217,29 @@ pub(super) async fn a_reply_whose_node_died_is_interrupted(h: &Harness) {
     assert_eq!((reply.status, reply.content.as_str()), (MessageStatus::Interrupted, "half of"));
     assert_eq!(messages(h, &alive).await.remove(0).status, MessageStatus::Streaming);
     assert_eq!(h.store.settle_reply(&h.call(), settle(&lost, "too late")).await, Ok(false));
+}
+
+pub(super) async fn replies_whose_lease_is_gone_are_found(h: &Harness) {
+    let (tenant, person) = h.person("noa").await;
+    let acquire = AcquireLease {
+        name: "node:alive".to_owned(),
+        holder: "test".to_owned(),
+        now: h.now(),
+        lasts: Duration::from_secs(10),
+    };
+    let alive = h.store.run(&h.call(), acquire).await.expect("acquired").expect("free");
+    let (gone, other) = (alive + 1_000, alive + 1_001);
+    for lease in [gone, alive, other, gone, alive] {
+        let turn = AcceptMessage { lease, ..accept(h, tenant, person, new_conversation(h)) };
+        assert_eq!(h.store.accept_message(&h.call(), turn).await, Ok(Accepted::Taken));
+    }
+    let found = h.store.run(&h.call(), LeasesGone).await.expect("read");
+    assert_eq!(found, [gone, other]);
+    for lease in found {
+        assert!(h.store.interrupt_replies_of(&h.call(), lease, h.now()).await.expect("interrupted") > 0);
+    }
+    assert_eq!(h.store.run(&h.call(), LeasesGone).await, Ok(vec![]));
+    assert_eq!(h.store.run(&h.call(), RepliesOf(alive)).await.expect("read").len(), 2);
 }
 
 pub(super) async fn a_reply_is_settled_by_one_only(h: &Harness) {

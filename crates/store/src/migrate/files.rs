@@ -57,5 +57,5 @@ pub(crate) fn postgres() -> Vec<Migration> {
 
 /// SHA-256 in hexadecimal.
 pub(crate) fn digest(text: &str) -> String {
-    sha256(&SHA256, text.as_bytes()).as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+    mainstay_domain::hexadecimal(sha256(&SHA256, text.as_bytes()).as_ref())
 }

@@ -7,21 +7,12 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, PgConnection, Row};
 use tokio::time::{Instant, sleep};
 
 use super::files::Migration;
-use super::{Record, split};
+use super::{Record, record, split};
 use crate::engine::postgres::options;
 use crate::error::{Error, Result};
 use crate::value::At;
 
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
-  version     bigint NOT NULL PRIMARY KEY,
-  description text NOT NULL,
-  kind        text NOT NULL,
-  checksum    text NOT NULL,
-  state       text NOT NULL CHECK (state IN ('running', 'done')),
-  progress    bigint NOT NULL,
-  applied_at  timestamptz NOT NULL,
-  took_ms     bigint NOT NULL
-)";
+const CREATE: &str = record::create!("bigint", "text", "timestamptz", ")");
 
 /// The advisory lock's key: the bytes of `mainstay`.
 const LOCK_KEY: i64 = i64::from_be_bytes(*b"mainstay");
@@ -79,8 +70,7 @@ impl Engine {
         if !self.has_table().await? {
             return Ok(Vec::new());
         }
-        let text = "SELECT version, description, checksum, state, progress, applied_at, took_ms FROM schema_migration ORDER BY version";
-        Ok(sqlx::query_as(text).fetch_all(&mut self.connection).await?)
+        Ok(sqlx::query_as(record::ALL).fetch_all(&mut self.connection).await?)
     }
 
     pub(super) async fn apply(&mut self, file: &Migration, now: Timestamp) -> Result<Option<Duration>> {
@@ -106,14 +96,7 @@ impl Engine {
         sqlx::query(LOCK_TIMEOUT).execute(&mut *tx).await?;
         sqlx::raw_sql(AssertSqlSafe(file.up.to_string())).execute(&mut *tx).await?;
         let took = begun.elapsed();
-        sqlx::query("INSERT INTO schema_migration VALUES ($1, $2, 'sql', $3, 'done', 0, $4, $5)")
-            .bind(file.version)
-            .bind(file.description)
-            .bind(file.checksum())
-            .bind(At(now))
-            .bind(i64::try_from(took.as_millis()).unwrap_or(i64::MAX))
-            .execute(&mut *tx)
-            .await?;
+        record::done!(tx, file, now, took)?;
         tx.commit().await?;
         Ok(took)
     }
@@ -154,8 +137,7 @@ impl Engine {
         let begun = Instant::now();
         let mut tx = self.connection.begin().await?;
         sqlx::query(LOCK_TIMEOUT).execute(&mut *tx).await?;
-        sqlx::raw_sql(AssertSqlSafe(file.down.to_string())).execute(&mut *tx).await?;
-        sqlx::query("DELETE FROM schema_migration WHERE version = $1").bind(file.version).execute(&mut *tx).await?;
+        record::undo!(tx, file)?;
         tx.commit().await?;
         Ok(begun.elapsed())
     }

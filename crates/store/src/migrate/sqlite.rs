@@ -8,21 +8,43 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
 use tokio::time::Instant;
 
 use super::files::Migration;
-use super::{Record, split};
+use super::{Record, record, split};
 use crate::engine::sqlite::{close, options};
 use crate::error::{Error, Result};
-use crate::value::At;
 
-const CREATE: &str = "CREATE TABLE IF NOT EXISTS schema_migration (
-  version     INTEGER NOT NULL PRIMARY KEY,
-  description TEXT NOT NULL,
-  kind        TEXT NOT NULL,
-  checksum    TEXT NOT NULL,
-  state       TEXT NOT NULL CHECK (state IN ('running', 'done')),
-  progress    INTEGER NOT NULL,
-  applied_at  INTEGER NOT NULL,
-  took_ms     INTEGER NOT NULL
-) STRICT";
+const CREATE: &str = record::create!("INTEGER", "TEXT", "INTEGER", ") STRICT");
+
+const OTHER_FILE: &str = "Name another file with DATABASE_URL=sqlite:PATH.";
+
+/// Says why a file cannot be the database, and how to mend it. `cause` is what the system said.
+#[must_use]
+pub fn file_fault(path: &Path, cause: &dyn std::fmt::Display) -> Error {
+    let shown = path.display();
+    // What ends in a slash names a folder, whether or not it is there.
+    if path.is_dir() || path.as_os_str().as_encoded_bytes().ends_with(b"/") {
+        let inside = path.join("mainstay.db");
+        return Error::File(format!(
+            "{shown} is a folder, and the database is a file. Name one in it: DATABASE_URL=sqlite:{}",
+            inside.display()
+        ));
+    }
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    Error::File(format!(
+        "The file {shown} cannot be written ({cause}). Mainstay writes it and files beside it: give the user that it runs \
+         as the right to write in the folder {} and to all files that begin with {shown}, and see that the disk is not \
+         mounted read-only. {OTHER_FILE}",
+        folder.display()
+    ))
+}
+
+/// Says that the folder of the database cannot be made.
+#[must_use]
+pub fn folder_fault(folder: &Path, cause: &dyn std::fmt::Display) -> Error {
+    Error::File(format!(
+        "The folder {} cannot be made ({cause}). Make it for the user that mainstay runs as. {OTHER_FILE}",
+        folder.display()
+    ))
+}
 
 /// A connection to the file.
 pub(super) struct Engine {
@@ -33,18 +55,30 @@ pub(super) struct Engine {
 impl Engine {
     pub(super) async fn open(path: &Path) -> Result<Self> {
         if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
-            tokio::fs::create_dir_all(folder).await.map_err(|error| {
-                Error::Unavailable(format!("the folder {} cannot be made: {error}", folder.display()))
-            })?;
+            tokio::fs::create_dir_all(folder).await.map_err(|error| folder_fault(folder, &error))?;
         }
-        let mut connection = options(path).busy_timeout(Duration::from_secs(10)).connect().await?;
-        sqlx::query(CREATE).execute(&mut connection).await?;
+        let connection = Self::connect(path).await.map_err(|error| match error {
+            Error::Corrupt(cause) if cause.contains("not a database") => Error::File(format!(
+                "The file {} is not a database of SQLite, and was left as it is. {OTHER_FILE}",
+                path.display()
+            )),
+            Error::ReadOnly(cause) | Error::Unavailable(cause) => file_fault(path, &cause),
+            error => error,
+        })?;
         Ok(Self { connection, path: path.to_owned() })
     }
 
+    async fn connect(path: &Path) -> Result<SqliteConnection> {
+        let mut connection = options(path).busy_timeout(Duration::from_secs(10)).connect().await?;
+        sqlx::query(CREATE).execute(&mut connection).await?;
+        // A table that is there already is not written, and a file that cannot be written is to be said now. `BEGIN
+        // IMMEDIATE` would not tell: on such a file it only reads.
+        sqlx::query("DELETE FROM schema_migration WHERE version < 0").execute(&mut connection).await?;
+        Ok(connection)
+    }
+
     pub(super) async fn records(&mut self) -> Result<Vec<Record>> {
-        let text = "SELECT version, description, checksum, state, progress, applied_at, took_ms FROM schema_migration ORDER BY version";
-        Ok(sqlx::query_as(text).fetch_all(&mut self.connection).await?)
+        Ok(sqlx::query_as(record::ALL).fetch_all(&mut self.connection).await?)
     }
 
     /// Applies a file; nothing when another process has just done so. SQLite can do everything in a transaction.
@@ -57,14 +91,7 @@ impl Engine {
         }
         sqlx::raw_sql(AssertSqlSafe(file.up.to_string())).execute(&mut *tx).await?;
         let took = begun.elapsed();
-        sqlx::query("INSERT INTO schema_migration VALUES ($1, $2, 'sql', $3, 'done', 0, $4, $5)")
-            .bind(file.version)
-            .bind(file.description)
-            .bind(file.checksum())
-            .bind(At(now))
-            .bind(i64::try_from(took.as_millis()).unwrap_or(i64::MAX))
-            .execute(&mut *tx)
-            .await?;
+        record::done!(tx, file, now, took)?;
         tx.commit().await?;
         Ok(Some(took))
     }
@@ -72,8 +99,7 @@ impl Engine {
     pub(super) async fn undo(&mut self, file: &Migration) -> Result<Duration> {
         let begun = Instant::now();
         let mut tx = self.connection.begin_with("BEGIN IMMEDIATE").await?;
-        sqlx::raw_sql(AssertSqlSafe(file.down.to_string())).execute(&mut *tx).await?;
-        sqlx::query("DELETE FROM schema_migration WHERE version = $1").bind(file.version).execute(&mut *tx).await?;
+        record::undo!(tx, file)?;
         tx.commit().await?;
         Ok(begun.elapsed())
     }

@@ -18,6 +18,10 @@ statements! {
         UPDATE generation SET text = b.text FROM batch b
         WHERE generation.id = b.id AND generation.tenant_id = b.tenant_id AND generation.lease = b.lease
         RETURNING generation.id, generation.stop_requested_at");
+    /// For a reply whose text is saved already: nothing is written, and a stop is seen.
+    LOOK = batch((id: uuid, tenant_id: uuid, lease: bigint) "
+        SELECT g.id, g.stop_requested_at
+        FROM batch b JOIN generation g ON g.id = b.id AND g.tenant_id = b.tenant_id AND g.lease = b.lease");
     /// Whoever deletes the row settles the reply.
     FENCE = batch((id: uuid, tenant_id: uuid, lease: bigint) "
         DELETE FROM generation WHERE (id, tenant_id, lease) IN (SELECT id, tenant_id, lease FROM batch) RETURNING id, text");
@@ -37,7 +41,8 @@ struct Save<'a> {
     id: Uuid,
     tenant_id: Uuid,
     lease: i64,
-    text: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    text: Option<&'a str>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -51,16 +56,21 @@ pub(super) async fn save(tx: &mut Tx<'_>, saves: &[(usize, &SaveReply)], told: &
     if saves.is_empty() {
         return Ok(());
     }
-    let rows: Vec<_> = saves
+    let (texts, looks): (Vec<_>, Vec<_>) = saves
         .iter()
         .map(|(_, save)| Save {
             id: save.generation.uuid(),
             tenant_id: save.tenant.uuid(),
             lease: save.lease,
-            text: &save.text,
+            text: save.text.as_deref(),
         })
-        .collect();
-    let saved: Vec<SavedRow> = tx.batch(SAVE, &rows).rows().await?;
+        .partition(|save| save.text.is_some());
+    let mut saved: Vec<SavedRow> = Vec::with_capacity(saves.len());
+    for (statement, rows) in [(SAVE, texts), (LOOK, looks)] {
+        if !rows.is_empty() {
+            saved.extend(tx.batch(statement, &rows).rows::<SavedRow>().await?);
+        }
+    }
     let saved: HashMap<_, _> = saved.into_iter().map(|row| (row.id, row.stop_requested_at)).collect();
     for (position, save) in saves {
         told[*position] = Told::Saved(match saved.get(&save.generation.uuid()) {

@@ -17,6 +17,7 @@ fn claims() -> Claims {
         tenant: TenantId(Uuid::from_u128(2)),
         role: Role::Admin,
         session: SessionId(Uuid::from_u128(3)),
+        as_of: 41,
         issued_at: NOW,
         expires_at: NOW.plus(Duration::from_secs(900)),
     }
@@ -33,7 +34,7 @@ fn payload() -> serde_json::Value {
     let id = |number| Uuid::from_u128(number).to_string();
     serde_json::json!({
         "iss": "mainstay", "aud": "mainstay", "sub": id(1), "org": id(2), "role": "admin", "sid": id(3),
-        "iat": 1_800_000_000.123, "exp": 1_800_000_900,
+        "rev": 41, "iat": 1_800_000_000.123, "exp": 1_800_000_900,
     })
 }
 
@@ -123,6 +124,8 @@ fn wrong_claims_are_refused() {
         ("exp", Some((-1).into()), TokenFault::Claims),
         ("exp", Some(1e300.into()), TokenFault::Claims),
         ("exp", Some(1_799_999_000.into()), TokenFault::Expired),
+        ("rev", None, TokenFault::Claims),
+        ("rev", Some("41".into()), TokenFault::Claims),
         ("iat", None, TokenFault::Claims),
         ("iat", Some(1_800_000_060.into()), TokenFault::NotYetValid),
     ];

@@ -6,13 +6,19 @@ use super::*;
 const NOW: Timestamp = Timestamp::from_millis(1_800_000_000_000);
 const LATER: Timestamp = Timestamp::from_millis(1_800_000_905_000);
 
-fn claims(person: u128, tenant: u128, session: u128, issued_at: i64) -> Claims {
+/// The position of the entries of these tests.
+const POSITION: i64 = 1000;
+
+/// `read` is how far before or after the entries the role was read. The clock says nothing: it is one and the same here.
+fn claims(person: u128, tenant: u128, session: u128, read: i64) -> Claims {
     Claims {
         person: PersonId(Uuid::from_u128(person)),
         tenant: TenantId(Uuid::from_u128(tenant)),
         role: Role::Member,
         session: SessionId(Uuid::from_u128(session)),
-        issued_at: Timestamp::from_millis(NOW.as_millis() + issued_at),
+        as_of: POSITION + read,
+        // Later than every entry: a slow commit, or another clock.
+        issued_at: NOW.plus(Duration::from_secs(1)),
         expires_at: LATER,
     }
 }
@@ -27,11 +33,11 @@ fn each_kind_ends_what_it_names_and_nothing_else() {
     let tenant = TenantId(Uuid::from_u128(2));
     let cases = [
         (Revoked::Session(SessionId(Uuid::from_u128(3))), claims(1, 2, 3, 100), claims(1, 2, 4, -100)),
-        (Revoked::Person(person, NOW), claims(1, 9, 9, -1), claims(1, 9, 9, 0)),
-        (Revoked::Person(person, NOW), claims(1, 2, 3, -1), claims(8, 2, 3, -1)),
-        (Revoked::Membership(person, tenant, NOW), claims(1, 2, 9, -1), claims(1, 2, 9, 0)),
-        (Revoked::Membership(person, tenant, NOW), claims(1, 2, 3, -1), claims(1, 8, 3, -1)),
-        (Revoked::Membership(person, tenant, NOW), claims(1, 2, 3, -1), claims(8, 2, 3, -1)),
+        (Revoked::Person(person, POSITION, NOW), claims(1, 9, 9, -1), claims(1, 9, 9, 0)),
+        (Revoked::Person(person, POSITION, NOW), claims(1, 2, 3, -1), claims(8, 2, 3, -1)),
+        (Revoked::Membership(person, tenant, POSITION), claims(1, 2, 9, -1), claims(1, 2, 9, 0)),
+        (Revoked::Membership(person, tenant, POSITION), claims(1, 2, 3, -1), claims(1, 8, 3, -1)),
+        (Revoked::Membership(person, tenant, POSITION), claims(1, 2, 3, -1), claims(8, 2, 3, -1)),
     ];
     for (revoked, ended, other) in cases {
         let view = Revocations::default();
@@ -50,12 +56,16 @@ fn each_kind_ends_what_it_names_and_nothing_else() {
 fn an_older_entry_never_narrows_a_newer_one() {
     let person = PersonId(Uuid::from_u128(1));
     let view = Revocations::default();
-    view.apply_local(&Revocation { revoked: Revoked::Person(person, NOW), until: LATER });
+    view.apply_local(&Revocation { revoked: Revoked::Person(person, POSITION, NOW), until: LATER });
     let earlier = NOW.minus(Duration::from_secs(60));
-    view.apply(&[Revocation { revoked: Revoked::Person(person, earlier), until: NOW }], 1, Instant::now());
+    let older = Revoked::Person(person, POSITION - 1, earlier);
+    view.apply(&[Revocation { revoked: older, until: NOW }], 1, Instant::now());
     view.prune(NOW);
     assert!(view.is_revoked(&claims(1, 2, 3, -1)));
     assert_eq!(view.len(), 1);
+    // A token of an outside issuer knows only when it was made.
+    assert!(view.is_outside_revoked(person, NOW.minus(Duration::from_millis(1))));
+    assert!(!view.is_outside_revoked(person, NOW));
 }
 
 #[test]
@@ -63,8 +73,8 @@ fn entries_go_when_their_tokens_have_expired() {
     let view = Revocations::default();
     for revoked in [
         Revoked::Session(SessionId(Uuid::from_u128(3))),
-        Revoked::Person(PersonId(Uuid::from_u128(1)), NOW),
-        Revoked::Membership(PersonId(Uuid::from_u128(1)), TenantId(Uuid::from_u128(2)), NOW),
+        Revoked::Person(PersonId(Uuid::from_u128(1)), POSITION, NOW),
+        Revoked::Membership(PersonId(Uuid::from_u128(1)), TenantId(Uuid::from_u128(2)), POSITION),
         Revoked::ApiKey(ApiKeyId(Uuid::from_u128(5))),
     ] {
         view.apply_local(&entry(revoked));

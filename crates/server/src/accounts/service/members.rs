@@ -54,8 +54,8 @@ impl Accounts {
         let now = self.clock.now();
         let change = ChangeMember { tenant: by.tenant, person, role, now, tokens_end: self.tokens_end(now) };
         match self.store.run(call, change).await? {
-            MemberChanged::Done => {
-                self.revoke_here(Revoked::Membership(person, by.tenant, now), now);
+            MemberChanged::Done(position) => {
+                self.revoke_here(Revoked::Membership(person, by.tenant, position), now);
                 Ok(())
             }
             MemberChanged::NoMember => Err(Error::not_found("member")),

@@ -4,11 +4,11 @@ use std::net::IpAddr;
 
 use mainstay_domain::{
     EmailAddress, Error, FieldFault, Kind, OrganisationName, PersonId, PersonName, Result, Role, Secret, SessionId,
-    TenantId,
+    TenantId, Timestamp,
 };
 use mainstay_store::{
     Call, EndSession, FindPerson, FindPersonByEmail, Membership, MembershipsIn, MembershipsOf, NewPerson, NewSession,
-    Person, RotateSession, Rotated, SetOperator, SetPassword, SignUp, SignedUp, StartSession, SwitchSession,
+    Person, RotateSession, Rotated, Session, SetOperator, SetPassword, SignUp, SignedUp, StartSession, SwitchSession,
 };
 use tokio::time::Instant;
 
@@ -81,6 +81,18 @@ fn signed_out() -> Error {
     Error::new(Kind::Unauthenticated, "signed_out", "This sign-in has ended. Sign in again.")
 }
 
+/// A sign-in that is given a pair of tokens.
+#[derive(Clone, Copy)]
+struct Grant {
+    person: PersonId,
+    /// Where it is; they may have been removed from there.
+    tenant: TenantId,
+    session: SessionId,
+    generation: u32,
+    /// From before the sign-in was read: a sign-in that ends later is remembered for longer than this token lives.
+    issued_at: Timestamp,
+}
+
 struct NewAccount {
     email: EmailAddress,
     password: Option<PasswordText>,
@@ -115,9 +127,9 @@ impl Accounts {
         }
         let account = new_account(&request)?;
         self.sign_ups.reserve(&address(from), Instant::now()).map_err(too_many)?.failure();
-        let session = self.new_session();
+        let (session, issued_at) = (self.new_session(), self.clock.now());
         let (person, tenant) = self.make_person(call, account, Some(session), false).await?;
-        self.pair(call, person, tenant, session.id, 0).await
+        self.pair(call, Grant { person, tenant, session: session.id, generation: 0, issued_at }).await
     }
 
     /// Makes a person without signing them in: the command line's way. One without a password is reached by `mainstay
@@ -201,9 +213,12 @@ impl Accounts {
         self.rehash_if_needed(call, &person, request.password).await?;
         let membership = self.home(person.id, call).await?;
         let session = self.new_session();
-        let start = StartSession { session, person: person.id, tenant: membership.tenant, now: self.clock.now() };
+        let issued_at = self.clock.now();
+        let grant =
+            Grant { person: person.id, tenant: membership.tenant, session: session.id, generation: 0, issued_at };
+        let start = StartSession { session, person: grant.person, tenant: grant.tenant, now: issued_at };
         self.store.run(call, start).await?;
-        Ok(self.tokens(person, membership, session.id, 0))
+        Ok(self.tokens(person, membership, grant))
     }
 
     async fn rehash_if_needed(&self, call: &Call, person: &Person, password: Secret) -> Result<()> {
@@ -231,7 +246,9 @@ impl Accounts {
             tokens_end: self.tokens_end(now),
         };
         match self.store.run(call, rotate).await? {
-            Rotated::Good(session) => self.pair(call, session.person, session.tenant, id, session.generation).await,
+            Rotated::Good(Session { person, tenant, generation }) => {
+                self.pair(call, Grant { person, tenant, session: id, generation, issued_at: now }).await
+            }
             Rotated::Ended => Err(signed_out()),
             Rotated::Reused(person) => {
                 self.revoke_here(Revoked::Session(id), now);
@@ -275,9 +292,10 @@ impl Accounts {
         if found.is_empty() {
             return Err(Error::not_found("organisation"));
         }
-        let switch = SwitchSession { id: session, person, tenant, now: self.clock.now() };
+        let issued_at = self.clock.now();
+        let switch = SwitchSession { id: session, person, tenant, now: issued_at };
         let moved = self.store.run(call, switch).await?.ok_or_else(signed_out)?;
-        self.pair(call, person, tenant, session, moved.generation).await
+        self.pair(call, Grant { person, tenant, session, generation: moved.generation, issued_at }).await
     }
 
     /// A person and all that they belong to.
@@ -322,6 +340,7 @@ impl Accounts {
             tenant: membership.tenant,
             role: membership.role,
             session: self.ids.make(),
+            as_of: membership.as_of,
             issued_at: now,
             expires_at: now.plus(lasts),
         }))
@@ -333,14 +352,8 @@ impl Accounts {
     }
 
     /// The pair of tokens for a sign-in, with the role as it is now.
-    async fn pair(
-        &self,
-        call: &Call,
-        person: PersonId,
-        tenant: TenantId,
-        session: SessionId,
-        generation: u32,
-    ) -> Result<SignedInPerson> {
+    async fn pair(&self, call: &Call, grant: Grant) -> Result<SignedInPerson> {
+        let Grant { person, tenant, .. } = grant;
         let found = self.store.run(call, FindPerson(person)).await?.ok_or_else(signed_out)?;
         may_enter(&found)?;
         let there = self.store.run(call, MembershipsIn { person, tenants: vec![tenant] }).await?;
@@ -349,19 +362,20 @@ impl Accounts {
             // They were removed from it: another organisation of theirs takes its place.
             None => self.home(person, call).await?,
         };
-        Ok(self.tokens(found, membership, session, generation))
+        Ok(self.tokens(found, membership, grant))
     }
 
-    fn tokens(&self, person: Person, membership: Membership, session: SessionId, generation: u32) -> SignedInPerson {
-        let now = self.clock.now();
+    fn tokens(&self, person: Person, membership: Membership, grant: Grant) -> SignedInPerson {
+        let Grant { session, generation, issued_at, .. } = grant;
         let role: Role = membership.role;
         let access_token = self.access_tokens.mint(&Claims {
             person: person.id,
             tenant: membership.tenant,
             role,
             session,
-            issued_at: now,
-            expires_at: now.plus(self.settings.access_token_lifetime()),
+            as_of: membership.as_of,
+            issued_at,
+            expires_at: issued_at.plus(self.settings.access_token_lifetime()),
         });
         SignedInPerson {
             person,

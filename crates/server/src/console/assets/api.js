@@ -15,6 +15,14 @@ export class Problem extends Error {
     Object.assign(this, { status, code, detail: detail || title || "No reason was given.", requestId: request_id, fields: fields ?? [], retryAfter });
   }
 
+  /**
+   * The id to name when asking for help, of a fault of the server. What was refused for a reason that is said with it (a
+   * wrong password, a limit, something that is gone) is no fault, and has none.
+   */
+  get faultId() {
+    return this.status >= 500 ? this.requestId : null;
+  }
+
   /** True when the same request may be accepted later: nothing says that it was wrong. */
   get isPassing() {
     return this.status === 0 || this.status === 408 || this.status === 429 || this.status >= 500;

@@ -60,7 +60,7 @@ export const chatPart = new Part("chat", (part) => {
 
   function showFailure() {
     const missing = talk.problem.status === 404;
-    const problem = missing ? new Problem({ status: 404, code: "not_found", detail: "This conversation is not here. It may have been deleted.", request_id: talk.problem.requestId }) : talk.problem;
+    const problem = missing ? new Problem({ status: 404, code: "not_found", detail: "This conversation is not here. It may have been deleted." }) : talk.problem;
     const options = missing ? { label: "New conversation", retry: () => emit("open", { id: null }) } : { retry: () => openTalk(talk.id, talk.title) };
     showProblem(part, find("#chat-notice"), problem, options);
   }

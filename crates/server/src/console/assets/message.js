@@ -85,9 +85,9 @@ export class MessageView {
 
 function reason({ role, status, error, lost }) {
   if (role !== "assistant") return null;
-  if (lost) return { title: "Connection lost.", detail: lost.problem.detail, id: lost.problem.requestId, action: "retry" };
+  if (lost) return { title: "Connection lost.", detail: lost.problem.detail, id: lost.problem.faultId, action: "retry" };
   const detail = error?.detail ?? "";
-  const id = error?.requestId;
+  const id = error?.faultId;
   switch (status) {
     case "final":
       return detail ? { title: "Not whole.", detail } : null;

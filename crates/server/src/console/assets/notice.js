@@ -1,4 +1,5 @@
-// How a problem is said: what happened, what to do, when it can be tried again, and the id to name when asking.
+// How a problem is said: what happened, what to do, when it can be tried again, and, for a fault of
+// the server, the id to name when asking.
 
 import { icon, make } from "./dom.js";
 
@@ -26,7 +27,7 @@ export function showProblem(part, slot, problem, { retry, label = "Try again", r
   const title = make("p", { class: "notice-title", text: titleOf(problem) });
   const detail = make("p", { class: "notice-detail", text: problem.detail });
   const words = make("div", { class: "notice-words" }, title, detail);
-  if (problem.requestId) words.append(make("p", { class: "notice-id" }, "Request ", make("code", { text: problem.requestId })));
+  if (problem.faultId) words.append(make("p", { class: "notice-id" }, "Request ", make("code", { text: problem.faultId })));
   const buttons = make("div", { class: "notice-buttons" });
   const notice = make("div", { class: "notice", role: "alert", "data-testid": "notice", "data-code": problem.code }, icon("note"), words, buttons);
   let stop = () => {};

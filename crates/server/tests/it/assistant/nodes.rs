@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use mainstay_domain::MessageStatus;
-use mainstay_store::{Call, ExpireLeases};
+use mainstay_domain::{ConversationTitle, MessageId, MessageStatus, MessageText, PersonId, TenantId};
+use mainstay_store::{AcceptMessage, Accepted, Call, ExpireLeases, Target};
 use serde_json::json;
 
-use super::{PATIENCE, Stage, TEXT, follow, reply, saved, stop, stored};
+use super::{PATIENCE, Stage, TEXT, eventually, follow, reply, saved, stop, stored};
 use crate::support::Engine;
 use crate::support::events::text;
 
@@ -57,6 +57,45 @@ async fn a_node_takes_up_what_a_dead_one_left_and_nothing_else() {
     let end = &events[events.len() - 1];
     assert_eq!((end.event.as_str(), &end.data["reply"]["status"]), ("error", &json!("interrupted")));
     assert_eq!(end.data["reply"]["error"]["code"], "server_stopped");
+}
+
+/// A reply under a lease whose row is gone: nothing leads to it but the reply itself.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_whose_lease_is_gone_is_interrupted_and_no_other() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let Some(stage) = Stage::set(engine, &[FAST]).await else { continue };
+        let other = if engine == Engine::Postgres { Some(stage.server.second_node().await) } else { None };
+        let mut gated = stage.gated().await;
+        gated.half().await;
+        let ids = &stage.server.app.ids;
+        let text = MessageText::parse("Hello".to_owned()).expect("a message");
+        let reply: MessageId = ids.make();
+        let stray = AcceptMessage {
+            tenant: TenantId(stage.ada.organisation.parse().expect("an id")),
+            person: PersonId(stage.ada.id.parse().expect("an id")),
+            target: Target::New(ids.make(), ConversationTitle::from_message(&text)),
+            message: ids.make(),
+            reply,
+            content: text,
+            lease: 1 << 40,
+            claim: None,
+            now: stage.server.now(),
+        };
+        let call = Call::within(PATIENCE);
+        assert_eq!(stage.server.app.store.accept_message(&call, stray).await, Ok(Accepted::Taken));
+        let generation = reply.uuid().to_string();
+        eventually("the stray reply is found", async || {
+            stored(&stage.server, &stage.ada, &generation).await.status == MessageStatus::Interrupted
+        })
+        .await;
+        // By the same look, on whichever node it was, the reply of a node that lives would have been taken too.
+        for node in std::iter::once(&stage.server).chain(&other) {
+            assert_eq!(stored(node, &stage.ada, &gated.generation).await.status, MessageStatus::Streaming);
+        }
+        gated.open();
+        let events = gated.events.rest().await;
+        assert_eq!(events[events.len() - 1].event, "done");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -1,11 +1,18 @@
 //! Stopping a reply, and deleting what it is in.
 
+use mainstay_domain::{GenerationId, TenantId};
+use mainstay_store::{Call, RepliesOf, SaveReply, Saved};
 use serde_json::json;
 
-use super::{Stage, TEXT, id};
+use super::{PATIENCE, Stage, TEXT, eventually, id, saved, stored};
 use crate::support::{Engine, both};
 
-both! { a_reply_is_stopped_in_the_middle, a_reply_that_has_ended_cannot_be_stopped, deleting_a_conversation_stops_its_reply }
+both! {
+    a_reply_is_stopped_in_the_middle,
+    a_reply_that_has_ended_cannot_be_stopped,
+    deleting_a_conversation_stops_its_reply,
+    a_text_that_has_not_grown_is_not_saved_again,
+}
 
 async fn a_reply_is_stopped_in_the_middle(engine: Engine) {
     let Some(stage) = Stage::set(engine, &[]).await else { return };
@@ -58,4 +65,36 @@ async fn deleting_a_conversation_stops_its_reply(engine: Engine) {
     stage.say(body).await.refused(404, "not_found");
     stage.server.send("DELETE", &path, token, None).await.refused(404, "not_found");
     assert_eq!(stage.get("/v1/conversations").await.expect(200)["data"], json!([]));
+}
+
+async fn a_text_that_has_not_grown_is_not_saved_again(engine: Engine) {
+    let Some(stage) = Stage::set(engine, &[("assistant.checkpoint_interval_ms", "20")]).await else { return };
+    let mut gated = stage.gated().await;
+    gated.half().await;
+    saved(&stage.server, &stage.ada, &gated.generation, "Olá mundo ").await;
+    let store = &stage.server.app.store;
+    let generation = GenerationId(gated.generation.parse().expect("an id"));
+    let mut lease = 0;
+    loop {
+        lease += 1;
+        assert!(lease < 100, "no lease makes it");
+        let replies = store.run(&Call::within(PATIENCE), RepliesOf(lease)).await.expect("read");
+        if replies.iter().any(|reply| reply.generation == generation) {
+            break;
+        }
+    }
+    // Another text in its place stays there as long as the node sends none.
+    let tenant = TenantId(stage.ada.organisation.parse().expect("an id"));
+    let mark = SaveReply { tenant, generation, lease, text: Some("mark".to_owned()) };
+    assert_eq!(store.save_reply(&Call::within(PATIENCE), mark).await, Ok(Saved::GoOn));
+    let before = store.turn_figures().members;
+    eventually("several rounds of saving", async || store.turn_figures().members > before + 5).await;
+    assert_eq!(stored(&stage.server, &stage.ada, &gated.generation).await.content, "mark");
+    // What has grown is sent as a whole.
+    gated.gate.release(1);
+    assert_eq!(gated.events.text_of("€ ".len()).await, "€ ");
+    saved(&stage.server, &stage.ada, &gated.generation, "Olá mundo € ").await;
+    gated.open();
+    gated.events.rest().await;
+    assert_eq!(stage.reply(&gated.generation).await["content"], TEXT);
 }

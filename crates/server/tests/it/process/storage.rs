@@ -34,10 +34,29 @@ async fn a_folder_that_cannot_be_used_is_said() {
     permit(&locked, 0o000);
     let refused = installation.run(&["serve"]).await;
     permit(&locked, 0o700);
-    refused.says(1, &["locked/mainstay.db", "ermission denied"]);
+    refused.says(1, &["locked/mainstay.db cannot be written", "ermission denied", "the right to write"]);
     let installation = Installation::new().on("sqlite:plain/mainstay.db");
     installation.write("plain", "a file");
-    installation.run(&["serve"]).await.says(1, &["The folder plain cannot be made"]);
+    installation.run(&["serve"]).await.says(1, &["The folder plain cannot be made", "DATABASE_URL=sqlite:PATH"]);
+    // A folder that may be read only: also for the commands that take no lock.
+    let installation = bound(Installation::new()).on("sqlite:fixed/mainstay.db");
+    let fixed = installation.folder().join("fixed");
+    fs::create_dir(&fixed).expect("a folder");
+    permit(&fixed, 0o500);
+    let refused = [installation.run(&["serve"]).await, installation.run(&["migrate", "up"]).await];
+    permit(&fixed, 0o700);
+    for refused in refused {
+        refused.says(1, &["fixed/mainstay.db cannot be written", "the folder fixed"]);
+        assert!(!refused.text.contains("Try again"), "{}", refused.text);
+    }
+    // A folder where a file is meant.
+    let installation = Installation::new().on("sqlite:fixed");
+    fs::create_dir(installation.folder().join("fixed")).expect("a folder");
+    for command in [["migrate", "up"].as_slice(), &["serve"]] {
+        let refused = installation.run(command).await;
+        refused.says(1, &["fixed is a folder", "DATABASE_URL=sqlite:fixed/mainstay.db"]);
+    }
+    assert_eq!(fs::read_dir(installation.folder()).expect("a folder").count(), 1, "nothing is left beside it");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -47,10 +66,12 @@ async fn a_file_that_cannot_be_used_is_said() {
     assert_eq!(server.stop().await, Some(0));
     let file = installation.folder().join("data/mainstay.db");
     permit(&file, 0o400);
-    let refused = installation.run(&["serve"]).await;
-    assert_eq!(refused.code, Some(1), "{}", refused.text);
-    assert!(refused.text.to_lowercase().contains("readonly") || refused.text.contains("read-only"), "{}", refused.text);
-    assert!(!refused.text.contains("a task failed"), "{}", refused.text);
+    for command in [["serve"].as_slice(), &["migrate", "up"]] {
+        let refused = installation.run(command).await;
+        refused.says(1, &["data/mainstay.db cannot be written", "the right to write"]);
+        assert!(!refused.text.contains("a task failed"), "{}", refused.text);
+        assert!(!refused.text.contains("Try again"), "{}", refused.text);
+    }
     // SQLite gives the files that it makes beside it the same permissions.
     for entry in fs::read_dir(installation.folder().join("data")).expect("a folder") {
         permit(&entry.expect("a file").path(), 0o600);
@@ -60,7 +81,7 @@ async fn a_file_that_cannot_be_used_is_said() {
     let installation = Installation::new().on("sqlite:notes.txt");
     installation.write("notes.txt", &"These are notes and no database. ".repeat(200));
     let refused = installation.run(&["serve"]).await;
-    refused.says(1, &["not a database"]);
+    refused.says(1, &["notes.txt is not a database", "DATABASE_URL=sqlite:PATH"]);
     assert!(fs::read_to_string(installation.folder().join("notes.txt")).expect("it is there").starts_with("These are"));
 }
 

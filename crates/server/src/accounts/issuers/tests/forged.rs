@@ -253,6 +253,7 @@ async fn no_other_text() {
         tenant: TenantId(Uuid::from_u128(2)),
         role: Role::Owner,
         session: SessionId(Uuid::from_u128(3)),
+        as_of: 41,
         issued_at: now,
         expires_at: now.plus(Duration::from_secs(900)),
     });
