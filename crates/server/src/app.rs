@@ -98,12 +98,17 @@ impl App {
         let (store, tasks) = Store::open(store_options(&config.database), Arc::clone(&entropy)).await?;
         for task in tasks {
             let drained = lifecycle.drained();
-            lifecycle.spawn(task.name, async move {
+            let future = async move {
                 tokio::select! {
                     () = task.future => {}
                     () = drained => {}
                 }
-            });
+            };
+            if task.on_own_thread {
+                lifecycle.spawn_on_thread(task.name, future);
+            } else {
+                lifecycle.spawn(task.name, future);
+            }
         }
         let key = signing_key(&config.auth, &store, clock.as_ref(), entropy.as_ref()).await;
         // Before the store goes: its tasks would end and be reported as failures beside the true one.

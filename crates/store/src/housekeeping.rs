@@ -32,9 +32,10 @@ statements! {
         DELETE FROM message WHERE (id, tenant_id) IN (
           SELECT id, tenant_id FROM message WHERE tenant_id = $1 AND conversation_id = $2 ORDER BY ordinal LIMIT 500)");
     PURGED = both("UPDATE conversation SET purged_at = $3 WHERE id = $1 AND tenant_id = $2");
+    /// The oldest thousand, and what is of the same millisecond as the last of them.
     FORGET_KEYS = both("
-        DELETE FROM idempotency WHERE (tenant_id, person_id, key) IN (
-          SELECT tenant_id, person_id, key FROM idempotency WHERE created_at <= $1 ORDER BY created_at LIMIT 1000)");
+        DELETE FROM idempotency WHERE created_at <= (SELECT max(created_at) FROM (
+          SELECT created_at FROM idempotency WHERE created_at <= $1 ORDER BY created_at LIMIT 1000) oldest)");
     FORGET_SESSIONS = pair(sqlite "
         DELETE FROM sign_in_session WHERE id IN (SELECT id FROM sign_in_session WHERE expires_at <= $1 ORDER BY expires_at LIMIT 1000)",
         postgres "

@@ -17,6 +17,9 @@ pub(crate) struct Sql {
 /// - `batch((column: kind, ...) "...")`: a set-based statement. `$1` is one JSON array of objects on both engines, which
 ///   the statement sees as the table `batch` with the column `n` (the position, from 0) and the named ones. Kinds: `uuid`,
 ///   `text`, `bigint`, `time` (milliseconds since 1970).
+///   PostgreSQL takes the batch for a hundred rows; the condition that is always true makes it one in its reckoning, so
+///   that it looks each row up by its key and never reads a table to compare it with the batch.
+/// - `locking((column: kind, ...) "...", "...")`: the same, with an end that only PostgreSQL gets: it locks the rows.
 /// - `pair(sqlite "...", postgres "...", differs "...")`: two texts, and why.
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $kind:ident $body:tt;)+) => {
@@ -33,6 +36,9 @@ macro_rules! statements {
         statements!(@make $name, $sqlite, $postgres)
     };
     (@batch $name:ident (($($column:ident : $type:ident),+) $body:literal)) => {
+        statements!(@locking $name (($($column: $type),+) $body, ""))
+    };
+    (@locking $name:ident (($($column:ident : $type:ident),+) $body:literal, $lock:literal)) => {
         statements!(@make $name,
             concat!(
                 "WITH batch AS (SELECT key AS n", $(statements!(@sqlite $column $type)),+, " FROM jsonb_each($1)) ", $body
@@ -40,7 +46,7 @@ macro_rules! statements {
             concat!(
                 "WITH batch AS (SELECT ordinality - 1 AS n", $(statements!(@postgres $column $type)),+,
                 " FROM ROWS FROM (json_to_recordset($1::json) AS (", statements!(@types $($column $type),+),
-                ")) WITH ORDINALITY) ", $body
+                ")) WITH ORDINALITY WHERE ordinality % 1 = 0) ", $body, " ", $lock
             ))
     };
     (@make $name:ident, $sqlite:expr, $postgres:expr) => {

@@ -130,6 +130,8 @@ impl Store {
         };
         let (turns, mut tasks) = Batcher::new(&inner, Turns, bounds);
         if matches!(inner.engine, Engine::Sqlite(_)) {
+            // The one writer stands still while its lane waits to be run, after every statement.
+            tasks = tasks.into_iter().map(Task::on_own_thread).collect();
             tasks.push(checkpointer(Arc::clone(&inner)));
         }
         Ok((Self { inner, turns }, tasks))

@@ -8,13 +8,19 @@ use std::pin::Pin;
 pub struct Task {
     /// The name under which it is reported.
     pub name: &'static str,
+    /// True for what all writers wait for: it is given a thread of its own.
+    pub on_own_thread: bool,
     /// What to run.
     pub future: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
 
 impl Task {
     pub(crate) fn new(name: &'static str, future: impl Future<Output = ()> + Send + 'static) -> Self {
-        Self { name, future: Box::pin(future) }
+        Self { name, on_own_thread: false, future: Box::pin(future) }
+    }
+
+    pub(crate) fn on_own_thread(self) -> Self {
+        Self { on_own_thread: true, ..self }
     }
 }
 

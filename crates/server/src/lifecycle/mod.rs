@@ -190,13 +190,36 @@ impl Lifecycle {
         self.start(name, Sort::Work, future);
     }
 
+    /// As [`spawn`](Self::spawn), on a thread of its own: for what others wait for at every step, and what must not wait
+    /// itself until the runtime has been through its requests.
+    pub fn spawn_on_thread<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output: Outcome> + Send + 'static,
+    {
+        let task = self.watched(name, Sort::Forever, future);
+        let runtime = tokio::runtime::Handle::current();
+        if let Err(error) = std::thread::Builder::new().name(name.to_owned()).spawn(move || runtime.block_on(task)) {
+            // Its entry is gone with the closure.
+            self.fail(name, format!("its thread did not start: {error}"), true);
+            self.stop();
+        }
+    }
+
     #[expect(clippy::disallowed_methods, reason = "this is the one place where tasks start: here they get their name")]
     fn start<F>(&self, name: &'static str, sort: Sort, future: F)
     where
         F: Future<Output: Outcome> + Send + 'static,
     {
+        tokio::spawn(self.watched(name, sort, future));
+    }
+
+    /// A future that is on the list while it lives, and whose end is judged.
+    fn watched<F>(&self, name: &'static str, sort: Sort, future: F) -> impl Future<Output = ()> + Send + use<F>
+    where
+        F: Future<Output: Outcome> + Send + 'static,
+    {
         let entry = Entry::new(self, name, sort);
-        tokio::spawn(async move {
+        async move {
             let lifecycle = entry.lifecycle.clone();
             let end = tokio::select! {
                 biased;
@@ -217,7 +240,7 @@ impl Lifecycle {
                 lifecycle.stop();
             }
             drop(entry);
-        });
+        }
     }
 
     fn fail(&self, name: &'static str, detail: String, fatal: bool) {

@@ -145,10 +145,12 @@ pub(crate) fn options(url: &Secret) -> Result<PgConnectOptions> {
 }
 
 /// Every statement looks its rows up by an index; the tests see to it. But a plan that is made while a table is still
-/// small reads all of it, and is kept until the table is analysed: in the first minute of a busy database each batch would
-/// read more and more. So the ways of reading whole tables are closed, and with them compiling plans, which takes longer
-/// than any of these statements. Behind a transaction pooler, where no setting stays, `ALTER ROLE ... SET` does the same.
-const PLANNER: &str = "SET enable_seqscan = off; SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off";
+/// small reads all of it, or all that the policy lets it see of it, and is kept until the table is analysed: in the first
+/// minute of a busy database each batch would read more and more. So the ways of reading whole tables are closed, and with
+/// them compiling plans, which takes longer than any of these statements. Behind a transaction pooler, where no setting
+/// stays, `ALTER ROLE ... SET` does the same.
+pub(crate) const PLANNER: &str = "SET enable_seqscan = off; SET enable_bitmapscan = off; SET enable_material = off; \
+                                  SET enable_hashjoin = off; SET enable_mergejoin = off; SET jit = off";
 
 fn pool(settings: &Settings, url: &Secret, size: u32, role: Option<String>) -> Result<PgPool> {
     // Behind a transaction pooler a prepared statement may not be there the next time: keep none, and give none a name

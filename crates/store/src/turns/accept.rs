@@ -29,17 +29,11 @@ statements! {
     /// A refusal is not remembered: the key may be used again.
     UNCLAIM = batch((tenant_id: uuid, person_id: uuid, key: text) "
         DELETE FROM idempotency WHERE (tenant_id, person_id, key) IN (SELECT tenant_id, person_id, key FROM batch)");
-    LOCK = pair(sqlite "
-        WITH batch AS (SELECT unhex(value->>'id', '-') AS id, unhex(value->>'tenant_id', '-') AS tenant_id,
-                              unhex(value->>'person_id', '-') AS person_id FROM jsonb_each($1))
+    /// SQLite has one writer and no row locks; PostgreSQL takes them in the order of the ids.
+    LOCK = locking((id: uuid, tenant_id: uuid, person_id: uuid) "
         SELECT c.id, c.next_ordinal FROM batch b JOIN conversation c ON c.id = b.id AND c.tenant_id = b.tenant_id
         WHERE c.person_id = b.person_id AND c.deleted_at IS NULL",
-        postgres "
-        WITH batch AS (SELECT id, tenant_id, person_id FROM json_to_recordset($1::json) AS (id uuid, tenant_id uuid, person_id uuid))
-        SELECT c.id, c.next_ordinal FROM batch b JOIN conversation c ON c.id = b.id AND c.tenant_id = b.tenant_id
-        WHERE c.person_id = b.person_id AND c.deleted_at IS NULL
-        ORDER BY c.id FOR UPDATE OF c",
-        differs "SQLite has one writer and no row locks; PostgreSQL takes them in the order of the ids");
+        "ORDER BY c.id FOR UPDATE OF c");
     CREATE = batch((id: uuid, tenant_id: uuid, person_id: uuid, title: text, next_ordinal: bigint, seq: bigint, at: time) "
         INSERT INTO conversation (id, tenant_id, person_id, title, next_ordinal, seq, created_at, updated_at)
         SELECT id, tenant_id, person_id, title, next_ordinal, seq, at, at FROM batch");
