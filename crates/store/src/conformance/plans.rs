@@ -211,7 +211,11 @@ fn find_scans(node: &serde_json::Value, statement: &str, faults: &mut Vec<String
             let whole_index = field("Node Type").starts_with("Index") && (condition.is_empty() || by_policy);
             let bitmap = field("Node Type") == "Bitmap Index Scan" && by_policy;
             if bitmap || grows && (field("Node Type") == "Seq Scan" || whole_index) {
-                faults.push(format!("{statement}: {} on {} by {condition:?}", field("Node Type"), field("Relation Name")));
+                faults.push(format!(
+                    "{statement}: {} on {} by {condition:?}",
+                    field("Node Type"),
+                    field("Relation Name")
+                ));
             }
             fields.values().for_each(|value| find_scans(value, statement, faults));
         }
