@@ -110,7 +110,9 @@ fn dropping_ends_the_whole_group() {
 #[test]
 #[ignore = "run in a process of its own by the test below, which kills it"]
 fn starts_a_process_and_hangs() {
-    let process = shell("exec sleep 60").start().unwrap();
+    let process = shell("echo bound; exec sleep 60").start().unwrap();
+    // Only what has begun to run is bound to the life of this process: until then it is `setpriv`, which binds it.
+    wait_for_line(&process.shared, "sh", "bound", SOON).unwrap();
     let scratch = Scratch::new().unwrap();
     println!("child {} in {}", process.id(), scratch.path().display());
     // The thread that started it ends, the process does not.
