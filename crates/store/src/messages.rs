@@ -20,16 +20,17 @@ statements! {
         SELECT id, conversation_id, role, status, content, ordinal, provider, model, input_tokens, output_tokens,
                error_code, error_detail, created_at
         FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND ordinal < $3 ORDER BY ordinal DESC LIMIT $4");
+    /// While a reply is made, its text is what was saved last.
     GET = both("
-        SELECT m.id, m.conversation_id, m.role, m.status, m.content, m.ordinal, m.provider, m.model, m.input_tokens,
-               m.output_tokens, m.error_code, m.error_detail, m.created_at
+        SELECT m.id, m.conversation_id, m.role, m.status, coalesce(g.text, m.content) AS content, m.ordinal, m.provider,
+               m.model, m.input_tokens, m.output_tokens, m.error_code, m.error_detail, m.created_at
         FROM message m JOIN conversation c ON c.id = m.conversation_id AND c.tenant_id = m.tenant_id
+        LEFT JOIN generation g ON g.id = m.id AND g.tenant_id = m.tenant_id
         WHERE m.id = $1 AND m.tenant_id = $2 AND m.person_id = $3 AND c.deleted_at IS NULL");
     BEFORE = both("
         SELECT id, conversation_id, role, status, content, ordinal, provider, model, input_tokens, output_tokens,
                error_code, error_detail, created_at
         FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND ordinal = $3");
-    SAVED = both("SELECT text FROM generation WHERE id = $1 AND tenant_id = $2");
     REQUEST_STOP = both("
         UPDATE generation SET stop_requested_at = $4 WHERE id = $1 AND tenant_id = $2 AND person_id = $3");
 }
@@ -173,11 +174,6 @@ pub struct GetExchange {
     pub generation: GenerationId,
 }
 
-#[derive(sqlx::FromRow)]
-struct TextRow {
-    text: String,
-}
-
 impl Intent for GetExchange {
     type Output = Option<Exchange>;
     const WRITES: bool = false;
@@ -190,16 +186,10 @@ impl Intent for GetExchange {
         let (id, tenant) = (self.generation.uuid(), self.tenant.uuid());
         let row: Option<MessageRow> = tx.query(GET).bind(id).bind(tenant).bind(self.person.uuid()).row().await?;
         let Some(row) = row.filter(|row| row.role == MessageRole::Assistant.as_str()) else { return Ok(None) };
-        let mut reply = Message::try_from(row)?;
+        let reply = Message::try_from(row)?;
         let before: Option<MessageRow> =
             tx.query(BEFORE).bind(tenant).bind(reply.conversation.uuid()).bind(reply.ordinal - 1).row().await?;
         let Some(message) = before.map(Message::try_from).transpose()? else { return Ok(None) };
-        if !reply.status.is_settled() {
-            let saved: Option<TextRow> = tx.query(SAVED).bind(id).bind(tenant).row().await?;
-            if let Some(saved) = saved {
-                reply.content = saved.text;
-            }
-        }
         Ok(Some(Exchange { message, reply }))
     }
 }

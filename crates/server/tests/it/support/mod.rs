@@ -34,7 +34,7 @@ pub(crate) struct TestApp {
     pub(crate) app: Arc<App>,
     pub(crate) address: String,
     pub(crate) client: reqwest::Client,
-    pub(crate) settings: Settings,
+    pub(crate) settings: Judged,
     pub(crate) table: Vec<RouteSpec>,
     folder: tempfile::TempDir,
     database: Option<Arc<Database>>,
@@ -79,6 +79,32 @@ impl Answer {
         assert_eq!(body["code"], code, "{}", self.text);
         assert_eq!(self.headers["content-type"], "application/problem+json");
         body
+    }
+}
+
+/// The settings of the stack. Whatever a test did: at its end no route has run more statements than it is granted.
+pub(crate) struct Judged(Settings);
+
+impl std::ops::Deref for Judged {
+    type Target = Settings;
+
+    fn deref(&self) -> &Settings {
+        &self.0
+    }
+}
+
+impl Drop for Judged {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            return;
+        }
+        for (path, method, policy, most) in self.0.statements() {
+            assert!(
+                most <= policy.statements,
+                "{method} {path} ran {most} statements and is granted {}",
+                policy.statements
+            );
+        }
     }
 }
 
@@ -134,7 +160,7 @@ impl TestApp {
         let serving = Arc::clone(&app);
         app.lifecycle.spawn("server", async move { service.serve(&serving, listener).await });
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
-        Self { app, address, client, settings, table, folder, database, own_settings }
+        Self { app, address, client, settings: Judged(settings), table, folder, database, own_settings }
     }
 
     /// Stops and starts again on the same database.
