@@ -29,6 +29,7 @@ fn shown(config: &Config, key: &Key, values: &Table) -> Value {
         "database.url" => database::masked(&config.database.url),
         "database.app_url" => database::masked(&config.database.app_url),
         "database.system_url" => database::masked(&config.database.system_url),
+        "redis.url" => database::masked(&config.redis.url),
         path => {
             let mut parts = path.split('.');
             let first = parts.next().and_then(|part| values.get(part));

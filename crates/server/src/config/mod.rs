@@ -14,6 +14,7 @@ mod lifecycle;
 mod listing;
 mod log;
 mod providers;
+mod redis;
 mod rules;
 mod schema;
 mod secret_files;
@@ -36,6 +37,7 @@ pub use layers::FILE_VARIABLE;
 pub use lifecycle::Lifecycle;
 pub use log::{Log, LogFormat};
 pub use providers::{Anthropic, Offline, OpenAi, ProviderName, Providers};
+pub use redis::Redis;
 
 use layers::{Layers, Source};
 use schema::SCHEMA;
@@ -47,6 +49,8 @@ pub struct Config {
     pub http: Http,
     /// Where the data is.
     pub database: Database,
+    /// What several nodes tell each other by.
+    pub redis: Redis,
     /// Signing in and tokens.
     pub auth: Auth,
     /// Conversations and replies.
@@ -151,6 +155,7 @@ impl Config {
     fn validate(&self, faults: &mut Vec<Fault>) {
         self.http.validate(faults);
         self.database.validate(faults);
+        self.redis.validate(faults);
         self.auth.validate(faults);
         self.assistant.validate(faults);
         self.providers.validate(faults);
@@ -170,6 +175,7 @@ impl Config {
     fn advise(&self, warnings: &mut Vec<Warning>) {
         self.http.advise(warnings);
         self.database.advise(warnings);
+        self.redis.advise(warnings);
         self.auth.advise(warnings);
         self.providers.advise(warnings);
     }

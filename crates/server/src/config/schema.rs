@@ -15,6 +15,7 @@ pub(super) const PREFIX: &str = "MAINSTAY_";
 /// Names that other software and many platforms use, and the key that each of them sets.
 const CONVENTIONAL: &[(&str, &str)] = &[
     ("DATABASE_URL", "database.url"),
+    ("REDIS_URL", "redis.url"),
     ("PORT", "http.port"),
     ("ANTHROPIC_API_KEY", "providers.anthropic.api_key"),
     ("OPENAI_API_KEY", "providers.openai.api_key"),
@@ -26,6 +27,7 @@ const SECRETS: &[&str] = &[
     "database.url",
     "database.app_url",
     "database.system_url",
+    "redis.url",
     "auth.signing_key",
     "providers.anthropic.api_key",
     "providers.openai.api_key",

@@ -26,6 +26,7 @@ fn conventional_variables_set_their_keys() {
         &[
             ("PORT", "9002"),
             ("DATABASE_URL", "postgres://user:p@host/name"),
+            ("REDIS_URL", "rediss://:p@host:6379/1"),
             ("ANTHROPIC_API_KEY", "one"),
             ("OPENAI_API_KEY", "two"),
             ("OPENAI_BASE_URL", "http://localhost:11434/v1"),
@@ -35,6 +36,9 @@ fn conventional_variables_set_their_keys() {
     .unwrap();
     assert_eq!(config.http.port, 9002);
     assert_eq!(config.database.url.expose(), "postgres://user:p@host/name");
+    assert_eq!(config.redis.url.expose(), "rediss://:p@host:6379/1");
+    let warning = config.warnings()[0].to_string();
+    assert!(warning.contains("redis.url") && warning.contains("nothing in this version uses Redis"), "{warning}");
     assert_eq!(config.providers.anthropic.api_key.expose(), "one");
     assert_eq!(config.providers.openai.api_key.expose(), "two");
     assert_eq!(config.providers.openai.base_url, "http://localhost:11434/v1");
