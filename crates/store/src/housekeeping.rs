@@ -235,7 +235,7 @@ impl Intent for Purge {
     }
 }
 
-/// Forgets what has expired, at most 1,000 rows of each kind. The answer is how many there were.
+/// Forgets what has expired, about 1,000 rows of each kind. The answer is how many there were.
 #[derive(Clone, Copy, Debug)]
 pub struct ForgetExpired {
     /// The present moment.

@@ -22,4 +22,4 @@ pub mod throttle;
 pub mod token_fault;
 
 pub use authority::{Administrator, Credential, Member, Reader, SignedIn, Writer};
-pub use service::{Accounts, SignInRequest, SignUpRequest, SignedInPerson};
+pub use service::{Accounts, LONGEST_TOKEN, SignInRequest, SignUpRequest, SignedInPerson};

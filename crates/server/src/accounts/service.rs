@@ -54,6 +54,9 @@ pub struct Accounts {
     sign_ups: Throttle,
 }
 
+/// The longest life of an access token: that of one which the command line makes.
+pub const LONGEST_TOKEN: Duration = Duration::from_secs(86_400);
+
 impl Accounts {
     /// The accounts of this installation.
     ///
@@ -132,9 +135,18 @@ impl Accounts {
         now.plus(self.settings.access_token_lifetime()).plus(self.longest_request).plus(3 * super::access_token::LEEWAY)
     }
 
+    /// The same for all tokens of a member: also those that the command line made, which belong to no sign-in.
+    fn all_tokens_end(&self, now: Timestamp) -> Timestamp {
+        self.tokens_end(now).max(now.plus(LONGEST_TOKEN).plus(3 * super::access_token::LEEWAY))
+    }
+
     /// What this node revoked holds here at once, and on the others with their next reading.
     fn revoke_here(&self, revoked: Revoked, now: Timestamp) {
-        let until = self.tokens_end(now).plus(KEY_FORGOTTEN);
+        let until = match revoked {
+            Revoked::Session(_) | Revoked::ApiKey(_) => self.tokens_end(now),
+            Revoked::Person(..) | Revoked::Membership(..) => self.all_tokens_end(now),
+        };
+        let until = until.plus(KEY_FORGOTTEN);
         self.revocations.apply_local(&Revocation { revoked, until });
     }
 

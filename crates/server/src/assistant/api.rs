@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
-use axum::http::header::ACCEPT;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use mainstay_domain::{
     ConversationId, ConversationTitle, Error, GenerationId, MessageRole, MessageStatus, MessageText, Timestamp, Usage,
@@ -17,7 +16,8 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::events::{Beginning, events};
-use super::render::to_html;
+use super::following::{EventsQuery, Following};
+use super::render::{to_html, unfinished_to_html};
 use super::service::{SendRequest, Sent};
 use crate::accounts::{Member, Reader, Writer};
 use crate::app::App;
@@ -117,7 +117,9 @@ impl MessageBody {
 
     /// With its text as HTML, when it is a reply.
     pub(super) fn rendered(message: &Message) -> Self {
-        let html = (message.role == MessageRole::Assistant).then(|| to_html(&message.content));
+        let whole = message.status == MessageStatus::Final && message.fault.is_none();
+        let render = if whole { to_html } else { unfinished_to_html };
+        let html = (message.role == MessageRole::Assistant).then(|| render(&message.content));
         Self { html, ..Self::plain(message) }
     }
 }
@@ -316,7 +318,7 @@ pub async fn list_messages(
 /// Sends a message, and makes its conversation when none is named. Without `Accept: text/event-stream` the answer waits
 /// for the reply; with it, the reply comes as the events start, token, done and error.
 #[utoipa::path(post, path = "/v1/messages", tag = "assistant", request_body = SendBody,
-    params(("Idempotency-Key" = Option<String>, Header)),
+    params(EventsQuery, ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = SentBody),
         (status = 200, description = "The reply as events", content_type = "text/event-stream"),
         (status = "default", body = Document<'static>)))]
@@ -324,16 +326,16 @@ pub async fn send_message(
     State(app): State<Arc<App>>,
     context: RequestContext,
     Writer(by): Writer,
-    headers: HeaderMap,
+    following: Following,
     idempotency: Idempotency,
     Json(body): Json<SendBody>,
 ) -> Result<Response, Problem> {
-    send(app, context, by, &headers, idempotency, body).await
+    send(app, context, by, following, idempotency, body).await
 }
 
 /// Sends a message into a conversation. The answer is as that of `POST /v1/messages`.
 #[utoipa::path(post, path = "/v1/conversations/{id}/messages", tag = "assistant", request_body = SendIntoBody,
-    params(("id" = Uuid, Path), ("Idempotency-Key" = Option<String>, Header)),
+    params(("id" = Uuid, Path), EventsQuery, ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = SentBody),
         (status = 200, description = "The reply as events", content_type = "text/event-stream"),
         (status = "default", body = Document<'static>)))]
@@ -342,38 +344,30 @@ pub async fn send_into(
     context: RequestContext,
     Writer(by): Writer,
     Path(id): Path<Uuid>,
-    headers: HeaderMap,
+    following: Following,
     idempotency: Idempotency,
     Json(body): Json<SendIntoBody>,
 ) -> Result<Response, Problem> {
     let body = SendBody { content: body.content, conversation_id: Some(id) };
-    send(app, context, by, &headers, idempotency, body).await
-}
-
-fn wants_events(headers: &HeaderMap) -> bool {
-    let accepts = headers.get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
-    accepts
-        .flat_map(|value| value.split(','))
-        .any(|kind| kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream")))
+    send(app, context, by, following, idempotency, body).await
 }
 
 async fn send(
     app: Arc<App>,
     context: RequestContext,
     by: Member,
-    headers: &HeaderMap,
+    Following(as_events): Following,
     idempotency: Idempotency,
     body: SendBody,
 ) -> Result<Response, Problem> {
     let claim = idempotency.claim("message", &body)?;
     let content = MessageText::parse(body.content).map_err(|refused| Error::invalid(vec![refused.of("content")]))?;
     let conversation = body.conversation_id.map(ConversationId);
-    let streamed = wants_events(headers);
-    let request = SendRequest { conversation, content, claim, paced: streamed };
+    let request = SendRequest { conversation, content, claim, paced: as_events.is_some() };
     let begun = Instant::now();
     let sent = app.assistant.send(&context.call, &by, request).await?;
     let generation = GenerationId::from(sent.reply.id);
-    if streamed {
+    if let Some(EventsQuery { html }) = as_events {
         let start = Some((&sent).into());
         let assistant = Arc::clone(&app.assistant);
         return Ok(event_stream(events(
@@ -381,7 +375,7 @@ async fn send(
             by,
             generation,
             context.request_id,
-            Beginning { start, live: sent.live, seen: 0 },
+            Beginning { start, live: sent.live, seen: 0, html },
         )));
     }
     let wait = begun + app.config.assistant.wait_timeout();
@@ -441,13 +435,14 @@ pub async fn get_generation(
 /// Follows a reply as events. `Last-Event-ID` names how far the client has come; without it the text comes from its
 /// beginning.
 #[utoipa::path(get, path = "/v1/generations/{id}/events", tag = "assistant",
-    params(("id" = Uuid, Path), ("Last-Event-ID" = Option<u64>, Header)),
+    params(("id" = Uuid, Path), EventsQuery, ("Last-Event-ID" = Option<u64>, Header)),
     responses((status = 200, content_type = "text/event-stream"), (status = "default", body = Document<'static>)))]
 pub async fn generation_events(
     State(app): State<Arc<App>>,
     context: RequestContext,
     Reader(by): Reader,
     Path(id): Path<Uuid>,
+    Query(query): Query<EventsQuery>,
     LastEventId(seen): LastEventId,
 ) -> Result<Response, Problem> {
     // That it is there, and theirs, is said by the status and not in the stream.
@@ -459,7 +454,7 @@ pub async fn generation_events(
         by,
         GenerationId(id),
         context.request_id,
-        Beginning { start: None, live: None, seen },
+        Beginning { start: None, live: None, seen, html: query.html },
     )))
 }
 

@@ -3,6 +3,9 @@
 //! The id of a token is the number of bytes of the text up to its end, so that a client that comes back names a place in
 //! the text itself. A reply that this node makes is followed as it grows; one that another node makes is read from what is
 //! saved; one that has ended is told at once.
+//!
+//! A page may ask for the text as HTML too. Then each token carries all of the text so far as safe HTML, and tokens come
+//! less often, the less the longer the text is: a page draws a reply as it will look, and neither side does so for each word.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +17,22 @@ use mainstay_store::{Call, Message};
 use serde::Serialize;
 use serde_json::value::RawValue;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
 use super::api::{MessageBody, UsageBody};
 use super::live::{Live, Progress, rest};
+use super::render::unfinished_to_html;
 use super::service::{Assistant, Sent};
 use crate::accounts::Member;
 use crate::http::{Event, Problem};
 
 /// How often a reply that another node makes is looked at.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How often a text is made into HTML while it grows.
+const HTML_EVERY: Duration = Duration::from_millis(120);
+/// How many times longer than it takes the wait for the next time is: a long text costs no more than a short one.
+const HTML_PAUSE: u32 = 20;
 /// How long one look may take.
 const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 
@@ -33,9 +41,19 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 #[serde(untagged)]
 pub(super) enum Data {
     Start(Start),
-    Token { text: String },
-    Done { reply: MessageBody, usage: Option<UsageBody> },
-    Fault { problem: Box<RawValue>, reply: Option<MessageBody> },
+    Token {
+        text: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        html: Option<String>,
+    },
+    Done {
+        reply: MessageBody,
+        usage: Option<UsageBody>,
+    },
+    Fault {
+        problem: Box<RawValue>,
+        reply: Option<MessageBody>,
+    },
 }
 
 /// The first event of a message that was sent.
@@ -69,6 +87,8 @@ struct Follower {
     seen: usize,
     source: Source,
     give_up: Instant,
+    /// When the text may be made into HTML again, for a listener that asked for it.
+    next_html: Option<Instant>,
 }
 
 enum Source {
@@ -87,6 +107,8 @@ pub(super) struct Beginning {
     pub(super) live: Option<Arc<Live>>,
     /// Bytes of the text that the listener has.
     pub(super) seen: usize,
+    /// Whether tokens also carry the text so far as HTML.
+    pub(super) html: bool,
 }
 
 /// The events of a reply for one listener.
@@ -97,7 +119,7 @@ pub(super) fn events(
     request_id: RequestId,
     beginning: Beginning,
 ) -> impl Stream<Item = Event<Data>> + Send + 'static {
-    let Beginning { start, live, seen } = beginning;
+    let Beginning { start, live, seen, html } = beginning;
     let source = match live.or_else(|| assistant.registry.find(member.tenant, member.person, generation)) {
         Some(live) => {
             let progress = live.watch();
@@ -106,7 +128,8 @@ pub(super) fn events(
         None => Source::Stored,
     };
     let give_up = Instant::now() + assistant.settings.reply_timeout() + 3 * assistant.settings.lease();
-    let follower = Follower { assistant, member, generation, request_id, start, seen, source, give_up };
+    let next_html = html.then(Instant::now);
+    let follower = Follower { assistant, member, generation, request_id, start, seen, source, give_up, next_html };
     unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
         Some((event, follower))
@@ -124,9 +147,16 @@ impl Follower {
                 Source::Here(live, progress) => {
                     let now = *progress.borrow_and_update();
                     if now.bytes > self.seen {
+                        if let Some(due) = self.next_html.filter(|_| !now.ended) {
+                            tokio::select! {
+                                () = sleep_until(due) => {}
+                                _ = progress.wait_for(|progress| progress.ended) => {}
+                            }
+                        }
                         let (text, end) = live.text_after(self.seen);
+                        let whole = self.next_html.map(|_| live.text());
                         self.seen = end;
-                        if let Some(event) = self.token(text) {
+                        if let Some(event) = self.token(text, whole.as_deref()) {
                             return Some(event);
                         }
                         continue;
@@ -168,18 +198,26 @@ impl Follower {
         if reply.content.len() > self.seen {
             let text = rest(&reply.content, self.seen).to_owned();
             self.seen = reply.content.len();
-            if let Some(event) = self.token(text) {
+            let whole = self.next_html.map(|_| reply.content.as_str());
+            if let Some(event) = self.token(text, whole) {
                 return Some(Some(event));
             }
         }
         reply.status.is_settled().then(|| self.end(&reply))
     }
 
-    /// The text up to where the listener now is. Nothing when a client that came back named a place inside the last
-    /// character.
-    fn token(&self, text: String) -> Option<Event<Data>> {
-        let id = Some(self.seen as u64);
-        (!text.is_empty()).then_some(Event { id, event: "token", data: Data::Token { text } })
+    /// The text up to where the listener now is, and all of it for one that wants it as HTML. Nothing when a client that
+    /// came back named a place inside the last character.
+    fn token(&mut self, text: String, whole: Option<&str>) -> Option<Event<Data>> {
+        if text.is_empty() {
+            return None;
+        }
+        let begun = Instant::now();
+        let html = whole.map(unfinished_to_html);
+        if html.is_some() {
+            self.next_html = Some(Instant::now() + HTML_EVERY.max(begun.elapsed() * HTML_PAUSE));
+        }
+        Some(Event { id: Some(self.seen as u64), event: "token", data: Data::Token { text, html } })
     }
 
     fn end(&mut self, reply: &Message) -> Option<Event<Data>> {

@@ -6,6 +6,7 @@
 
 pub mod api;
 mod events;
+mod following;
 mod history;
 mod keeper;
 mod live;

@@ -9,6 +9,7 @@ use mainstay_store::Call;
 
 use super::user::address;
 use super::{Answer, open};
+use crate::accounts::LONGEST_TOKEN;
 use crate::config::Config;
 
 /// How long making one token may take.
@@ -24,7 +25,7 @@ pub(super) struct TokenArguments {
     #[arg(long, group = "who", value_name = "FILE")]
     email_file: Option<PathBuf>,
     /// How long it is good: at most a day
-    #[arg(long, default_value_t = 900, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    #[arg(long, default_value_t = 900, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=LONGEST_TOKEN.as_secs()))]
     seconds: u64,
 }
 

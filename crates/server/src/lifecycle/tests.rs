@@ -49,6 +49,28 @@ async fn work_that_panics_is_reported_and_the_process_goes_on() {
     assert_eq!(lifecycle.exit_code(), 0);
 }
 
+#[tokio::test]
+async fn a_task_on_its_own_thread_is_drained_like_any_other_and_missed_when_it_ends() {
+    let lifecycle = Lifecycle::new();
+    let (drained, here) = (lifecycle.drained(), std::thread::current().id());
+    let (told, elsewhere) = oneshot::channel();
+    lifecycle.spawn_on_thread("lane", async move {
+        let _ = told.send(std::thread::current().id() != here);
+        // A timer of the runtime works there too.
+        tokio::time::sleep(Duration::from_millis(1)).await;
+        drained.await;
+    });
+    assert_eq!(elsewhere.await, Ok(true));
+    assert_eq!(lifecycle.drain(LONG).await, Drained { finished: 1, cut: Vec::new() });
+    assert_eq!((lifecycle.failures(), lifecycle.exit_code()), (Vec::new(), 0));
+
+    let lifecycle = Lifecycle::new();
+    lifecycle.spawn_on_thread("lane", async { assert!(lucky(), "no luck") });
+    lifecycle.stopped().await;
+    assert_eq!(lifecycle.failures(), [Failure { name: "lane", detail: "panicked: no luck".to_owned() }]);
+    assert_eq!(lifecycle.exit_code(), 1);
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_drain_waits_for_work_then_for_those_who_serve_it() {
     let lifecycle = Lifecycle::new();

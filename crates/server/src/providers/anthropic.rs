@@ -198,8 +198,9 @@ impl Reader for Answer {
         Ok(Step::More)
     }
 
+    /// A reason to stop comes after all of the text: what is lost behind it is nothing that was said.
     fn is_whole(&self) -> bool {
-        self.stopped
+        self.stopped || self.stop_reason.is_some()
     }
 
     fn end_reason(&self) -> Option<&str> {

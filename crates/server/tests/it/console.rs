@@ -204,13 +204,29 @@ async fn ask(desk: &Desk, text: &str) {
     desk.click("#composer-send").await;
 }
 
-/// The text of the reply while it is made, as soon as it is longer than this.
+/// What a script takes for the text of a reply: without the heads of its code blocks.
+const TEXT_OF: &str = "const textOf = (reply) => {
+    const content = reply?.querySelector('.message-content')?.cloneNode(true);
+    for (const head of content?.querySelectorAll('.code-head') ?? []) head.remove();
+    return content?.textContent.trim() ?? '';
+};";
+
+/// The text of the reply while it is made, as soon as it is longer than this. It is drawn as it will look.
 async fn partial(desk: &Desk, longer_than: usize) -> String {
     let script = format!(
-        "const reply = document.querySelector('[data-role=assistant][data-status=streaming] .message-content');
-         const text = reply?.textContent ?? '';
+        "{TEXT_OF}
+         const text = textOf(document.querySelector('[data-role=assistant][data-status=streaming]'));
          return text.length > {longer_than} && text;"
     );
+    let text = desk.wait(&script).await.as_str().unwrap().to_owned();
+    assert!(!text.contains("**") && !text.contains("```"), "marks are drawn and not shown: {text}");
+    text
+}
+
+/// The text of the reply with this status.
+async fn text_of(desk: &Desk, status: &str) -> String {
+    let script =
+        format!("{TEXT_OF} return textOf(document.querySelector('[data-role=assistant][data-status={status}]'))");
     desk.wait(&script).await.as_str().unwrap().to_owned()
 }
 
@@ -241,7 +257,7 @@ async fn a_reply_survives_a_reload(desk: &Desk) -> String {
     );
     assert_eq!(stored[0]["content"], QUESTION);
     // A word that was repeated or lost on the way would make one of these something else than a beginning of the whole.
-    let whole = stored[1]["content"].as_str().unwrap();
+    let whole = text_of(desk, "final").await;
     for text in &seen {
         assert!(whole.starts_with(text.as_str()), "{text:?} is no beginning of {whole:?}");
     }
@@ -256,7 +272,7 @@ async fn a_reply_is_stopped(desk: &Desk) -> String {
     desk.wait("return document.querySelector('[data-role=assistant][data-status=stopped]')").await;
     let id = desk.conversation().await;
     let stored = desk.shows_what_is_stored(&id).await;
-    let kept = stored[1]["content"].as_str().unwrap();
+    let kept = text_of(desk, "stopped").await;
     assert_eq!(stored[1]["status"], "stopped");
     assert!(kept.starts_with(&seen), "{kept:?} does not begin with {seen:?}");
     id

@@ -144,6 +144,8 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(Duration::from_secs(2))
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
+        // What a long reader has made of the log is given back when it begins again.
+        .pragma("journal_size_limit", LOG_WANTED_BYTES.to_string())
         .foreign_keys(true)
 }
 
@@ -215,7 +217,12 @@ fn gone() -> Error {
 /// time, because a page that has changed many times meanwhile is then moved once.
 pub(crate) struct Checkpointer {
     connection: SqliteConnection,
+    /// Until then the writer is not held: a reader of an old state stood in the way.
+    held_off_until: Instant,
 }
+
+/// For how long the writer is left alone after it was held in vain.
+const HOLD_OFF: Duration = Duration::from_secs(5);
 
 /// The log is moved when it has grown past this. Written at full speed it stays well under 256 MB.
 const LOG_WANTED_BYTES: i64 = 64 << 20;
@@ -225,6 +232,7 @@ const FRAME_BYTES: i64 = 4096 + 24;
 /// What a checkpoint answers: frames that are in the log since it last began, and how many of them are in the file.
 #[derive(sqlx::FromRow)]
 struct Log {
+    busy: i64,
     log: i64,
     checkpointed: i64,
 }
@@ -232,7 +240,7 @@ struct Log {
 impl Checkpointer {
     pub(crate) async fn open(engine: &Sqlite) -> Result<Self> {
         let connection = options(engine.path()).busy_timeout(Duration::from_millis(200)).connect().await?;
-        Ok(Self { connection })
+        Ok(Self { connection, held_off_until: Instant::now() })
     }
 
     /// Looks at the log once.
@@ -242,10 +250,14 @@ impl Checkpointer {
             return Ok(());
         }
         let moved = self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").await?;
-        if moved.checkpointed < moved.log || moved.log > seen.log {
+        let rest = moved.checkpointed < moved.log || moved.log > seen.log;
+        if rest && Instant::now() >= self.held_off_until {
             let writer = engine.writer(&Call::within(Duration::from_secs(5))).await?;
-            self.checkpoint("PRAGMA wal_checkpoint(RESTART)").await?;
+            let begun_again = self.checkpoint("PRAGMA wal_checkpoint(RESTART)").await?;
             writer.keep();
+            if begun_again.busy != 0 {
+                self.held_off_until = Instant::now() + HOLD_OFF;
+            }
         }
         Ok(())
     }

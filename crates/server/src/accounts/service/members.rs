@@ -52,7 +52,7 @@ impl Accounts {
             within_power(by, membership.role)?;
         }
         let now = self.clock.now();
-        let change = ChangeMember { tenant: by.tenant, person, role, now, tokens_end: self.tokens_end(now) };
+        let change = ChangeMember { tenant: by.tenant, person, role, now, tokens_end: self.all_tokens_end(now) };
         match self.store.run(call, change).await? {
             MemberChanged::Done(position) => {
                 self.revoke_here(Revoked::Membership(person, by.tenant, position), now);

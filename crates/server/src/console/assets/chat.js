@@ -77,7 +77,7 @@ export const chatPart = new Part("chat", (part) => {
     if (!view.element.isConnected) list.append(view.element);
     toEnd();
   });
-  part.on(events, "chat:token", ({ detail }) => viewOf(detail.message).append(detail.text));
+  part.on(events, "chat:token", ({ detail: message }) => viewOf(message).grow());
   part.on(events, "chat:state", () => {
     list.classList.toggle("reconnecting", Boolean(talk.reply?.attempt));
     if (talk.reply?.attempt === 1) say("The connection was lost. Connecting again.");

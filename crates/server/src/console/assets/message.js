@@ -2,7 +2,7 @@
 
 import { copy, icon, make, say, shortTime } from "./dom.js";
 
-/** The view of a message: `element`, `update()`, `append(text)`. `act` = {retry(message), again(message)}. */
+/** The view of a message: `element`, `update()`, `grow()`. `act` = {retry(message), again(message)}. */
 export class MessageView {
   #part;
   #act;
@@ -10,8 +10,8 @@ export class MessageView {
   #notice;
   #tools;
   #time;
-  #text = null;
-  #pending = "";
+  /** The HTML of each block that is drawn, as it came. */
+  #blocks = [];
   #cancelFrame = null;
   #onPaint;
 
@@ -23,6 +23,11 @@ export class MessageView {
     const mine = message.role === "user";
     const heading = make("h2", { class: "visually-hidden", text: mine ? "You said" : "Mainstay replied" });
     this.#content = make("div", { class: "message-content" });
+    // One for all blocks of code: while a reply grows they come and go.
+    part.on(this.#content, "click", ({ target }) => {
+      const copy = target.closest("[data-action=copy-code]");
+      if (copy) copied(part, copy, copy.closest(".code").querySelector("pre").textContent);
+    });
     this.#notice = make("div", { class: "message-notice" });
     this.#time = make("time", { datetime: message.created_at ?? "", text: shortTime(message.created_at) });
     const button = make("button", { type: "button", class: "tool", "data-action": "copy-message", "aria-label": mine ? "Copy your message" : "Copy the reply" }, icon("copy"), make("span", { text: "Copy" }));
@@ -37,34 +42,43 @@ export class MessageView {
     const { message, element } = this;
     this.#cancelFrame?.();
     this.#cancelFrame = null;
-    this.#pending = "";
     element.dataset.messageId = message.id;
     element.dataset.status = message.status;
     const live = message.status === "streaming" && !message.lost;
     element.setAttribute("aria-busy", String(live));
     element.classList.toggle("live", live);
-    if (message.html && message.status !== "streaming") {
-      this.#text = null;
-      this.#content.replaceChildren(rendered(this.#part, message.html));
-    } else {
-      this.#text = document.createTextNode(message.content ?? "");
-      this.#content.replaceChildren(this.#text);
-    }
-    this.#content.classList.toggle("plain", this.#text !== null);
+    this.#draw();
     this.#content.hidden = !live && !message.content && !message.html;
     this.#tools.hidden = message.status === "streaming" || !message.content;
     this.#explain();
   }
 
-  /** Appends text of the reply, drawn at most once a frame. */
-  append(text) {
-    this.#pending += text;
+  /** Draws what has been added to the reply, at most once a frame. */
+  grow() {
     this.#cancelFrame ??= this.#part.frame(() => {
       this.#cancelFrame = null;
-      this.#text?.appendData(this.#pending);
-      this.#pending = "";
+      this.#draw();
       this.#onPaint();
     });
+  }
+
+  /** The text. Blocks that have not changed stay as they are, and with them what is selected in them. */
+  #draw() {
+    const { html, content } = this.message;
+    this.#content.classList.toggle("plain", !html);
+    if (!html) {
+      this.#blocks = [];
+      this.#content.replaceChildren(content ?? "");
+      return;
+    }
+    if (!this.#blocks.length) this.#content.replaceChildren();
+    const fresh = blocksOf(html);
+    const sources = fresh.map((block) => block.outerHTML);
+    const same = sources.findIndex((source, at) => source !== this.#blocks[at]);
+    const kept = same < 0 ? sources.length : same;
+    while (this.#content.children.length > kept) this.#content.lastElementChild.remove();
+    this.#content.append(...fresh.slice(kept).map(equipped));
+    this.#blocks = sources;
   }
 
   /** Why the reply is not whole, and what can be done about it. */
@@ -102,33 +116,37 @@ function reason({ role, status, error, lost }) {
   }
 }
 
-/** The server's HTML as nodes. It is safe as it comes; here links and code blocks get what only a page can give. */
-function rendered(part, html) {
-  const body = new DOMParser().parseFromString(html, "text/html").body;
-  for (const image of body.querySelectorAll("img:not([src^='data:'])")) {
+/** The blocks of the server's HTML. What a reply wrote in HTML of its own comes as bare text. */
+function blocksOf(html) {
+  const { body } = new DOMParser().parseFromString(html, "text/html");
+  const block = (node) => (node.nodeType === Node.TEXT_NODE ? make("p", { text: node.data }) : node);
+  return [...body.childNodes].filter((node) => node.textContent.trim() || node.childElementCount || node.nodeName === "HR").map(block);
+}
+
+/** A block of the server's HTML. It is safe as it comes; here links and code get what only a page can give. */
+function equipped(block) {
+  const frame = make("div", {}, block);
+  for (const image of frame.querySelectorAll("img:not([src^='data:'])")) {
     // A picture from elsewhere would tell its host who reads this; the policy of the page refuses it anyway.
     image.replaceWith(make("a", { href: image.getAttribute("src") ?? "#", text: image.alt || "Picture" }));
   }
-  for (const link of body.querySelectorAll("a[href]")) {
+  for (const link of frame.querySelectorAll("a[href]")) {
     link.target = "_blank";
     link.rel = "noopener noreferrer nofollow";
   }
-  for (const table of body.querySelectorAll("table")) {
-    const frame = make("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Table" });
-    table.replaceWith(frame);
-    frame.append(table);
+  for (const table of frame.querySelectorAll("table")) {
+    const scroll = make("div", { class: "table", tabindex: "0", role: "group", "aria-label": "Table" });
+    table.replaceWith(scroll);
+    scroll.append(table);
   }
-  for (const pre of body.querySelectorAll("pre")) codeBlock(part, pre);
-  const fragment = document.createDocumentFragment();
-  fragment.append(...body.childNodes);
-  return fragment;
+  for (const pre of frame.querySelectorAll("pre")) codeBlock(pre);
+  return frame.firstElementChild;
 }
 
-function codeBlock(part, pre) {
+function codeBlock(pre) {
   const code = pre.querySelector("code");
   const language = /(?:^|\s)language-([\w+#.-]+)/.exec(code?.className ?? "")?.[1] ?? "";
   const button = make("button", { type: "button", class: "tool", "data-action": "copy-code", "aria-label": "Copy the code" }, icon("copy"), make("span", { text: "Copy" }));
-  part.on(button, "click", () => copied(part, button, (code ?? pre).textContent));
   const head = make("div", { class: "code-head" }, make("span", { text: language || "text" }), button);
   const frame = make("div", { class: "code" });
   pre.replaceWith(frame);

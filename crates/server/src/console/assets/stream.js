@@ -42,7 +42,7 @@ export async function follow(run, { first, handle, waiting, signal }) {
 
 function resume(run, signal) {
   const headers = run.lastId === null ? {} : { "Last-Event-ID": run.lastId };
-  return stream("GET", `/v1/generations/${encodeURIComponent(run.generationId)}/events`, { headers, signal });
+  return stream("GET", `/v1/generations/${encodeURIComponent(run.generationId)}/events`, { query: { html: true }, headers, signal });
 }
 
 /** True for a token that was seen: its offset is not behind the last one. */

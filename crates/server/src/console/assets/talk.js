@@ -2,7 +2,7 @@
 // when they are told that it changed:
 //   chat:reset    another conversation, another page of it, or another phase
 //   chat:message  one message is new or changed (detail: the message)
-//   chat:token    text was appended to a message (detail: {message, text})
+//   chat:token    text was appended to a message (detail: the message)
 //   chat:state    `talk.reply` or `talk.title` changed
 //   chat:started  a message was accepted (detail: {from, id}: the conversation it was written in, and the one it is in)
 
@@ -102,7 +102,7 @@ async function settle(run, signal) {
   signal.throwIfAborted();
   for (const message of page.data.reverse()) {
     // What the stream said last is the reason, where the message itself names none.
-    if (message.id === run.generationId && run.problem) message.error ??= run.problem;
+    if (message.id === run.generationId && message.status !== "final" && run.problem) message.error ??= run.problem;
     put(message);
   }
 }
@@ -124,7 +124,7 @@ export function send(content, key) {
   const from = talk.id;
   const run = newRun(null);
   const body = from ? { content, conversation_id: from } : { content };
-  const first = () => stream("POST", "/v1/messages", { body, headers: { "Idempotency-Key": key }, signal: run.control.signal });
+  const first = () => stream("POST", "/v1/messages", { query: { html: true }, body, headers: { "Idempotency-Key": key }, signal: run.control.signal });
   return new Promise((accepted, refused) => {
     const begun = (data) => {
       run.generationId = data.generation_id;
@@ -145,7 +145,7 @@ const newRun = (generationId, lastId = null) => ({ generationId, lastId, problem
 
 /** Follows a reply that is already being made, from its beginning. */
 function join(message) {
-  message.content = "";
+  Object.assign(message, { content: "", html: null });
   emit("chat:message", message);
   track(visit, newRun(message.id), {});
 }
@@ -194,7 +194,8 @@ function take(run, type, data, begun) {
     if (talk.reply?.attempt) setReply({ ...talk.reply, attempt: 0 });
     if (message) {
       message.content += data.text;
-      emit("chat:token", { message, text: data.text });
+      message.html = data.html;
+      emit("chat:token", message);
     }
   } else if (type === "done") {
     put(data.reply);

@@ -6,13 +6,14 @@ use tokio::net::TcpSocket;
 
 use super::{Stage, TEXT, id};
 use crate::support::events::text;
-use crate::support::fake_provider::Behaviour;
+use crate::support::fake_provider::{Behaviour, Gate};
 use crate::support::{Engine, both};
 
 both! {
     a_client_that_comes_back_gets_exactly_the_rest,
     a_client_that_comes_back_in_time_gets_exactly_the_rest,
     several_listen_at_once,
+    a_page_gets_the_text_as_it_will_look,
     a_slow_listener_holds_nothing_up,
 }
 
@@ -83,6 +84,31 @@ async fn several_listen_at_once(engine: Engine) {
     let after = stage.follow(&gated.generation, None).await.rest().await;
     assert_eq!((text(&after).as_str(), &after[after.len() - 1].data), (TEXT, ends[0]));
     assert_eq!(stage.provider.counts().requests, 1);
+}
+
+async fn a_page_gets_the_text_as_it_will_look(engine: Engine) {
+    let Some(stage) = Stage::set(engine, &[]).await else { return };
+    let said = ["**No ", "one** is ", "*here*"];
+    let (gate, path) = (Gate::new(), "/v1/messages?html=true");
+    stage.provider.push(Behaviour::Gated(said.map(str::to_owned).to_vec(), gate.clone()));
+    let body = json!({"content": "Hello"});
+    let mut page = stage.server.events("POST", path, &stage.ada.access_token, Some(body), &[]).await;
+    let start = page.next().await.expect("a first event");
+    gate.release(1);
+    let token = page.next().await.expect("a token");
+    assert_eq!(token.data, json!({"text": "**No ", "html": "<p><strong>No</strong></p>\n"}));
+    let path = format!("/v1/generations/{}/events?html=true", id(&start.data["generation_id"]));
+    let back = [("last-event-id", "5")];
+    let late = stage.server.events("GET", &path, &stage.ada.access_token, None, &back).await;
+    gate.release(10);
+    // However the pieces were put together, each token has all of the text up to its end.
+    let whole = json!("<p><strong>No one</strong> is <em>here</em></p>\n");
+    for events in [page.rest().await, late.rest().await] {
+        let [.., token, done] = events.as_slice() else { panic!("{events:?}") };
+        assert_eq!((&token.data["html"], &done.data["reply"]["html"]), (&whole, &whole));
+        assert_eq!(text(&events), "one** is *here*");
+    }
+    stage.get(&format!("{path}&sort=up")).await.refused(400, "invalid_input");
 }
 
 async fn a_slow_listener_holds_nothing_up(engine: Engine) {

