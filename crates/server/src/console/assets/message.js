@@ -10,7 +10,7 @@ export class MessageView {
   #notice;
   #tools;
   #time;
-  /** The HTML of each block that is drawn, as it came. */
+  /** The blocks that are drawn, as they came. */
   #blocks = [];
   #cancelFrame = null;
   #onPaint;
@@ -73,12 +73,12 @@ export class MessageView {
     }
     if (!this.#blocks.length) this.#content.replaceChildren();
     const fresh = blocksOf(html);
-    const sources = fresh.map((block) => block.outerHTML);
-    const same = sources.findIndex((source, at) => source !== this.#blocks[at]);
-    const kept = same < 0 ? sources.length : same;
+    const asCome = fresh.map((block) => block.cloneNode(true));
+    const changed = asCome.findIndex((block, at) => !block.isEqualNode(this.#blocks[at] ?? null));
+    const kept = changed < 0 ? asCome.length : changed;
     while (this.#content.children.length > kept) this.#content.lastElementChild.remove();
     this.#content.append(...fresh.slice(kept).map(equipped));
-    this.#blocks = sources;
+    this.#blocks = asCome;
   }
 
   /** Why the reply is not whole, and what can be done about it. */
