@@ -8,6 +8,7 @@ use base64::engine::general_purpose::STANDARD as BASE64;
 use futures_util::FutureExt as _;
 use mainstay_testing::{Browser, Process, Program, Scratch, free_port};
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 /// How long a test waits for anything: generous, for a machine under load.
 pub(super) const PATIENCE: Duration = Duration::from_secs(60);
@@ -119,7 +120,11 @@ impl Desk {
             "const found = document.querySelector({css_text}); return found?.checkVisibility() && !found.disabled"
         ))
         .await;
-        self.browser.find(css).await.unwrap().click().await.unwrap();
+        // Finding and clicking are two commands, between which the page may draw the thing anew: then it is the new one.
+        let until = Instant::now() + PATIENCE;
+        while let Err(error) = self.browser.find(css).await.unwrap().click().await {
+            assert!(error.to_string().contains("stale element") && Instant::now() < until, "{css}: {error}");
+        }
     }
 
     /// The id of the open conversation, once the address has it.
