@@ -153,8 +153,12 @@ impl Follower {
                                 _ = progress.wait_for(|progress| progress.ended) => {}
                             }
                         }
-                        let (text, end) = live.text_after(self.seen);
+                        // Read once: the HTML is of the same text that the token ends.
                         let whole = self.next_html.map(|_| live.text());
+                        let (text, end) = match &whole {
+                            Some(whole) => (rest(whole, self.seen).to_owned(), whole.len()),
+                            None => live.text_after(self.seen),
+                        };
                         self.seen = end;
                         if let Some(event) = self.token(text, whole.as_deref()) {
                             return Some(event);

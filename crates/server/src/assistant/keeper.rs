@@ -231,8 +231,7 @@ impl Assistant {
 
 /// Saves a reply of which `known` bytes are saved. The answer is how many are saved then.
 async fn save(store: &Store, live: &Live, known: usize) -> (GenerationId, usize) {
-    let (_, bytes) = live.text_after(known);
-    let text = (bytes > known).then(|| live.text());
+    let text = (live.bytes() > known).then(|| live.text());
     let bytes = text.as_ref().map_or(known, String::len);
     let reply = SaveReply { tenant: live.tenant, generation: live.generation, lease: live.lease, text };
     let saved = match store.save_reply(&Call::within(PATIENCE), reply).await {

@@ -110,6 +110,11 @@ impl Live {
         lock(&self.text).clone()
     }
 
+    /// How long the text is now.
+    pub(super) fn bytes(&self) -> usize {
+        lock(&self.text).len()
+    }
+
     /// What came after `from` bytes, and where it ends. A place inside a character is moved to its end.
     pub(super) fn text_after(&self, from: usize) -> (String, usize) {
         let text = lock(&self.text);

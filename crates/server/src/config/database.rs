@@ -3,7 +3,7 @@
 use mainstay_domain::Secret;
 use serde::{Deserialize, Serialize};
 
-use super::rules::durations;
+use super::rules::{durations, server_address};
 use super::schema::Bound;
 use super::{Fault, Warning};
 
@@ -179,10 +179,7 @@ fn postgres_fault(key: &str, address: &Secret) -> Option<Fault> {
     if !is_postgres(address) {
         return Some(Fault::new(key, "is not a postgres:// address", "Write postgres://user@host/name"));
     }
-    // A / or # of a password that is not percent-encoded ends the host too early, and the @ comes after it.
-    let url = reqwest::Url::parse(address.expose());
-    let is_sound = url.is_ok_and(|url| !url.path().contains('@') && url.fragment().is_none());
-    (!is_sound).then(|| {
+    server_address(address).is_none().then(|| {
         let cure = "Percent-encode special characters in the password, for example %40 for @ and %2F for /";
         Fault::new(key, "is not a well-formed address", cure)
     })

@@ -3,7 +3,7 @@
 use mainstay_domain::Secret;
 use serde::{Deserialize, Serialize};
 
-use super::{Fault, Warning};
+use super::{Fault, Warning, rules};
 
 /// What several nodes tell each other by.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -19,9 +19,8 @@ impl Redis {
         if self.url.is_empty() {
             return;
         }
-        let sound = reqwest::Url::parse(self.url.expose())
-            .is_ok_and(|url| matches!(url.scheme(), "redis" | "rediss") && url.has_host() && !url.path().contains('@'));
-        if !sound {
+        let url = rules::server_address(&self.url);
+        if !url.is_some_and(|url| matches!(url.scheme(), "redis" | "rediss") && url.has_host()) {
             let reason = "is not a redis:// or rediss:// address";
             faults.push(Fault::new(
                 "redis.url",

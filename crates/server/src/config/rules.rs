@@ -1,5 +1,6 @@
 //! Rules that several sections share.
 
+use mainstay_domain::Secret;
 use reqwest::Url;
 
 use super::Fault;
@@ -32,6 +33,12 @@ pub(super) fn web_address(key: &str, address: &str, path: Path) -> Result<(), Fa
     } else {
         Ok(())
     }
+}
+
+/// The address of a server with its user and password, when it is sound. A / or # of a password that is not
+/// percent-encoded ends the host too early, and the @ comes after it.
+pub(super) fn server_address(address: &Secret) -> Option<Url> {
+    Url::parse(address.expose()).ok().filter(|url| !url.path().contains('@') && url.fragment().is_none())
 }
 
 /// True for a web address without encryption that leaves this machine.

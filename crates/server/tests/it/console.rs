@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use self::desk::{Desk, at_the_desk, is_known};
+use self::desk::{Desk, PLAIN, at_the_desk, is_known};
 
 const QUESTION: &str = "What time is it in Lisbon when it is noon in Tokyo?";
 /// What the first load of the page may take from the network, compressed.
@@ -204,19 +204,13 @@ async fn ask(desk: &Desk, text: &str) {
     desk.click("#composer-send").await;
 }
 
-/// What a script takes for the text of a reply: without the heads of its code blocks.
-const TEXT_OF: &str = "const textOf = (reply) => {
-    const content = reply?.querySelector('.message-content')?.cloneNode(true);
-    for (const head of content?.querySelectorAll('.code-head') ?? []) head.remove();
-    return content?.textContent.trim() ?? '';
-};";
-
 /// The text of the reply while it is made, as soon as it is longer than this. It is drawn as it will look.
 async fn partial(desk: &Desk, longer_than: usize) -> String {
     let script = format!(
-        "{TEXT_OF}
-         const text = textOf(document.querySelector('[data-role=assistant][data-status=streaming]'));
-         return text.length > {longer_than} && text;"
+        "{PLAIN}
+         const content = document.querySelector('[data-role=assistant][data-status=streaming] .message-content');
+         const text = content && plain(content);
+         return text?.length > {longer_than} && text;"
     );
     let text = desk.wait(&script).await.as_str().unwrap().to_owned();
     assert!(!text.contains("**") && !text.contains("```"), "marks are drawn and not shown: {text}");
@@ -225,8 +219,11 @@ async fn partial(desk: &Desk, longer_than: usize) -> String {
 
 /// The text of the reply with this status.
 async fn text_of(desk: &Desk, status: &str) -> String {
-    let script =
-        format!("{TEXT_OF} return textOf(document.querySelector('[data-role=assistant][data-status={status}]'))");
+    let script = format!(
+        "{PLAIN}
+         const content = document.querySelector('[data-role=assistant][data-status={status}] .message-content');
+         return content && plain(content);"
+    );
     desk.wait(&script).await.as_str().unwrap().to_owned()
 }
 

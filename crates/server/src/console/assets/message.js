@@ -25,8 +25,8 @@ export class MessageView {
     this.#content = make("div", { class: "message-content" });
     // One for all blocks of code: while a reply grows they come and go.
     part.on(this.#content, "click", ({ target }) => {
-      const copy = target.closest("[data-action=copy-code]");
-      if (copy) copied(part, copy, copy.closest(".code").querySelector("pre").textContent);
+      const button = target.closest("[data-action=copy-code]");
+      if (button) copied(part, button, button.closest(".code").querySelector("pre").textContent);
     });
     this.#notice = make("div", { class: "message-notice" });
     this.#time = make("time", { datetime: message.created_at ?? "", text: shortTime(message.created_at) });
@@ -72,13 +72,12 @@ export class MessageView {
       return;
     }
     if (!this.#blocks.length) this.#content.replaceChildren();
-    const fresh = blocksOf(html);
-    const asCome = fresh.map((block) => block.cloneNode(true));
-    const changed = asCome.findIndex((block, at) => !block.isEqualNode(this.#blocks[at] ?? null));
-    const kept = changed < 0 ? asCome.length : changed;
+    const blocks = blocksOf(html);
+    const changed = blocks.findIndex((block, at) => !block.isEqualNode(this.#blocks[at] ?? null));
+    const kept = changed < 0 ? blocks.length : changed;
     while (this.#content.children.length > kept) this.#content.lastElementChild.remove();
-    this.#content.append(...fresh.slice(kept).map(equipped));
-    this.#blocks = asCome;
+    this.#content.append(...blocks.slice(kept).map((block) => equipped(block.cloneNode(true))));
+    this.#blocks = blocks;
   }
 
   /** Why the reply is not whole, and what can be done about it. */

@@ -131,6 +131,20 @@ async fn a_server_that_refuses_stream_options_is_asked_without_and_remembered() 
 }
 
 #[tokio::test]
+async fn a_stop_reason_is_enough_and_nobody_goes_on_with_what_is_whole() {
+    let (first, second) = (FakeProvider::start().await, FakeProvider::start().await);
+    let body = r#"data: {"type":"content_block_delta","delta":{"type":"text_delta","text":"Fine."}}
+
+data: {"type":"message_delta","delta":{"stop_reason":"end_turn"}}
+
+"#;
+    first.push(Behaviour::Raw(body.as_bytes().to_vec()));
+    let (outcome, text) = ask(&build(&chained(&first, &second))).await;
+    assert_eq!(outcome.map(|completion| completion.truncated), Ok(false));
+    assert_eq!((text.as_str(), second.counts().requests), ("Fine.", 0));
+}
+
+#[tokio::test]
 async fn a_finish_reason_is_enough_for_servers_that_never_say_done() {
     let fake = FakeProvider::start().await;
     let body = r#"data: {"choices":[{"delta":{"content":"Fine."},"finish_reason":"stop"}]}"#;

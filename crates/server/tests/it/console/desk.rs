@@ -46,6 +46,14 @@ pub(super) fn is_known(line: &str) -> bool {
     line.contains("/v1/auth/refresh") && line.contains("status of 401")
 }
 
+/// What a script takes for the text of a message: its blocks, without the heads of its code.
+pub(super) const PLAIN: &str = "const plain = (content) => {
+    const node = content.cloneNode(true);
+    for (const head of node.querySelectorAll('.code-head')) head.remove();
+    const blocks = [...node.children].map((block) => block.textContent.trim());
+    return blocks.length ? blocks.join('\\n') : node.textContent.trim();
+};";
+
 /// The length, in UTF-16 units as the page counts, of the last text.
 pub(super) fn length(texts: &[String]) -> usize {
     texts.last().map_or(0, |text| text.encode_utf16().count())
@@ -195,23 +203,19 @@ impl Desk {
         let mut answer: Value = answer.json().await.unwrap();
         let mut stored = std::mem::take(answer["data"].as_array_mut().unwrap());
         stored.reverse();
-        let script = "const [stored, done] = arguments;
-            const plain = (node) => {
-                for (const head of node.querySelectorAll('.code-head')) head.remove();
-                const blocks = [...node.children].map((block) => block.textContent.trim());
-                return blocks.length ? blocks.join('\\n') : node.textContent.trim();
-            };
+        let script = PLAIN.to_owned()
+            + "const [stored, done] = arguments;
             const of = (html) => plain(new DOMParser().parseFromString(html, 'text/html').body);
             const shown = [...document.querySelectorAll('.message')].map((message) => ({
                 id: message.dataset.messageId,
                 status: message.dataset.status,
-                text: plain(message.querySelector('.message-content').cloneNode(true)),
+                text: plain(message.querySelector('.message-content')),
             }));
             const told = stored.map(({id, status, html, content}) => ({id, status, text: html ? of(html) : content}));
             done({shown, stored: told});";
         let count = stored.len();
         self.wait(&format!("return document.querySelectorAll('.message').length === {count}")).await;
-        let compared = self.browser.execute_async(script, &[json!(stored)]).await.unwrap();
+        let compared = self.browser.execute_async(&script, &[json!(stored)]).await.unwrap();
         assert!(count > 0);
         assert_eq!(compared["shown"], compared["stored"]);
         stored
