@@ -1,0 +1,1 @@
+//! The typed client: what a program that talks to a Mainstay server needs, and no more.
