@@ -12,6 +12,7 @@ mod error;
 mod hexadecimal;
 mod id;
 mod secret;
+mod sync;
 mod text;
 
 pub use account::{ApiKeyScope, EmailAddress, PersonName, Plan, Role, UnknownWord};
@@ -22,4 +23,5 @@ pub use error::{Error, FieldFault, Kind, Result};
 pub use hexadecimal::hexadecimal;
 pub use id::{ApiKeyId, ConversationId, GenerationId, MessageId, PersonId, RequestId, SessionId, StreamId, TenantId};
 pub use secret::Secret;
+pub use sync::{Cursor, NoCursor, StreamCursor, StreamScope};
 pub use text::{ConversationTitle, IdempotencyKey, MessageText, OrganisationName, Refused};

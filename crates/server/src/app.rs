@@ -14,9 +14,12 @@ use crate::assistant::Assistant;
 use crate::config::{self, Config};
 use crate::http::{HttpMetrics, RouteTable, Settings, serve, wrap};
 use crate::lifecycle::Lifecycle;
+use crate::live::{Connects, Hub, Tickets};
+use crate::nodes::Nodes;
 use crate::ops::health::Health;
 use crate::outside::{SystemClock, SystemEntropy};
 use crate::providers::Providers;
+use crate::sync::Sync;
 
 /// How long opening the parts may wait for the database.
 const OPENING: Duration = Duration::from_secs(10);
@@ -50,6 +53,16 @@ pub struct App {
     pub accounts: Accounts,
     /// Conversations and replies.
     pub assistant: Arc<Assistant>,
+    /// What this node knows of the others.
+    pub nodes: Arc<Nodes>,
+    /// Delta sync.
+    pub sync: Sync,
+    /// Who follows live.
+    pub hub: Arc<Hub>,
+    /// Tickets for sockets.
+    pub tickets: Tickets,
+    /// How many sockets are let in.
+    pub connects: Connects,
     /// Whether all is well.
     pub health: Health,
     /// What runs in the background, and how it ends.
@@ -124,11 +137,39 @@ impl App {
             ids.clone(),
             lifecycle.clone(),
         ));
+        let nodes = Arc::new(Nodes::new());
+        let sync = Sync::new(&config.sync, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&nodes));
+        let hub = Arc::new(Hub::new(&config.live, store.clone(), Arc::clone(&entropy)));
+        let tickets = Tickets::new(&key);
+        let connects = Connects::new(config.live.connects_per_second, entropy);
         let mut metrics = Registry::default();
         let http_metrics = HttpMetrics::register(&mut metrics);
         crate::ops::metrics::register(&mut metrics, &store, &assistant);
         let health = Health::new(store.clone());
-        Ok(Arc::new(Self { config, clock, ids, store, accounts, assistant, health, lifecycle, http_metrics, metrics }))
+        Ok(Arc::new(Self {
+            config,
+            clock,
+            ids,
+            store,
+            accounts,
+            assistant,
+            nodes,
+            sync,
+            hub,
+            tickets,
+            connects,
+            health,
+            lifecycle,
+            http_metrics,
+            metrics,
+        }))
+    }
+
+    /// How far the database is used of what it can bear: 1 when all connections are lent out.
+    #[must_use]
+    pub fn database_load(&self) -> f64 {
+        let (used, all) = self.store.connections_in_use();
+        used as f64 / all.max(1) as f64
     }
 
     /// Starts what runs for as long as the server does, and waits until the first request could be answered.
@@ -136,8 +177,11 @@ impl App {
     /// # Errors
     /// When the lease of this node or the feed of revocations cannot be had.
     pub async fn start(self: &Arc<Self>) -> Result<()> {
+        // Before the first write of this process: from here on its commits are told.
+        self.sync.listen(Arc::clone(&self.hub));
         self.accounts.start(&self.lifecycle).await?;
         self.assistant.start(self.config.database.engine() == config::Engine::Sqlite).await?;
+        crate::live::start(self).await;
         crate::ops::housekeeping::start(self);
         self.lifecycle.set_ready(true);
         Ok(())

@@ -9,7 +9,9 @@ use utoipa::{Modify, OpenApi};
 
 use crate::accounts::api::{api_keys, auth, members};
 use crate::assistant::api as assistant;
+use crate::live::api as live;
 use crate::ops::{health, metrics};
+use crate::sync::api as sync;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -24,6 +26,7 @@ use crate::ops::{health, metrics};
         assistant::list_conversations, assistant::create_conversation, assistant::get_conversation,
         assistant::rename_conversation, assistant::delete_conversation, assistant::list_messages, assistant::send_into,
         assistant::send_message, assistant::get_generation, assistant::generation_events, assistant::stop_generation,
+        sync::sync, sync::push, live::ticket, live::live,
     )
 )]
 struct Api;

@@ -12,11 +12,15 @@ use crate::app::App;
 use crate::assistant::api as assistant;
 use crate::config::Config;
 use crate::http::{Access, Policy, RouteFault, RouteTable, Routes};
+use crate::live::api as live;
 use crate::ops::{health, metrics};
+use crate::sync::api as sync;
 use crate::{console, openapi};
 
 /// Anybody may call it.
 const PUBLIC: Policy = Policy::new(Access::Public);
+/// Members may, who show a token or a ticket; the handler looks for either.
+const TICKET: Policy = Policy::new(Access::Session);
 /// Members may.
 const MEMBER: Policy = Policy::new(Access::Session);
 /// Those who manage members and keys may.
@@ -39,34 +43,40 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/metrics", metrics::metrics, PUBLIC)
         .get("/openapi.json", openapi::document, PUBLIC)
         // Accounts
-        .post("/v1/auth/sign-up", auth::sign_up, PUBLIC.statements(8))
+        .post("/v1/auth/sign-up", auth::sign_up, PUBLIC.statements(10))
         .post("/v1/auth/sign-in", auth::sign_in, PUBLIC.statements(5))
         .post("/v1/auth/refresh", auth::refresh, PUBLIC.statements(6))
         .post("/v1/auth/sign-out", auth::sign_out, MEMBER.statements(3))
         .post("/v1/auth/switch", auth::switch, MEMBER.statements(6))
         .get("/v1/me", auth::me, MEMBER.statements(3))
-        .post("/v1/organisations", auth::create_organisation, MEMBER.statements(5))
+        .post("/v1/organisations", auth::create_organisation, MEMBER.statements(7))
         .get("/v1/members", members::list, MEMBER.statements(1))
-        .post("/v1/members", members::add, ADMIN.statements(3))
-        .patch("/v1/members/{id}", members::change, ADMIN.statements(6))
-        .delete("/v1/members/{id}", members::remove, ADMIN.statements(6))
+        .post("/v1/members", members::add, ADMIN.statements(6))
+        .patch("/v1/members/{id}", members::change, ADMIN.statements(9))
+        .delete("/v1/members/{id}", members::remove, ADMIN.statements(10))
         .get("/v1/api-keys", api_keys::list, ADMIN.statements(1))
         .post("/v1/api-keys", api_keys::create, ADMIN.statements(3))
         .get("/v1/api-keys/{id}", api_keys::get, ADMIN.statements(1))
         .delete("/v1/api-keys/{id}", api_keys::revoke, ADMIN.statements(4))
-        // Assistant. What a batch takes is counted for each of its members: 12 when it has accepted, saved and
+        // Assistant. What a batch takes is counted for each of its members: 14 when it has accepted, saved and
         // settled, and refused a repeat. A repeat then takes 3 to be found, and what is no repeat 2 for its history.
         .get("/v1/conversations", assistant::list_conversations, MEMBER.statements(1))
-        .post("/v1/conversations", assistant::create_conversation, MEMBER.statements(3))
+        .post("/v1/conversations", assistant::create_conversation, MEMBER.statements(4))
         .get("/v1/conversations/{id}", assistant::get_conversation, MEMBER.statements(1))
-        .patch("/v1/conversations/{id}", assistant::rename_conversation, MEMBER.statements(3))
-        .delete("/v1/conversations/{id}", assistant::delete_conversation, MEMBER.statements(4))
+        .patch("/v1/conversations/{id}", assistant::rename_conversation, MEMBER.statements(4))
+        .delete("/v1/conversations/{id}", assistant::delete_conversation, MEMBER.statements(8))
         .get("/v1/conversations/{id}/messages", assistant::list_messages, MEMBER.statements(2))
-        .post("/v1/conversations/{id}/messages", assistant::send_into, waits.statements(15))
-        .post("/v1/messages", assistant::send_message, waits.statements(15))
+        .post("/v1/conversations/{id}/messages", assistant::send_into, waits.statements(17))
+        .post("/v1/messages", assistant::send_message, waits.statements(17))
         .get("/v1/generations/{id}", assistant::get_generation, MEMBER.statements(2))
         .get("/v1/generations/{id}/events", assistant::generation_events, MEMBER.statements(2))
-        .post("/v1/generations/{id}/stop", assistant::stop_generation, MEMBER.statements(3));
+        .post("/v1/generations/{id}/stop", assistant::stop_generation, MEMBER.statements(3))
+        // Sync and live. A page takes the positions, both streams, each kind that is in it, and the plan. Of 50 mutations
+        // each may be a message.
+        .get("/v1/sync", sync::sync, MEMBER.statements(7))
+        .post("/v1/sync", sync::push, MEMBER.body(768 * 1024).statements(50 * 20))
+        .post("/v1/live/tickets", live::ticket, MEMBER)
+        .get("/v1/live", live::live, TICKET.statements(2));
     // People
     for (path, handler) in console::routes() {
         routes = routes.add(Method::GET, path, handler, PUBLIC);

@@ -1,7 +1,7 @@
 //! People, and the organisations they make.
 
 use mainstay_domain::{
-    EmailAddress, OrganisationName, PersonId, PersonName, Plan, Role, SessionId, StreamId, TenantId, Timestamp,
+    EmailAddress, OrganisationName, PersonId, PersonName, Plan, Role, SessionId, TenantId, Timestamp,
 };
 use uuid::Uuid;
 
@@ -11,7 +11,6 @@ use crate::intent::Intent;
 use crate::members::{self, Membership};
 use crate::sessions;
 use crate::sql::statements;
-use crate::stream::Wanted;
 use crate::turns::Claim;
 use crate::tx::{Scope, Tx};
 use crate::value::At;
@@ -153,7 +152,7 @@ async fn insert_person(tx: &mut Tx<'_>, person: &NewPerson, now: Timestamp) -> R
     Ok(made == 1)
 }
 
-/// An organisation, its first owner and its two streams.
+/// An organisation and its first owner, who is the first row of its stream.
 async fn insert_organisation(
     tx: &mut Tx<'_>,
     tenant: TenantId,
@@ -169,9 +168,6 @@ async fn insert_organisation(
         .run()
         .await?;
     members::insert(tx, tenant, owner, Role::Owner, now).await?;
-    let mut wanted = Wanted::default();
-    wanted.add(tenant, StreamId::from(tenant), 0);
-    wanted.take(tx, now).await?;
     Ok(())
 }
 

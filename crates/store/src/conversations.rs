@@ -6,8 +6,9 @@ use uuid::Uuid;
 use crate::error::{Error, Result};
 use crate::idempotency::{Claimant, Once, claim};
 use crate::intent::Intent;
+use crate::kinds::{Kind, RowKey};
 use crate::sql::statements;
-use crate::stream::Wanted;
+use crate::stream::Changes;
 use crate::turns::Claim;
 use crate::tx::{Scope, Tx};
 use crate::value::At;
@@ -24,17 +25,27 @@ statements! {
         WHERE tenant_id = $1 AND person_id = $2 AND deleted_at IS NULL AND (updated_at, id) < ($3, $4)
         ORDER BY updated_at DESC, id DESC LIMIT $5");
     LOCK = pair(sqlite "
-        SELECT id FROM conversation WHERE id = $1 AND tenant_id = $2 AND person_id = $3 AND deleted_at IS NULL",
+        SELECT seq FROM conversation WHERE id = $1 AND tenant_id = $2 AND person_id = $3 AND deleted_at IS NULL",
         postgres "
-        SELECT id FROM conversation WHERE id = $1 AND tenant_id = $2 AND person_id = $3 AND deleted_at IS NULL FOR UPDATE",
+        SELECT seq FROM conversation WHERE id = $1 AND tenant_id = $2 AND person_id = $3 AND deleted_at IS NULL FOR UPDATE",
         differs "SQLite has one writer and no row locks");
     RENAME = both("
         UPDATE conversation SET title = $3, seq = $4, updated_at = $5 WHERE id = $1 AND tenant_id = $2
         RETURNING id, title, created_at, updated_at");
-    /// Whichever node makes a reply in it is asked to stop: the newest messages are where one can be.
+    /// Whichever node makes a reply in it is asked to stop, and the reply has no place in the stream any more. After the
+    /// conversation is locked, so that no reply is begun in it meanwhile.
     STOP = both("
-        UPDATE generation SET stop_requested_at = $4 WHERE tenant_id = $1 AND person_id = $2 AND id IN (
-          SELECT id FROM message WHERE tenant_id = $1 AND conversation_id = $3 ORDER BY ordinal DESC LIMIT 50)");
+        UPDATE generation SET stop_requested_at = $3, seq = NULL WHERE tenant_id = $1 AND id IN (
+          SELECT id FROM message WHERE tenant_id = $1 AND conversation_id = $2)");
+    MESSAGES = both("
+        SELECT count(*) AS count, cast(coalesce(sum(seq), 0) AS bigint) AS total FROM message
+        WHERE conversation_id = $1 AND tenant_id = $2");
+    /// The messages go with their conversation, without tombstones of their own.
+    VANISH = both("
+        DELETE FROM change WHERE stream_id = $3 AND tenant_id = $2 AND seq IN (
+          SELECT seq FROM message WHERE conversation_id = $1 AND tenant_id = $2)");
+    READ = batch((id: uuid) "
+        SELECT c.id, c.title, c.created_at, c.updated_at FROM batch b JOIN conversation c ON c.id = b.id AND c.tenant_id = $2");
     DELETE = both("UPDATE conversation SET title = '', seq = $3, deleted_at = $4 WHERE id = $1 AND tenant_id = $2");
 }
 
@@ -107,7 +118,7 @@ impl Intent for CreateConversation {
         if let Some(used) = claim(tx, claimant).await? {
             return Ok(Once::Repeat(used));
         }
-        let seq = one_number(tx, self.tenant, self.person, self.now).await?;
+        let seq = moved(tx, (self.tenant, self.person, self.id), None, self.now).await?;
         tx.query(INSERT)
             .bind(self.id.uuid())
             .bind(self.tenant.uuid())
@@ -126,10 +137,22 @@ impl Intent for CreateConversation {
     }
 }
 
-async fn one_number(tx: &mut Tx<'_>, tenant: TenantId, person: PersonId, now: Timestamp) -> Result<i64> {
-    let mut wanted = Wanted::default();
-    wanted.add(tenant, person, 1);
-    wanted.take(tx, now).await?.next(tenant, person)
+/// Gives a conversation its next number.
+async fn moved(
+    tx: &mut Tx<'_>,
+    (tenant, person, id): (TenantId, PersonId, ConversationId),
+    old: Option<i64>,
+    now: Timestamp,
+) -> Result<i64> {
+    let mut changes = Changes::default();
+    changes.put(tenant, person, Kind::Conversation, id.uuid(), old);
+    changes.record(tx, now).await?.of(tenant, person, id.uuid())
+}
+
+/// Reads conversations for the stream that they are in.
+pub(crate) async fn read(tx: &mut Tx<'_>, tenant: TenantId, ids: &[RowKey]) -> Result<Vec<(Uuid, Conversation)>> {
+    let rows: Vec<ConversationRow> = tx.batch(READ, ids).bind(tenant.uuid()).rows().await?;
+    Ok(rows.into_iter().map(|row| (row.id, row.into())).collect())
 }
 
 /// Reads a conversation of this person.
@@ -200,14 +223,25 @@ impl Intent for ListConversations {
 }
 
 #[derive(sqlx::FromRow)]
-#[expect(dead_code, reason = "the row is locked, not read")]
 struct LockedRow {
-    id: Uuid,
+    seq: i64,
 }
 
-async fn lock(tx: &mut Tx<'_>, id: ConversationId, tenant: TenantId, person: PersonId) -> Result<()> {
+/// Locks a conversation; the answer is its number.
+pub(crate) async fn lock(tx: &mut Tx<'_>, id: ConversationId, tenant: TenantId, person: PersonId) -> Result<i64> {
     let row: Option<LockedRow> = tx.query(LOCK).bind(id.uuid()).bind(tenant.uuid()).bind(person.uuid()).row().await?;
-    row.map(drop).ok_or(Error::Missing("conversation"))
+    row.map(|row| row.seq).ok_or(Error::Missing("conversation"))
+}
+
+/// Writes a conversation's number, for tests of transactions that the product does not have.
+#[cfg(test)]
+pub(crate) async fn set_seq(tx: &mut Tx<'_>, id: ConversationId, tenant: TenantId, seq: i64) -> Result<()> {
+    const SET: crate::sql::Sql = crate::sql::Sql {
+        name: "test",
+        sqlite: "UPDATE conversation SET seq = $3 WHERE id = $1 AND tenant_id = $2",
+        postgres: "UPDATE conversation SET seq = $3 WHERE id = $1 AND tenant_id = $2",
+    };
+    tx.query(SET).bind(id.uuid()).bind(tenant.uuid()).bind(seq).run().await.map(drop)
 }
 
 /// Gives a conversation another title.
@@ -221,12 +255,14 @@ pub struct RenameConversation {
     pub id: ConversationId,
     /// What it is called from now on.
     pub title: ConversationTitle,
+    /// The idempotency key, if there is one.
+    pub claim: Option<Claim>,
     /// The present moment.
     pub now: Timestamp,
 }
 
 impl Intent for RenameConversation {
-    type Output = Conversation;
+    type Output = Once<Conversation>;
     const WRITES: bool = true;
     const REPEATABLE: bool = true;
 
@@ -234,9 +270,20 @@ impl Intent for RenameConversation {
         Scope::Tenant(self.tenant)
     }
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<Conversation> {
-        lock(tx, self.id, self.tenant, self.person).await?;
-        let seq = one_number(tx, self.tenant, self.person, self.now).await?;
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Once<Conversation>> {
+        let claimant = Claimant {
+            tenant: self.tenant,
+            person: self.person,
+            operation: "rename",
+            claim: self.claim.as_ref(),
+            resource: self.id.uuid(),
+            now: self.now,
+        };
+        if let Some(used) = claim(tx, claimant).await? {
+            return Ok(Once::Repeat(used));
+        }
+        let old = lock(tx, self.id, self.tenant, self.person).await?;
+        let seq = moved(tx, (self.tenant, self.person, self.id), Some(old), self.now).await?;
         let row: Option<ConversationRow> = tx
             .query(RENAME)
             .bind(self.id.uuid())
@@ -246,13 +293,19 @@ impl Intent for RenameConversation {
             .bind(At(self.now))
             .row()
             .await?;
-        row.map(Conversation::from).ok_or(Error::Missing("conversation"))
+        row.map(|row| Once::Done(row.into())).ok_or(Error::Missing("conversation"))
     }
+}
+
+#[derive(sqlx::FromRow)]
+struct MessagesRow {
+    count: i64,
+    total: i64,
 }
 
 /// Deletes a conversation: it leaves a tombstone that clients learn of, replies in the making are asked to stop, and its
 /// messages are purged later.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct DeleteConversation {
     /// The organisation.
     pub tenant: TenantId,
@@ -260,30 +313,48 @@ pub struct DeleteConversation {
     pub person: PersonId,
     /// Which.
     pub id: ConversationId,
+    /// The idempotency key, if there is one.
+    pub claim: Option<Claim>,
     /// The present moment.
     pub now: Timestamp,
 }
 
 impl Intent for DeleteConversation {
-    type Output = ();
+    type Output = Once<()>;
     const WRITES: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Tenant(self.tenant)
     }
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
-        // Replies before conversations, as the batches of turns lock them.
-        tx.query(STOP)
-            .bind(self.tenant.uuid())
-            .bind(self.person.uuid())
-            .bind(self.id.uuid())
-            .bind(At(self.now))
-            .run()
-            .await?;
-        lock(tx, self.id, self.tenant, self.person).await?;
-        let seq = one_number(tx, self.tenant, self.person, self.now).await?;
-        tx.query(DELETE).bind(self.id.uuid()).bind(self.tenant.uuid()).bind(seq).bind(At(self.now)).run().await?;
-        Ok(())
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Once<()>> {
+        let claimant = Claimant {
+            tenant: self.tenant,
+            person: self.person,
+            operation: "delete",
+            claim: self.claim.as_ref(),
+            resource: self.id.uuid(),
+            now: self.now,
+        };
+        if let Some(used) = claim(tx, claimant).await? {
+            return Ok(Once::Repeat(used));
+        }
+        let (id, tenant, person) = (self.id.uuid(), self.tenant.uuid(), self.person.uuid());
+        // Conversations before replies, as the batches of turns lock them.
+        let old = lock(tx, self.id, self.tenant, self.person).await?;
+        tx.query(STOP).bind(tenant).bind(id).bind(At(self.now)).run().await?;
+        let mut changes = Changes::default();
+        changes.delete(self.tenant, self.person, Kind::Conversation, id, old);
+        // Nobody adds a message to it or settles one in it from here on.
+        let messages: Option<MessagesRow> = tx.query(MESSAGES).bind(id).bind(tenant).row().await?;
+        let messages = messages.ok_or_else(|| Error::Bug("a count has no row".to_owned()))?;
+        let gone = tx.query(VANISH).bind(id).bind(tenant).bind(person).run().await?;
+        if i64::try_from(gone) != Ok(messages.count) {
+            return Err(Error::Bug("a message was not where its stream has it".to_owned()));
+        }
+        changes.vanish(self.tenant, self.person, messages.count, messages.total);
+        let seq = changes.record(tx, self.now).await?.of(self.tenant, self.person, id)?;
+        tx.query(DELETE).bind(id).bind(tenant).bind(seq).bind(At(self.now)).run().await?;
+        Ok(Once::Done(()))
     }
 }

@@ -1,6 +1,8 @@
 //! What is swept up in small bites: replies whose node died, messages of deleted conversations, and what has expired.
 //! The system's role finds the work across organisations; the rows of an organisation are changed in its own scope.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use mainstay_domain::{ConversationId, GenerationId, MessageStatus, PersonId, TenantId, Timestamp};
 use uuid::Uuid;
 
@@ -9,6 +11,7 @@ use crate::error::Result;
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::store::Store;
+use crate::stream::{Position, PositionRow};
 use crate::turns::SettleReply;
 use crate::tx::{Scope, Tx};
 use crate::value::At;
@@ -33,6 +36,18 @@ statements! {
           SELECT id, tenant_id FROM message WHERE tenant_id = $1 AND conversation_id = $2 ORDER BY ordinal LIMIT 500)");
     PURGED = both("UPDATE conversation SET purged_at = $3 WHERE id = $1 AND tenant_id = $2");
     /// The oldest thousand, and what is of the same millisecond as the last of them.
+    /// The oldest tombstones, so many that a place of each stream's last one is known.
+    TOMBSTONES = both("
+        SELECT tenant_id, stream_id, seq FROM change
+        WHERE deleted_at IS NOT NULL AND deleted_at <= $1 ORDER BY deleted_at, stream_id, seq LIMIT 500");
+    FORGET_TOMBSTONES = batch((tenant_id: uuid, stream_id: uuid, seq: bigint) "
+        DELETE FROM change WHERE (stream_id, tenant_id, seq) IN (SELECT stream_id, tenant_id, seq FROM batch)
+        AND deleted_at IS NOT NULL");
+    /// Who has seen less than the floor may have missed a tombstone.
+    RAISE_FLOOR = batch((tenant_id: uuid, stream_id: uuid, seq: bigint) "
+        UPDATE stream SET floor = b.seq FROM batch b
+        WHERE stream.stream_id = b.stream_id AND stream.tenant_id = b.tenant_id AND stream.floor < b.seq
+        RETURNING stream.tenant_id, stream.stream_id, stream.head, stream.epoch, stream.floor, stream.live_rows, stream.live_sum");
     FORGET_KEYS = both("
         DELETE FROM idempotency WHERE created_at <= (SELECT max(created_at) FROM (
           SELECT created_at FROM idempotency WHERE created_at <= $1 ORDER BY created_at LIMIT 1000) oldest)");
@@ -179,6 +194,20 @@ impl Store {
         Ok(())
     }
 
+    /// Forgets tombstones from before `until`, at most 500. The answer is how many there were. Clients that have not synced
+    /// since then begin again.
+    ///
+    /// # Errors
+    /// As every intent.
+    pub async fn forget_tombstones(&self, call: &Call, until: Timestamp) -> Result<usize> {
+        let oldest = self.run(call, Tombstones(until)).await?;
+        let count = oldest.len();
+        if count > 0 {
+            self.run(call, ForgetTombstones(oldest)).await?;
+        }
+        Ok(count)
+    }
+
     /// Purges the messages of conversations that were deleted before `until`, in bites of 500. The answer is how many
     /// conversations were looked at.
     ///
@@ -231,6 +260,57 @@ impl Intent for Purge {
             let (conversation, tenant) = (self.conversation.uuid(), self.tenant.uuid());
             tx.query(PURGED).bind(conversation).bind(tenant).bind(At(self.now)).run().await?;
         }
+        Ok(())
+    }
+}
+
+#[derive(Clone, serde::Serialize, sqlx::FromRow)]
+struct Tombstone {
+    tenant_id: Uuid,
+    stream_id: Uuid,
+    seq: i64,
+}
+
+/// The oldest tombstones from before a moment.
+struct Tombstones(Timestamp);
+
+impl Intent for Tombstones {
+    type Output = Vec<Tombstone>;
+    const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::System
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        tx.query(TOMBSTONES).bind(At(self.0)).rows().await
+    }
+}
+
+/// Forgets these tombstones, and says so in their streams.
+struct ForgetTombstones(Vec<Tombstone>);
+
+impl Intent for ForgetTombstones {
+    type Output = ();
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenants(self.0.iter().map(|row| TenantId(row.tenant_id)).collect::<BTreeSet<_>>().into_iter().collect())
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let mut floors: BTreeMap<(Uuid, Uuid), Tombstone> = BTreeMap::new();
+        for row in &self.0 {
+            let floor = floors.entry((row.tenant_id, row.stream_id)).or_insert_with(|| row.clone());
+            floor.seq = floor.seq.max(row.seq);
+        }
+        // The floor first: it locks the stream, and no reader may miss a tombstone that the floor does not tell of.
+        let floors: Vec<_> = floors.into_values().collect();
+        let raised: Vec<PositionRow> = tx.batch(RAISE_FLOOR, &floors).rows().await?;
+        tx.batch(FORGET_TOMBSTONES, &self.0).run().await?;
+        tx.advanced(raised.into_iter().map(Position::from).collect());
         Ok(())
     }
 }

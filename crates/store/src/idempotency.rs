@@ -72,6 +72,43 @@ async fn find(tx: &mut Tx<'_>, tenant: TenantId, person: PersonId, key: &Idempot
     tx.query(FIND).bind(tenant.uuid()).bind(person.uuid()).bind(key.as_str().to_owned()).row().await
 }
 
+/// Claims a key for something that makes nothing. False when it was claimed before.
+#[derive(Clone, Debug)]
+pub struct ClaimOnce {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Who claims it.
+    pub person: PersonId,
+    /// The key.
+    pub key: IdempotencyKey,
+    /// What for.
+    pub operation: &'static str,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl Intent for ClaimOnce {
+    type Output = bool;
+    const WRITES: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<bool> {
+        let claim_of = Claim { key: self.key.clone(), fingerprint: String::new() };
+        let claimant = Claimant {
+            tenant: self.tenant,
+            person: self.person,
+            operation: self.operation,
+            claim: Some(&claim_of),
+            resource: Uuid::nil(),
+            now: self.now,
+        };
+        Ok(claim(tx, claimant).await?.is_none())
+    }
+}
+
 /// Looks up what a key was used for.
 #[derive(Clone, Debug)]
 pub struct FindUsed {

@@ -16,6 +16,8 @@ pub trait Intent: Send + Sync {
     const REPEATABLE: bool = false;
     /// True for a read of one statement, which is a snapshot by itself: on SQLite no transaction is begun for it.
     const ONE_STATEMENT: bool = false;
+    /// True for a read of several statements that must be of one moment. On SQLite every read is.
+    const SNAPSHOT: bool = false;
 
     /// Whose rows it may see.
     fn scope(&self) -> Scope;

@@ -193,7 +193,7 @@ impl Intent for ExpireLeases {
 }
 
 /// The first text after every text that begins with `prefix`, byte by byte.
-fn after(prefix: &str) -> String {
+pub(crate) fn after(prefix: &str) -> String {
     let mut end = prefix.to_owned();
     end.push('\u{10FFFF}');
     end

@@ -5,15 +5,18 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::intent::Intent;
+use crate::kinds::{Kind, RowKey};
 use crate::revocations::{self, Revoked};
 use crate::sql::statements;
+use crate::stream::Changes;
 use crate::tx::{Scope, Tx};
 use crate::value::At;
 
 statements! {
     INSERT_MEMBERSHIP = both("
-        INSERT INTO membership (tenant_id, person_id, role, created_at) VALUES ($1, $2, $3, $4)
+        INSERT INTO membership (tenant_id, person_id, role, seq, created_at) VALUES ($1, $2, $3, 0, $4)
         ON CONFLICT (tenant_id, person_id) DO NOTHING");
+    SET_SEQ = both("UPDATE membership SET seq = $3 WHERE tenant_id = $1 AND person_id = $2");
     INSERT_PERSON_TENANT = both("
         INSERT INTO person_tenant (person_id, tenant_id) VALUES ($1, $2) ON CONFLICT (person_id, tenant_id) DO NOTHING");
     DELETE_PERSON_TENANT = both("DELETE FROM person_tenant WHERE person_id = $1 AND tenant_id = $2");
@@ -32,7 +35,14 @@ statements! {
     OWNERS = pair(sqlite "SELECT person_id FROM membership WHERE tenant_id = $1 AND role = 'owner' ORDER BY person_id LIMIT 100",
         postgres "SELECT person_id FROM membership WHERE tenant_id = $1 AND role = 'owner' ORDER BY person_id LIMIT 100 FOR UPDATE",
         differs "SQLite has one writer and no row locks");
-    SET_ROLE = both("UPDATE membership SET role = $3 WHERE tenant_id = $1 AND person_id = $2");
+    /// Its number, and nobody changes it until the end.
+    LOCK = pair(sqlite "SELECT seq FROM membership WHERE tenant_id = $1 AND person_id = $2",
+        postgres "SELECT seq FROM membership WHERE tenant_id = $1 AND person_id = $2 FOR UPDATE",
+        differs "SQLite has one writer and no row locks");
+    READ = batch((id: uuid) "
+        SELECT m.person_id, p.email, p.name, m.role, m.created_at
+        FROM batch b JOIN membership m ON m.person_id = b.id AND m.tenant_id = $2 JOIN person p ON p.id = m.person_id");
+    SET_ROLE = both("UPDATE membership SET role = $3, seq = $4 WHERE tenant_id = $1 AND person_id = $2");
     DELETE = both("DELETE FROM membership WHERE tenant_id = $1 AND person_id = $2");
 }
 
@@ -99,7 +109,20 @@ pub(crate) async fn insert(
         .run()
         .await?;
     tx.query(INSERT_PERSON_TENANT).bind(person.uuid()).bind(tenant.uuid()).run().await?;
-    Ok(made == 1)
+    if made == 0 {
+        return Ok(false);
+    }
+    let mut changes = Changes::default();
+    changes.put(tenant, tenant, Kind::Member, person.uuid(), None);
+    let seq = changes.record(tx, now).await?.of(tenant, tenant, person.uuid())?;
+    tx.query(SET_SEQ).bind(tenant.uuid()).bind(person.uuid()).bind(seq).run().await?;
+    Ok(true)
+}
+
+/// Reads members for the stream of their organisation.
+pub(crate) async fn read(tx: &mut Tx<'_>, tenant: TenantId, ids: &[RowKey]) -> Result<Vec<(Uuid, Member)>> {
+    let rows: Vec<MemberRow> = tx.batch(READ, ids).bind(tenant.uuid()).rows().await?;
+    rows.into_iter().map(|row| Ok((row.person_id, row.try_into()?))).collect()
 }
 
 /// Which organisations a person belongs to, at most 100.
@@ -180,6 +203,19 @@ struct MemberRow {
     created_at: At,
 }
 
+impl TryFrom<MemberRow> for Member {
+    type Error = Error;
+    fn try_from(row: MemberRow) -> Result<Self> {
+        Ok(Self {
+            person: PersonId(row.person_id),
+            email: row.email,
+            name: row.name,
+            role: word(&row.role)?,
+            since: row.created_at.0,
+        })
+    }
+}
+
 /// Lists an organisation's members.
 #[derive(Clone, Copy, Debug)]
 pub struct ListMembers {
@@ -204,17 +240,7 @@ impl Intent for ListMembers {
         let after = self.after.map_or(Uuid::nil(), PersonId::uuid);
         let rows: Vec<MemberRow> =
             tx.query(LIST).bind(self.tenant.uuid()).bind(after).bind(i64::from(self.limit)).rows().await?;
-        rows.into_iter()
-            .map(|row| {
-                Ok(Member {
-                    person: PersonId(row.person_id),
-                    email: row.email,
-                    name: row.name,
-                    role: word(&row.role)?,
-                    since: row.created_at.0,
-                })
-            })
-            .collect()
+        rows.into_iter().map(Member::try_from).collect()
     }
 }
 
@@ -271,6 +297,11 @@ pub struct ChangeMember {
 }
 
 #[derive(sqlx::FromRow)]
+struct SeqRow {
+    seq: i64,
+}
+
+#[derive(sqlx::FromRow)]
 struct OwnerRow {
     person_id: Uuid,
 }
@@ -290,17 +321,22 @@ impl Intent for ChangeMember {
         if is_last && self.role != Some(Role::Owner) {
             return Ok(MemberChanged::LastOwner);
         }
-        let changed = match self.role {
+        let (tenant, person) = (self.tenant.uuid(), self.person.uuid());
+        let locked: Option<SeqRow> = tx.query(LOCK).bind(tenant).bind(person).row().await?;
+        let Some(SeqRow { seq }) = locked else { return Ok(MemberChanged::NoMember) };
+        let mut changes = Changes::default();
+        match self.role {
             Some(role) => {
-                tx.query(SET_ROLE).bind(self.tenant.uuid()).bind(self.person.uuid()).bind(role.as_str()).run().await?
+                changes.put(self.tenant, self.tenant, Kind::Member, person, Some(seq));
+                let seq = changes.record(tx, self.now).await?.of(self.tenant, self.tenant, person)?;
+                tx.query(SET_ROLE).bind(tenant).bind(person).bind(role.as_str()).bind(seq).run().await?;
             }
             None => {
-                tx.query(DELETE_PERSON_TENANT).bind(self.person.uuid()).bind(self.tenant.uuid()).run().await?;
-                tx.query(DELETE).bind(self.tenant.uuid()).bind(self.person.uuid()).run().await?
+                tx.query(DELETE_PERSON_TENANT).bind(person).bind(tenant).run().await?;
+                tx.query(DELETE).bind(tenant).bind(person).run().await?;
+                changes.delete(self.tenant, self.tenant, Kind::Member, person, seq);
+                changes.record(tx, self.now).await?;
             }
-        };
-        if changed == 0 {
-            return Ok(MemberChanged::NoMember);
         }
         let revoked = Revoked::Membership { person: self.person, tenant: self.tenant };
         Ok(MemberChanged::Done(revocations::insert(tx, revoked, self.now, self.tokens_end).await?))

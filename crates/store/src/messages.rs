@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::error::Result;
 use crate::intent::Intent;
+use crate::kinds::RowKey;
 use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
@@ -31,6 +32,10 @@ statements! {
         SELECT id, conversation_id, role, status, content, ordinal, provider, model, input_tokens, output_tokens,
                error_code, error_detail, created_at
         FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND ordinal = $3");
+    READ = batch((id: uuid) "
+        SELECT m.id, m.conversation_id, m.role, m.status, m.content, m.ordinal, m.provider, m.model, m.input_tokens,
+               m.output_tokens, m.error_code, m.error_detail, m.created_at
+        FROM batch b JOIN message m ON m.id = b.id AND m.tenant_id = $2");
     REQUEST_STOP = both("
         UPDATE generation SET stop_requested_at = $4 WHERE id = $1 AND tenant_id = $2 AND person_id = $3");
 }
@@ -100,6 +105,12 @@ impl TryFrom<MessageRow> for Message {
             created_at: row.created_at.0,
         })
     }
+}
+
+/// Reads messages for the stream that they are in. A reply in the making has no text there.
+pub(crate) async fn read(tx: &mut Tx<'_>, tenant: TenantId, ids: &[RowKey]) -> Result<Vec<(Uuid, Message)>> {
+    let rows: Vec<MessageRow> = tx.batch(READ, ids).bind(tenant.uuid()).rows().await?;
+    rows.into_iter().map(|row| Ok((row.id, row.try_into()?))).collect()
 }
 
 #[derive(sqlx::FromRow)]

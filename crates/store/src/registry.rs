@@ -14,10 +14,12 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::lease::STATEMENTS,
         crate::members::STATEMENTS,
         crate::messages::STATEMENTS,
+        crate::nodes::STATEMENTS,
         crate::revocations::STATEMENTS,
         crate::sessions::STATEMENTS,
         crate::signing_keys::STATEMENTS,
         crate::stream::STATEMENTS,
+        crate::sync::STATEMENTS,
     ];
     modules.into_iter().chain(crate::turns::STATEMENTS.iter().copied()).flatten()
 }

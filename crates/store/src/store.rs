@@ -1,9 +1,9 @@
 //! The store: where an intent meets an engine.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use mainstay_domain::{Entropy, Secret};
+use mainstay_domain::{Entropy, Secret, TenantId};
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::batcher::Batcher;
@@ -12,6 +12,7 @@ use crate::engine::postgres::{self, Pool, Postgres};
 use crate::engine::sqlite::{self, Checkpointer, Sqlite};
 use crate::error::{Error, Result};
 use crate::intent::Intent;
+use crate::stream::Position;
 use crate::tasks::Task;
 use crate::turns::Turns;
 use crate::tx::{Scope, Tx};
@@ -84,6 +85,15 @@ impl Options {
     }
 }
 
+/// Who is told of what was committed, before the caller is: a cache, and whoever follows live.
+pub trait Listener: Send + Sync {
+    /// These streams stand here now. Calls for one stream may come in another order than its commits: the highest head is
+    /// the newest.
+    fn committed(&self, positions: &[Position]);
+    /// A commit was not confirmed: where the streams of these organisations stand is not known; of all, when there are none.
+    fn unconfirmed(&self, tenants: &[TenantId]);
+}
+
 pub(crate) enum Engine {
     Sqlite(Sqlite),
     Postgres(Postgres),
@@ -92,6 +102,8 @@ pub(crate) enum Engine {
 pub(crate) struct Inner {
     pub(crate) engine: Engine,
     entropy: Arc<dyn Entropy>,
+    /// Who is told of commits that streams have advanced by.
+    listener: OnceLock<Arc<dyn Listener>>,
     /// How many of the next commits are reported as not confirmed, though they were.
     #[cfg(test)]
     pub(crate) lost_commits: std::sync::atomic::AtomicU32,
@@ -119,6 +131,7 @@ impl Store {
         let inner = Arc::new(Inner {
             engine,
             entropy,
+            listener: OnceLock::new(),
             #[cfg(test)]
             lost_commits: std::sync::atomic::AtomicU32::new(0),
         });
@@ -144,6 +157,13 @@ impl Store {
     /// See [`Error`].
     pub async fn run<I: Intent>(&self, call: &Call, intent: I) -> Result<I::Output> {
         self.inner.run_in(call, &intent, Pool::App).await
+    }
+
+    /// Names who is told of commits. Once, and before the first write; a second listener is not taken. Without one, every
+    /// change of a synced row also counts up a counter in the database, which nodes that serve look at: that is how they
+    /// learn of what the command line writes.
+    pub fn listen(&self, listener: Arc<dyn Listener>) {
+        let _ = self.inner.listener.set(listener);
     }
 
     /// Which engine this is: `sqlite` or `postgresql`.
@@ -225,7 +245,11 @@ impl Inner {
         match &self.engine {
             Engine::Sqlite(engine) if I::WRITES => {
                 let mut writer = engine.writer(call).await?;
-                let outcome = finish(call, intent, Tx::sqlite(writer.raw()?, true).await?, attempt).await;
+                let tx = Tx::sqlite(writer.raw()?, true).await?;
+                let outcome = self.finish(call, intent, tx, attempt).await;
+                if outcome.is_err() {
+                    self.unconfirmed(&outcome, &intent.scope());
+                }
                 if is_clean(&outcome) {
                     writer.keep();
                 }
@@ -236,7 +260,7 @@ impl Inner {
                 let connection = reader.raw()?;
                 let tx =
                     if I::ONE_STATEMENT { Tx::sqlite_bare(connection) } else { Tx::sqlite(connection, false).await? };
-                let outcome = finish(call, intent, tx, attempt).await;
+                let outcome = self.finish(call, intent, tx, attempt).await;
                 if is_clean(&outcome) {
                     reader.keep();
                 }
@@ -248,10 +272,14 @@ impl Inner {
                 let mut loan = engine.connection(pool, call).await?;
                 let (timeout, prepared) = (engine.statement_timeout(call), engine.keeps_statements());
                 let outcome = timeout_at(call.deadline() + GRACE, async {
-                    finish(call, intent, Tx::postgres(loan.raw()?, &scope, timeout, prepared).await?, attempt).await
+                    let tx = Tx::postgres(loan.raw()?, &scope, timeout, prepared, I::SNAPSHOT).await?;
+                    self.finish(call, intent, tx, attempt).await
                 })
                 .await
                 .unwrap_or(Err(if I::WRITES { Error::OutcomeUnknown } else { Error::Timeout }));
+                if outcome.is_err() && I::WRITES {
+                    self.unconfirmed(&outcome, &scope);
+                }
                 if is_clean(&outcome) {
                     loan.keep();
                 }
@@ -259,21 +287,40 @@ impl Inner {
             }
         }
     }
-}
 
-/// Runs the intent inside the transaction, and ends it.
-async fn finish<I: Intent>(call: &Call, intent: &I, mut tx: Tx<'_>, attempt: u32) -> Result<I::Output> {
-    tx.attempt = attempt;
-    let outcome = intent.run(&mut tx).await;
-    call.count(tx.statements());
-    match outcome {
-        Ok(output) => {
-            tx.commit().await?;
-            Ok(output)
+    /// Runs the intent inside the transaction, and ends it. Whoever listens hears of a commit before the caller does.
+    async fn finish<I: Intent>(&self, call: &Call, intent: &I, mut tx: Tx<'_>, attempt: u32) -> Result<I::Output> {
+        tx.attempt = attempt;
+        tx.outside = self.listener.get().is_none();
+        let outcome = intent.run(&mut tx).await;
+        call.count(tx.statements());
+        match outcome {
+            Ok(output) => {
+                let advanced = tx.take_advanced();
+                tx.commit().await?;
+                if let Some(listener) = self.listener.get().filter(|_| !advanced.is_empty()) {
+                    listener.committed(&advanced);
+                }
+                Ok(output)
+            }
+            Err(error) => {
+                tx.rollback().await?;
+                Err(error)
+            }
         }
-        Err(error) => {
-            tx.rollback().await?;
-            Err(error)
+    }
+
+    /// Says so when it is not known whether a transaction has committed.
+    fn unconfirmed<T>(&self, outcome: &Result<T>, scope: &Scope) {
+        // Before the commit nothing was changed, and a rule that was broken is known.
+        if !matches!(outcome, Err(Error::OutcomeUnknown)) {
+            return;
+        }
+        let Some(listener) = self.listener.get() else { return };
+        match scope {
+            Scope::Tenant(tenant) => listener.unconfirmed(&[*tenant]),
+            Scope::Tenants(tenants) => listener.unconfirmed(tenants),
+            Scope::Global | Scope::System => listener.unconfirmed(&[]),
         }
     }
 }

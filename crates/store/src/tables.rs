@@ -36,6 +36,7 @@ pub const TABLES: &[Table] = &[
     table("membership", TableKind::Tenant, true),
     table("api_key", TableKind::Tenant, true),
     table("stream", TableKind::Tenant, true),
+    table("change", TableKind::Tenant, true),
     table("idempotency", TableKind::Tenant, true),
     table("conversation", TableKind::Tenant, true),
     table("message", TableKind::Tenant, true),

@@ -23,7 +23,7 @@ use crate::error::{Error, Result};
 #[cfg(test)]
 use crate::sql::Sql;
 use crate::store::Store;
-use crate::stream::Wanted;
+use crate::stream::Changes;
 use crate::tx::Tx;
 
 /// The statements of this module.
@@ -189,18 +189,18 @@ impl Batch for Turns {
             }
         }
         let mut told = vec![Told::Settled(false); members.len()];
-        // Entities first.
+        // Entities first: conversations, then replies in the making.
+        let accepts = accept::claim(tx, &accepts, &mut told).await?;
         settle::save(tx, &saves, &mut told).await?;
         let settles = settle::fence(tx, &settles, &mut told).await?;
-        let accepts = accept::claim(tx, &accepts, &mut told).await?;
         // Then the streams, all at once, and only then what carries their numbers.
-        let mut wanted = Wanted::default();
-        settle::want(&settles, &mut wanted);
-        accept::want(&accepts, &mut wanted);
+        let mut changes = Changes::default();
+        settle::change(&settles, &mut changes);
+        accept::change(&accepts, &mut changes);
         if let Some(now) = latest(members) {
-            let mut numbers = wanted.take(tx, now).await?;
-            settle::write(tx, &settles, &mut numbers).await?;
-            accept::write(tx, accepts, &mut numbers).await?;
+            let numbers = changes.record(tx, now).await?;
+            settle::write(tx, &settles, &numbers).await?;
+            accept::write(tx, accepts, &numbers).await?;
         }
         Ok(told)
     }

@@ -11,6 +11,7 @@ use sqlx::{Arguments, AssertSqlSafe, Connection, PgConnection, Postgres, Sqlite,
 
 use crate::error::{Error, Result};
 use crate::sql::Sql;
+use crate::stream::Position;
 use crate::value::{Row, Value};
 
 /// Whose rows a transaction may see.
@@ -34,6 +35,10 @@ pub struct Tx<'c> {
     prepared: bool,
     /// How often the intent has been tried before this time.
     pub(crate) attempt: u32,
+    /// Where the streams stand that it has advanced, should it commit.
+    advanced: Vec<Position>,
+    /// True when nobody in this process is told of commits.
+    pub(crate) outside: bool,
 }
 
 enum Engine<'c> {
@@ -52,25 +57,31 @@ impl<'c> Tx<'c> {
             statements: 0,
             prepared: true,
             attempt: 0,
+            advanced: Vec::new(),
+            outside: false,
         })
     }
 
     /// For one statement that only reads, on SQLite.
     pub(crate) fn sqlite_bare(connection: &'c mut SqliteConnection) -> Self {
-        Self { engine: Engine::SqliteBare(connection), statements: 0, prepared: true, attempt: 0 }
+        let engine = Engine::SqliteBare(connection);
+        Self { engine, statements: 0, prepared: true, attempt: 0, advanced: Vec::new(), outside: false }
     }
 
     /// Begins on PostgreSQL, with the deadline and the tenants in the same round trip. `prepared` says whether statements
     /// may be kept under a name on the server: not behind a transaction pooler, where the next transaction has another
-    /// server connection, which lacks the name or knows it from another client.
+    /// server connection, which lacks the name or knows it from another client. With `snapshot`, all its statements see
+    /// one moment, and none writes.
     pub(crate) async fn postgres(
         connection: &'c mut PgConnection,
         scope: &Scope,
         timeout: Duration,
         prepared: bool,
+        snapshot: bool,
     ) -> Result<Self> {
-        let mut text =
-            format!("BEGIN; SET LOCAL statement_timeout = {}; SET LOCAL app.tenants = '", timeout.as_millis().max(1));
+        let begin = if snapshot { "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" } else { "BEGIN" };
+        let timeout = timeout.as_millis().max(1);
+        let mut text = format!("{begin}; SET LOCAL statement_timeout = {timeout}; SET LOCAL app.tenants = '");
         match scope {
             Scope::Global | Scope::System => {}
             Scope::Tenant(tenant) => {
@@ -85,7 +96,8 @@ impl<'c> Tx<'c> {
         text.push('\'');
         // Only a number and UUIDs are interpolated.
         let transaction = connection.begin_with(AssertSqlSafe(text)).await?;
-        Ok(Self { engine: Engine::Postgres(transaction), statements: 0, prepared, attempt: 0 })
+        let engine = Engine::Postgres(transaction);
+        Ok(Self { engine, statements: 0, prepared, attempt: 0, advanced: Vec::new(), outside: false })
     }
 
     /// Starts a statement: bind its parameters, then run it.
@@ -107,6 +119,21 @@ impl<'c> Tx<'c> {
                 query
             }
         }
+    }
+
+    /// Notes where streams will stand when it commits.
+    pub(crate) fn advanced(&mut self, positions: Vec<Position>) {
+        self.advanced.extend(positions);
+    }
+
+    /// Whether the nodes that serve must be told in the database of what it writes.
+    pub(crate) fn is_outside(&self) -> bool {
+        self.outside
+    }
+
+    /// Where the streams that it has advanced will stand.
+    pub(crate) fn take_advanced(&mut self) -> Vec<Position> {
+        std::mem::take(&mut self.advanced)
     }
 
     /// How many statements it has run.

@@ -74,9 +74,15 @@ impl AccessTokens {
     /// The access tokens of this installation.
     #[must_use]
     pub fn new(key: &SigningKey) -> Self {
+        Self::for_purpose(key, Purpose::AccessToken)
+    }
+
+    /// Tokens of the same form that are good for something else only.
+    #[must_use]
+    pub fn for_purpose(key: &SigningKey, purpose: Purpose) -> Self {
         let mut start = URL_SAFE_NO_PAD.encode(HEADER);
         start.push('.');
-        Self { key: key.derive(Purpose::AccessToken), start }
+        Self { key: key.derive(purpose), start }
     }
 
     /// True when the text begins as our tokens do; whether it is one only [`Self::verify`] can tell.

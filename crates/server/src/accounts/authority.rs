@@ -4,6 +4,8 @@
 //! remembered of them for at most half a minute. What was revoked is known from the feed, and when the feed cannot be
 //! read, nothing is believed.
 
+mod standing;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +17,7 @@ use mainstay_store::{AuthoriseApiKey, Call, LookUpApiKey};
 use moka::sync::Cache;
 use tokio::time::Instant;
 
+pub use self::standing::Standing;
 use super::{Accounts, api_key};
 use crate::app::App;
 use crate::http::{Problem, RequestContext};
@@ -167,6 +170,17 @@ fn digest(token: &str) -> [u8; 32] {
 }
 
 async fn known(parts: &Parts, app: &App) -> Result<Member> {
+    let token = bearer(parts)?;
+    // Counted apart: a key or an outside token that this node has not seen yet costs statements that are not the route's.
+    let call = match parts.extensions.get::<RequestContext>() {
+        Some(context) => Call::until(context.call.deadline()),
+        None => Call::within(app.config.http.request_timeout()),
+    };
+    app.accounts.member(token, &call).await
+}
+
+/// The token of a request.
+fn bearer(parts: &Parts) -> Result<&str> {
     let mut headers = parts.headers.get_all(header::AUTHORIZATION).iter();
     let header = headers.next().ok_or_else(|| {
         unauthenticated("A token is needed: send `Authorization: Bearer` with an access token or an API key.")
@@ -175,19 +189,29 @@ async fn known(parts: &Parts, app: &App) -> Result<Member> {
     if headers.next().is_some() {
         return Err(unauthenticated("The header Authorization stands there more than once."));
     }
-    let token = header
+    header
         .to_str()
         .ok()
         .and_then(|value| value.split_once(' '))
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
         .map(|(_, token)| token.trim())
-        .ok_or_else(|| unauthenticated("The header Authorization must be `Bearer` and a token."))?;
-    // Counted apart: a key or an outside token that this node has not seen yet costs statements that are not the route's.
-    let call = match parts.extensions.get::<RequestContext>() {
-        Some(context) => Call::until(context.call.deadline()),
-        None => Call::within(app.config.http.request_timeout()),
-    };
-    app.accounts.member(token, &call).await
+        .ok_or_else(|| unauthenticated("The header Authorization must be `Bearer` and a token."))
+}
+
+/// The bearer token of a request, for what checks it by itself.
+#[derive(Clone, Debug)]
+pub struct BearerToken(pub Option<mainstay_domain::Secret>);
+
+impl FromRequestParts<Arc<App>> for BearerToken {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, _: &Arc<App>) -> Result<Self, Problem> {
+        if !parts.headers.contains_key(header::AUTHORIZATION) {
+            return Ok(Self(None));
+        }
+        let token = bearer(parts).map_err(challenge)?.to_owned();
+        Ok(Self(Some(mainstay_domain::Secret::new(token))))
+    }
 }
 
 /// RFC 6750 (3): an answer to a missing or bad token names the scheme.

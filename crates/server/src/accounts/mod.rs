@@ -12,6 +12,7 @@ pub mod issuers;
 mod jwks;
 pub mod keys;
 pub mod passwords;
+mod plans;
 pub mod refresh_token;
 pub mod revocations;
 mod service;
@@ -21,5 +22,5 @@ mod testing;
 pub mod throttle;
 pub mod token_fault;
 
-pub use authority::{Administrator, Credential, Member, Reader, SignedIn, Writer};
+pub use authority::{Administrator, BearerToken, Credential, Member, Reader, SignedIn, Standing, Writer};
 pub use service::{Accounts, LONGEST_TOKEN, SignInRequest, SignUpRequest, SignedInPerson};

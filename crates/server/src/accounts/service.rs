@@ -21,6 +21,7 @@ use super::authority::Remembered;
 use super::issuers::{HttpSettings, Issuers, OutsideIdentity};
 use super::keys::SigningKey;
 use super::passwords::Passwords;
+use super::plans::Plans;
 use super::refresh_token::RefreshTokens;
 use super::revocations::{Revocation, Revocations, Revoked};
 use super::throttle::Throttle;
@@ -44,6 +45,7 @@ pub struct Accounts {
     pub(super) revocations: Arc<Revocations>,
     pub(super) issuers: Arc<Issuers>,
     pub(super) remembered: Remembered,
+    pub(super) plans: Plans,
     entropy: Arc<dyn Entropy>,
     ids: Ids,
     refresh_tokens: RefreshTokens,
@@ -80,6 +82,7 @@ impl Accounts {
             revocations: Arc::new(Revocations::default()),
             issuers: Arc::new(Issuers::new(&settings, Arc::clone(&clock), &HttpSettings::default())?),
             remembered: Remembered::new(),
+            plans: Plans::new(),
             passwords: Passwords::new(&settings, Arc::clone(&entropy))?,
             failed_sign_ins: Throttle::new(limit(settings.sign_in_failures), window, THROTTLED),
             sign_ups: Throttle::new(limit(settings.sign_ups), window, THROTTLED),

@@ -100,7 +100,7 @@ pub struct MessageBody {
 
 impl MessageBody {
     /// The message as it is.
-    pub(super) fn plain(message: &Message) -> Self {
+    pub(crate) fn plain(message: &Message) -> Self {
         Self {
             id: message.id.uuid(),
             role: message.role,
@@ -116,7 +116,7 @@ impl MessageBody {
     }
 
     /// With its text as HTML, when it is a reply.
-    pub(super) fn rendered(message: &Message) -> Self {
+    pub(crate) fn rendered(message: &Message) -> Self {
         let whole = message.status == MessageStatus::Final && message.fault.is_none();
         let render = if whole { to_html } else { unfinished_to_html };
         let html = (message.role == MessageRole::Assistant).then(|| render(&message.content));
@@ -363,7 +363,7 @@ async fn send(
     let claim = idempotency.claim("message", &body)?;
     let content = MessageText::parse(body.content).map_err(|refused| Error::invalid(vec![refused.of("content")]))?;
     let conversation = body.conversation_id.map(ConversationId);
-    let request = SendRequest { conversation, content, claim, paced: as_events.is_some() };
+    let request = SendRequest { new: false, conversation, content, claim, paced: as_events.is_some() };
     let begun = Instant::now();
     let sent = app.assistant.send(&context.call, &by, request).await?;
     let generation = GenerationId::from(sent.reply.id);

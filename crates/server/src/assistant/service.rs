@@ -37,6 +37,8 @@ const SEARCH_WALK: u32 = 2000;
 pub struct SendRequest {
     /// Into which conversation; nothing makes one.
     pub conversation: Option<ConversationId>,
+    /// True when the conversation is made with that id, which the client has chosen.
+    pub new: bool,
     /// What is written.
     pub content: MessageText,
     /// The idempotency key, if there is one.
@@ -54,6 +56,14 @@ pub struct Sent {
     pub reply: Message,
     /// The reply as it is made, when this request began it.
     pub(super) live: Option<Arc<Live>>,
+}
+
+impl Sent {
+    /// True when this request began the reply, and did not find one that an earlier one had begun.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.live.is_some()
+    }
 }
 
 /// Conversations and replies.
@@ -105,6 +115,12 @@ impl Assistant {
     #[must_use]
     pub fn has_lease(&self) -> bool {
         self.lease.load(Ordering::Acquire) != 0
+    }
+
+    /// The number of this node's lease; 0 while it has none.
+    #[must_use]
+    pub fn lease_number(&self) -> i64 {
+        self.lease.load(Ordering::Acquire)
     }
 
     /// What the providers did and do.
@@ -209,6 +225,7 @@ impl Assistant {
             return Err(Error::new(Kind::Unavailable, "not_ready", detail).retry_after(Duration::from_secs(1)));
         }
         let target = match request.conversation {
+            Some(id) if request.new => Target::New(id, ConversationTitle::from_message(&request.content)),
             Some(id) => Target::Existing(id),
             None => Target::New(self.ids.make(), ConversationTitle::from_message(&request.content)),
         };
@@ -364,8 +381,37 @@ impl Assistant {
         title: ConversationTitle,
     ) -> Result<Conversation> {
         let now = self.clock.now();
-        let rename = RenameConversation { tenant: by.tenant, person: by.person, id, title, now };
-        Ok(self.store.run(call, rename).await?)
+        let rename = RenameConversation { tenant: by.tenant, person: by.person, id, title, claim: None, now };
+        match self.store.run(call, rename).await? {
+            Once::Done(conversation) => Ok(conversation),
+            Once::Repeat(_) => Err(Error::internal("a key was used that was not given")),
+        }
+    }
+
+    /// Gives a conversation another title, once for its key. True when that was now.
+    ///
+    /// # Errors
+    /// `not_found`, `idempotency_key_reused`.
+    pub async fn rename_once(
+        &self,
+        call: &Call,
+        by: &Member,
+        id: ConversationId,
+        title: ConversationTitle,
+        claim: Claim,
+    ) -> Result<bool> {
+        let (now, fingerprint) = (self.clock.now(), claim.fingerprint.clone());
+        let rename = RenameConversation { tenant: by.tenant, person: by.person, id, title, claim: Some(claim), now };
+        once(self.store.run(call, rename).await?, "rename", &fingerprint)
+    }
+
+    /// Deletes a conversation, once for its key. True when that was now.
+    ///
+    /// # Errors
+    /// `not_found`, `idempotency_key_reused`.
+    pub async fn delete_once(&self, call: &Call, by: &Member, id: ConversationId, claim: Claim) -> Result<bool> {
+        let fingerprint = claim.fingerprint.clone();
+        once(self.remove(call, by, id, Some(claim)).await?, "delete", &fingerprint)
     }
 
     /// Deletes a conversation, and stops what is being answered in it.
@@ -373,14 +419,19 @@ impl Assistant {
     /// # Errors
     /// `not_found`.
     pub async fn delete(&self, call: &Call, by: &Member, id: ConversationId) -> Result<()> {
+        self.remove(call, by, id, None).await.map(drop)
+    }
+
+    async fn remove(&self, call: &Call, by: &Member, id: ConversationId, claim: Option<Claim>) -> Result<Once<()>> {
         let now = self.clock.now();
-        self.store.run(call, DeleteConversation { tenant: by.tenant, person: by.person, id, now }).await?;
+        let delete = DeleteConversation { tenant: by.tenant, person: by.person, id, claim, now };
+        let removed = self.store.run(call, delete).await?;
         for live in self.registry.all() {
             if live.conversation == id && live.tenant == by.tenant {
                 live.stop.cancel();
             }
         }
-        Ok(())
+        Ok(removed)
     }
 
     /// Lists the messages of a conversation, the newest first, with the text of a reply in the making as far as it is.
@@ -403,6 +454,14 @@ impl Assistant {
             }
         }
         Ok(messages)
+    }
+}
+
+/// True for what was done now, false for a repeat of the same.
+fn once<T>(outcome: Once<T>, operation: &str, fingerprint: &str) -> Result<bool> {
+    match outcome {
+        Once::Done(_) => Ok(true),
+        Once::Repeat(used) => same(&used, operation, Some(fingerprint)).map(|_| false),
     }
 }
 

@@ -12,12 +12,14 @@ mod http;
 mod layers;
 mod lifecycle;
 mod listing;
+mod live;
 mod log;
 mod providers;
 mod redis;
 mod rules;
 mod schema;
 mod secret_files;
+mod sync;
 #[cfg(test)]
 mod tests;
 mod value;
@@ -35,9 +37,11 @@ pub use fault::{Fault, Faults, Warning};
 pub use http::Http;
 pub use layers::FILE_VARIABLE;
 pub use lifecycle::Lifecycle;
+pub use live::Live;
 pub use log::{Log, LogFormat};
 pub use providers::{Anthropic, Offline, OpenAi, ProviderName, Providers};
 pub use redis::Redis;
+pub use sync::Sync;
 
 use layers::{Layers, Source};
 use schema::SCHEMA;
@@ -55,6 +59,10 @@ pub struct Config {
     pub auth: Auth,
     /// Conversations and replies.
     pub assistant: Assistant,
+    /// Delta sync and its pace.
+    pub sync: Sync,
+    /// Live updates.
+    pub live: Live,
     /// Who makes the replies.
     pub providers: Providers,
     /// Log lines.
@@ -158,6 +166,7 @@ impl Config {
         self.redis.validate(faults);
         self.auth.validate(faults);
         self.assistant.validate(faults);
+        self.sync.validate(faults);
         self.providers.validate(faults);
         self.log.validate(faults);
         for (key, inner) in [

@@ -27,6 +27,7 @@ struct Inner {
     status: StatusCode,
     error: Error,
     headers: HeaderMap,
+    reason: Option<&'static str>,
 }
 
 /// The response extension that carries a problem to the stack.
@@ -35,7 +36,7 @@ struct Carried(Arc<Problem>);
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        Self(Box::new(Inner { status: status_of(error.kind), error, headers: HeaderMap::new() }))
+        Self(Box::new(Inner { status: status_of(error.kind), error, headers: HeaderMap::new(), reason: None }))
     }
 }
 
@@ -82,6 +83,13 @@ impl Problem {
         self
     }
 
+    /// Adds a word that a program can go by, beside the code.
+    #[must_use]
+    pub fn with_reason(mut self, reason: &'static str) -> Self {
+        self.0.reason = Some(reason);
+        self
+    }
+
     /// Adds the cause, for the log.
     #[must_use]
     pub fn because(mut self, inside: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -113,6 +121,7 @@ impl Problem {
             detail: &error.detail,
             request_id,
             fields: error.fields.iter().map(Field::from).collect(),
+            reason: self.0.reason,
         }
     }
 
@@ -206,6 +215,9 @@ pub struct Document<'a> {
     /// For bad input: every field that is wrong.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     fields: Vec<Field<'a>>,
+    /// A word that tells cases of one code apart.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
 }
 
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]

@@ -65,7 +65,8 @@ async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<()> {
         let forgotten = app.store.run(&call(), ForgetExpired { now, keys_before: now.minus(KEYS_LAST) }).await?;
         let until = now.minus(purge_after(app.config.assistant.reply_timeout()));
         let purged = app.store.purge_deleted(&call(), until, now).await?;
-        if forgotten == 0 && purged == 0 {
+        let tombstones = app.store.forget_tombstones(&call(), now.minus(app.config.sync.tombstones_last())).await?;
+        if forgotten == 0 && purged == 0 && tombstones == 0 {
             break;
         }
     }

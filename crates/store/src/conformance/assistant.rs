@@ -171,15 +171,18 @@ pub(super) async fn conversations_are_listed_renamed_and_deleted(h: &Harness) {
         person,
         id,
         title: ConversationTitle::parse("new").expect("a title"),
+        claim: None,
         now: h.now(),
     };
-    let renamed = h.store.run(&h.call(), rename(id)).await.expect("renamed");
+    let Once::Done(renamed) = h.store.run(&h.call(), rename(id)).await.expect("renamed") else {
+        panic!("no key was given")
+    };
     assert_eq!((renamed.title.as_str(), renamed.updated_at), ("new", h.now()));
     assert_eq!(h.store.run(&h.call(), GetConversation { tenant, person, id }).await, Ok(Some(renamed)));
     assert_eq!(h.store.run(&h.call(), rename(h.ids.make())).await, Err(Error::Missing("conversation")));
 
-    let delete = DeleteConversation { tenant, person, id, now: h.now() };
-    assert_eq!(h.store.run(&h.call(), delete).await, Ok(()));
+    let delete = DeleteConversation { tenant, person, id, claim: None, now: h.now() };
+    assert_eq!(h.store.run(&h.call(), delete.clone()).await, Ok(Once::Done(())));
     assert_eq!(h.store.run(&h.call(), delete).await, Err(Error::Missing("conversation")));
     assert_eq!(h.store.run(&h.call(), GetConversation { tenant, person, id }).await, Ok(None));
     assert_eq!(h.store.run(&h.call(), list(None, 10)).await.expect("listed").len(), 2);
@@ -194,8 +197,8 @@ pub(super) async fn deleting_asks_the_replies_to_stop(h: &Harness) {
     for turn in [&gone, &stays] {
         assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken));
     }
-    let delete = DeleteConversation { tenant, person, id: gone.target.id(), now: h.now() };
-    assert_eq!(h.store.run(&h.call(), delete).await, Ok(()));
+    let delete = DeleteConversation { tenant, person, id: gone.target.id(), claim: None, now: h.now() };
+    assert_eq!(h.store.run(&h.call(), delete).await, Ok(Once::Done(())));
     for (turn, saved) in [(&gone, Saved::StopRequested), (&stays, Saved::GoOn)] {
         let save = SaveReply { tenant, generation: turn.reply.into(), lease: 7, text: Some("half".to_owned()) };
         assert_eq!(h.store.save_reply(&h.call(), save).await, Ok(saved));
@@ -301,7 +304,7 @@ pub(super) async fn what_has_expired_is_swept(h: &Harness) {
     let session = crate::NewSession { id: h.ids.make(), expires_at: h.now() };
     let start = crate::StartSession { session, person, tenant, now: h.now() };
     h.store.run(&h.call(), start).await.expect("started");
-    let delete = DeleteConversation { tenant, person, id: turn.target.id(), now: h.now() };
+    let delete = DeleteConversation { tenant, person, id: turn.target.id(), claim: None, now: h.now() };
     h.store.run(&h.call(), delete).await.expect("deleted");
 
     h.clock.advance(Duration::from_secs(25 * 3600));

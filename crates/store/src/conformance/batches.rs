@@ -9,11 +9,13 @@ use mainstay_domain::{
 use proptest::prelude::*;
 use proptest::strategy::ValueTree as _;
 use proptest::test_runner::{Config, TestRunner};
+use uuid::Uuid;
 
 use super::Harness;
 use super::assistant::{accept, new_conversation, settle};
 use crate::intent::Intent;
-use crate::stream::Wanted;
+use crate::kinds::Kind;
+use crate::stream::Changes;
 use crate::tx::{Scope, Tx};
 use crate::{AcceptMessage, Accepted, Claim, DeleteConversation, Error, ListMessages, Result, Target};
 
@@ -156,7 +158,10 @@ async fn run_together(h: &Harness, (tenant, person): (TenantId, PersonId), model
 
 async fn delete_one(h: &Harness, (tenant, person): (TenantId, PersonId), model: &mut Model) {
     let Some(id) = model.nth(0).filter(|id| !model.deleted.contains(id)) else { return };
-    h.store.run(&h.call(), DeleteConversation { tenant, person, id, now: h.now() }).await.expect("deleted");
+    h.store
+        .run(&h.call(), DeleteConversation { tenant, person, id, claim: None, now: h.now() })
+        .await
+        .expect("deleted");
     model.deleted.insert(id);
 }
 
@@ -186,7 +191,7 @@ async fn compare(h: &Harness, (tenant, person): (TenantId, PersonId), model: &Mo
 
 /// Takes numbers of several streams, and perhaps rolls back.
 struct Take {
-    wanted: Vec<(TenantId, StreamId, i64)>,
+    rows: Vec<(TenantId, StreamId, Uuid)>,
     fails: bool,
     now: Timestamp,
 }
@@ -196,22 +201,20 @@ impl Intent for Take {
     const WRITES: bool = true;
 
     fn scope(&self) -> Scope {
-        Scope::Tenants(self.wanted.iter().map(|(tenant, ..)| *tenant).collect())
+        Scope::Tenants(self.rows.iter().map(|(tenant, ..)| *tenant).collect())
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        let mut wanted = Wanted::default();
-        for (tenant, stream, count) in &self.wanted {
-            wanted.add(*tenant, *stream, *count);
+        let mut changes = Changes::default();
+        for (tenant, stream, id) in &self.rows {
+            changes.put(*tenant, *stream, Kind::Message, *id, None);
         }
-        let mut numbers = wanted.take(tx, self.now).await?;
+        let numbers = changes.record(tx, self.now).await?;
         let mut given = Vec::new();
-        for (tenant, stream, count) in &self.wanted {
-            for _ in 0..*count {
-                given.push((*tenant, *stream, numbers.next(*tenant, *stream)?));
-            }
-            assert!(numbers.next(*tenant, *stream).is_err(), "more numbers than were taken");
+        for (tenant, stream, id) in &self.rows {
+            given.push((*tenant, *stream, numbers.of(*tenant, *stream, *id)?));
         }
+        assert!(numbers.of(self.rows[0].0, self.rows[0].1, Uuid::nil()).is_err(), "a number that nobody asked for");
         if self.fails { Err(Error::Fenced) } else { Ok(given) }
     }
 }
@@ -222,7 +225,7 @@ pub(super) async fn the_model_of_a_stream_holds(h: &Harness) {
     let (tenant, person) = h.person("streams").await;
     let (other, them) = h.person("others").await;
     let streams = [(tenant, StreamId::from(person)), (tenant, StreamId::from(tenant)), (other, StreamId::from(them))];
-    let take = (proptest::collection::vec(0i64..4, 3), proptest::bool::weighted(0.2));
+    let take = (proptest::collection::vec(1usize..4, 3), proptest::bool::weighted(0.2));
     let schedule = proptest::collection::vec(proptest::collection::vec(take, 1..6), 30);
     let mut runner = TestRunner::new(Config::default());
     let schedule = schedule.new_tree(&mut runner).expect("a schedule").current();
@@ -230,11 +233,13 @@ pub(super) async fn the_model_of_a_stream_holds(h: &Harness) {
     for moment in schedule {
         let call = h.call();
         let together = join_all(moment.iter().enumerate().map(|(n, (counts, fails))| {
-            let mut wanted: Vec<_> =
-                streams.iter().zip(counts).map(|((tenant, stream), count)| (*tenant, *stream, *count)).collect();
+            let places = streams.iter().zip(counts).flat_map(|(stream, count)| std::iter::repeat_n(stream, *count));
+            let mut rows: Vec<_> =
+                places.map(|(tenant, stream)| (*tenant, *stream, h.ids.make::<MessageId>().uuid())).collect();
             // Asked for in any order; the locks are taken in one.
-            wanted.rotate_left(n % 3);
-            h.store.run(&call, Take { wanted, fails: *fails, now: h.now() })
+            let by = n % rows.len();
+            rows.rotate_left(by);
+            h.store.run(&call, Take { rows, fails: *fails, now: h.now() })
         }))
         .await;
         let mut given: BTreeMap<(TenantId, StreamId), BTreeSet<i64>> = BTreeMap::new();

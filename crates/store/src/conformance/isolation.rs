@@ -26,9 +26,9 @@ pub(super) async fn rows_of_another_organisation_are_not_there(h: &Harness) {
         assert_eq!(h.store.run(&call, GetExchange { tenant, person, generation }).await, Ok(None));
         assert_eq!(h.store.run(&call, RequestStop { tenant, person, generation, now: h.now() }).await, Ok(false));
         let title = ConversationTitle::parse("mine now").expect("a title");
-        let rename = RenameConversation { tenant, person, id, title, now: h.now() };
+        let rename = RenameConversation { tenant, person, id, title, claim: None, now: h.now() };
         assert_eq!(h.store.run(&call, rename).await, Err(Error::Missing("conversation")));
-        let delete = DeleteConversation { tenant, person, id, now: h.now() };
+        let delete = DeleteConversation { tenant, person, id, claim: None, now: h.now() };
         assert_eq!(h.store.run(&call, delete).await, Err(Error::Missing("conversation")));
         let write = accept(h, tenant, person, Target::Existing(id));
         assert_eq!(h.store.accept_message(&call, write).await, Ok(Accepted::NoConversation));

@@ -21,6 +21,7 @@ const FILL: &[&str] = &[
     "INSERT INTO lease (name, number, holder, expires_at) SELECT 'node:' || i, i, 'x', {at+i} FROM {n:3}",
     "INSERT INTO counter (name, value) SELECT 'c' || i, i FROM {n:3}",
     "INSERT INTO stream (stream_id, tenant_id, head, epoch, floor) SELECT {id:p:i}, {id:o:i}, 1000, 1, 0 FROM {n:5000}",
+    "INSERT INTO change (stream_id, tenant_id, seq, kind, id, deleted_at) SELECT {id:p:i%5000}, {id:o:i%5000}, i, 'message', {id:m:i}, CASE WHEN i % 100 = 0 THEN {at+i} END FROM {n:1000000}",
     "INSERT INTO idempotency (tenant_id, person_id, key, operation, fingerprint, resource_id, created_at) SELECT {id:o:i}, {id:p:i}, i || '', 'message', 'f', {id:m:i}, {at+i} FROM {n:200000}",
     "INSERT INTO generation (id, tenant_id, person_id, lease, text, started_at) SELECT {id:m:i}, {id:o:i}, {id:p:i}, i % 3, 't', {at} FROM {n:200000}",
     "INSERT INTO conversation (id, tenant_id, person_id, title, next_ordinal, seq, created_at, updated_at, deleted_at) SELECT {id:c:i}, {id:o:i%5000}, {id:p:i%5000}, 'title', 10, i, {at}, {at+i}, CASE WHEN i % 100 = 0 THEN {at+i} END FROM {n:100000}",

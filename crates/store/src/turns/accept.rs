@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::{AcceptMessage, Accepted, Id, Target, Told, ids};
 use crate::error::{Error, Result};
+use crate::kinds::Kind;
 use crate::sql::statements;
-use crate::stream::{Numbers, Wanted};
+use crate::stream::{Changes, Numbers};
 use crate::tx::Tx;
 
 statements! {
@@ -31,7 +32,7 @@ statements! {
         DELETE FROM idempotency WHERE (tenant_id, person_id, key) IN (SELECT tenant_id, person_id, key FROM batch)");
     /// SQLite has one writer and no row locks; PostgreSQL takes them in the order of the ids.
     LOCK = locking((id: uuid, tenant_id: uuid, person_id: uuid) "
-        SELECT c.id, c.next_ordinal FROM batch b JOIN conversation c ON c.id = b.id AND c.tenant_id = b.tenant_id
+        SELECT c.id, c.next_ordinal, c.seq FROM batch b JOIN conversation c ON c.id = b.id AND c.tenant_id = b.tenant_id
         WHERE c.person_id = b.person_id AND c.deleted_at IS NULL",
         "ORDER BY c.id FOR UPDATE OF c");
     CREATE = batch((id: uuid, tenant_id: uuid, person_id: uuid, title: text, next_ordinal: bigint, seq: bigint, at: time) "
@@ -44,9 +45,9 @@ statements! {
     INSERT = batch((id: uuid, tenant_id: uuid, conversation_id: uuid, person_id: uuid, role: text, status: text, content: text, ordinal: bigint, seq: bigint, at: time) "
         INSERT INTO message (id, tenant_id, conversation_id, person_id, role, status, content, ordinal, seq, created_at)
         SELECT id, tenant_id, conversation_id, person_id, role, status, content, ordinal, seq, at FROM batch");
-    BEGIN = batch((id: uuid, tenant_id: uuid, person_id: uuid, lease: bigint, at: time) "
-        INSERT INTO generation (id, tenant_id, person_id, lease, text, started_at)
-        SELECT id, tenant_id, person_id, lease, '', at FROM batch");
+    BEGIN = batch((id: uuid, tenant_id: uuid, person_id: uuid, lease: bigint, seq: bigint, at: time) "
+        INSERT INTO generation (id, tenant_id, person_id, lease, text, seq, started_at)
+        SELECT id, tenant_id, person_id, lease, '', seq, at FROM batch");
 }
 
 #[derive(Serialize)]
@@ -66,16 +67,18 @@ struct Place {
     person_id: Uuid,
 }
 
-#[derive(sqlx::FromRow)]
+/// A conversation that was there before.
+#[derive(Clone, Copy, sqlx::FromRow)]
 struct Locked {
     id: Uuid,
     next_ordinal: i64,
+    seq: i64,
 }
 
-/// Messages that will be stored, and the next ordinal of each conversation that was there before.
+/// Messages that will be stored, and the conversations that were there before.
 pub(super) struct Claimed<'a> {
     accepts: Vec<&'a AcceptMessage>,
-    next_ordinals: HashMap<Uuid, i64>,
+    locked: HashMap<Uuid, Locked>,
 }
 
 /// Decides which messages are taken: claims their idempotency keys and locks their conversations.
@@ -86,7 +89,7 @@ pub(super) async fn claim<'a>(
 ) -> Result<Claimed<'a>> {
     let mut taken = Vec::with_capacity(accepts.len());
     if accepts.is_empty() {
-        return Ok(Claimed { accepts: taken, next_ordinals: HashMap::new() });
+        return Ok(Claimed { accepts: taken, locked: HashMap::new() });
     }
     let stored = if tx.attempt > 0 {
         let rows: Vec<_> = accepts.iter().map(|(_, accept)| place(accept, accept.reply.uuid())).collect();
@@ -97,7 +100,7 @@ pub(super) async fn claim<'a>(
     let keys: Vec<_> =
         accepts.iter().filter(|(_, accept)| !stored.contains(&accept.reply.uuid())).filter_map(key).collect();
     let claimed = claimed(tx, &keys).await?;
-    let next_ordinals = lock(tx, accepts).await?;
+    let locked = lock(tx, accepts).await?;
     let mut unclaimed = Vec::new();
     for entry @ (position, accept) in accepts {
         let reply = accept.reply.uuid();
@@ -105,7 +108,7 @@ pub(super) async fn claim<'a>(
             Accepted::Taken
         } else if accept.claim.is_some() && !claimed.contains(&reply) {
             Accepted::Repeat
-        } else if matches!(accept.target, Target::Existing(id) if !next_ordinals.contains_key(&id.uuid())) {
+        } else if matches!(accept.target, Target::Existing(id) if !locked.contains_key(&id.uuid())) {
             unclaimed.extend(key(entry));
             Accepted::NoConversation
         } else {
@@ -116,7 +119,7 @@ pub(super) async fn claim<'a>(
     if !unclaimed.is_empty() {
         tx.batch(UNCLAIM, &unclaimed).run().await?;
     }
-    Ok(Claimed { accepts: taken, next_ordinals })
+    Ok(Claimed { accepts: taken, locked })
 }
 
 /// Which of these keys are ours now, by what they stand for.
@@ -145,7 +148,7 @@ fn key<'a>((_, accept): &(usize, &'a AcceptMessage)) -> Option<Key<'a>> {
     })
 }
 
-async fn lock(tx: &mut Tx<'_>, accepts: &[(usize, &AcceptMessage)]) -> Result<HashMap<Uuid, i64>> {
+async fn lock(tx: &mut Tx<'_>, accepts: &[(usize, &AcceptMessage)]) -> Result<HashMap<Uuid, Locked>> {
     let places: BTreeMap<_, _> = accepts
         .iter()
         .filter(|(_, accept)| matches!(accept.target, Target::Existing(_)))
@@ -158,13 +161,18 @@ async fn lock(tx: &mut Tx<'_>, accepts: &[(usize, &AcceptMessage)]) -> Result<Ha
     }
     let rows: Vec<_> = places.into_values().collect();
     let locked: Vec<Locked> = tx.batch(LOCK, &rows).rows().await?;
-    Ok(locked.into_iter().map(|row| (row.id, row.next_ordinal)).collect())
+    Ok(locked.into_iter().map(|row| (row.id, row)).collect())
 }
 
-/// Two messages and their conversation: three numbers for each turn, at most.
-pub(super) fn want(claimed: &Claimed<'_>, wanted: &mut Wanted) {
+/// Two messages for each turn, and their conversation.
+pub(super) fn change(claimed: &Claimed<'_>, changes: &mut Changes) {
     for accept in &claimed.accepts {
-        wanted.add(accept.tenant, accept.person, 3);
+        let AcceptMessage { tenant, person, message, reply, .. } = **accept;
+        let conversation = accept.target.id().uuid();
+        let old = claimed.locked.get(&conversation).map(|locked| locked.seq);
+        changes.put(tenant, person, Kind::Conversation, conversation, old);
+        changes.put(tenant, person, Kind::Message, message.uuid(), None);
+        changes.put(tenant, person, Kind::Message, reply.uuid(), None);
     }
 }
 
@@ -199,12 +207,13 @@ struct Generation {
     tenant_id: Uuid,
     person_id: Uuid,
     lease: i64,
+    seq: i64,
     at: i64,
 }
 
 /// Stores what was taken.
-pub(super) async fn write(tx: &mut Tx<'_>, claimed: Claimed<'_>, numbers: &mut Numbers) -> Result<()> {
-    let Claimed { accepts, mut next_ordinals } = claimed;
+pub(super) async fn write(tx: &mut Tx<'_>, claimed: Claimed<'_>, numbers: &Numbers) -> Result<()> {
+    let Claimed { accepts, mut locked } = claimed;
     if accepts.is_empty() {
         return Ok(());
     }
@@ -214,14 +223,15 @@ pub(super) async fn write(tx: &mut Tx<'_>, claimed: Claimed<'_>, numbers: &mut N
     let mut generations = Vec::with_capacity(accepts.len());
     for accept in accepts {
         let id = accept.target.id().uuid();
-        let ordinal = next_ordinals.get(&id).copied().unwrap_or(0);
+        let number = |id: Uuid| numbers.of(accept.tenant, accept.person, id);
+        let ordinal = locked.get(&id).map_or(0, |locked| locked.next_ordinal);
         let mut conversation = Conversation {
             id,
             tenant_id: accept.tenant.uuid(),
             person_id: accept.person.uuid(),
             title: None,
             next_ordinal: ordinal + 2,
-            seq: numbers.next(accept.tenant, accept.person)?,
+            seq: number(id)?,
             at: accept.now.as_millis(),
         };
         match &accept.target {
@@ -230,11 +240,11 @@ pub(super) async fn write(tx: &mut Tx<'_>, claimed: Claimed<'_>, numbers: &mut N
                 created.push(conversation);
             }
             Target::Existing(_) => {
-                next_ordinals.insert(id, ordinal + 2);
+                locked.entry(id).and_modify(|locked| locked.next_ordinal = ordinal + 2);
                 touched.insert(id, conversation);
             }
         }
-        let mut message = |id: Uuid, role, status, content, ordinal| -> Result<Message<'_>> {
+        let message = |id: Uuid, role, status, content, ordinal| -> Result<Message<'_>> {
             Ok(Message {
                 id,
                 tenant_id: accept.tenant.uuid(),
@@ -244,7 +254,7 @@ pub(super) async fn write(tx: &mut Tx<'_>, claimed: Claimed<'_>, numbers: &mut N
                 status,
                 content,
                 ordinal,
-                seq: numbers.next(accept.tenant, accept.person)?,
+                seq: number(id)?,
                 at: accept.now.as_millis(),
             })
         };
@@ -261,6 +271,7 @@ pub(super) async fn write(tx: &mut Tx<'_>, claimed: Claimed<'_>, numbers: &mut N
             tenant_id: accept.tenant.uuid(),
             person_id: accept.person.uuid(),
             lease: accept.lease,
+            seq: number(accept.reply.uuid())?,
             at: accept.now.as_millis(),
         });
     }

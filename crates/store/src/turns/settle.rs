@@ -8,8 +8,9 @@ use uuid::Uuid;
 
 use super::{Id, SaveReply, Saved, SettleReply, Told, ids};
 use crate::error::Result;
+use crate::kinds::Kind;
 use crate::sql::statements;
-use crate::stream::{Numbers, Wanted};
+use crate::stream::{Changes, Numbers};
 use crate::tx::Tx;
 use crate::value::At;
 
@@ -24,15 +25,16 @@ statements! {
         FROM batch b JOIN generation g ON g.id = b.id AND g.tenant_id = b.tenant_id AND g.lease = b.lease");
     /// Whoever deletes the row settles the reply.
     FENCE = batch((id: uuid, tenant_id: uuid, lease: bigint) "
-        DELETE FROM generation WHERE (id, tenant_id, lease) IN (SELECT id, tenant_id, lease FROM batch) RETURNING id, text");
+        DELETE FROM generation WHERE (id, tenant_id, lease) IN (SELECT id, tenant_id, lease FROM batch) RETURNING id, text, seq");
     /// Only on a repeat: what a commit that was not confirmed has settled.
     SETTLED = batch((id: uuid, tenant_id: uuid, status: text) "
         SELECT m.id FROM batch b JOIN message m ON m.id = b.id AND m.tenant_id = b.tenant_id WHERE m.status = b.status");
-    /// The stream is locked already, so the order of this update cannot deadlock.
+    /// The stream is locked already, so the order of this update cannot deadlock. Without a number the conversation is
+    /// deleted, and nobody syncs the reply.
     SETTLE = batch((id: uuid, tenant_id: uuid, status: text, content: text, provider: text, model: text, input_tokens: bigint, output_tokens: bigint, error_code: text, error_detail: text, seq: bigint, at: time) "
         UPDATE message SET status = b.status, content = b.content, provider = b.provider, model = b.model,
                input_tokens = b.input_tokens, output_tokens = b.output_tokens, error_code = b.error_code,
-               error_detail = b.error_detail, seq = b.seq, settled_at = b.at
+               error_detail = b.error_detail, seq = coalesce(b.seq, message.seq), settled_at = b.at
         FROM batch b WHERE message.id = b.id AND message.tenant_id = b.tenant_id");
 }
 
@@ -94,12 +96,14 @@ struct Fence {
 struct Fenced {
     id: Uuid,
     text: String,
+    seq: Option<i64>,
 }
 
-/// A reply that this transaction settles, and its text.
+/// A reply that this transaction settles, its text, and its number until now, unless its conversation is deleted.
 pub(super) struct Won<'a> {
     settle: &'a SettleReply,
     text: String,
+    seq: Option<i64>,
 }
 
 /// Finds out which replies are still ours to settle.
@@ -123,13 +127,14 @@ pub(super) async fn fence<'a>(
     rows.sort_by_key(|row| row.id);
     let done = if tx.attempt > 0 { ids(tx.batch(SETTLED, &rows).rows::<Id>().await?) } else { Default::default() };
     let fenced: Vec<Fenced> = tx.batch(FENCE, &rows).rows().await?;
-    let mut fenced: HashMap<_, _> = fenced.into_iter().map(|row| (row.id, row.text)).collect();
+    let mut fenced: HashMap<_, _> = fenced.into_iter().map(|row| (row.id, row)).collect();
     let mut won = Vec::with_capacity(settles.len());
     for (position, settle) in settles {
         let id = settle.generation.uuid();
         if let Some(saved) = fenced.remove(&id) {
             told[*position] = Told::Settled(true);
-            won.push(Won { settle, text: settle.content.clone().unwrap_or(saved) });
+            let text = settle.content.clone().unwrap_or(saved.text);
+            won.push(Won { settle, text, seq: saved.seq });
         } else {
             told[*position] = Told::Settled(done.contains(&id));
         }
@@ -137,10 +142,12 @@ pub(super) async fn fence<'a>(
     Ok(won)
 }
 
-/// One number for each settled reply.
-pub(super) fn want(won: &[Won<'_>], wanted: &mut Wanted) {
-    for won in won {
-        wanted.add(won.settle.tenant, won.settle.person, 1);
+/// The settled replies.
+pub(super) fn change(won: &[Won<'_>], changes: &mut Changes) {
+    for Won { settle, seq, .. } in won {
+        if seq.is_some() {
+            changes.put(settle.tenant, settle.person, Kind::Message, settle.generation.uuid(), *seq);
+        }
     }
 }
 
@@ -156,19 +163,21 @@ struct Settle<'a> {
     output_tokens: Option<u32>,
     error_code: Option<&'a str>,
     error_detail: Option<&'a str>,
-    seq: i64,
+    seq: Option<i64>,
     at: i64,
 }
 
 /// Stores how the replies ended.
-pub(super) async fn write(tx: &mut Tx<'_>, won: &[Won<'_>], numbers: &mut Numbers) -> Result<()> {
+pub(super) async fn write(tx: &mut Tx<'_>, won: &[Won<'_>], numbers: &Numbers) -> Result<()> {
     if won.is_empty() {
         return Ok(());
     }
     let mut rows = Vec::with_capacity(won.len());
-    for Won { settle, text } in won {
+    for Won { settle, text, seq } in won {
+        let id = settle.generation.uuid();
+        let seq = seq.map(|_| numbers.of(settle.tenant, settle.person, id)).transpose()?;
         rows.push(Settle {
-            id: settle.generation.uuid(),
+            id,
             tenant_id: settle.tenant.uuid(),
             status: settle.status,
             content: text,
@@ -178,7 +187,7 @@ pub(super) async fn write(tx: &mut Tx<'_>, won: &[Won<'_>], numbers: &mut Number
             output_tokens: settle.usage.map(|usage| usage.output_tokens),
             error_code: settle.fault.as_ref().map(|(code, _)| code.as_str()),
             error_detail: settle.fault.as_ref().map(|(_, detail)| detail.as_str()),
-            seq: numbers.next(settle.tenant, settle.person)?,
+            seq,
             at: settle.now.as_millis(),
         });
     }

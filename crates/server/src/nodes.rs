@@ -1,0 +1,135 @@
+//! Lives in one process: what this node knows of the others, which decides what it may answer from memory.
+//!
+//! Every node holds a lease in the database for as long as it serves. Twice a second each looks at the leases and at the
+//! counter of writes by processes that serve nobody (the command line). A node is *certain* of where streams stand while it
+//! is alone, or while it hears from every other node: hints of commits that are numbered without a gap, and a sign of life
+//! once a second. When it is not, it asks the database, and looks by itself where the streams of its sockets stand.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use mainstay_store::Watched;
+use tokio::time::Instant;
+
+/// How the names of nodes' leases begin.
+pub const PREFIX: &str = "node:";
+/// How often the leases are looked at.
+pub const LOOK_EVERY: Duration = Duration::from_millis(500);
+/// How old the last good look may be.
+const MOST_STALE: Duration = Duration::from_secs(3);
+/// For how long a node may be silent.
+const MOST_SILENT: Duration = Duration::from_secs(3);
+
+/// What this node knows of the others.
+#[derive(Debug, Default)]
+pub struct Nodes {
+    state: Mutex<State>,
+    certain: AtomicBool,
+    count: AtomicUsize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// The name of this node's own lease; empty until it has one.
+    own: String,
+    others: HashSet<String>,
+    /// The last hint of each node, and when it was heard.
+    heard: HashMap<String, (u64, Instant)>,
+    outside: Option<i64>,
+    looked_at: Option<Instant>,
+}
+
+/// What a look or a hint came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Heard {
+    /// Nothing was missed.
+    AsExpected,
+    /// Something may have been missed: forget what is known, and look.
+    Missed,
+}
+
+impl Nodes {
+    /// A node that knows of no other.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { count: AtomicUsize::new(1), ..Self::default() }
+    }
+
+    fn state(&self) -> std::sync::MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether everything that was committed anywhere is known here.
+    #[must_use]
+    pub fn certain(&self) -> bool {
+        self.certain.load(Ordering::Acquire)
+    }
+
+    /// How many nodes serve, this one included.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.count.load(Ordering::Relaxed).max(1)
+    }
+
+    /// The name of this node's lease; empty until it is known.
+    #[must_use]
+    pub fn own(&self) -> String {
+        self.state().own.clone()
+    }
+
+    /// Takes what a look at the database found; `own` is the number of this node's lease.
+    pub fn looked(&self, watched: Watched, own: i64, began: Instant) -> Heard {
+        let mut state = self.state();
+        let missed = state.outside.is_some_and(|known| known != watched.outside);
+        state.outside = Some(watched.outside);
+        state.looked_at = Some(began);
+        let (mine, others): (Vec<_>, Vec<_>) = watched.leases.into_iter().partition(|(_, number)| *number == own);
+        state.own = mine.into_iter().next().map(|(name, _)| name).unwrap_or_default();
+        state.others = others.into_iter().map(|(name, _)| name).collect();
+        let State { others, heard, .. } = &mut *state;
+        heard.retain(|name, _| others.contains(name));
+        self.count.store(state.others.len() + 1, Ordering::Relaxed);
+        let was = self.certain();
+        let certain = self.judge(&state);
+        // What was committed while it was not certain was not told.
+        if missed || (certain && !was) { Heard::Missed } else { Heard::AsExpected }
+    }
+
+    /// Takes a hint or a sign of life of another node.
+    pub fn heard(&self, node: &str, number: u64) -> Heard {
+        let mut state = self.state();
+        if node == state.own {
+            return Heard::AsExpected;
+        }
+        let now = Instant::now();
+        let known = state.heard.insert(node.to_owned(), (number, now));
+        // The first hint of a node that nobody knew: what came before it was not heard.
+        let gap = known.is_none_or(|(last, at)| number != last + 1 || now - at > MOST_SILENT);
+        let was = self.certain();
+        let certain = self.judge(&state);
+        if gap || (certain && !was) { Heard::Missed } else { Heard::AsExpected }
+    }
+
+    /// The way by which the others are heard is gone.
+    pub fn deaf(&self) {
+        let mut state = self.state();
+        state.heard.clear();
+        self.judge(&state);
+    }
+
+    /// Time has passed.
+    pub fn tick(&self) -> bool {
+        self.judge(&self.state())
+    }
+
+    fn judge(&self, state: &State) -> bool {
+        let now = Instant::now();
+        let looked = state.looked_at.is_some_and(|at| now - at <= MOST_STALE);
+        let all = state.others.iter().all(|name| state.heard.get(name).is_some_and(|(_, at)| now - *at <= MOST_SILENT));
+        let certain = !state.own.is_empty() && looked && all;
+        self.certain.store(certain, Ordering::Release);
+        certain
+    }
+}
