@@ -38,6 +38,7 @@ mod tables;
 mod tasks;
 mod turns;
 mod tx;
+mod usage;
 mod value;
 
 pub use accounts::{
@@ -51,6 +52,7 @@ pub use call::Call;
 pub use conversations::{
     Conversation, CreateConversation, DeleteConversation, GetConversation, ListConversations, RenameConversation,
 };
+pub use engine::room::Room;
 pub use error::{Error, Result};
 pub use health::Ping;
 pub use housekeeping::{ForgetExpired, LeasesGone, OpenReply, RepliesOf};
@@ -67,3 +69,4 @@ pub use store::{Options, Store};
 pub use tables::{TABLES, Table, TableKind};
 pub use tasks::Task;
 pub use turns::{AcceptMessage, Accepted, Claim, SaveReply, Saved, SettleReply, Target, TurnFigures};
+pub use usage::{LENDINGS, Lending, Usage};
