@@ -12,9 +12,10 @@ use crate::accounts::Accounts;
 use crate::accounts::keys::SigningKey;
 use crate::assistant::Assistant;
 use crate::config::{self, Config};
-use crate::http::{HttpMetrics, RouteTable, Settings, serve, wrap};
+use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
 use crate::lifecycle::Lifecycle;
 use crate::ops::health::Health;
+use crate::ops::pools::{self, PoolUse};
 use crate::outside::{SystemClock, SystemEntropy};
 use crate::providers::Providers;
 
@@ -50,6 +51,10 @@ pub struct App {
     pub accounts: Accounts,
     /// Conversations and replies.
     pub assistant: Arc<Assistant>,
+    /// How much is worked on at once.
+    pub overload: Overload,
+    /// How much of the database's connections is used.
+    pub pool_use: PoolUse,
     /// Whether all is well.
     pub health: Health,
     /// What runs in the background, and how it ends.
@@ -113,6 +118,7 @@ impl App {
         let key = signing_key(&config.auth, &store, clock.as_ref(), entropy.as_ref()).await;
         // Before the store goes: its tasks would end and be reported as failures beside the true one.
         let key = key.inspect_err(|_| lifecycle.stop_hard())?;
+        pools::check_room(&config.database, &store).await.inspect_err(|_| lifecycle.stop_hard())?;
         let accounts =
             Accounts::new(&config, &key, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), ids.clone())?;
         let providers = Providers::new(&config.providers, Arc::clone(&clock), Arc::clone(&entropy))?;
@@ -126,9 +132,24 @@ impl App {
         ));
         let mut metrics = Registry::default();
         let http_metrics = HttpMetrics::register(&mut metrics);
-        crate::ops::metrics::register(&mut metrics, &store, &assistant);
+        let (overload, pool_use) = (Overload::new(&config.overload, entropy.as_ref()), PoolUse::default());
+        overload.register(&mut metrics);
+        crate::ops::metrics::register(&mut metrics, &store, &assistant, &pool_use);
         let health = Health::new(store.clone());
-        Ok(Arc::new(Self { config, clock, ids, store, accounts, assistant, health, lifecycle, http_metrics, metrics }))
+        Ok(Arc::new(Self {
+            config,
+            clock,
+            ids,
+            store,
+            accounts,
+            assistant,
+            overload,
+            pool_use,
+            health,
+            lifecycle,
+            http_metrics,
+            metrics,
+        }))
     }
 
     /// Starts what runs for as long as the server does, and waits until the first request could be answered.
@@ -139,6 +160,7 @@ impl App {
         self.accounts.start(&self.lifecycle).await?;
         self.assistant.start(self.config.database.engine() == config::Engine::Sqlite).await?;
         crate::ops::housekeeping::start(self);
+        pools::start(self);
         self.lifecycle.set_ready(true);
         Ok(())
     }
@@ -162,7 +184,8 @@ impl Service {
     pub fn new(app: &Arc<App>) -> Result<Self> {
         let (router, table) = crate::routes::routes(&app.config).map_err(Error::internal)?;
         let settings = Settings::new(&app.config.http, &table, app.ids.clone(), app.http_metrics.clone())
-            .map_err(Error::internal)?;
+            .map_err(Error::internal)?
+            .with_overload(&app.overload);
         let router = wrap(router.with_state(Arc::clone(app)), settings.clone());
         Ok(Self { router, settings, table })
     }

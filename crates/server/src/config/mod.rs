@@ -13,6 +13,7 @@ mod layers;
 mod lifecycle;
 mod listing;
 mod log;
+mod overload;
 mod providers;
 mod redis;
 mod rules;
@@ -36,6 +37,7 @@ pub use http::Http;
 pub use layers::FILE_VARIABLE;
 pub use lifecycle::Lifecycle;
 pub use log::{Log, LogFormat};
+pub use overload::Overload;
 pub use providers::{Anthropic, Offline, OpenAi, ProviderName, Providers};
 pub use redis::Redis;
 
@@ -57,6 +59,8 @@ pub struct Config {
     pub assistant: Assistant,
     /// Who makes the replies.
     pub providers: Providers,
+    /// More to do than can be done at once.
+    pub overload: Overload,
     /// Log lines.
     pub log: Log,
     /// Stopping.
@@ -159,6 +163,7 @@ impl Config {
         self.auth.validate(faults);
         self.assistant.validate(faults);
         self.providers.validate(faults);
+        self.overload.validate(faults);
         self.log.validate(faults);
         for (key, inner) in [
             ("database.statement_timeout_ms", self.database.statement_timeout_ms),

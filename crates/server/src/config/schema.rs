@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use toml::{Table, Value};
 
-use super::{assistant, auth, database, http, lifecycle, providers};
+use super::{assistant, auth, database, http, lifecycle, overload, providers};
 
 /// The text of `config.default.toml`.
 pub(super) const DEFAULTS: &str = include_str!("../../../../config.default.toml");
@@ -36,8 +36,15 @@ const SECRETS: &[&str] = &[
 /// A least and a greatest value for a key, both allowed.
 pub(super) type Bound = (&'static str, i64, i64);
 
-const BOUNDS: &[&[Bound]] =
-    &[http::BOUNDS, database::BOUNDS, auth::BOUNDS, assistant::BOUNDS, providers::BOUNDS, lifecycle::BOUNDS];
+const BOUNDS: &[&[Bound]] = &[
+    http::BOUNDS,
+    database::BOUNDS,
+    auth::BOUNDS,
+    assistant::BOUNDS,
+    providers::BOUNDS,
+    overload::BOUNDS,
+    lifecycle::BOUNDS,
+];
 
 /// The keys that hold a list of tables, and the fields of each table. All fields are needed.
 const TABLE_LISTS: &[(&str, &[Field])] = &[("auth.issuers", auth::ISSUER_FIELDS)];

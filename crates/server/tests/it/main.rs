@@ -9,6 +9,7 @@ mod console;
 mod contract;
 mod crash;
 mod documents;
+mod overload;
 mod process;
 mod support;
 mod tenants;
