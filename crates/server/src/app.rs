@@ -12,11 +12,12 @@ use crate::accounts::Accounts;
 use crate::accounts::keys::SigningKey;
 use crate::assistant::Assistant;
 use crate::config::{self, Config};
-use crate::http::{HttpMetrics, RouteTable, Settings, serve, wrap};
+use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
 use crate::lifecycle::Lifecycle;
 use crate::live::{Connects, Hub, Tickets};
 use crate::nodes::Nodes;
 use crate::ops::health::Health;
+use crate::ops::pools::{self, PoolUse};
 use crate::outside::{SystemClock, SystemEntropy};
 use crate::providers::Providers;
 use crate::sync::Sync;
@@ -63,6 +64,10 @@ pub struct App {
     pub tickets: Tickets,
     /// How many sockets are let in.
     pub connects: Connects,
+    /// How much is worked on at once.
+    pub overload: Overload,
+    /// How much of the database's connections is used.
+    pub pool_use: PoolUse,
     /// Whether all is well.
     pub health: Health,
     /// What runs in the background, and how it ends.
@@ -126,6 +131,7 @@ impl App {
         let key = signing_key(&config.auth, &store, clock.as_ref(), entropy.as_ref()).await;
         // Before the store goes: its tasks would end and be reported as failures beside the true one.
         let key = key.inspect_err(|_| lifecycle.stop_hard())?;
+        pools::check_room(&config.database, &store).await.inspect_err(|_| lifecycle.stop_hard())?;
         let accounts =
             Accounts::new(&config, &key, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), ids.clone())?;
         let providers = Providers::new(&config.providers, Arc::clone(&clock), Arc::clone(&entropy))?;
@@ -141,10 +147,12 @@ impl App {
         let sync = Sync::new(&config.sync, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&nodes));
         let hub = Arc::new(Hub::new(&config.live, store.clone(), Arc::clone(&entropy)));
         let tickets = Tickets::new(&key);
-        let connects = Connects::new(config.live.connects_per_second, entropy);
+        let connects = Connects::new(config.live.connects_per_second, Arc::clone(&entropy));
         let mut metrics = Registry::default();
         let http_metrics = HttpMetrics::register(&mut metrics);
-        crate::ops::metrics::register(&mut metrics, &store, &assistant);
+        let (overload, pool_use) = (Overload::new(&config.overload, entropy.as_ref()), PoolUse::default());
+        overload.register(&mut metrics);
+        crate::ops::metrics::register(&mut metrics, &store, &assistant, &pool_use);
         let health = Health::new(store.clone());
         Ok(Arc::new(Self {
             config,
@@ -158,6 +166,8 @@ impl App {
             hub,
             tickets,
             connects,
+            overload,
+            pool_use,
             health,
             lifecycle,
             http_metrics,
@@ -165,11 +175,10 @@ impl App {
         }))
     }
 
-    /// How far the database is used of what it can bear: 1 when all connections are lent out.
+    /// How far the database is used of what it was measured to bear: 0.8 is the line.
     #[must_use]
     pub fn database_load(&self) -> f64 {
-        let (used, all) = self.store.connections_in_use();
-        used as f64 / all.max(1) as f64
+        self.overload.load().database()
     }
 
     /// Starts what runs for as long as the server does, and waits until the first request could be answered.
@@ -183,6 +192,7 @@ impl App {
         self.assistant.start(self.config.database.engine() == config::Engine::Sqlite).await?;
         crate::live::start(self).await;
         crate::ops::housekeeping::start(self);
+        pools::start(self);
         self.lifecycle.set_ready(true);
         Ok(())
     }
@@ -206,7 +216,8 @@ impl Service {
     pub fn new(app: &Arc<App>) -> Result<Self> {
         let (router, table) = crate::routes::routes(&app.config).map_err(Error::internal)?;
         let settings = Settings::new(&app.config.http, &table, app.ids.clone(), app.http_metrics.clone())
-            .map_err(Error::internal)?;
+            .map_err(Error::internal)?
+            .with_overload(&app.overload);
         let router = wrap(router.with_state(Arc::clone(app)), settings.clone());
         Ok(Self { router, settings, table })
     }

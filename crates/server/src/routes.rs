@@ -11,7 +11,7 @@ use crate::accounts::api::{api_keys, auth, members};
 use crate::app::App;
 use crate::assistant::api as assistant;
 use crate::config::Config;
-use crate::http::{Access, Policy, RouteFault, RouteTable, Routes};
+use crate::http::{Access, Policy, Priority, RouteFault, RouteTable, Routes};
 use crate::live::api as live;
 use crate::ops::{health, metrics};
 use crate::sync::api as sync;
@@ -26,6 +26,11 @@ const MEMBER: Policy = Policy::new(Access::Session);
 /// Those who manage members and keys may.
 const ADMIN: Policy = Policy::new(Access::Admin);
 
+/// While there is too much to do these are refused first,
+const HEAVY: Priority = Priority::Heavy;
+/// and these never. Where none is named, reading goes before writing.
+const ALWAYS: Priority = Priority::Always;
+
 /// How much longer than the reply a request that waits for one may take.
 const AFTER_THE_REPLY: Duration = Duration::from_secs(10);
 
@@ -37,30 +42,30 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
     let waits = MEMBER.deadline(config.assistant.wait_timeout() + AFTER_THE_REPLY);
     let mut routes = Routes::new()
         // Operations
-        .get("/healthz", health::live, PUBLIC)
-        .get("/readyz", health::ready, PUBLIC.statements(1))
-        .get("/health/database", health::database, PUBLIC.statements(1))
-        .get("/metrics", metrics::metrics, PUBLIC)
+        .get("/healthz", health::live, PUBLIC.priority(ALWAYS))
+        .get("/readyz", health::ready, PUBLIC.statements(1).priority(ALWAYS))
+        .get("/health/database", health::database, PUBLIC.statements(1).priority(ALWAYS))
+        .get("/metrics", metrics::metrics, PUBLIC.priority(ALWAYS))
         .get("/openapi.json", openapi::document, PUBLIC)
         // Accounts
-        .post("/v1/auth/sign-up", auth::sign_up, PUBLIC.statements(10))
+        .post("/v1/auth/sign-up", auth::sign_up, PUBLIC.statements(10).priority(HEAVY))
         .post("/v1/auth/sign-in", auth::sign_in, PUBLIC.statements(5))
         .post("/v1/auth/refresh", auth::refresh, PUBLIC.statements(6))
-        .post("/v1/auth/sign-out", auth::sign_out, MEMBER.statements(3))
+        .post("/v1/auth/sign-out", auth::sign_out, MEMBER.statements(3).priority(ALWAYS))
         .post("/v1/auth/switch", auth::switch, MEMBER.statements(6))
         .get("/v1/me", auth::me, MEMBER.statements(3))
         .post("/v1/organisations", auth::create_organisation, MEMBER.statements(7))
-        .get("/v1/members", members::list, MEMBER.statements(1))
+        .get("/v1/members", members::list, MEMBER.statements(1).priority(HEAVY))
         .post("/v1/members", members::add, ADMIN.statements(6))
         .patch("/v1/members/{id}", members::change, ADMIN.statements(9))
         .delete("/v1/members/{id}", members::remove, ADMIN.statements(10))
-        .get("/v1/api-keys", api_keys::list, ADMIN.statements(1))
+        .get("/v1/api-keys", api_keys::list, ADMIN.statements(1).priority(HEAVY))
         .post("/v1/api-keys", api_keys::create, ADMIN.statements(3))
         .get("/v1/api-keys/{id}", api_keys::get, ADMIN.statements(1))
         .delete("/v1/api-keys/{id}", api_keys::revoke, ADMIN.statements(4))
         // Assistant. What a batch takes is counted for each of its members: 14 when it has accepted, saved and
         // settled, and refused a repeat. A repeat then takes 3 to be found, and what is no repeat 2 for its history.
-        .get("/v1/conversations", assistant::list_conversations, MEMBER.statements(1))
+        .get("/v1/conversations", assistant::list_conversations, MEMBER.statements(1).priority(HEAVY))
         .post("/v1/conversations", assistant::create_conversation, MEMBER.statements(4))
         .get("/v1/conversations/{id}", assistant::get_conversation, MEMBER.statements(1))
         .patch("/v1/conversations/{id}", assistant::rename_conversation, MEMBER.statements(4))
@@ -70,12 +75,12 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .post("/v1/messages", assistant::send_message, waits.statements(17))
         .get("/v1/generations/{id}", assistant::get_generation, MEMBER.statements(2))
         .get("/v1/generations/{id}/events", assistant::generation_events, MEMBER.statements(2))
-        .post("/v1/generations/{id}/stop", assistant::stop_generation, MEMBER.statements(3))
+        .post("/v1/generations/{id}/stop", assistant::stop_generation, MEMBER.statements(3).priority(ALWAYS))
         // Sync and live. A page takes the positions, both streams, each kind that is in it, and the plan. Of 50 mutations
         // each may be a message.
-        .get("/v1/sync", sync::sync, MEMBER.statements(7))
+        .get("/v1/sync", sync::sync, MEMBER.statements(7).priority(Priority::Sync))
         .post("/v1/sync", sync::push, MEMBER.body(768 * 1024).statements(50 * 20))
-        .post("/v1/live/tickets", live::ticket, MEMBER)
+        .post("/v1/live/tickets", live::ticket, MEMBER.priority(Priority::Sync))
         .get("/v1/live", live::live, TICKET.statements(2));
     // People
     for (path, handler) in console::routes() {

@@ -41,6 +41,7 @@ mod tables;
 mod tasks;
 mod turns;
 mod tx;
+mod usage;
 mod value;
 
 pub use accounts::{
@@ -54,6 +55,7 @@ pub use call::Call;
 pub use conversations::{
     Conversation, CreateConversation, DeleteConversation, GetConversation, ListConversations, RenameConversation,
 };
+pub use engine::room::Room;
 pub use error::{Error, Result};
 pub use health::Ping;
 pub use housekeeping::{ForgetExpired, LeasesGone, OpenReply, RepliesOf};
@@ -74,3 +76,4 @@ pub use sync::{Change, GetPositions, Positions, Resync, StreamPage, SyncPage, Sy
 pub use tables::{TABLES, Table, TableKind};
 pub use tasks::Task;
 pub use turns::{AcceptMessage, Accepted, Claim, SaveReply, Saved, SettleReply, Target, TurnFigures};
+pub use usage::{LENDINGS, Lending, Usage};

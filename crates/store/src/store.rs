@@ -1,14 +1,17 @@
 //! The store: where an intent meets an engine.
 
+use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mainstay_domain::{Entropy, Secret, TenantId};
+use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::batcher::Batcher;
 use crate::call::Call;
 use crate::engine::postgres::{self, Pool, Postgres};
+use crate::engine::room::Room;
 use crate::engine::sqlite::{self, Checkpointer, Sqlite};
 use crate::error::{Error, Result};
 use crate::intent::Intent;
@@ -16,6 +19,7 @@ use crate::stream::Position;
 use crate::tasks::Task;
 use crate::turns::Turns;
 use crate::tx::{Scope, Tx};
+use crate::usage::{LENDINGS, Lending, Lent, Meter, Usage};
 
 /// How often an intent is repeated after a deadlock, a serialisation failure or a lost connection.
 const REPEATS: u32 = 3;
@@ -104,6 +108,7 @@ pub(crate) struct Inner {
     entropy: Arc<dyn Entropy>,
     /// Who is told of commits that streams have advanced by.
     listener: OnceLock<Arc<dyn Listener>>,
+    meter: Meter,
     /// How many of the next commits are reported as not confirmed, though they were.
     #[cfg(test)]
     pub(crate) lost_commits: std::sync::atomic::AtomicU32,
@@ -132,6 +137,7 @@ impl Store {
             engine,
             entropy,
             listener: OnceLock::new(),
+            meter: Meter::default(),
             #[cfg(test)]
             lost_commits: std::sync::atomic::AtomicU32::new(0),
         });
@@ -181,6 +187,34 @@ impl Store {
         match &self.inner.engine {
             Engine::Sqlite(engine) => engine.readers_in_use(),
             Engine::Postgres(engine) => engine.in_use(),
+        }
+    }
+
+    /// The use of each kind of connections, in the order of [`LENDINGS`].
+    #[must_use]
+    pub fn usage(&self) -> [Usage; LENDINGS.len()] {
+        let sizes = match &self.inner.engine {
+            Engine::Sqlite(engine) => [engine.readers_in_use().1, 1, 0],
+            Engine::Postgres(engine) => engine.sizes(),
+        };
+        self.inner.meter.usage(sizes)
+    }
+
+    /// Histograms of waits for a connection and of commits, in seconds. What is done with the answers counts on.
+    #[must_use]
+    pub fn histograms(&self) -> (Histogram, Histogram) {
+        (self.inner.meter.waits.clone(), self.inner.meter.commits.clone())
+    }
+
+    /// How many connections the server of the database allows, and how many others use; nothing on SQLite, and behind a
+    /// transaction pooler, whose connections are its own affair.
+    ///
+    /// # Errors
+    /// When the server cannot be asked.
+    pub async fn room(&self) -> Result<Option<Room>> {
+        match &self.inner.engine {
+            Engine::Sqlite(_) => Ok(None),
+            Engine::Postgres(engine) => engine.room().await,
         }
     }
 
@@ -244,7 +278,7 @@ impl Inner {
     async fn attempt<I: Intent>(&self, call: &Call, intent: &I, attempt: u32, pool: Pool) -> Result<I::Output> {
         match &self.engine {
             Engine::Sqlite(engine) if I::WRITES => {
-                let mut writer = engine.writer(call).await?;
+                let (mut writer, _lent) = self.lend(Lending::Writing, engine.writer(call)).await?;
                 let tx = Tx::sqlite(writer.raw()?, true).await?;
                 let outcome = self.finish(call, intent, tx, attempt).await;
                 if outcome.is_err() {
@@ -256,7 +290,7 @@ impl Inner {
                 outcome
             }
             Engine::Sqlite(engine) => {
-                let mut reader = engine.reader(call).await?;
+                let (mut reader, _lent) = self.lend(Lending::Requests, engine.reader(call)).await?;
                 let connection = reader.raw()?;
                 let tx =
                     if I::ONE_STATEMENT { Tx::sqlite_bare(connection) } else { Tx::sqlite(connection, false).await? };
@@ -269,7 +303,12 @@ impl Inner {
             Engine::Postgres(engine) => {
                 let scope = intent.scope();
                 let pool = if matches!(scope, Scope::System) { Pool::System } else { pool };
-                let mut loan = engine.connection(pool, call).await?;
+                let lending = match pool {
+                    Pool::App => Lending::Requests,
+                    Pool::Lanes => Lending::Writing,
+                    Pool::System => Lending::System,
+                };
+                let (mut loan, _lent) = self.lend(lending, engine.connection(pool, call)).await?;
                 let (timeout, prepared) = (engine.statement_timeout(call), engine.keeps_statements());
                 let outcome = timeout_at(call.deadline() + GRACE, async {
                     let tx = Tx::postgres(loan.raw()?, &scope, timeout, prepared, I::SNAPSHOT).await?;
@@ -288,6 +327,22 @@ impl Inner {
         }
     }
 
+    /// Waits for a connection, and counts it as lent for as long as the second value lives.
+    async fn lend<T>(
+        &self,
+        lending: Lending,
+        connection: impl Future<Output = Result<T>> + Send,
+    ) -> Result<(T, Lent<'_>)> {
+        let asked = Instant::now();
+        match connection.await {
+            Ok(connection) => Ok((connection, self.meter.lend(lending, asked))),
+            Err(error) => {
+                self.meter.refuse(lending, asked);
+                Err(error)
+            }
+        }
+    }
+
     /// Runs the intent inside the transaction, and ends it. Whoever listens hears of a commit before the caller does.
     async fn finish<I: Intent>(&self, call: &Call, intent: &I, mut tx: Tx<'_>, attempt: u32) -> Result<I::Output> {
         tx.attempt = attempt;
@@ -296,8 +351,11 @@ impl Inner {
         call.count(tx.statements());
         match outcome {
             Ok(output) => {
-                let advanced = tx.take_advanced();
+                let (advanced, begun) = (tx.take_advanced(), Instant::now());
                 tx.commit().await?;
+                if I::WRITES {
+                    self.meter.commits.observe(begun.elapsed().as_secs_f64());
+                }
                 if let Some(listener) = self.listener.get().filter(|_| !advanced.is_empty()) {
                     listener.committed(&advanced);
                 }

@@ -20,6 +20,7 @@ use tokio::time::Instant;
 pub use self::standing::Standing;
 use super::{Accounts, api_key};
 use crate::app::App;
+use crate::http::overload::Key;
 use crate::http::{Problem, RequestContext};
 
 /// For how long an API key or an outside token is remembered.
@@ -214,6 +215,15 @@ impl FromRequestParts<Arc<App>> for BearerToken {
     }
 }
 
+/// Now that it is known whose the request is, it takes its place among those that are worked on.
+async fn admitted(parts: &Parts, app: &App) -> Result<Member, Problem> {
+    let member = known(parts, app).await.map_err(challenge)?;
+    if let Some(context) = parts.extensions.get::<RequestContext>() {
+        context.admit(Key::Tenant(member.tenant)).await?;
+    }
+    Ok(member)
+}
+
 /// RFC 6750 (3): an answer to a missing or bad token names the scheme.
 fn challenge(error: Error) -> Problem {
     let unauthenticated = error.kind == Kind::Unauthenticated;
@@ -243,7 +253,7 @@ macro_rules! authorities {
             type Rejection = Problem;
 
             async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-                let member = known(parts, app).await.map_err(challenge)?;
+                let member = admitted(parts, app).await?;
                 if member.may(ApiKeyScope::$scope) { Ok(Self(member)) } else { Err(too_little($need)) }
             }
         }
@@ -272,7 +282,7 @@ impl FromRequestParts<Arc<App>> for SignedIn {
     type Rejection = Problem;
 
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
-        let member = known(parts, app).await.map_err(challenge)?;
+        let member = admitted(parts, app).await?;
         match member.credential {
             Credential::Session(session) => Ok(Self { member, session }),
             Credential::ApiKey(_) | Credential::Outside => Err(too_little("a sign-in here")),

@@ -378,6 +378,8 @@ async fn send(
             Beginning { start, live: sent.live, seen: 0, html },
         )));
     }
+    // From here on a model works, not this server.
+    context.waits();
     let wait = begun + app.config.assistant.wait_timeout();
     let reply = app.assistant.wait(&context.call, &by, &sent, wait).await?;
     let body = SentBody { reply: MessageBody::plain(&reply), ..(&sent).into() };

@@ -9,6 +9,7 @@ use super::{Fault, Warning};
 
 pub(super) const BOUNDS: &[Bound] = &[
     ("database.pool_size", 1, 1_000),
+    ("database.nodes", 1, 1_000),
     ("database.acquire_timeout_ms", 10, 60_000),
     ("database.idle_timeout_ms", 10, 3_600_000),
     ("database.statement_timeout_ms", 10, 600_000),
@@ -30,6 +31,8 @@ pub struct Database {
     pub url_file: String,
     /// Connections for reading on SQLite. On PostgreSQL connections in all, for each node: 3 more than the lanes at least.
     pub pool_size: usize,
+    /// Nodes that share the database, on PostgreSQL. At start it is checked that their pools together fit what the server allows.
+    pub nodes: usize,
     /// How long a request waits for a connection (on SQLite: for a reader or for the writer), in milliseconds.
     pub acquire_timeout_ms: u64,
     /// How long an unused connection is kept, in milliseconds (PostgreSQL).

@@ -14,6 +14,7 @@ mod lifecycle;
 mod listing;
 mod live;
 mod log;
+mod overload;
 mod providers;
 mod redis;
 mod rules;
@@ -39,6 +40,7 @@ pub use layers::FILE_VARIABLE;
 pub use lifecycle::Lifecycle;
 pub use live::Live;
 pub use log::{Log, LogFormat};
+pub use overload::Overload;
 pub use providers::{Anthropic, Offline, OpenAi, ProviderName, Providers};
 pub use redis::Redis;
 pub use sync::Sync;
@@ -65,6 +67,8 @@ pub struct Config {
     pub live: Live,
     /// Who makes the replies.
     pub providers: Providers,
+    /// More to do than can be done at once.
+    pub overload: Overload,
     /// Log lines.
     pub log: Log,
     /// Stopping.
@@ -168,6 +172,7 @@ impl Config {
         self.assistant.validate(faults);
         self.sync.validate(faults);
         self.providers.validate(faults);
+        self.overload.validate(faults);
         self.log.validate(faults);
         for (key, inner) in [
             ("database.statement_timeout_ms", self.database.statement_timeout_ms),

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use toml::{Table, Value};
 
-use super::{assistant, auth, database, http, lifecycle, live, providers, sync};
+use super::{assistant, auth, database, http, lifecycle, live, overload, providers, sync};
 
 /// The text of `config.default.toml`.
 pub(super) const DEFAULTS: &str = include_str!("../../../../config.default.toml");
@@ -44,6 +44,7 @@ const BOUNDS: &[&[Bound]] = &[
     sync::BOUNDS,
     live::BOUNDS,
     providers::BOUNDS,
+    overload::BOUNDS,
     lifecycle::BOUNDS,
 ];
 

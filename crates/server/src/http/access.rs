@@ -11,9 +11,9 @@ use mainstay_domain::RequestId;
 use mainstay_store::Call;
 use tokio::time::Instant;
 
-use super::RequestContext;
 use super::metrics::{GaugeGuard, HttpMetrics, RouteMetrics, UNMATCHED, method_label};
 use super::routes_table::{Policy, RouteTable};
+use super::{Priority, RequestContext};
 
 /// A route and method as the stack knows it: everything looked up once.
 #[derive(Debug)]
@@ -22,6 +22,10 @@ pub(super) struct Route {
     pub(super) method: &'static str,
     /// None for what is not in the table: unknown paths and methods.
     pub(super) policy: Option<Policy>,
+    /// How long it is served while there is too much to do.
+    pub(super) priority: Priority,
+    /// Its number: the kind of work that it is, for the overload's limit.
+    pub(super) number: usize,
     metrics: RouteMetrics,
     most_statements: AtomicU32,
     warned: AtomicBool,
@@ -29,10 +33,23 @@ pub(super) struct Route {
 
 impl Route {
     fn new(template: &Arc<str>, method: &'static str, policy: Option<Policy>, metrics: &HttpMetrics) -> Arc<Self> {
+        // What is not in the table does no work.
+        Self::numbered(template, method, policy, metrics, (0, Priority::Always))
+    }
+
+    fn numbered(
+        template: &Arc<str>,
+        method: &'static str,
+        policy: Option<Policy>,
+        metrics: &HttpMetrics,
+        (number, priority): (usize, Priority),
+    ) -> Arc<Self> {
         Arc::new(Self {
             template: Arc::clone(template),
             method,
             policy,
+            priority,
+            number,
             metrics: metrics.route(method, template),
             most_statements: AtomicU32::new(0),
             warned: AtomicBool::new(false),
@@ -73,13 +90,15 @@ pub(super) struct RouteIndex {
 impl RouteIndex {
     pub(super) fn new(table: &RouteTable, metrics: &HttpMetrics) -> Self {
         let mut paths: HashMap<Arc<str>, OnePath> = HashMap::new();
-        for spec in table.routes() {
+        for (number, spec) in table.routes().iter().enumerate() {
             let template: Arc<str> = spec.path.into();
             let one = paths.entry(Arc::clone(&template)).or_insert_with(|| OnePath {
                 methods: Vec::new(),
                 other: Route::new(&template, "other", None, metrics),
             });
-            let route = Route::new(&template, method_label(&spec.method), Some(spec.policy), metrics);
+            let priority = spec.policy.priority.unwrap_or_else(|| Priority::of_method(&spec.method));
+            let label = method_label(&spec.method);
+            let route = Route::numbered(&template, label, Some(spec.policy), metrics, (number, priority));
             one.methods.push((spec.method.clone(), route));
         }
         let unmatched: Arc<str> = UNMATCHED.into();

@@ -1,5 +1,6 @@
 //! Request bodies: bounded in size and in patience, also when a handler streams them.
 
+use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -166,6 +167,24 @@ pub(super) async fn read(mut body: Body, most: usize) -> Result<Bytes, Problem> 
     Ok(if all.is_empty() { first } else { all.freeze() })
 }
 
+/// Reads all of a request's body. A request whose body is still on its way keeps no place among those that are worked on.
+pub(super) async fn receive(request: Request, most: usize) -> Result<Bytes, Problem> {
+    let admission = request.extensions().get::<RequestContext>().and_then(|context| context.admission.clone());
+    let reading = read(request.into_body(), most);
+    let Some(admission) = admission else { return reading.await };
+    let mut reading = std::pin::pin!(reading);
+    let first = poll_fn(|cx| Poll::Ready(reading.as_mut().poll(cx))).await;
+    match first {
+        Poll::Ready(body) => body,
+        Poll::Pending => {
+            admission.pause();
+            let body = reading.await?;
+            admission.resume().await?;
+            Ok(body)
+        }
+    }
+}
+
 /// The whole body as it came, byte for byte: for signatures that cover it.
 #[derive(Clone, Debug)]
 pub struct RawBody(pub Bytes);
@@ -175,7 +194,7 @@ impl<S: Send + Sync> FromRequest<S> for RawBody {
 
     async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
         let most = RequestContext::limits(request.extensions()).body;
-        read(request.into_body(), most).await.map(Self)
+        receive(request, most).await.map(Self)
     }
 }
 

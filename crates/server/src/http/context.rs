@@ -13,7 +13,9 @@ use mainstay_domain::{Ids, RequestId};
 use mainstay_store::Call;
 use uuid::Uuid;
 
+use super::Problem;
 use super::metrics::UNMATCHED;
+use super::overload::{Admission, Key, Overload, Priority};
 use super::routes_table::Policy;
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -55,6 +57,8 @@ pub struct RequestContext {
     pub route: Arc<str>,
     pub(super) policy: Option<Policy>,
     pub(super) limits: Limits,
+    /// The request's place among those that are worked on; nothing where none is needed.
+    pub(super) admission: Option<Admission>,
 }
 
 impl RequestContext {
@@ -69,6 +73,34 @@ impl RequestContext {
             route: UNMATCHED.into(),
             policy: None,
             limits: UNSET,
+            admission: None,
+        }
+    }
+
+    /// A context whose request takes a place of its own until the last clone is dropped: for work that is not a route's,
+    /// and for tests.
+    #[must_use]
+    pub fn taking_a_place(overload: &Overload) -> Self {
+        Self { admission: Admission::new(overload, Priority::Write, 0), ..Self::detached() }
+    }
+
+    /// Takes a place among the requests that are worked on, for this organisation or address. Waits a moment when there is
+    /// none free. Who has a place already passes.
+    ///
+    /// # Errors
+    /// `overloaded`, with when to come back.
+    pub async fn admit(&self, key: Key) -> Result<(), Problem> {
+        match &self.admission {
+            Some(admission) => admission.enter(key).await,
+            None => Ok(()),
+        }
+    }
+
+    /// The handler begins to wait for something that is not our work: a model, another server, news. Its place is free for
+    /// others from here on, and its time ends here.
+    pub fn waits(&self) {
+        if let Some(admission) = &self.admission {
+            admission.leave(self.call.statements() > 0);
         }
     }
 

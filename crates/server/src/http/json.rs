@@ -33,7 +33,7 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
             return Err(Error::new(Kind::UnsupportedMediaType, "unsupported_media_type", detail).into());
         }
         let limits = RequestContext::limits(request.extensions());
-        let bytes = body::read(request.into_body(), limits.body).await?;
+        let bytes = body::receive(request, limits.body).await?;
         Ok(Self(from_slice(&bytes, limits.json_depth)?))
     }
 }

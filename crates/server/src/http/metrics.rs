@@ -17,7 +17,10 @@ use prometheus_client::registry::{Registry, Unit};
 pub const UNMATCHED: &str = "unmatched";
 
 /// Bounds of the latency histogram, in seconds.
-const LATENCIES: [f64; 12] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0, 30.0];
+const LATENCIES: [f64; 18] = [
+    0.001, 0.0015, 0.0025, 0.0035, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.035, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 5.0,
+    30.0,
+];
 
 /// Bounds of the histogram of statements for one request.
 const STATEMENTS: [f64; 9] = [0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 16.0, 32.0];
@@ -65,7 +68,7 @@ impl HttpMetrics {
         registry.register("mainstay_http_requests", "Requests answered, by class of status", metrics.requests.clone());
         registry.register_with_unit(
             "mainstay_http_request_duration",
-            "Time from the head of a request to the head of its response",
+            "Time from the head of a request to the head of its response, refusals with 503 left out",
             Unit::Seconds,
             metrics.latency.clone(),
         );
@@ -166,7 +169,10 @@ impl RouteMetrics {
         if let Some(counter) = self.requests.get(class) {
             counter.inc();
         }
-        self.latency.observe(took.as_secs_f64());
+        // Refusing is fast, and would make a crowded server look so too.
+        if status != Some(StatusCode::SERVICE_UNAVAILABLE) {
+            self.latency.observe(took.as_secs_f64());
+        }
         self.statements.observe(f64::from(statements));
     }
 
@@ -201,6 +207,7 @@ mod tests {
         route.record(Some(StatusCode::OK), Duration::from_millis(3), 2);
         route.record(Some(StatusCode::NOT_FOUND), Duration::from_millis(30), 0);
         route.record(None, Duration::from_millis(30), 0);
+        route.record(Some(StatusCode::SERVICE_UNAVAILABLE), Duration::from_millis(1), 0);
         let connection = metrics.connect();
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).expect("text");
@@ -209,6 +216,7 @@ mod tests {
             r#"mainstay_http_requests_total{method="GET",route="/v1/me",status="4xx"} 1"#,
             r#"mainstay_http_requests_total{method="GET",route="/v1/me",status="gone"} 1"#,
             r#"mainstay_http_request_duration_seconds_bucket{le="0.005",method="GET",route="/v1/me"} 1"#,
+            r#"mainstay_http_request_duration_seconds_count{method="GET",route="/v1/me"} 3"#,
             r#"mainstay_http_request_statements_sum{method="GET",route="/v1/me"} 2"#,
             "mainstay_http_connections 1",
         ] {

@@ -132,7 +132,11 @@ impl Problem {
         let (status, code, detail) = (self.0.status.as_u16(), error.code, error.detail.as_str());
         let inside = error.inside.as_deref().map(|inside| chain(inside)).unwrap_or_default();
         if self.0.status == StatusCode::SERVICE_UNAVAILABLE {
-            // Shedding is meant to happen, and thousands of times a second.
+            // Shedding is meant to happen, and thousands of times a second: the overload itself says so once a minute.
+            if error.code == "overloaded" && error.inside.is_none() {
+                tracing::debug!(%request_id, route, status, code, detail, inside, "request refused");
+                return;
+            }
             tracing::warn!(%request_id, route, status, code, detail, inside, "request refused");
         } else if self.0.status.is_server_error() {
             tracing::error!(%request_id, route, status, code, detail, inside, "request failed");

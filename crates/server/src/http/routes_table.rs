@@ -11,6 +11,8 @@ use axum::handler::Handler;
 use axum::http::Method;
 use axum::routing::{self, MethodRouter};
 
+use super::Priority;
+
 /// Who may call a route. The check itself is made where the caller is known; this says which one it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,13 +40,15 @@ pub struct Policy {
     pub deadline: Option<Duration>,
     /// The most SQL statements that it may need.
     pub statements: u32,
+    /// How long it is served while there is too much to do, where that does not follow from the method.
+    pub priority: Option<Priority>,
 }
 
 impl Policy {
     /// A route for this access with the usual bounds, which runs no SQL.
     #[must_use]
     pub const fn new(access: Access) -> Self {
-        Self { access, body: None, deadline: None, statements: 0 }
+        Self { access, body: None, deadline: None, statements: 0, priority: None }
     }
 
     /// Sets the largest body, in bytes.
@@ -65,6 +69,13 @@ impl Policy {
     #[must_use]
     pub const fn statements(mut self, statements: u32) -> Self {
         self.statements = statements;
+        self
+    }
+
+    /// Sets how long it is served while there is too much to do.
+    #[must_use]
+    pub const fn priority(mut self, priority: Priority) -> Self {
+        self.priority = Some(priority);
         self
     }
 }

@@ -35,7 +35,8 @@ use super::body::{self, BoundedBody, Bounds};
 use super::context::{Limits, Peer, RequestContext, TrustedProxies, X_REQUEST_ID};
 use super::headers::StandardHeaders;
 use super::origins::{AllowedOrigins, Cors, origin_of};
-use super::routes_table::{Policy, RouteTable};
+use super::overload::{Admission, Key, Leaving, Overload};
+use super::routes_table::{Access, Policy, RouteTable};
 use super::{HttpMetrics, Problem};
 use crate::config;
 use crate::lifecycle::panic_message;
@@ -79,6 +80,7 @@ struct Shared {
     body_idle: Duration,
     most_body: usize,
     json_depth: usize,
+    overload: Option<Overload>,
 }
 
 impl Settings {
@@ -106,7 +108,18 @@ impl Settings {
             body_idle: Duration::from_millis(http.body_idle_timeout_ms),
             most_body: http.max_body_bytes,
             json_depth: http.max_json_depth,
+            overload: None,
         })))
+    }
+
+    /// The same with this protection against overload. To be given before the settings are shared; later it changes
+    /// nothing.
+    #[must_use]
+    pub fn with_overload(mut self, overload: &Overload) -> Self {
+        if let Some(shared) = Arc::get_mut(&mut self.0) {
+            shared.overload = Some(overload.clone());
+        }
+        self
     }
 
     /// The most SQL statements that one request of each route has taken since the start: template, method, what the
@@ -176,6 +189,7 @@ impl Shared {
         let cors = Cors { ours: &self.ours, allowed: &self.origins };
         let granted = cors.granted(request.headers());
         let span = tracing::debug_span!("request", request_id = %context.request_id, route = &*context.route);
+        let leaving = Leaving(context.admission.clone());
         let mut response = match self.refuse(&request, &context, &cors) {
             Some(refusal) => refusal,
             None => {
@@ -185,6 +199,10 @@ impl Shared {
                 self.run(inner, request, call, complete, &exchange).instrument(span).await
             }
         };
+        // What was refused early says nothing about the work, and neither does what had none.
+        let status = response.status();
+        let failed = status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE;
+        leaving.answered(!failed && !is_public(&exchange.route) && exchange.call.statements() > 0);
         if let Some(problem) = Problem::take(&mut response) {
             problem.log(exchange.request_id, &exchange.route.template);
             problem.write(&mut response, exchange.request_id);
@@ -214,7 +232,14 @@ impl Shared {
                 body: policy.and_then(|policy| policy.body).unwrap_or(self.most_body),
                 json_depth: self.json_depth,
             },
+            admission: self.admission(route),
         }
+    }
+
+    /// The place that a request will need; none where there is no work in the store to protect.
+    fn admission(&self, route: &Route) -> Option<Admission> {
+        route.policy.filter(|policy| policy.statements > 0 || policy.access != Access::Public)?;
+        Admission::new(self.overload.as_ref()?, route.priority, route.number)
     }
 
     /// What is answered without asking the handler.
@@ -256,7 +281,15 @@ impl Shared {
     where
         S: Service<Request, Response = Response, Error = Infallible>,
     {
+        let context = request.extensions().get::<RequestContext>();
+        let entering = context.filter(|_| is_public(&exchange.route)).cloned();
         let work = async {
+            // With a token it is known later whose the request is, and it enters then.
+            if let Some(context) = entering
+                && let Err(problem) = context.admit(Key::address(context.client_address)).await
+            {
+                return Ok(problem.into_response());
+            }
             if accepts_gzip(request.headers()) {
                 let mut inner = Compression::new(inner).quality(CompressionLevel::Fastest).compress_when(worthwhile());
                 // Boxed, so that the other requests do not carry its size about.
@@ -283,6 +316,11 @@ impl Shared {
             }
         }
     }
+}
+
+/// Whether a request of this route comes without a token. Its time is not compared with others': it may hash a password.
+fn is_public(route: &Route) -> bool {
+    route.policy.is_some_and(|policy| policy.access == Access::Public)
 }
 
 /// Whether the client takes gzip. The library is asked only then: it would answer 406, after the work was done, to a

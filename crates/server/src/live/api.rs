@@ -19,6 +19,7 @@ use super::socket::{Seat, serve};
 use super::tickets::LIFE;
 use crate::accounts::{BearerToken, Member, SignedIn, Standing};
 use crate::app::App;
+use crate::http::overload::Key;
 use crate::http::{Document, Json, Problem, Query, RequestContext};
 
 /// What RFC 6455 (1.3) appends to the key of a client.
@@ -84,6 +85,7 @@ pub async fn live(
     if app.lifecycle.stopping() {
         return Err(later("not_ready", "This node is stopping. Connect again.", Duration::from_secs(1)));
     }
+    context.admit(Key::Tenant(by.tenant)).await?;
     if let Err(wait) = app.connects.admit() {
         Figures::count(&app.hub.figures.refused, 1);
         return Err(later("overloaded", "Too many connect at this moment. Come back after the time named.", wait));

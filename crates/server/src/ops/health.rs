@@ -122,7 +122,17 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let known = age.is_some_and(|age| age < Duration::from_secs(5));
     let detail = age.map_or("never read".to_owned(), |age| format!("read {} ms ago", age.as_millis()));
     let database = app.health.database().await;
+    // Too much to do is no reason to send it elsewhere: the others would have it next.
+    let stands = app.overload.standing();
+    let crowd = format!(
+        "{} of {} requests in the works, {} wait; the database is used to {:.0} %",
+        stands.inside,
+        stands.limit,
+        stands.waiting,
+        app.overload.load().database() * 100.0
+    );
     HealthBody::of([
+        ("overload", told(true, crowd)),
         ("server", server),
         ("database", database),
         ("replies", replies),

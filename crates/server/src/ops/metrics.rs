@@ -12,16 +12,18 @@ use prometheus_client::collector::Collector;
 use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::metrics::gauge::ConstGauge;
-use prometheus_client::registry::Registry;
+use prometheus_client::registry::{Registry, Unit};
 
 use crate::app::App;
 use crate::assistant::Assistant;
 use crate::http::{Problem, RequestContext};
+use crate::ops::pools::PoolUse;
 
 /// Figures that are read when they are asked for.
 struct Figures {
     store: Store,
     assistant: Arc<Assistant>,
+    pool_use: PoolUse,
 }
 
 impl fmt::Debug for Figures {
@@ -31,8 +33,13 @@ impl fmt::Debug for Figures {
 }
 
 /// Adds the figures of the store and of the assistant.
-pub fn register(registry: &mut Registry, store: &Store, assistant: &Arc<Assistant>) {
-    registry.register_collector(Box::new(Figures { store: store.clone(), assistant: Arc::clone(assistant) }));
+pub fn register(registry: &mut Registry, store: &Store, assistant: &Arc<Assistant>, pool_use: &PoolUse) {
+    let (waits, commits) = store.histograms();
+    let help = "Time that was waited for a connection";
+    registry.register_with_unit("mainstay_database_connection_wait", help, Unit::Seconds, waits);
+    registry.register_with_unit("mainstay_database_commit", "Time that a commit took", Unit::Seconds, commits);
+    let (store, assistant, pool_use) = (store.clone(), Arc::clone(assistant), pool_use.clone());
+    registry.register_collector(Box::new(Figures { store, assistant, pool_use }));
 }
 
 fn gauge(encoder: &mut DescriptorEncoder<'_>, name: &str, help: &str, value: usize) -> fmt::Result {
@@ -61,6 +68,13 @@ impl Collector for Figures {
         let (used, most) = self.store.connections_in_use();
         gauge(encoder, "database_connections_in_use", "Connections that are lent out", used)?;
         gauge(encoder, "database_connections_most", "Connections that there may be", most)?;
+        let (mean, peak, _) = self.pool_use.last_minute();
+        let help = "Connections of requests that were lent over the last minute, on average";
+        let mean = ConstGauge::new(mean);
+        let name = "mainstay_database_connections_mean";
+        mean.encode(encoder.encode_descriptor(name, help, None, prometheus_client::metrics::MetricType::Gauge)?)?;
+        let help = "The most connections of requests that were lent at once in the last minute";
+        gauge(encoder, "database_connections_peak", help, peak)?;
         let turns = self.store.turn_figures();
         counter(encoder, "turn_batches", "Batches of turns", turns.batches)?;
         counter(encoder, "turn_members", "Turns in batches", turns.members)?;

@@ -10,6 +10,7 @@ mod contract;
 mod crash;
 mod documents;
 mod live;
+mod overload;
 mod process;
 mod support;
 mod sync;

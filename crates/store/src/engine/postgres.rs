@@ -13,6 +13,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Executor, PgConnection, Po
 use tokio::time::timeout_at;
 
 use crate::call::Call;
+use crate::engine::room::Room;
 use crate::error::{Error, Result};
 
 /// Connections of the system's role: background work across organisations is rare and must not crowd out requests.
@@ -105,6 +106,22 @@ impl Postgres {
         let pools = [&self.app, &self.lanes, &self.system];
         let used = pools.iter().map(|pool| (pool.size() as usize).saturating_sub(pool.num_idle())).sum();
         (used, self.settings.pool_size as usize)
+    }
+
+    /// How many connections each pool may have, in the order of [`crate::LENDINGS`].
+    pub(crate) fn sizes(&self) -> [usize; 3] {
+        let lanes = self.settings.lanes as usize;
+        let all = self.settings.pool_size as usize;
+        [all.saturating_sub(lanes + SYSTEM_POOL as usize).max(1), lanes, SYSTEM_POOL as usize]
+    }
+
+    /// How many connections the server allows; nothing behind a transaction pooler.
+    pub(crate) async fn room(&self) -> Result<Option<Room>> {
+        if self.settings.transaction_pooler {
+            return Ok(None);
+        }
+        let mut connection = self.app.acquire().await?;
+        super::room::read(&mut connection).await.map(Some)
     }
 
     pub(crate) async fn close(&self) {

@@ -72,6 +72,12 @@ impl Answer {
         self.json()
     }
 
+    /// Demands any answer that is no failure.
+    #[track_caller]
+    pub(crate) fn expect_ok(self, what: &str) {
+        assert!(self.status < 400, "{what}: {} {}", self.status, self.text);
+    }
+
     /// Demands a problem with this status and code.
     #[track_caller]
     pub(crate) fn refused(self, status: u16, code: &str) -> Value {

@@ -1,0 +1,166 @@
+#!/usr/bin/env bash
+# Measures what happens when there is more to do than can be done: the peak, twice the peak, the time until all is well
+# again, and one organisation with a hundred times the requests of each other one. See docs/overload.md and README.md.
+# Server and load generator have a core each, where there are two.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$here/.."
+
+: "${BINARY:=}"                # the server; built when not given
+: "${DATABASE_URL:=}"          # an empty PostgreSQL database; SQLite in a temporary directory when not given
+: "${PORT:=3110}"
+: "${WHAT:=messages}"          # messages or list
+: "${USERS:=2000}"             # each with an organisation of their own
+: "${CONNECTIONS:=64}"         # for the peak
+: "${CROWD:=1000}"             # connections for twice the peak
+: "${DURATION:=20}"            # seconds of each measurement
+: "${WARM_UP:=8}"              # seconds, not counted
+: "${RECOVERY:=40}"            # seconds that are watched after the overload
+: "${QUIET:=10}"               # quiet organisations
+: "${QUIET_RATE:=20}"          # requests a second of each of them; the loud one has a hundred times as many
+: "${LOUD_CONNECTIONS:=400}"
+: "${RUNS:=5}"                 # of the comparison with the loud one; the median counts
+
+for tool in wrk curl awk; do
+  command -v "$tool" >/dev/null || { echo "$tool is not installed" >&2; exit 1; }
+done
+if [ -z "$BINARY" ]; then
+  cargo build --release --locked --bin mainstay
+  BINARY=${CARGO_TARGET_DIR:-target}/release/mainstay
+fi
+BINARY=$(realpath "$BINARY")
+on_server=(); on_load=()
+if command -v taskset >/dev/null && [ "$(nproc)" -ge 2 ]; then
+  on_server=(taskset -c 0); on_load=(taskset -c 1)
+fi
+
+scratch=$(mktemp -d)
+server=""
+cleanup() {
+  if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; fi
+  rm -rf "$scratch"
+}
+trap cleanup EXIT
+
+export DATABASE_URL="${DATABASE_URL:-sqlite:$scratch/mainstay.db}"
+export MAINSTAY_HTTP__PORT="$PORT" MAINSTAY_LOG__LEVEL=warn MAINSTAY_DATABASE__MIGRATE_ON_START=true
+export MAINSTAY_PROVIDERS__ORDER=offline MAINSTAY_PROVIDERS__OFFLINE__WORD_MS=0
+ours="http://127.0.0.1:$PORT"
+
+(cd "$scratch" && exec "${on_server[@]}" "$BINARY" serve) >"$scratch/log" 2>&1 &
+server=$!
+for _ in $(seq 300); do
+  if curl -fsS -o "$scratch/ready" "$ours/readyz" 2>/dev/null; then break; fi
+  kill -0 "$server" 2>/dev/null || { tail -n 20 "$scratch/log" >&2; exit 1; }
+  sleep 0.1
+done
+for number in $(seq "$USERS"); do echo "person$number@bench.example"; done >"$scratch/emails"
+(cd "$scratch" && "$BINARY" user import emails >"$scratch/import.log")
+(cd "$scratch" && "$BINARY" token --email-file emails --seconds 7200) >"$scratch/tokens"
+
+route="POST /v1/messages"; if [ "$WHAT" = list ]; then route="GET /v1/conversations"; fi
+
+scrape() { curl -fsS "$ours/metrics" >"$1"; }
+
+# p99 FROM TO ROUTE: milliseconds, of answers between two scrapes, out of the server's own histogram (refusals not in it).
+p99() {
+  awk -v method="${3%% *}" -v route="${3#* }" '
+    index($0, "mainstay_http_request_duration_seconds_bucket{") == 1 &&
+    index($0, "method=\"" method "\"") && index($0, "route=\"" route "\"") {
+      match($0, /le="[^"]*"/); le = substr($0, RSTART + 4, RLENGTH - 5)
+      if (FNR == NR) before[le] = $NF; else { order[++n] = le; after[le] = $NF }
+    }
+    END {
+      total = after["+Inf"] - before["+Inf"]; if (total <= 0) { print "-"; exit }
+      low = 0; below = 0
+      for (i = 1; i <= n; i++) {
+        count = after[order[i]] - before[order[i]]
+        if (count >= 0.99 * total) {
+          if (order[i] == "+Inf") { printf "%.1f", low * 1000; exit }
+          printf "%.1f", (low + (order[i] - low) * (0.99 * total - below) / (count - below)) * 1000; exit
+        }
+        low = order[i]; below = count
+      }
+    }' "$1" "$2"
+}
+
+# metric FILE NAME: the sum over its labels.
+metric() { awk -v name="$2" 'index($0, name) == 1 { sum += $NF } END { printf "%.2f", sum }' "$1"; }
+
+# paced SECONDS CONNECTIONS EVERY_MS TOKENS [PATHS]: the RESULT of bench/load/paced.lua.
+paced() {
+  EVERY=$3 TOKENS=$4 PATHS=${5:-} WHAT=$WHAT "${on_load[@]}" wrk -t1 "-c$2" "-d${1}s" --timeout 10s \
+    -s "$here/load/paced.lua" "$ours" 2>&1 | sed -n 's/^RESULT //p'
+}
+
+# every CONNECTIONS RATE: milliseconds between an answer and the next request of one connection.
+every() { awk -v connections="$1" -v rate="$2" 'BEGIN { printf "%d", connections * 1000 / rate }'; }
+
+echo "$(nproc) cores, Linux $(uname -r), ${DATABASE_URL%%:*}, $USERS organisations, $WHAT, $DURATION s each; server and load generator on a core each"
+echo
+echo "| load | sent/s | 2xx/s | 503/s | without Retry-After | other | socket | p99 ms | limit |"
+echo "|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+# row NAME CONNECTIONS EVERY: prints a line; leaves $fine and $tail.
+row() {
+  scrape "$scratch/before"
+  read -r sent fine refused untold other sockets < <(paced "$DURATION" "$2" "$3" "$scratch/tokens")
+  scrape "$scratch/after"
+  tail=$(p99 "$scratch/before" "$scratch/after" "$route")
+  echo "| $1 | $sent | $fine | $refused | $untold | $other | $sockets | $tail | $(metric "$scratch/after" mainstay_overload_limit) |"
+}
+paced "$WARM_UP" 4 0 "$scratch/tokens" >/dev/null
+paced "$WARM_UP" "$CONNECTIONS" 0 "$scratch/tokens" >/dev/null
+row "peak ($CONNECTIONS connections)" "$CONNECTIONS" 0
+peak=$fine; normal=$tail
+paced "$WARM_UP" "$CROWD" "$(every "$CROWD" $((peak * 2)))" "$scratch/tokens" >/dev/null
+row "twice the peak offered" "$CROWD" "$(every "$CROWD" $((peak * 2)))"
+awk -v fine="$fine" -v peak="$peak" -v tail="$tail" -v normal="$normal" \
+  'BEGIN { printf "\ngoodput %.0f %% of the peak, p99 of the accepted %.1f times that at the peak\n", 100 * fine / peak, tail / normal }'
+
+# The overload ends: half of the peak from here on. Well is a second without a refusal and within twice the p99 of before.
+paced "$RECOVERY" "$CROWD" "$(every "$CROWD" $((peak / 2)))" "$scratch/tokens" >"$scratch/recovery" &
+half=$!
+bad=0
+scrape "$scratch/before"
+for second in $(seq $((RECOVERY - 2))); do
+  sleep 1
+  scrape "$scratch/after"
+  gone=$(awk -v one="$(metric "$scratch/before" mainstay_overload_refused_total)" -v two="$(metric "$scratch/after" mainstay_overload_refused_total)" 'BEGIN { print two - one }')
+  now=$(p99 "$scratch/before" "$scratch/after" "$route")
+  if awk -v gone="$gone" -v now="$now" -v normal="$normal" 'BEGIN { exit !(gone > 0 || now > 2 * normal) }'; then bad=$second; fi
+  mv "$scratch/after" "$scratch/before"
+done
+wait "$half" || true
+echo "all well $bad s after the overload (bar: 30)"
+
+# One loud organisation beside quiet ones. The quiet ones write into conversations of their own, which is another route of
+# the same work, so that the server's histograms tell the two apart.
+head -n "$QUIET" "$scratch/tokens" >"$scratch/quiet"
+sed -n "$((QUIET + 1))p" "$scratch/tokens" >"$scratch/loud"
+while read -r token; do
+  id=$(curl -fsS -X POST "$ours/v1/conversations" -H "Authorization: Bearer $token" -H "Content-Type: application/json" -d '{"title":"Bench"}' |
+    sed -n 's/.*"id":"\([^"]*\)".*/\1/p')
+  echo "/v1/conversations/$id/messages"
+done <"$scratch/quiet" >"$scratch/paths"
+quiet_route="POST /v1/conversations/{id}/messages"; if [ "$WHAT" = list ]; then quiet_route="GET /v1/conversations/{id}/messages"; fi
+quiet_every=$(every $((QUIET * 2)) $((QUIET * QUIET_RATE)))
+quietly() { paced "$1" $((QUIET * 2)) "$quiet_every" "$scratch/quiet" "$scratch/paths"; }
+echo
+echo "| run | quiet alone p99 ms | beside the loud one | ratio | loud: sent/s, 2xx/s, 503/s | quiet 2xx/s | share |"
+echo "|---|---:|---:|---:|---|---:|---:|"
+quietly "$WARM_UP" >/dev/null
+for run in $(seq "$RUNS"); do
+  scrape "$scratch/before"; quietly "$DURATION" >"$scratch/alone"; scrape "$scratch/after"
+  alone=$(p99 "$scratch/before" "$scratch/after" "$quiet_route")
+  paced $((WARM_UP + DURATION + 2)) "$LOUD_CONNECTIONS" "$(every "$LOUD_CONNECTIONS" $((QUIET_RATE * 100)))" "$scratch/loud" >"$scratch/noise" &
+  noise=$!
+  quietly "$WARM_UP" >/dev/null
+  scrape "$scratch/before"; quietly "$DURATION" >"$scratch/beside"; scrape "$scratch/after"
+  beside=$(p99 "$scratch/before" "$scratch/after" "$quiet_route")
+  wait "$noise" || true
+  ratio=$(awk -v one="$alone" -v two="$beside" 'BEGIN { printf "%.2f", (one > 0) ? two / one : 0 }')
+  echo "$ratio" >>"$scratch/ratios"
+  echo "| $run | $alone | $beside | $ratio | $(cut -d' ' -f1-3 "$scratch/noise") | $(cut -d' ' -f2 "$scratch/beside") | $(metric "$scratch/after" mainstay_overload_tenant_limit) |"
+done
+echo
+echo "median ratio: $(sort -n "$scratch/ratios" | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }') (bar: below 2)"

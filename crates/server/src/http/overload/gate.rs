@@ -1,0 +1,393 @@
+//! The gate: who is inside, who waits, and whose turn it is. It knows no clock and no task, so that a model can hold it to
+//! its promises: never more inside than the limit, no organisation kept waiting by another, nobody lost.
+//!
+//! Each organisation (or address, for what needs no token) has its own short queue. They take turns (deficit round robin:
+//! a turn buys one writing request or two reading ones); within one, the higher priority goes first. An organisation may
+//! have a bounded number of requests waiting, and while others are about, a bounded number inside.
+
+use std::collections::{HashMap, VecDeque};
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+use mainstay_domain::TenantId;
+use tokio::time::Instant;
+
+use super::priority::{Priority, REFUSABLE, TURN};
+
+/// For how long others count as being about after their last request.
+const ABOUT: Duration = Duration::from_secs(1);
+/// While the queue stands, a request waits for this part of the usual patience only.
+const STANDING_SHARE: u32 = 5;
+
+/// Who takes turns.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Key {
+    /// An organisation.
+    Tenant(TenantId),
+    /// Where a request without a token comes from.
+    Address(IpAddr),
+}
+
+impl Key {
+    /// The key of an address: IPv6 by its first 64 bits, since whoever has one address there has all of them.
+    #[must_use]
+    pub fn address(address: IpAddr) -> Self {
+        Self::Address(match address.to_canonical() {
+            IpAddr::V6(address) => {
+                let [a, b, c, d, ..] = address.segments();
+                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+            v4 @ IpAddr::V4(_) => v4,
+        })
+    }
+}
+
+/// How many may wait, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bounds {
+    pub(super) queue: usize,
+    pub(super) queue_per_tenant: usize,
+    pub(super) patience: Duration,
+}
+
+/// Why a request was not let in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Refusal {
+    /// Too many wait already.
+    QueueFull,
+    /// Too many of the same organisation wait already.
+    TenantQueueFull,
+    /// It waited its time.
+    Waited,
+    /// It gave its place in the queue to one that is worth more.
+    Displaced,
+}
+
+/// The words for metrics, in the order of [`Refusal::index`].
+pub(super) const REASONS: [&str; 4] = ["queue_full", "tenant_queue_full", "waited", "displaced"];
+
+impl Refusal {
+    pub(super) const fn index(self) -> usize {
+        match self {
+            Self::QueueFull => 0,
+            Self::TenantQueueFull => 1,
+            Self::Waited => 2,
+            Self::Displaced => 3,
+        }
+    }
+}
+
+/// What became of a request that came.
+#[derive(Debug)]
+pub(super) enum Arrival<W> {
+    /// It is inside. Whether it came from one that asks little while others are about: how such a one fares tells whether
+    /// others slow it down.
+    In { modest: bool },
+    /// It waits until `due`, under this number. Somebody else may have had to leave the queue for it.
+    Waits { ticket: u64, due: Instant, displaced: Option<W> },
+    /// It is refused.
+    Refused(Refusal),
+}
+
+/// One that waited and is now inside.
+#[derive(Debug)]
+pub(super) struct Granted<W> {
+    pub(super) key: Key,
+    pub(super) waiter: W,
+    pub(super) since: Instant,
+    pub(super) modest: bool,
+}
+
+struct Waiting<W> {
+    ticket: u64,
+    since: Instant,
+    due: Instant,
+    waiter: W,
+}
+
+struct Tenant<W> {
+    inside: usize,
+    deficit: u32,
+    waiting: [VecDeque<Waiting<W>>; REFUSABLE.len()],
+}
+
+impl<W> Default for Tenant<W> {
+    fn default() -> Self {
+        Self { inside: 0, deficit: 0, waiting: Default::default() }
+    }
+}
+
+impl<W> Tenant<W> {
+    fn count(&self) -> usize {
+        self.waiting.iter().map(VecDeque::len).sum()
+    }
+
+    /// The highest priority that waits.
+    fn next(&self) -> Option<Priority> {
+        REFUSABLE.into_iter().rev().find(|priority| !self.waiting[priority.index()].is_empty())
+    }
+}
+
+/// The two keys seen last, which is enough to tell whether anybody but one of them is about.
+#[derive(Default)]
+struct About {
+    newest: Option<(Key, Instant)>,
+    other: Option<(Key, Instant)>,
+}
+
+impl About {
+    fn see(&mut self, key: Key, now: Instant) {
+        if self.newest.is_some_and(|(newest, _)| newest != key) {
+            self.other = self.newest;
+        }
+        self.newest = Some((key, now));
+    }
+
+    fn others_than(&self, key: Key, now: Instant) -> bool {
+        let seen = [self.newest, self.other];
+        seen.into_iter().flatten().any(|(other, at)| other != key && now.saturating_duration_since(at) < ABOUT)
+    }
+}
+
+/// What happened since it was last asked.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Use {
+    /// The most that were inside at once.
+    pub(super) most_inside: usize,
+    /// Whether somebody found no place.
+    pub(super) full: bool,
+    /// The most that one organisation held while others were about.
+    pub(super) most_of_one: usize,
+    /// Whether an organisation was held back because it had its share.
+    pub(super) one_held_back: bool,
+}
+
+pub(super) struct Gate<W> {
+    bounds: Bounds,
+    /// How many may be inside.
+    limit: usize,
+    /// How many of one organisation may be inside while others are about.
+    share: usize,
+    inside: usize,
+    waiting: usize,
+    tenants: HashMap<Key, Tenant<W>>,
+    /// Those who have somebody waiting, in the order of their turns.
+    turns: VecDeque<Key>,
+    about: About,
+    /// When nobody waited last.
+    empty_at: Option<Instant>,
+    tickets: u64,
+    seen: Use,
+}
+
+impl<W> Gate<W> {
+    pub(super) fn new(bounds: Bounds, limit: usize, share: usize) -> Self {
+        Self {
+            bounds,
+            limit: limit.max(1),
+            share: share.max(1),
+            inside: 0,
+            waiting: 0,
+            tenants: HashMap::new(),
+            turns: VecDeque::new(),
+            about: About::default(),
+            empty_at: None,
+            tickets: 0,
+            seen: Use::default(),
+        }
+    }
+
+    pub(super) fn inside(&self) -> usize {
+        self.inside
+    }
+
+    pub(super) fn waiting(&self) -> usize {
+        self.waiting
+    }
+
+    /// Sets how many may be inside, in all and of one organisation. Those who are inside stay.
+    pub(super) fn set(&mut self, limit: usize, share: usize) {
+        (self.limit, self.share) = (limit.max(1), share.max(1));
+    }
+
+    /// What happened since it was last asked.
+    pub(super) fn take_use(&mut self) -> Use {
+        std::mem::replace(&mut self.seen, Use { most_inside: self.inside, ..Use::default() })
+    }
+
+    /// A request comes. `waiter` is made only when it has to wait.
+    pub(super) fn arrive(
+        &mut self,
+        now: Instant,
+        key: Key,
+        priority: Priority,
+        waiter: impl FnOnce() -> W,
+    ) -> Arrival<W> {
+        self.about.see(key, now);
+        if self.waiting == 0 {
+            self.empty_at = Some(now);
+        }
+        // Those who wait do so because they may not enter now; this one may if it stands above them.
+        if self.may_enter(now, key, priority) {
+            return Arrival::In { modest: self.enter(now, key) };
+        }
+        let own = self.tenants.get(&key).map_or(0, Tenant::count);
+        let displaced = match self.make_room(key, own, priority) {
+            Ok(displaced) => displaced,
+            Err(refusal) => return Arrival::Refused(refusal),
+        };
+        let standing = self.empty_at.is_some_and(|at| now.saturating_duration_since(at) > self.bounds.patience);
+        let patience = if standing { self.bounds.patience / STANDING_SHARE } else { self.bounds.patience };
+        let (ticket, due) = (self.tickets, now + patience);
+        self.tickets += 1;
+        self.waiting += 1;
+        let tenant = self.tenants.entry(key).or_default();
+        if tenant.count() == 0 {
+            self.turns.push_back(key);
+        }
+        tenant.waiting[priority.index()].push_back(Waiting { ticket, since: now, due, waiter: waiter() });
+        Arrival::Waits { ticket, due, displaced }
+    }
+
+    /// One that is inside leaves.
+    pub(super) fn leave(&mut self, key: Key) {
+        self.inside = self.inside.saturating_sub(1);
+        if let Some(tenant) = self.tenants.get_mut(&key) {
+            tenant.inside = tenant.inside.saturating_sub(1);
+        }
+        self.forget(key);
+    }
+
+    /// One that waits goes away. False when it does not wait any more.
+    pub(super) fn abandon(&mut self, key: Key, ticket: u64) -> bool {
+        let Some(tenant) = self.tenants.get_mut(&key) else { return false };
+        for queue in &mut tenant.waiting {
+            if let Some(place) = queue.iter().position(|waiting| waiting.ticket == ticket) {
+                queue.remove(place);
+                self.waiting -= 1;
+                self.forget(key);
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Lets in the next of those who wait, if one may enter now. To be called until it answers nothing, whenever somebody
+    /// has left or the limit has changed.
+    pub(super) fn grant(&mut self, now: Instant) -> Option<Granted<W>> {
+        let standing = self.empty_at.is_some_and(|at| now.saturating_duration_since(at) > self.bounds.patience);
+        for _ in 0..self.turns.len() {
+            let key = *self.turns.front()?;
+            let Some(priority) = self.next_of(now, key).filter(|priority| self.may_enter(now, key, *priority)) else {
+                if self.tenants.get(&key).is_some_and(|tenant| tenant.count() > 0) {
+                    self.turns.rotate_left(1);
+                } else {
+                    self.forget(key);
+                }
+                continue;
+            };
+            let tenant = self.tenants.get_mut(&key)?;
+            if tenant.deficit < priority.cost() {
+                tenant.deficit += TURN;
+            }
+            tenant.deficit = tenant.deficit.saturating_sub(priority.cost());
+            let queue = &mut tenant.waiting[priority.index()];
+            // While the queue stands, whoever came last has the best chance of being answered in time.
+            let waiting = if standing { queue.pop_back() } else { queue.pop_front() }?;
+            self.waiting -= 1;
+            // Its turn is over when what is left does not pay for the next one.
+            if tenant.next().is_none_or(|next| tenant.deficit < next.cost()) {
+                self.turns.rotate_left(1);
+            }
+            let modest = self.enter(now, key);
+            self.forget(key);
+            return Some(Granted { key, waiter: waiting.waiter, since: waiting.since, modest });
+        }
+        None
+    }
+
+    /// The highest priority that waits of this organisation, after those who have waited their time are gone.
+    fn next_of(&mut self, now: Instant, key: Key) -> Option<Priority> {
+        let tenant = self.tenants.get_mut(&key)?;
+        for queue in &mut tenant.waiting {
+            let before = queue.len();
+            queue.retain(|waiting| waiting.due > now);
+            self.waiting -= before - queue.len();
+        }
+        tenant.next()
+    }
+
+    fn may_enter(&mut self, now: Instant, key: Key, priority: Priority) -> bool {
+        let own = self.tenants.get(&key).map_or(0, |tenant| tenant.inside);
+        if self.inside >= priority.places(self.limit) {
+            self.seen.full = true;
+            return false;
+        }
+        if own >= self.share && self.about.others_than(key, now) {
+            self.seen.one_held_back = true;
+            return false;
+        }
+        true
+    }
+
+    fn enter(&mut self, now: Instant, key: Key) -> bool {
+        self.inside += 1;
+        self.seen.most_inside = self.seen.most_inside.max(self.inside);
+        let tenant = self.tenants.entry(key).or_default();
+        tenant.inside += 1;
+        let inside = tenant.inside;
+        let others = self.about.others_than(key, now);
+        if others {
+            self.seen.most_of_one = self.seen.most_of_one.max(inside);
+        }
+        others && inside <= (self.share / 4).max(1)
+    }
+
+    /// Sees to it that there is a place in the queue, at the cost of one that is worth less or of an organisation that has
+    /// many waiting.
+    fn make_room(&mut self, key: Key, own: usize, priority: Priority) -> Result<Option<W>, Refusal> {
+        if own >= self.bounds.queue_per_tenant {
+            return self.displace(key, priority).map(Some).ok_or(Refusal::TenantQueueFull);
+        }
+        if self.waiting < self.bounds.queue {
+            return Ok(None);
+        }
+        let longest = self.turns.iter().copied().max_by_key(|key| self.tenants.get(key).map_or(0, Tenant::count));
+        let longest = longest.ok_or(Refusal::QueueFull)?;
+        let theirs = self.tenants.get(&longest).map_or(0, Tenant::count);
+        // Whoever has two more waiting than this one gives a place up even to an equal.
+        let below = if theirs > own + 1 { Priority::Always } else { priority };
+        self.displace(longest, below).map(Some).ok_or(Refusal::QueueFull)
+    }
+
+    /// Takes the newest of the lowest priority below this one out of an organisation's queue.
+    fn displace(&mut self, key: Key, below: Priority) -> Option<W> {
+        let tenant = self.tenants.get_mut(&key)?;
+        let lowest = REFUSABLE.into_iter().find(|priority| !tenant.waiting[priority.index()].is_empty())?;
+        if lowest >= below {
+            return None;
+        }
+        let waiting = tenant.waiting[lowest.index()].pop_back()?;
+        self.waiting -= 1;
+        self.forget(key);
+        Some(waiting.waiter)
+    }
+
+    /// Drops what need not be known of an organisation any more.
+    fn forget(&mut self, key: Key) {
+        let Some(tenant) = self.tenants.get_mut(&key) else { return };
+        if tenant.count() > 0 {
+            return;
+        }
+        tenant.deficit = 0;
+        if tenant.inside == 0 {
+            self.tenants.remove(&key);
+        }
+        if let Some(place) = self.turns.iter().position(|other| *other == key) {
+            self.turns.remove(place);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,255 @@
+//! The gate against a model: random requests, departures and clients that go away.
+
+use std::collections::{HashMap, VecDeque};
+
+use mainstay_domain::TenantId;
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+
+const PATIENCE: Duration = Duration::from_millis(100);
+
+fn tenant(number: u128) -> Key {
+    Key::Tenant(TenantId(Uuid::from_u128(number)))
+}
+
+fn gate(limit: usize, share: usize, queue: usize, queue_per_tenant: usize) -> Gate<u32> {
+    Gate::new(Bounds { queue, queue_per_tenant, patience: PATIENCE }, limit, share)
+}
+
+fn is_in<W>(arrival: &Arrival<W>) -> bool {
+    matches!(arrival, Arrival::In { .. })
+}
+
+/// Who is let in one after the other, when one leaves each time.
+fn order(gate: &mut Gate<u32>, now: Instant, leaver: Key) -> Vec<u32> {
+    let mut order = Vec::new();
+    let mut leaver = leaver;
+    loop {
+        gate.leave(leaver);
+        let Some(granted) = gate.grant(now) else { return order };
+        order.push(granted.waiter);
+        leaver = granted.key;
+    }
+}
+
+#[test]
+fn organisations_take_turns_and_the_one_with_most_waiting_is_not_served_first() {
+    let now = Instant::now();
+    let mut gate = gate(1, 1, 64, 16);
+    assert!(is_in(&gate.arrive(now, tenant(9), Priority::Write, || 0)));
+    for number in 0..6 {
+        assert!(!is_in(&gate.arrive(now, tenant(1), Priority::Write, || 10 + number)));
+    }
+    for other in 2..5 {
+        assert!(!is_in(&gate.arrive(now, tenant(u128::from(other)), Priority::Write, || other * 10)));
+    }
+    assert_eq!(order(&mut gate, now, tenant(9)), [10, 20, 30, 40, 11, 12, 13, 14, 15]);
+    assert_eq!((gate.inside(), gate.waiting(), gate.tenants.len()), (0, 0, 0));
+}
+
+#[test]
+fn a_turn_buys_two_reading_requests_or_one_that_writes() {
+    let now = Instant::now();
+    let mut gate = gate(1, 1, 64, 16);
+    gate.arrive(now, tenant(9), Priority::Write, || 0);
+    // With one place only reading enters when nobody is inside.
+    for number in 0..4 {
+        gate.arrive(now, tenant(1), Priority::Read, || 10 + number);
+        gate.arrive(now, tenant(2), Priority::Write, || 20 + number);
+    }
+    assert_eq!(order(&mut gate, now, tenant(9)), [10, 11, 20, 12, 13, 21, 22, 23]);
+}
+
+#[test]
+fn what_is_worth_more_goes_first_within_an_organisation_and_finds_room_in_a_full_queue() {
+    let now = Instant::now();
+    let mut gate = gate(1, 1, 3, 3);
+    gate.arrive(now, tenant(9), Priority::Write, || 0);
+    for (priority, number) in [(Priority::Heavy, 1), (Priority::Read, 2), (Priority::Heavy, 3)] {
+        assert!(matches!(gate.arrive(now, tenant(1), priority, || number), Arrival::Waits { displaced: None, .. }));
+    }
+    assert!(matches!(gate.arrive(now, tenant(1), Priority::Heavy, || 4), Arrival::Refused(Refusal::TenantQueueFull)));
+    assert!(matches!(gate.arrive(now, tenant(1), Priority::Write, || 5), Arrival::Waits { displaced: Some(3), .. }));
+    // Another organisation finds a place even for what is worth least.
+    assert!(matches!(gate.arrive(now, tenant(2), Priority::Heavy, || 6), Arrival::Waits { displaced: Some(1), .. }));
+    assert_eq!(order(&mut gate, now, tenant(9)), [5, 6, 2]);
+}
+
+#[test]
+fn the_last_places_are_kept_for_what_is_worth_more() {
+    let now = Instant::now();
+    let mut gate = gate(100, 100, 64, 16);
+    let mut enter = |priority| {
+        let mut entered = 0;
+        while is_in(&gate.arrive(now, tenant(1), priority, || 0)) {
+            entered += 1;
+        }
+        entered
+    };
+    assert_eq!(REFUSABLE.map(&mut enter), [70, 15, 8, 7]);
+}
+
+#[test]
+fn one_organisation_has_its_share_only_while_others_are_about() {
+    let now = Instant::now();
+    let mut gate = gate(10, 3, 64, 16);
+    for _ in 0..10 {
+        assert!(is_in(&gate.arrive(now, tenant(1), Priority::Write, || 0)), "alone it may have all");
+    }
+    for _ in 0..10 {
+        gate.leave(tenant(1));
+    }
+    assert!(is_in(&gate.arrive(now, tenant(2), Priority::Write, || 0)));
+    for _ in 0..3 {
+        assert!(is_in(&gate.arrive(now, tenant(1), Priority::Write, || 0)));
+    }
+    assert!(!is_in(&gate.arrive(now, tenant(1), Priority::Write, || 0)), "six places are free, and not for this one");
+    assert!(is_in(&gate.arrive(now, tenant(3), Priority::Write, || 0)));
+    let seen = gate.take_use();
+    assert!(seen.one_held_back && !seen.full && seen.most_of_one == 3);
+    let later = now + ABOUT + Duration::from_millis(1);
+    gate.arrive(later, tenant(1), Priority::Write, || 0);
+    assert!(is_in(&gate.arrive(later, tenant(1), Priority::Write, || 0)), "the others are gone");
+}
+
+#[test]
+fn while_the_queue_stands_patience_is_short_and_the_newest_goes_first() {
+    let start = Instant::now();
+    let mut gate = gate(1, 1, 64, 16);
+    gate.arrive(start, tenant(9), Priority::Write, || 0);
+    let due = |arrival| match arrival {
+        Arrival::Waits { due, .. } => due,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(due(gate.arrive(start, tenant(1), Priority::Write, || 1)), start + PATIENCE);
+    let mid = start + PATIENCE / 2;
+    assert_eq!(due(gate.arrive(mid, tenant(1), Priority::Write, || 2)), mid + PATIENCE);
+    // The queue has not been empty for longer than the patience.
+    let late = start + PATIENCE + Duration::from_millis(1);
+    assert_eq!(due(gate.arrive(late, tenant(1), Priority::Write, || 3)), late + PATIENCE / STANDING_SHARE);
+    // The first has waited its time.
+    assert_eq!(order(&mut gate, late, tenant(9)), [3, 2]);
+}
+
+#[test]
+fn ipv6_addresses_of_one_network_take_turns_together() {
+    let key = |text: &str| Key::address(text.parse().expect("an address"));
+    assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
+    assert_ne!(key("2001:db8::1"), key("2001:db8:0:1::1"));
+    assert_eq!(key("::ffff:10.0.0.1"), key("10.0.0.1"));
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Arrive { tenant: u128, priority: usize },
+    Leave(prop::sample::Index),
+    Abandon(prop::sample::Index),
+    Later(u64),
+    Limit { limit: usize, share: usize },
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    prop_oneof![
+        6 => (0..6_u128, 0..4_usize).prop_map(|(tenant, priority)| Step::Arrive { tenant, priority }),
+        4 => any::<prop::sample::Index>().prop_map(Step::Leave),
+        1 => any::<prop::sample::Index>().prop_map(Step::Abandon),
+        2 => (1..60_u64).prop_map(Step::Later),
+        1 => (1..12_usize, 1..6_usize).prop_map(|(limit, share)| Step::Limit { limit, share }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    /// Never more inside than the limit (nor let in past a share while others are about), nobody is lost or served twice,
+    /// the queues keep their bounds, and when all have left nothing is remembered.
+    #[test]
+    fn the_model_of_the_gate_holds(steps in prop::collection::vec(step(), 1..200)) {
+        let (mut limit, mut share) = (4_usize, 2_usize);
+        let mut gate = gate(limit, share, 8, 3);
+        let mut now = Instant::now();
+        let mut inside: VecDeque<Key> = VecDeque::new();
+        let mut waiting: HashMap<u64, (Key, u32, Instant)> = HashMap::new();
+        let mut name = 0;
+        for step in steps {
+            match step {
+                Step::Arrive { tenant: number, priority } => {
+                    name += 1;
+                    let before = inside.len();
+                    match gate.arrive(now, tenant(number), REFUSABLE[priority], || name) {
+                        Arrival::In { .. } => {
+                            prop_assert!(before < REFUSABLE[priority].places(limit));
+                            inside.push_back(tenant(number));
+                        }
+                        Arrival::Waits { ticket, due, displaced } => {
+                            if let Some(displaced) = displaced {
+                                waiting.retain(|_, (_, name, _)| *name != displaced);
+                            }
+                            waiting.insert(ticket, (tenant(number), name, due));
+                        }
+                        Arrival::Refused(_) => prop_assert!(gate.waiting() >= 3),
+                    }
+                }
+                Step::Leave(index) if !inside.is_empty() => {
+                    let key = inside.remove(index.index(inside.len())).expect("it is there");
+                    gate.leave(key);
+                }
+                Step::Abandon(index) if !waiting.is_empty() => {
+                    let mut tickets: Vec<u64> = waiting.keys().copied().collect();
+                    tickets.sort_unstable();
+                    let ticket = tickets[index.index(tickets.len())];
+                    let (key, _, due) = waiting.remove(&ticket).expect("it is there");
+                    prop_assert!(gate.abandon(key, ticket) || due <= now);
+                }
+                Step::Later(millis) => now += Duration::from_millis(millis),
+                Step::Limit { limit: new, share: own } => {
+                    (limit, share) = (new, own);
+                    gate.set(limit, share);
+                }
+                Step::Leave(_) | Step::Abandon(_) => {}
+            }
+            while let Some(granted) = gate.grant(now) {
+                prop_assert!(inside.len() < limit, "let in past the limit");
+                let place = waiting.iter().find(|(_, (_, name, _))| *name == granted.waiter).map(|(ticket, _)| *ticket);
+                let (key, _, due) = waiting.remove(&place.expect("it waited")).expect("it is there");
+                prop_assert_eq!(key, granted.key);
+                prop_assert!(due > now, "let in after its time");
+                inside.push_back(key);
+            }
+            prop_assert_eq!(gate.inside(), inside.len());
+            prop_assert!(gate.waiting() <= 8);
+            let mut own: HashMap<Key, usize> = HashMap::new();
+            waiting.values().filter(|(_, _, due)| *due > now).for_each(|(key, ..)| *own.entry(*key).or_default() += 1);
+            prop_assert!(own.values().all(|count| *count <= 3));
+            // Whoever waits in time is known to the gate.
+            prop_assert!(gate.waiting() >= own.values().sum());
+        }
+        for key in inside {
+            gate.leave(key);
+        }
+        now += PATIENCE + Duration::from_millis(1);
+        prop_assert!(gate.grant(now).is_none());
+        prop_assert_eq!((gate.inside(), gate.waiting(), gate.tenants.len(), gate.turns.len()), (0, 0, 0, 0));
+    }
+
+    /// However much one asks for, another that waits is let in before anybody is let in twice more.
+    #[test]
+    fn nobody_is_kept_waiting_by_another(crowd in 1..16_u32, quiet in 2..6_u128) {
+        let now = Instant::now();
+        let mut gate = gate(1, 1, 64, 16);
+        gate.arrive(now, tenant(0), Priority::Write, || 0);
+        for _ in 0..crowd {
+            gate.arrive(now, tenant(1), Priority::Write, || 1);
+        }
+        for number in 2..=quiet {
+            gate.arrive(now, tenant(number), Priority::Write, || u32::try_from(number).expect("small"));
+        }
+        let order = order(&mut gate, now, tenant(0));
+        for number in 2..=quiet {
+            let place = order.iter().position(|who| u128::from(*who) == number).expect("it is let in");
+            prop_assert!(place <= usize::try_from(quiet).expect("small"), "{number} came at {place}: {order:?}");
+        }
+    }
+}
