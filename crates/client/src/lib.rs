@@ -4,7 +4,7 @@
 //!   never adds more than a share of traffic by repeating.
 //! - [`ReplyStream`]: a reply as typed events, which goes on where the connection broke.
 //! - [`Live`]: changes as they happen, over a WebSocket that comes back by itself.
-//! - `Replica`: a copy of what the person may see, kept by delta sync and live changes, that can be compared with the
+//! - [`Replica`]: a copy of what the person may see, kept by delta sync and live changes, that can be compared with the
 //!   server.
 //!
 //! Nothing here runs in the background: a stream, a socket or a replica moves while its owner waits for it. So nothing is
@@ -42,6 +42,7 @@ mod credentials;
 mod error;
 mod live;
 mod model;
+mod replica;
 mod retry;
 mod streaming;
 mod sync;
@@ -56,6 +57,7 @@ pub use model::{
     ApiKey, Conversation, FaultOfMessage, Me, Member, Membership, Message, NewApiKey, NewOrganisation, Organisation,
     Page, Sent, SignedIn, User,
 };
+pub use replica::{Applied, Counters, Follower, Memory, Pushed, Replica, Row, RowKey, Step, Storage, Synced};
 pub use retry::RetryPolicy;
 pub use streaming::{ReplyEvent, ReplyStart, ReplyStream};
 pub use sync::{

@@ -272,7 +272,7 @@ struct Results {
 }
 
 impl Client {
-    /// A page of what changed after a cursor; without one, from the beginning. `Replica` does all of it.
+    /// A page of what changed after a cursor; without one, from the beginning. [`crate::Replica`] does all of it.
     ///
     /// # Errors
     /// As every call; `resync_required` when the replica must begin again ([`Error::is_resync`]).
