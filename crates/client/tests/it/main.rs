@@ -4,5 +4,6 @@
 
 mod calls;
 mod live;
+mod replica;
 mod streaming;
 mod support;
