@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 pub mod config;
+mod load;
 mod migrate;
 mod serve;
 mod token;
@@ -53,6 +54,12 @@ enum Command {
     ///
     /// It needs no password, only the database. The token works for the person's oldest organisation.
     Token(token::TokenArguments),
+    /// Load a server with virtual users, and report what it did
+    ///
+    /// Users come, send messages, read lists, hold a live socket and sync, then leave. Without --tokens they are made in the
+    /// database of the settings, which must be the server's. The exit code is 1 when a threshold is not kept. Ctrl-C ends the
+    /// run early and reports it. See docs/load.md.
+    Load(load::LoadArguments),
     /// Print the description of the API (OpenAPI, as JSON)
     Openapi,
 }
@@ -124,6 +131,7 @@ async fn with_config(command: Command, config: Config) -> Answer {
         Command::Migrate(command) => migrate::run(command, &config).await,
         Command::User(command) => user::run(command, config).await,
         Command::Token(arguments) => token::run(arguments, config).await,
+        Command::Load(arguments) => load::run(arguments, config).await,
         Command::Config(_) | Command::Openapi => Ok(Answer::good("")),
     };
     done.unwrap_or_else(|answer| answer)

@@ -5,11 +5,13 @@
 mod accounts;
 mod architecture;
 mod assistant;
+mod client;
 mod console;
 mod contract;
 mod crash;
 mod documents;
 mod live;
+mod load;
 mod overload;
 mod process;
 mod support;

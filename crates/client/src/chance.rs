@@ -1,0 +1,30 @@
+//! Chance for jitter, keys and nonces, drawn from the [`Entropy`] that the client was made with.
+
+use std::time::Duration;
+
+use mainstay_domain::Entropy;
+use uuid::{Builder, Uuid};
+
+/// A number from 0 up to, and without, 1.
+pub(crate) fn fraction(entropy: &dyn Entropy) -> f64 {
+    let mut random = [0; 4];
+    entropy.fill(&mut random);
+    f64::from(u32::from_le_bytes(random)) / (f64::from(u32::MAX) + 1.0)
+}
+
+/// A span from nothing up to `most`: full jitter, which spreads those who were cut off at the same moment best.
+pub(crate) fn up_to(entropy: &dyn Entropy, most: Duration) -> Duration {
+    most.mul_f64(fraction(entropy))
+}
+
+/// `base`, doubled `times` times, at most `cap`.
+pub(crate) fn doubled(base: Duration, times: u32, cap: Duration) -> Duration {
+    base.saturating_mul(1 << times.min(20)).min(cap)
+}
+
+/// A random UUID (version 4).
+pub(crate) fn uuid(entropy: &dyn Entropy) -> Uuid {
+    let mut random = [0; 16];
+    entropy.fill(&mut random);
+    Builder::from_random_bytes(random).into_uuid()
+}

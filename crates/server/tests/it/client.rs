@@ -1,0 +1,105 @@
+//! The typed client against the real server.
+
+use mainstay_client::{Client, Error, Listing, ReplyEvent, SendMessage};
+use mainstay_domain::{ApiKeyScope, MessageStatus, Role, Secret};
+use mainstay_server::app::Outside;
+
+use crate::support::{Engine, TestApp, both};
+
+fn client(app: &TestApp) -> Client {
+    Client::builder(&app.address, Outside::default().entropy).build().expect("a client")
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text.to_owned())
+}
+
+async fn accounts(engine: Engine) {
+    let Some(app) = TestApp::start(engine, &[]).await else { return };
+    let anybody = client(&app);
+    let password = secret("a long password");
+    let (ada, who) = anybody.sign_up("ada@example.com", &password, "Ada").await.expect("signed up");
+    assert_eq!(who.user.name, "Ada");
+    anybody.sign_up("bob@example.com", &password, "Bob").await.expect("signed up");
+    let taken = anybody.sign_up("ada@example.com", &password, "Ada").await.expect_err("refused");
+    assert_eq!(taken.code(), Some("email_taken"));
+    let bad = anybody.sign_up("not an address", &password, "").await.expect_err("refused");
+    assert_eq!(bad.problem().expect("a problem").fields[0].field, "email");
+    // A further organisation, with a member of another role.
+    let organisation = ada.create_organisation("Ada and friends").await.expect("made");
+    let before = ada.tokens().expect("a sign-in");
+    ada.switch(organisation.id).await.expect("switched");
+    assert_ne!(ada.tokens().expect("a sign-in").access_token, before.access_token);
+    let me = ada.me().await.expect("me");
+    assert_eq!((me.organisation.id, me.role, me.memberships.len()), (organisation.id, Role::Owner, 2));
+    let bob = ada.add_member("bob@example.com", Role::Member).await.expect("added");
+    ada.change_member(bob.id, Role::Admin).await.expect("changed");
+    let members = ada.members(&Listing { limit: Some(1), ..Listing::default() }).await.expect("members");
+    assert_eq!(members.data.len(), 1);
+    let rest = Listing::default().after(members.next.expect("a second page"));
+    assert_eq!(ada.members(&rest).await.expect("members").data.len(), 1);
+    ada.remove_member(bob.id).await.expect("removed");
+    let made = ada.create_api_key("reader", &[ApiKeyScope::Read]).await.expect("a key");
+    let reader = anybody.with_token(&made.secret.expect("told once")).expect("a client");
+    assert_eq!(reader.me().await.expect("me").organisation.id, organisation.id);
+    assert_eq!(reader.create_conversation(None).await.expect_err("refused").status(), Some(403));
+    assert_eq!(
+        ada.api_keys(&Listing::default()).await.expect("keys").data,
+        [ada.api_key(made.key.id).await.expect("a key")]
+    );
+    ada.revoke_api_key(made.key.id).await.expect("revoked");
+    assert_eq!(reader.me().await.expect_err("revoked").status(), Some(401));
+    // The pair is renewed, and ends.
+    let before = ada.tokens().expect("a sign-in");
+    ada.refresh().await.expect("renewed");
+    assert_ne!(ada.tokens().expect("a sign-in").refresh_token, before.refresh_token);
+    ada.sign_out().await.expect("signed out");
+    assert!(matches!(ada.me().await, Err(Error::SignedOut(_))));
+    let (again, _) = anybody.sign_in("ada@example.com", &password).await.expect("signed in");
+    again.me().await.expect("me");
+}
+
+async fn conversations(engine: Engine) {
+    let Some(app) = TestApp::start(engine, &[]).await else { return };
+    let (ada, _) = client(&app).sign_up("ada@example.com", &secret("a long password"), "Ada").await.expect("signed up");
+    let message = SendMessage::new("Hello, who are you?").with_key("once");
+    let sent = ada.send(&message).await.expect("sent");
+    assert_eq!(sent.reply.status, MessageStatus::Final);
+    assert_eq!(ada.send(&message).await.expect("the same").generation_id, sent.generation_id);
+    let mut stream = ada.send_streaming(SendMessage::new("And now?").into_conversation(sent.conversation_id));
+    let (mut text, mut reply) = (String::new(), None);
+    while let Some(event) = stream.next().await.expect("a reply") {
+        match event {
+            ReplyEvent::Token { text: more, .. } => text.push_str(&more),
+            ReplyEvent::Done { reply: done, .. } => reply = Some(done),
+            _ => {}
+        }
+    }
+    let reply = reply.expect("it is done");
+    assert_eq!(reply.content, text);
+    let generation = stream.generation().expect("it was told");
+    // From the middle on.
+    let (mut rest, mut follow) = (String::new(), ada.follow(generation, 10));
+    while let Some(event) = follow.next().await.expect("a reply") {
+        if let ReplyEvent::Token { text: more, .. } = event {
+            rest.push_str(&more);
+        }
+    }
+    assert_eq!(rest, text[10..]);
+    assert_eq!(
+        ada.generation(generation).await.expect("a reply").reply,
+        ada.stop(generation).await.expect("over").reply
+    );
+    let messages = ada.messages(sent.conversation_id, &Listing::default()).await.expect("messages");
+    assert_eq!(messages.data.len(), 4);
+    assert_eq!(messages.data[0].content, text);
+    let renamed = ada.rename_conversation(sent.conversation_id, "Who is it").await.expect("renamed");
+    assert_eq!(ada.conversation(renamed.id).await.expect("a conversation").title, "Who is it");
+    let empty = ada.create_conversation(Some("Another")).await.expect("made");
+    let found = Listing { search: Some("another".to_owned()), ..Listing::default() };
+    assert_eq!(ada.conversations(&found).await.expect("found").data, [empty]);
+    ada.delete_conversation(renamed.id).await.expect("deleted");
+    assert_eq!(ada.conversation(renamed.id).await.expect_err("gone").code(), Some("not_found"));
+}
+
+both!(accounts, conversations);
