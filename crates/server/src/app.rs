@@ -153,6 +153,7 @@ impl App {
         let (overload, pool_use) = (Overload::new(&config.overload, entropy.as_ref()), PoolUse::default());
         overload.register(&mut metrics);
         crate::ops::metrics::register(&mut metrics, &store, &assistant, &pool_use);
+        crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
         let health = Health::new(store.clone());
         Ok(Arc::new(Self {
             config,

@@ -6,6 +6,7 @@
 
 pub mod api;
 mod connects;
+mod figures;
 pub mod hub;
 mod outbox;
 mod running;
@@ -13,6 +14,7 @@ mod socket;
 mod tickets;
 
 pub use connects::Connects;
+pub use figures::register;
 pub use hub::Hub;
 pub use running::start;
 pub use tickets::Tickets;

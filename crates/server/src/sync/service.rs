@@ -29,7 +29,7 @@ pub struct Sync {
     /// Where streams stand.
     pub heads: Arc<Heads>,
     /// When clients come back.
-    pub pacing: Pacing,
+    pub pacing: Arc<Pacing>,
     /// When something last changed for a person, as far as this node knows.
     active: Cache<(TenantId, PersonId), Timestamp>,
     started: Timestamp,
@@ -77,7 +77,7 @@ impl Sync {
     ) -> Self {
         Self {
             heads: Arc::new(Heads::new(settings.head_cache)),
-            pacing: Pacing::new(settings.clone(), entropy),
+            pacing: Arc::new(Pacing::new(settings.clone(), entropy)),
             active: Cache::builder().max_capacity(MOST_ACTIVE).time_to_live(ACTIVE_FOR).build(),
             started: clock.now(),
             store,
