@@ -51,7 +51,9 @@ async fn look_at_nodes(app: &App) -> mainstay_store::Result<()> {
     let began = Instant::now();
     let watch = WatchNodes { prefix: PREFIX, now: app.clock.now() };
     let watched = app.store.run(&Call::within(PATIENCE), watch).await?;
-    if app.nodes.looked(watched, app.assistant.lease_number(), began) == Heard::Missed {
+    let heard = app.nodes.looked(watched, app.assistant.lease_number(), began);
+    app.limits.nodes().set(app.nodes.count());
+    if heard == Heard::Missed {
         app.sync.heads.forget_all();
         app.hub.look().await?;
     }
