@@ -52,6 +52,7 @@ export MAINSTAY_HTTP__PORT="$PORT" MAINSTAY_LOG__LEVEL=warn
 export MAINSTAY_DATABASE__MIGRATE_ON_START=true
 # The load generator hangs up in the middle of a few sign-ins when its time is over, which counts as failures.
 export MAINSTAY_AUTH__SIGN_IN_FAILURES=1000
+. "$here/no-limits.sh"
 export MAINSTAY_PROVIDERS__ORDER=offline MAINSTAY_PROVIDERS__OFFLINE__WORD_MS=0
 ours="http://127.0.0.1:$PORT"
 

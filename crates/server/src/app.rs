@@ -14,12 +14,15 @@ use crate::assistant::Assistant;
 use crate::config::{self, Config};
 use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
 use crate::lifecycle::Lifecycle;
+use crate::limits::Limits;
 use crate::live::{Connects, Hub, Tickets};
 use crate::nodes::Nodes;
 use crate::ops::health::Health;
+use crate::ops::metrics::Figures;
 use crate::ops::pools::{self, PoolUse};
 use crate::outside::{SystemClock, SystemEntropy};
 use crate::providers::Providers;
+use crate::redis::Redis;
 use crate::sync::Sync;
 
 /// How long opening the parts may wait for the database.
@@ -52,6 +55,10 @@ pub struct App {
     pub store: Store,
     /// People, sign-ins, keys.
     pub accounts: Accounts,
+    /// What several nodes tell each other by, where there is one.
+    pub redis: Option<Redis>,
+    /// How often somebody may ask.
+    pub limits: Arc<Limits>,
     /// Conversations and replies.
     pub assistant: Arc<Assistant>,
     /// What this node knows of the others.
@@ -152,15 +159,26 @@ impl App {
         let http_metrics = HttpMetrics::register(&mut metrics);
         let (overload, pool_use) = (Overload::new(&config.overload, entropy.as_ref()), PoolUse::default());
         overload.register(&mut metrics);
-        crate::ops::metrics::register(&mut metrics, &store, &assistant, &pool_use);
+        let redis = Redis::open(&config.redis, &entropy, &lifecycle).inspect_err(|_| lifecycle.stop_hard())?;
+        let limits = Arc::new(Limits::new(config.limits.clone(), redis.clone(), entropy.as_ref(), &mut metrics));
+        let figures = Figures {
+            store: store.clone(),
+            assistant: Arc::clone(&assistant),
+            pool_use: pool_use.clone(),
+            limits: Arc::clone(&limits),
+            redis: redis.clone(),
+        };
+        figures.register(&mut metrics);
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
-        let health = Health::new(store.clone());
+        let health = Health::new(store.clone(), redis.clone());
         Ok(Arc::new(Self {
             config,
             clock,
             ids,
             store,
             accounts,
+            redis,
+            limits,
             assistant,
             nodes,
             sync,
@@ -194,6 +212,7 @@ impl App {
         crate::live::start(self).await;
         crate::ops::housekeeping::start(self);
         pools::start(self);
+        crate::limits::start(self).await;
         self.lifecycle.set_ready(true);
         Ok(())
     }
@@ -218,7 +237,8 @@ impl Service {
         let (router, table) = crate::routes::routes(&app.config).map_err(Error::internal)?;
         let settings = Settings::new(&app.config.http, &table, app.ids.clone(), app.http_metrics.clone())
             .map_err(Error::internal)?
-            .with_overload(&app.overload);
+            .with_overload(&app.overload)
+            .limited_by(Arc::clone(&app.limits));
         let router = wrap(router.with_state(Arc::clone(app)), settings.clone());
         Ok(Self { router, settings, table })
     }

@@ -9,6 +9,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::accounts::api::{api_keys, auth, members};
 use crate::assistant::api as assistant;
+use crate::limits::api as limits;
 use crate::live::api as live;
 use crate::ops::{health, metrics};
 use crate::sync::api as sync;
@@ -19,10 +20,11 @@ use crate::sync::api as sync;
     modifiers(&Bearer),
     security(("bearer" = [])),
     paths(
-        health::live, health::ready, health::database, metrics::metrics, document,
+        health::live, health::ready, health::database, health::redis, metrics::metrics, document,
         auth::sign_up, auth::sign_in, auth::refresh, auth::sign_out, auth::switch, auth::me, auth::create_organisation,
         members::list, members::add, members::change, members::remove,
         api_keys::list, api_keys::create, api_keys::get, api_keys::revoke,
+        limits::refusals,
         assistant::list_conversations, assistant::create_conversation, assistant::get_conversation,
         assistant::rename_conversation, assistant::delete_conversation, assistant::list_messages, assistant::send_into,
         assistant::send_message, assistant::get_generation, assistant::generation_events, assistant::stop_generation,

@@ -1,5 +1,6 @@
 //! Every URL on one page, with who may call it and the most SQL statements that it may take: without those that find out
-//! who is calling, which a node remembers, and those of a second try. A test drives them all and holds them to it.
+//! who is calling, which a node remembers, and those of a second try. A test drives them all and holds them to it. A line
+//! also says as what its requests are limited, where that is not what `Policy::new` says.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,6 +13,7 @@ use crate::app::App;
 use crate::assistant::api as assistant;
 use crate::config::Config;
 use crate::http::{Access, Policy, Priority, RouteFault, RouteTable, Routes};
+use crate::limits::{Class, api as limits};
 use crate::live::api as live;
 use crate::ops::{health, metrics};
 use crate::sync::api as sync;
@@ -19,8 +21,10 @@ use crate::{console, openapi};
 
 /// Anybody may call it.
 const PUBLIC: Policy = Policy::new(Access::Public);
+/// Anybody may, as often as they like.
+const OPEN: Policy = PUBLIC.limit(Class::Unlimited);
 /// Members may, who show a token or a ticket; the handler looks for either.
-const TICKET: Policy = Policy::new(Access::Session);
+const TICKET: Policy = Policy::new(Access::Session).limit(Class::LiveConnect);
 /// Members may.
 const MEMBER: Policy = Policy::new(Access::Session);
 /// Those who manage members and keys may.
@@ -39,14 +43,15 @@ const AFTER_THE_REPLY: Duration = Duration::from_secs(10);
 /// # Errors
 /// When two lines contradict each other: a programming error.
 pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFault> {
-    let waits = MEMBER.deadline(config.assistant.wait_timeout() + AFTER_THE_REPLY);
+    let waits = MEMBER.limit(Class::Messages).deadline(config.assistant.wait_timeout() + AFTER_THE_REPLY);
     let mut routes = Routes::new()
         // Operations
-        .get("/healthz", health::live, PUBLIC.priority(ALWAYS))
-        .get("/readyz", health::ready, PUBLIC.statements(1).priority(ALWAYS))
+        .get("/healthz", health::live, OPEN.priority(ALWAYS))
+        .get("/readyz", health::ready, OPEN.statements(1).priority(ALWAYS))
         .get("/health/database", health::database, PUBLIC.statements(1).priority(ALWAYS))
-        .get("/metrics", metrics::metrics, PUBLIC.priority(ALWAYS))
-        .get("/openapi.json", openapi::document, PUBLIC)
+        .get("/health/redis", health::redis, PUBLIC.priority(ALWAYS))
+        .get("/metrics", metrics::metrics, OPEN.priority(ALWAYS))
+        .get("/openapi.json", openapi::document, OPEN)
         // Accounts
         .post("/v1/auth/sign-up", auth::sign_up, PUBLIC.statements(10).priority(HEAVY))
         .post("/v1/auth/sign-in", auth::sign_in, PUBLIC.statements(5))
@@ -63,6 +68,7 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .post("/v1/api-keys", api_keys::create, ADMIN.statements(3))
         .get("/v1/api-keys/{id}", api_keys::get, ADMIN.statements(1))
         .delete("/v1/api-keys/{id}", api_keys::revoke, ADMIN.statements(4))
+        .get("/v1/limits/refusals", limits::refusals, ADMIN)
         // Assistant. What a batch takes is counted for each of its members: 14 when it has accepted, saved and
         // settled, and refused a repeat. A repeat then takes 3 to be found, and what is no repeat 2 for its history.
         .get("/v1/conversations", assistant::list_conversations, MEMBER.statements(1).priority(HEAVY))
@@ -78,13 +84,13 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .post("/v1/generations/{id}/stop", assistant::stop_generation, MEMBER.statements(3).priority(ALWAYS))
         // Sync and live. A page takes the positions, both streams, each kind that is in it, and the plan. Of 50 mutations
         // each may be a message.
-        .get("/v1/sync", sync::sync, MEMBER.statements(7).priority(Priority::Sync))
-        .post("/v1/sync", sync::push, MEMBER.body(768 * 1024).statements(50 * 20))
-        .post("/v1/live/tickets", live::ticket, MEMBER.priority(Priority::Sync))
+        .get("/v1/sync", sync::sync, MEMBER.limit(Class::Sync).statements(7).priority(Priority::Sync))
+        .post("/v1/sync", sync::push, MEMBER.limit(Class::Sync).body(768 * 1024).statements(50 * 20))
+        .post("/v1/live/tickets", live::ticket, MEMBER.limit(Class::LiveConnect).priority(Priority::Sync))
         .get("/v1/live", live::live, TICKET.statements(2));
     // People
     for (path, handler) in console::routes() {
-        routes = routes.add(Method::GET, path, handler, PUBLIC);
+        routes = routes.add(Method::GET, path, handler, OPEN);
     }
     routes.build()
 }

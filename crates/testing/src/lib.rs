@@ -1,4 +1,4 @@
-//! Private servers for tests: PostgreSQL and Chromium on free ports, and any program of ours as a process.
+//! Private servers for tests: PostgreSQL, Redis and Chromium on free ports, and any program of ours as a process.
 //!
 //! Whatever is started here belongs to the test process. It is killed when its handle is dropped, and also when the
 //! test process dies, `kill -9` included. Files live in one [`Scratch`] directory each; those that a killed test left
@@ -10,6 +10,7 @@
 pub mod browser;
 pub mod postgres;
 pub mod process;
+pub mod redis;
 mod scratch;
 mod service;
 mod spawn;
@@ -18,6 +19,7 @@ mod table;
 pub use browser::Browser;
 pub use postgres::{Cluster, Database};
 pub use process::{Process, Program};
+pub use redis::RedisServer;
 pub use scratch::Scratch;
 pub use service::{free_port, required, skip};
 

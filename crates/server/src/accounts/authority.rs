@@ -12,7 +12,7 @@ use std::time::Duration;
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{HeaderValue, header};
-use mainstay_domain::{ApiKeyScope, Error, Kind, PersonId, Result, Role, SessionId, TenantId, Timestamp};
+use mainstay_domain::{ApiKeyId, ApiKeyScope, Error, Kind, PersonId, Result, Role, SessionId, TenantId, Timestamp};
 use mainstay_store::{AuthoriseApiKey, Call, LookUpApiKey};
 use moka::sync::Cache;
 use tokio::time::Instant;
@@ -22,6 +22,7 @@ use super::{Accounts, api_key};
 use crate::app::App;
 use crate::http::overload::Key;
 use crate::http::{Problem, RequestContext};
+use crate::limits;
 
 /// For how long an API key or an outside token is remembered.
 const REMEMBERED: Duration = Duration::from_secs(30);
@@ -46,8 +47,13 @@ pub struct Member {
 pub enum Credential {
     /// An access token of a sign-in here.
     Session(SessionId),
-    /// An API key, and what it may do.
-    ApiKey(Vec<ApiKeyScope>),
+    /// An API key.
+    ApiKey {
+        /// Which one.
+        id: ApiKeyId,
+        /// What it may do.
+        scopes: Vec<ApiKeyScope>,
+    },
     /// A token of an outside issuer.
     Outside,
 }
@@ -56,7 +62,7 @@ impl Member {
     /// True when the credential reaches that far. An API key needs the scope, and its maker's role still counts.
     fn may(&self, scope: ApiKeyScope) -> bool {
         let by_scope = match &self.credential {
-            Credential::ApiKey(scopes) => scopes.contains(&scope),
+            Credential::ApiKey { scopes, .. } => scopes.contains(&scope),
             Credential::Session(_) | Credential::Outside => true,
         };
         by_scope && (scope != ApiKeyScope::Admin || self.role >= Role::Admin)
@@ -71,7 +77,7 @@ pub(super) struct Remembered {
 #[derive(Clone)]
 pub(super) struct Known {
     member: Member,
-    key: Option<mainstay_domain::ApiKeyId>,
+    key: Option<ApiKeyId>,
     /// What is revoked at a later position of the feed is not in it.
     as_of: i64,
     /// When an outside issuer made the token.
@@ -142,7 +148,7 @@ impl Accounts {
         let place = self.store.run(call, LookUpApiKey(hash.to_hex())).await?;
         let (tenant, id) = place.ok_or_else(not_good)?;
         let authority = self.store.run(call, AuthoriseApiKey { tenant, id }).await?.ok_or_else(not_good)?;
-        let credential = Credential::ApiKey(authority.scopes);
+        let credential = Credential::ApiKey { id: authority.id, scopes: authority.scopes };
         let member = Member { tenant, person: authority.person, role: authority.role, credential };
         Ok(Known {
             member,
@@ -215,10 +221,12 @@ impl FromRequestParts<Arc<App>> for BearerToken {
     }
 }
 
-/// Now that it is known whose the request is, it takes its place among those that are worked on.
+/// Now that it is known whose the request is, it is held against their limits, and takes its place among those that are
+/// worked on.
 async fn admitted(parts: &Parts, app: &App) -> Result<Member, Problem> {
     let member = known(parts, app).await.map_err(challenge)?;
     if let Some(context) = parts.extensions.get::<RequestContext>() {
+        limits::admit(app, context, parts.method.as_str(), &member).await?;
         context.admit(Key::Tenant(member.tenant)).await?;
     }
     Ok(member)
@@ -285,7 +293,7 @@ impl FromRequestParts<Arc<App>> for SignedIn {
         let member = admitted(parts, app).await?;
         match member.credential {
             Credential::Session(session) => Ok(Self { member, session }),
-            Credential::ApiKey(_) | Credential::Outside => Err(too_little("a sign-in here")),
+            Credential::ApiKey { .. } | Credential::Outside => Err(too_little("a sign-in here")),
         }
     }
 }

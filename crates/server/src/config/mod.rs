@@ -11,6 +11,7 @@ mod fault;
 mod http;
 mod layers;
 mod lifecycle;
+mod limits;
 mod listing;
 mod live;
 mod log;
@@ -38,6 +39,7 @@ pub use fault::{Fault, Faults, Warning};
 pub use http::Http;
 pub use layers::FILE_VARIABLE;
 pub use lifecycle::Lifecycle;
+pub use limits::{Limits, PlanLimits};
 pub use live::Live;
 pub use log::{Log, LogFormat};
 pub use overload::Overload;
@@ -59,6 +61,8 @@ pub struct Config {
     pub redis: Redis,
     /// Signing in and tokens.
     pub auth: Auth,
+    /// How often somebody may ask.
+    pub limits: Limits,
     /// Conversations and replies.
     pub assistant: Assistant,
     /// Delta sync and its pace.
@@ -189,8 +193,9 @@ impl Config {
     fn advise(&self, warnings: &mut Vec<Warning>) {
         self.http.advise(warnings);
         self.database.advise(warnings);
-        self.redis.advise(warnings);
+        self.redis.advise(self.database.engine() == Engine::Sqlite, warnings);
         self.auth.advise(warnings);
+        self.limits.advise(warnings);
         self.providers.advise(warnings);
     }
 }

@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use toml::{Table, Value};
 
-use super::{assistant, auth, database, http, lifecycle, live, overload, providers, sync};
+use super::{assistant, auth, database, http, lifecycle, limits, live, overload, providers, redis, sync};
 
 /// The text of `config.default.toml`.
 pub(super) const DEFAULTS: &str = include_str!("../../../../config.default.toml");
@@ -39,7 +39,9 @@ pub(super) type Bound = (&'static str, i64, i64);
 const BOUNDS: &[&[Bound]] = &[
     http::BOUNDS,
     database::BOUNDS,
+    redis::BOUNDS,
     auth::BOUNDS,
+    limits::BOUNDS,
     assistant::BOUNDS,
     sync::BOUNDS,
     live::BOUNDS,

@@ -17,6 +17,7 @@ use super::Problem;
 use super::metrics::UNMATCHED;
 use super::overload::{Admission, Key, Overload, Priority};
 use super::routes_table::Policy;
+use crate::limits::Tally;
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -55,6 +56,8 @@ pub struct RequestContext {
     pub same_origin: bool,
     /// The template of the path (`/v1/conversations/{id}`), or `unmatched`.
     pub route: Arc<str>,
+    /// What the limits said of it.
+    pub(crate) tally: Tally,
     pub(super) policy: Option<Policy>,
     pub(super) limits: Limits,
     /// The request's place among those that are worked on; nothing where none is needed.
@@ -71,6 +74,7 @@ impl RequestContext {
             client_address: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
             same_origin: false,
             route: UNMATCHED.into(),
+            tally: Tally::default(),
             policy: None,
             limits: UNSET,
             admission: None,

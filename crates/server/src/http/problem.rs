@@ -28,6 +28,7 @@ struct Inner {
     error: Error,
     headers: HeaderMap,
     reason: Option<&'static str>,
+    violated: Vec<&'static str>,
 }
 
 /// The response extension that carries a problem to the stack.
@@ -36,7 +37,8 @@ struct Carried(Arc<Problem>);
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        Self(Box::new(Inner { status: status_of(error.kind), error, headers: HeaderMap::new(), reason: None }))
+        let (headers, reason, violated) = (HeaderMap::new(), None, Vec::new());
+        Self(Box::new(Inner { status: status_of(error.kind), error, headers, reason, violated }))
     }
 }
 
@@ -90,6 +92,13 @@ impl Problem {
         self
     }
 
+    /// Names the limits that it is about, as the header `RateLimit-Policy` does.
+    #[must_use]
+    pub fn violating(mut self, policies: Vec<&'static str>) -> Self {
+        self.0.violated = policies;
+        self
+    }
+
     /// Adds the cause, for the log.
     #[must_use]
     pub fn because(mut self, inside: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -122,6 +131,7 @@ impl Problem {
             request_id,
             fields: error.fields.iter().map(Field::from).collect(),
             reason: self.0.reason,
+            violated_policies: &self.0.violated,
         }
     }
 
@@ -222,6 +232,9 @@ pub struct Document<'a> {
     /// A word that tells cases of one code apart.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<&'a str>,
+    /// For a refusal by limits: their names in `RateLimit-Policy`.
+    #[serde(rename = "violated-policies", skip_serializing_if = "<[_]>::is_empty")]
+    violated_policies: &'a [&'static str],
 }
 
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]

@@ -12,6 +12,7 @@ use axum::http::Method;
 use axum::routing::{self, MethodRouter};
 
 use super::Priority;
+use crate::limits::Class;
 
 /// Who may call a route. The check itself is made where the caller is known; this says which one it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize)]
@@ -42,13 +43,17 @@ pub struct Policy {
     pub statements: u32,
     /// How long it is served while there is too much to do, where that does not follow from the method.
     pub priority: Option<Priority>,
+    /// What it is limited as.
+    pub limit: Class,
 }
 
 impl Policy {
-    /// A route for this access with the usual bounds, which runs no SQL.
+    /// A route for this access with the usual bounds, which runs no SQL: limited by address where anybody may call it,
+    /// else as what has no class of its own.
     #[must_use]
     pub const fn new(access: Access) -> Self {
-        Self { access, body: None, deadline: None, statements: 0, priority: None }
+        let limit = if matches!(access, Access::Public) { Class::Public } else { Class::Other };
+        Self { access, body: None, deadline: None, statements: 0, priority: None, limit }
     }
 
     /// Sets the largest body, in bytes.
@@ -76,6 +81,13 @@ impl Policy {
     #[must_use]
     pub const fn priority(mut self, priority: Priority) -> Self {
         self.priority = Some(priority);
+        self
+    }
+
+    /// Sets what it is limited as.
+    #[must_use]
+    pub const fn limit(mut self, class: Class) -> Self {
+        self.limit = class;
         self
     }
 }

@@ -12,8 +12,8 @@ use std::future::Future;
 use std::net::{IpAddr, Ipv4Addr};
 use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -40,6 +40,7 @@ use super::routes_table::{Access, Policy, RouteTable};
 use super::{HttpMetrics, Problem};
 use crate::config;
 use crate::lifecycle::panic_message;
+use crate::limits::{self, Tally};
 
 /// The longest address that is taken, in bytes of path and query. What is longer than the whole head may be is refused
 /// with 431 before it gets here.
@@ -81,6 +82,7 @@ struct Shared {
     most_body: usize,
     json_depth: usize,
     overload: Option<Overload>,
+    callers: OnceLock<Arc<limits::Limits>>,
 }
 
 impl Settings {
@@ -109,6 +111,7 @@ impl Settings {
             most_body: http.max_body_bytes,
             json_depth: http.max_json_depth,
             overload: None,
+            callers: OnceLock::new(),
         })))
     }
 
@@ -119,6 +122,13 @@ impl Settings {
         if let Some(shared) = Arc::get_mut(&mut self.0) {
             shared.overload = Some(overload.clone());
         }
+        self
+    }
+
+    /// Limits how often an address may call what needs no token. Without this nothing is limited.
+    #[must_use]
+    pub fn limited_by(self, limits: Arc<limits::Limits>) -> Self {
+        self.0.callers.get_or_init(|| limits);
         self
     }
 
@@ -190,7 +200,12 @@ impl Shared {
         let granted = cors.granted(request.headers());
         let span = tracing::debug_span!("request", request_id = %context.request_id, route = &*context.route);
         let leaving = Leaving(context.admission.clone());
-        let mut response = match self.refuse(&request, &context, &cors) {
+        let tally = context.tally.clone();
+        let refusal = match self.refuse(&request, &context, &cors) {
+            None => self.limit(&context).await,
+            refusal => refusal,
+        };
+        let mut response = match refusal {
             Some(refusal) => refusal,
             None => {
                 let (most, call) = (context.limits.body, context.call.clone());
@@ -209,6 +224,7 @@ impl Shared {
         }
         let headers = response.headers_mut();
         self.headers.apply(headers);
+        tally.write(headers);
         cors.apply(granted, headers);
         if let Ok(id) = HeaderValue::from_str(exchange.request_id.uuid().hyphenated().encode_lower(&mut [0; 36])) {
             headers.insert(X_REQUEST_ID, id);
@@ -227,6 +243,7 @@ impl Shared {
             client_address: self.proxies.client_address(peer, request.headers()),
             same_origin: Cors { ours: &self.ours, allowed: &self.origins }.same_origin(request.headers()),
             route: Arc::clone(&route.template),
+            tally: Tally::default(),
             policy,
             limits: Limits {
                 body: policy.and_then(|policy| policy.body).unwrap_or(self.most_body),
@@ -256,6 +273,15 @@ impl Shared {
             return cors.preflight(request.method(), request.headers());
         };
         Some(problem.into_response())
+    }
+
+    /// Refuses what needs no token and comes too often from one address. Members are looked at where they are known.
+    async fn limit(&self, context: &RequestContext) -> Option<Response> {
+        let policy = context.policy.filter(|policy| policy.access == Access::Public)?;
+        let verdict = self.callers.get()?.public(policy.limit, context.client_address).await;
+        let problem = (!verdict.passes()).then(|| verdict.problem());
+        context.tally.add(verdict);
+        problem.map(IntoResponse::into_response)
     }
 
     /// Bounds the request's body, if it has one. The flag tells whether all of it has come.

@@ -21,6 +21,7 @@ use crate::accounts::{BearerToken, Member, SignedIn, Standing};
 use crate::app::App;
 use crate::http::overload::Key;
 use crate::http::{Document, Json, Problem, Query, RequestContext};
+use crate::limits;
 
 /// What RFC 6455 (1.3) appends to the key of a client.
 const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
@@ -85,6 +86,7 @@ pub async fn live(
     if app.lifecycle.stopping() {
         return Err(later("not_ready", "This node is stopping. Connect again.", Duration::from_secs(1)));
     }
+    limits::admit(&app, &context, "GET", &by).await?;
     context.admit(Key::Tenant(by.tenant)).await?;
     if let Err(wait) = app.connects.admit() {
         Figures::count(&app.hub.figures.refused, 1);

@@ -6,6 +6,7 @@
 
 pub mod api;
 mod connects;
+mod fanout;
 mod figures;
 pub mod hub;
 mod outbox;

@@ -18,6 +18,7 @@ const PACE_EVERY: Duration = Duration::from_secs(10);
 
 /// Starts it. The first look at the nodes is done when this returns, if the database answers.
 pub async fn start(app: &Arc<App>) {
+    super::fanout::start(app);
     if let Err(error) = look_at_nodes(app).await {
         tracing::warn!(%error, "the other nodes could not be looked for; it is tried again");
     }
@@ -51,11 +52,20 @@ async fn look_at_nodes(app: &App) -> mainstay_store::Result<()> {
     let began = Instant::now();
     let watch = WatchNodes { prefix: PREFIX, now: app.clock.now() };
     let watched = app.store.run(&Call::within(PATIENCE), watch).await?;
-    if app.nodes.looked(watched, app.assistant.lease_number(), began) == Heard::Missed {
-        app.sync.heads.forget_all();
-        app.hub.look().await?;
+    let heard = app.nodes.looked(watched, app.assistant.lease_number(), began);
+    app.limits.nodes().set(app.nodes.count());
+    if heard == Heard::Missed {
+        missed(app).await;
     }
     Ok(())
+}
+
+/// Something may have been missed: what is in memory is forgotten, and the streams of the sockets are looked at.
+pub(super) async fn missed(app: &App) {
+    app.sync.heads.forget_all();
+    if let Err(error) = app.hub.look().await {
+        tracing::debug!(%error, "the streams of the sockets cannot be looked at; it is tried again");
+    }
 }
 
 async fn watch(app: &App) {

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::http::Json;
+use crate::redis::{Redis, State as LinkState};
 
 /// How long the database may take to answer a check.
 const DATABASE_DEADLINE: Duration = Duration::from_secs(1);
@@ -27,6 +28,8 @@ const FRESH: Duration = Duration::from_secs(1);
 pub enum Status {
     /// As it should be.
     Ok,
+    /// It works without something that it should have.
+    Degraded,
     /// It does not work.
     Failing,
 }
@@ -50,9 +53,12 @@ pub struct HealthBody {
 
 impl HealthBody {
     fn of<const N: usize>(checks: [(&'static str, Check); N]) -> Response {
-        let well = checks.iter().all(|(_, check)| check.status == Status::Ok);
-        let (code, status) =
-            if well { (StatusCode::OK, Status::Ok) } else { (StatusCode::SERVICE_UNAVAILABLE, Status::Failing) };
+        let any = |status| checks.iter().any(|(_, check)| check.status == status);
+        let (code, status) = if any(Status::Failing) {
+            (StatusCode::SERVICE_UNAVAILABLE, Status::Failing)
+        } else {
+            (StatusCode::OK, if any(Status::Degraded) { Status::Degraded } else { Status::Ok })
+        };
         (code, Json(Self { status, checks: checks.into() })).into_response()
     }
 }
@@ -60,14 +66,15 @@ impl HealthBody {
 /// The checks, with the last answer of each that costs something.
 pub struct Health {
     store: Store,
+    redis: Option<Redis>,
     database: Mutex<Option<(Instant, Check)>>,
 }
 
 impl Health {
-    /// Checks of this store.
+    /// Checks of this store, and of the link to Redis where there is one.
     #[must_use]
-    pub fn new(store: Store) -> Self {
-        Self { store, database: Mutex::new(None) }
+    pub fn new(store: Store, redis: Option<Redis>) -> Self {
+        Self { store, redis, database: Mutex::new(None) }
     }
 
     /// Whether the database answers a read. Those who ask at the same moment share one answer.
@@ -94,6 +101,17 @@ impl Health {
         *last = Some((Instant::now(), check.clone()));
         check
     }
+}
+
+/// What the link to Redis says of itself: it is tried once a second, so nothing is asked here.
+fn link(redis: Option<&Redis>, away: Status) -> Check {
+    let (status, detail) = match redis.map(|redis| (redis.link.state(), redis.bus.is_connected())) {
+        None => (Status::Ok, "not configured"),
+        Some((LinkState::Up, true)) => (Status::Ok, "it answers"),
+        Some((LinkState::Up, false)) => (away, "it answers, and its messages do not come in"),
+        Some((LinkState::Connecting | LinkState::Down, _)) => (away, "it is away; this node goes on without"),
+    };
+    Check { status, detail: detail.to_owned(), took_ms: 0 }
 }
 
 fn millis(duration: Duration) -> u64 {
@@ -137,6 +155,8 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
         ("database", database),
         ("replies", replies),
         ("revocations", told(known, detail)),
+        // Nothing needs it: without it limits are shared out, and changes are noticed later.
+        ("redis", link(app.health.redis.as_ref(), Status::Degraded)),
     ])
 }
 
@@ -145,4 +165,11 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
     responses((status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
 pub async fn database(State(app): State<Arc<App>>) -> Response {
     HealthBody::of([("database", app.health.database().await)])
+}
+
+/// Whether Redis answers. Well, too, where none is configured.
+#[utoipa::path(get, path = "/health/redis", tag = "operations", security(()),
+    responses((status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
+pub async fn redis(State(app): State<Arc<App>>) -> Response {
+    HealthBody::of([("redis", link(app.health.redis.as_ref(), Status::Failing))])
 }

@@ -17,13 +17,22 @@ use prometheus_client::registry::{Registry, Unit};
 use crate::app::App;
 use crate::assistant::Assistant;
 use crate::http::{Problem, RequestContext};
+use crate::limits::Limits;
 use crate::ops::pools::PoolUse;
+use crate::redis::{Redis, State as LinkState};
 
-/// Figures that are read when they are asked for.
-struct Figures {
-    store: Store,
-    assistant: Arc<Assistant>,
-    pool_use: PoolUse,
+/// Figures that are read when they are asked for: of these parts.
+pub struct Figures {
+    /// Connections, batches.
+    pub store: Store,
+    /// Replies, providers.
+    pub assistant: Arc<Assistant>,
+    /// How much of the connections is used.
+    pub pool_use: PoolUse,
+    /// Who is counted.
+    pub limits: Arc<Limits>,
+    /// The link, where there is one.
+    pub redis: Option<Redis>,
 }
 
 impl fmt::Debug for Figures {
@@ -32,14 +41,32 @@ impl fmt::Debug for Figures {
     }
 }
 
-/// Adds the figures of the store and of the assistant.
-pub fn register(registry: &mut Registry, store: &Store, assistant: &Arc<Assistant>, pool_use: &PoolUse) {
-    let (waits, commits) = store.histograms();
-    let help = "Time that was waited for a connection";
-    registry.register_with_unit("mainstay_database_connection_wait", help, Unit::Seconds, waits);
-    registry.register_with_unit("mainstay_database_commit", "Time that a commit took", Unit::Seconds, commits);
-    let (store, assistant, pool_use) = (store.clone(), Arc::clone(assistant), pool_use.clone());
-    registry.register_collector(Box::new(Figures { store, assistant, pool_use }));
+impl Figures {
+    /// Adds them.
+    pub fn register(self, registry: &mut Registry) {
+        let (waits, commits) = self.store.histograms();
+        let help = "Time that was waited for a connection";
+        registry.register_with_unit("mainstay_database_connection_wait", help, Unit::Seconds, waits);
+        registry.register_with_unit("mainstay_database_commit", "Time that a commit took", Unit::Seconds, commits);
+        registry.register_collector(Box::new(self));
+    }
+
+    fn encode_limits(&self, encoder: &mut DescriptorEncoder<'_>) -> fmt::Result {
+        let (keys, evicted) = self.limits.figures();
+        gauge(encoder, "limit_keys", "Callers whose requests are remembered", keys)?;
+        counter(encoder, "limit_keys_evicted", "Callers that were forgotten while they still counted", evicted)?;
+        if let Some(shared) = self.limits.is_shared() {
+            gauge(encoder, "limits_shared", "Whether Redis decides for all nodes", usize::from(shared))?;
+        }
+        let Some(redis) = &self.redis else { return Ok(()) };
+        let up = usize::from(redis.link.state() == LinkState::Up);
+        let (opened, failures) = redis.link.figures();
+        gauge(encoder, "redis_up", "Whether Redis answers", up)?;
+        gauge(encoder, "redis_messages_up", "Whether messages come in", usize::from(redis.bus.is_connected()))?;
+        counter(encoder, "redis_failures", "Calls that failed or were not answered in time", failures)?;
+        counter(encoder, "redis_breaker_opened", "How often the breaker opened", opened)?;
+        counter(encoder, "redis_messages_dropped", "Messages that may not have been published", redis.bus.dropped())
+    }
 }
 
 /// Writes a figure that goes up and down.
@@ -83,6 +110,7 @@ impl Collector for Figures {
         counter(encoder, "turn_refusals", "Turns refused because the queue was full", turns.refused)?;
         gauge(encoder, "turns_waiting", "Turns that wait for a batch", turns.waiting)?;
         gauge(encoder, "replies_in_the_making", "Replies that this node makes", self.assistant.live_count())?;
+        self.encode_limits(encoder)?;
         for provider in self.assistant.provider_figures() {
             let label = |name: &str| format!("provider_{}_{name}", provider.provider);
             counter(encoder, &label("requests"), "Requests to the provider", provider.requests)?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
+use mainstay_testing::RedisServer;
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_websockets::{ClientBuilder, MaybeTlsStream, Message, WebSocketStream};
@@ -221,4 +222,56 @@ async fn sockets_end_when_the_server_stops(engine: Engine) {
     let (code, reason) = socket.closed().await;
     assert_eq!((code, &reason["reconnect"]), (1001, &json!(true)));
     assert!(reason["after_ms"].as_u64().expect("a time") < 15_000);
+}
+
+/// Two nodes that share PostgreSQL, and Redis as long as it lives.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_on_one_node_reaches_the_sockets_of_another_with_redis_and_without() {
+    let Some(mut redis) = RedisServer::start(&[]) else { return };
+    let url = json!(redis.url()).to_string();
+    let Some(app) = TestApp::start(Engine::Postgres, &[("redis.url", url.as_str())]).await else { return };
+    let other = app.second_node().await;
+    let ada = app.person("ada").await;
+    let certain = async |wanted: bool| {
+        let deadline = tokio::time::Instant::now() + PATIENCE;
+        while [&app, &other].iter().any(|node| node.app.nodes.certain() != wanted || node.app.nodes.count() != 2) {
+            assert!(tokio::time::Instant::now() < deadline, "the nodes never became certain = {wanted}");
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    certain(true).await;
+    let mut socket = Socket::open(&other, &ada.access_token).await;
+    let ready = socket.frame().await;
+    let cursor = ready["cursor"].as_str().expect("a cursor").to_owned();
+    let pushed = async |socket: &mut Socket, text: &str| {
+        let sent = say(&app, &ada, text).await;
+        loop {
+            let frame = socket.frame().await;
+            if frame["id"] == sent["reply"]["id"] && frame["row"]["status"] == json!("final") {
+                break;
+            }
+        }
+    };
+    pushed(&mut socket, "with Redis").await;
+    // The other node answers from memory what it was told, and is right.
+    let sync = async |cursor: &str| {
+        let path = format!("/v1/sync?limit=50&cursor={cursor}");
+        other.send("GET", &path, Some(&ada.access_token), None).await.expect(200)
+    };
+    let page = sync(&cursor).await;
+    assert_eq!(page["changes"].as_array().expect("changes").len(), 3);
+    let now = page["cursor"].as_str().expect("a cursor").to_owned();
+    let asked = other.app.sync.heads.figures().1;
+    assert_eq!(sync(&now).await["changes"], json!([]));
+    assert_eq!(other.app.sync.heads.figures().1, asked, "nothing new needed a query");
+
+    redis.kill_9().expect("killed");
+    certain(false).await;
+    pushed(&mut socket, "without Redis").await;
+    assert_eq!(sync(&now).await["changes"].as_array().expect("changes").len(), 3, "in doubt the database is asked");
+
+    redis.restart().expect("started");
+    certain(true).await;
+    pushed(&mut socket, "with Redis again").await;
+    assert_eq!(sync(&now).await["changes"].as_array().expect("changes").len(), 6);
 }

@@ -10,6 +10,7 @@ mod console;
 mod contract;
 mod crash;
 mod documents;
+mod limits;
 mod live;
 mod load;
 mod overload;

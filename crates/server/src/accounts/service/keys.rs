@@ -34,7 +34,7 @@ impl Accounts {
         claim: Option<Claim>,
     ) -> Result<NewApiKey> {
         let name = read(name, &scopes)?;
-        if let Credential::ApiKey(own) = &by.credential
+        if let Credential::ApiKey { scopes: own, .. } = &by.credential
             && !scopes.iter().all(|scope| own.contains(scope))
         {
             let detail = "A key makes keys of its own scopes only. Sign in to make one with others.";

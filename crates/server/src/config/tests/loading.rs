@@ -37,8 +37,7 @@ fn conventional_variables_set_their_keys() {
     assert_eq!(config.http.port, 9002);
     assert_eq!(config.database.url.expose(), "postgres://user:p@host/name");
     assert_eq!(config.redis.url.expose(), "rediss://:p@host:6379/1");
-    let warning = config.warnings()[0].to_string();
-    assert!(warning.contains("redis.url") && warning.contains("nothing in this version uses Redis"), "{warning}");
+    assert!(!config.warnings().iter().any(|warning| warning.to_string().contains("redis")));
     assert_eq!(config.providers.anthropic.api_key.expose(), "one");
     assert_eq!(config.providers.openai.api_key.expose(), "two");
     assert_eq!(config.providers.openai.base_url, "http://localhost:11434/v1");

@@ -47,8 +47,12 @@ impl Installation {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let installation = Self { folder, environment: Vec::new(), wrapper: Vec::new() };
-        // Cheap hashes: what is tested here is something else.
-        installation
+        // No limits and cheap hashes: what is tested here is something else.
+        let variable = |key: String| format!("MAINSTAY_{}", key.to_uppercase().replace('.', "__"));
+        super::no_limits()
+            .into_iter()
+            .map(variable)
+            .fold(installation, |installation, name| installation.with(&name, "1000000"))
             .with("PORT", "0")
             .with("MAINSTAY_AUTH__PASSWORD_MEMORY_KIB", "64")
             .with("MAINSTAY_AUTH__PASSWORD_PASSES", "1")

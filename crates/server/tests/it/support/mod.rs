@@ -151,6 +151,8 @@ impl TestApp {
             ("auth.sign_in_failures", "1000"),
             ("providers.offline.word_ms", "1"),
         ];
+        let limits = no_limits();
+        all.extend(limits.iter().map(|key| (key.as_str(), "1000000")));
         all.retain(|(key, _)| !settings.iter().any(|(own, _)| own == key));
         all.extend_from_slice(settings);
         let config = Config::from_overrides(&all).unwrap_or_else(|faults| panic!("{faults}"));
@@ -252,6 +254,16 @@ impl TestApp {
             refresh_token: text(&signed_up["refresh_token"]),
         }
     }
+}
+
+/// Every limit on how often somebody may ask: raised unless a test is about them.
+pub(crate) fn no_limits() -> Vec<String> {
+    let classes = ["messages", "image_analysis", "speech_to_text", "text_to_speech", "live_connect", "sync", "other"];
+    let by_plan = ["free", "core", "studio"]
+        .into_iter()
+        .flat_map(|plan| classes.into_iter().map(move |class| format!("limits.{plan}.{class}")));
+    let others = ["organisation", "api_key", "public", "live_connect_per_address"];
+    others.into_iter().map(|name| format!("limits.{name}")).chain(by_plan).collect()
 }
 
 /// Makes a test of an async function for each engine: `both!(name)` runs `name(engine)`.
