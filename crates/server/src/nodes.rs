@@ -6,7 +6,7 @@
 //! once a second. When it is not, it asks the database, and looks by itself where the streams of its sockets stand.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -23,11 +23,19 @@ const MOST_STALE: Duration = Duration::from_secs(3);
 const MOST_SILENT: Duration = Duration::from_secs(3);
 
 /// What this node knows of the others.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Nodes {
+    began: Instant,
     state: Mutex<State>,
-    certain: AtomicBool,
+    /// Until when it is certain, in milliseconds since it began: also for a process that was stopped for a while.
+    certain_until: AtomicU64,
     count: AtomicUsize,
+}
+
+impl Default for Nodes {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 #[derive(Debug, Default)]
@@ -54,7 +62,12 @@ impl Nodes {
     /// A node that knows of no other.
     #[must_use]
     pub fn new() -> Self {
-        Self { count: AtomicUsize::new(1), ..Self::default() }
+        Self {
+            began: Instant::now(),
+            state: Mutex::default(),
+            certain_until: AtomicU64::new(0),
+            count: AtomicUsize::new(1),
+        }
     }
 
     fn state(&self) -> std::sync::MutexGuard<'_, State> {
@@ -64,7 +77,7 @@ impl Nodes {
     /// Whether everything that was committed anywhere is known here.
     #[must_use]
     pub fn certain(&self) -> bool {
-        self.certain.load(Ordering::Acquire)
+        self.millis(Instant::now()) < self.certain_until.load(Ordering::Acquire)
     }
 
     /// How many nodes serve, this one included.
@@ -125,11 +138,73 @@ impl Nodes {
     }
 
     fn judge(&self, state: &State) -> bool {
-        let now = Instant::now();
-        let looked = state.looked_at.is_some_and(|at| now - at <= MOST_STALE);
-        let all = state.others.iter().all(|name| state.heard.get(name).is_some_and(|(_, at)| now - *at <= MOST_SILENT));
-        let certain = !state.own.is_empty() && looked && all;
-        self.certain.store(certain, Ordering::Release);
-        certain
+        let looked = state.looked_at.map(|at| at + MOST_STALE);
+        let heard = state.others.iter().map(|name| state.heard.get(name).map(|(_, at)| *at + MOST_SILENT));
+        // Nothing, where one of them is missing.
+        let until = std::iter::once(looked).chain(heard).try_fold(None, |least: Option<Instant>, until| {
+            until.map(|until| Some(least.map_or(until, |least| least.min(until))))
+        });
+        let until = until.flatten().filter(|_| !state.own.is_empty()).map_or(0, |until| self.millis(until));
+        self.certain_until.store(until, Ordering::Release);
+        self.certain()
+    }
+
+    fn millis(&self, moment: Instant) -> u64 {
+        u64::try_from(moment.saturating_duration_since(self.began).as_millis()).unwrap_or(u64::MAX)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn watched(outside: i64, leases: &[(&str, i64)]) -> Watched {
+        Watched { outside, leases: leases.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect() }
+    }
+
+    fn look(nodes: &Nodes, outside: i64, leases: &[(&str, i64)]) -> Heard {
+        nodes.looked(watched(outside, leases), 1, Instant::now())
+    }
+
+    const ALONE: &[(&str, i64)] = &[("node:a", 1)];
+    const TWO: &[(&str, i64)] = &[("node:a", 1), ("node:b", 2)];
+
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_is_alone_is_certain_while_it_looks() {
+        let nodes = Nodes::new();
+        assert!(!nodes.certain());
+        assert_eq!(look(&nodes, 0, ALONE), Heard::Missed, "what was before is not known");
+        assert!(nodes.certain());
+        assert_eq!(look(&nodes, 0, ALONE), Heard::AsExpected);
+        assert_eq!(look(&nodes, 1, ALONE), Heard::Missed, "somebody wrote beside it");
+        // A process that was stopped: nothing has run in between, and it is certain no longer.
+        tokio::time::advance(Duration::from_secs(4)).await;
+        assert!(!nodes.certain());
+        assert_eq!(look(&nodes, 1, &[("node:b", 2)]), Heard::AsExpected);
+        assert!(!nodes.certain(), "its lease is lost");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn with_others_it_is_certain_while_it_hears_all_of_them_without_a_gap() {
+        let nodes = Nodes::new();
+        look(&nodes, 0, TWO);
+        assert!(!nodes.certain());
+        assert_eq!(nodes.count(), 2);
+        assert_eq!(nodes.heard("node:b", 7), Heard::Missed);
+        assert!(nodes.certain());
+        assert_eq!(nodes.heard("node:b", 8), Heard::AsExpected);
+        assert_eq!(nodes.heard("node:b", 10), Heard::Missed, "a hint was lost");
+        assert_eq!(nodes.heard("node:a", 1), Heard::AsExpected, "its own voice");
+        for _ in 0..4 {
+            tokio::time::advance(Duration::from_secs(1)).await;
+            look(&nodes, 0, TWO);
+        }
+        assert!(!nodes.certain(), "the other has been silent for too long");
+        assert_eq!(nodes.heard("node:b", 11), Heard::Missed, "what it did in its silence was not told");
+        assert!(nodes.certain());
+        nodes.deaf();
+        assert!(!nodes.certain());
+        look(&nodes, 0, ALONE);
+        assert!(nodes.certain(), "the other is gone");
     }
 }

@@ -27,6 +27,9 @@ struct Hint {
     number: u64,
     /// Tenant, stream, epoch, head, floor, live rows, their sum.
     streams: Vec<(Uuid, Uuid, i64, i64, i64, i64, i64)>,
+    /// Organisations of which a commit was not confirmed; all when none is named.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    doubtful: Option<Vec<Uuid>>,
 }
 
 /// Tells the other nodes where streams stand.
@@ -39,7 +42,7 @@ struct Teller {
 }
 
 impl Teller {
-    fn tell(&self, positions: &[Position]) {
+    fn tell(&self, positions: &[Position], doubtful: Option<&[TenantId]>) {
         let node = self.nodes.own();
         // Who has no lease yet is known to nobody: the others ask the database until they hear of this node.
         if node.is_empty() {
@@ -49,9 +52,10 @@ impl Teller {
             .iter()
             .map(|at| (at.tenant.uuid(), at.stream.uuid(), at.epoch, at.head, at.floor, at.live_rows, at.live_sum))
             .collect();
+        let doubtful = doubtful.map(|tenants| tenants.iter().map(|tenant| tenant.uuid()).collect());
         let mut number = self.number.lock().unwrap_or_else(PoisonError::into_inner);
         *number += 1;
-        if let Ok(text) = serde_json::to_vec(&Hint { node, number: *number, streams }) {
+        if let Ok(text) = serde_json::to_vec(&Hint { node, number: *number, streams, doubtful }) {
             self.bus.publish(&self.channel, text.into());
         }
     }
@@ -67,7 +71,7 @@ pub(super) fn start(app: &Arc<App>) {
         number: Mutex::new(0),
     });
     let telling = Arc::clone(&teller);
-    app.hub.announce_by(Box::new(move |positions| telling.tell(positions)));
+    app.hub.announce_by(Box::new(move |positions, doubtful| telling.tell(positions, doubtful)));
     let stopped = app.lifecycle.drained();
     app.lifecycle.spawn("signs of life", async move {
         let mut ticks = interval(SIGN_OF_LIFE);
@@ -75,7 +79,7 @@ pub(super) fn start(app: &Arc<App>) {
         let signs = async {
             loop {
                 ticks.tick().await;
-                teller.tell(&[]);
+                teller.tell(&[], None);
             }
         };
         tokio::select! {
@@ -130,6 +134,11 @@ async fn hear(app: &App, hint: &Hint) {
         .collect();
     if app.nodes.heard(&hint.node, hint.number) == Heard::Missed {
         super::running::missed(app).await;
+    }
+    if let Some(doubtful) = &hint.doubtful {
+        let tenants: Vec<_> = doubtful.iter().map(|tenant| TenantId(*tenant)).collect();
+        app.sync.heads.unconfirmed(&tenants);
+        app.hub.doubt(&tenants);
     }
     app.sync.heads.committed(&positions);
     app.hub.moved(&positions);

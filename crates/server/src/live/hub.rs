@@ -46,8 +46,8 @@ struct Channel {
     sockets: Vec<Arc<Outbox>>,
 }
 
-/// Tells other nodes of commits.
-pub type Announce = Box<dyn Fn(&[Position]) + Send + Sync>;
+/// Tells other nodes of commits, and of organisations of which one was not confirmed.
+pub type Announce = Box<dyn Fn(&[Position], Option<&[TenantId]>) + Send + Sync>;
 
 /// The hub.
 pub struct Hub {
@@ -204,7 +204,7 @@ impl Hub {
     /// A commit of this node.
     pub fn committed_here(&self, positions: &[Position]) {
         if let Some(announce) = self.announce.get() {
-            announce(positions);
+            announce(positions, None);
         }
         self.moved(positions);
     }
@@ -224,8 +224,16 @@ impl Hub {
         }
     }
 
-    /// A commit of these organisations was not confirmed: their sockets are to look for themselves.
+    /// A commit of this node was not confirmed.
     pub fn unconfirmed(&self, tenants: &[TenantId]) {
+        if let Some(announce) = self.announce.get() {
+            announce(&[], Some(tenants));
+        }
+        self.doubt(tenants);
+    }
+
+    /// A commit of these organisations was not confirmed: their sockets are to look for themselves.
+    pub fn doubt(&self, tenants: &[TenantId]) {
         let sockets: Vec<_> = lock(&self.sockets).values().cloned().collect();
         for socket in sockets {
             if tenants.is_empty() || tenants.contains(&socket.tenant) {

@@ -114,6 +114,11 @@ pub async fn apply(app: &Arc<App>, call: &Call, by: &Member, body: MutationsBody
     Ok(ResultsBody { results })
 }
 
+/// True when a row with this id is there already.
+fn is_taken(error: &Error) -> bool {
+    error.kind == Kind::Conflict && error.retry_after.is_none()
+}
+
 /// True for a refusal that stays one however often it is tried.
 fn is_final(kind: Kind) -> bool {
     matches!(kind, Kind::Invalid | Kind::NotFound | Kind::Forbidden | Kind::KeyReused | Kind::TooLarge)
@@ -142,8 +147,20 @@ async fn one(app: &Arc<App>, call: &Call, by: &Member, client: Uuid, mutation: &
             let content = MessageText::parse(content.clone());
             let content = content.map_err(|refused| Error::invalid(vec![refused.of("content")]))?;
             let conversation = Some((*conversation_id).into());
-            let request = SendRequest { conversation, new: *new, content, claim: Some(claim), paced: false };
-            Ok(app.assistant.send(call, by, request).await?.is_new())
+            let request = |new| SendRequest {
+                conversation,
+                new,
+                content: content.clone(),
+                claim: Some(claim.clone()),
+                paced: false,
+            };
+            match app.assistant.send(call, by, request(*new)).await {
+                // It is there already: an earlier message of the same journey has made it.
+                Err(error) if *new && is_taken(&error) => {
+                    Ok(app.assistant.send(call, by, request(false)).await?.is_new())
+                }
+                sent => Ok(sent?.is_new()),
+            }
         }
         Mutation::Rename { conversation_id, title, .. } => {
             let title = ConversationTitle::parse(title);

@@ -120,7 +120,7 @@ async fn what_was_written_offline_is_applied_once(engine: Engine) {
     let conversation = id();
     let body = json!({"client_id": id(), "mutations": [
         {"kind": "message.send", "id": id(), "conversation_id": conversation, "content": "written in a tunnel", "new": true},
-        {"kind": "message.send", "id": id(), "conversation_id": conversation, "content": "and another"},
+        {"kind": "message.send", "id": id(), "conversation_id": conversation, "content": "and another", "new": true},
         {"kind": "conversation.rename", "id": id(), "conversation_id": conversation, "title": "Tunnel"},
         {"kind": "conversation.rename", "id": id(), "conversation_id": id(), "title": "Nowhere"},
         {"kind": "message.send", "id": id(), "conversation_id": conversation, "content": ""},
