@@ -45,6 +45,8 @@ trap cleanup EXIT
 export DATABASE_URL="${DATABASE_URL:-sqlite:$scratch/mainstay.db}"
 export MAINSTAY_HTTP__PORT="$PORT" MAINSTAY_LOG__LEVEL=warn MAINSTAY_DATABASE__MIGRATE_ON_START=true
 . "$here/no-limits.sh"
+# What is measured is the overload and not the bound for one person.
+export MAINSTAY_ASSISTANT__MAX_GENERATIONS_PER_PERSON=10000 MAINSTAY_ASSISTANT__MAX_GENERATIONS=100000
 export MAINSTAY_PROVIDERS__ORDER=offline MAINSTAY_PROVIDERS__OFFLINE__WORD_MS=0
 ours="http://127.0.0.1:$PORT"
 

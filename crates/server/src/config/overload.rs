@@ -54,8 +54,7 @@ impl Overload {
         if least > most {
             let reason = format!("is {least}, more than most_in_flight ({most})");
             faults.push(Fault::new("overload.least_in_flight", reason, "Lower it, or raise overload.most_in_flight"));
-        }
-        if first < least || first > most {
+        } else if first < least || first > most {
             let reason = format!("is {first}, not between least_in_flight ({least}) and most_in_flight ({most})");
             faults.push(Fault::new("overload.first_in_flight", reason, "Take a number between the two"));
         }

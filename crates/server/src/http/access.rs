@@ -139,6 +139,8 @@ pub(super) struct Exchange {
     method: Method,
     started: Instant,
     in_flight: Option<GaugeGuard>,
+    /// Counted and not logged: thousands of these may come in a second.
+    pub(super) unlogged: bool,
 }
 
 impl Exchange {
@@ -150,6 +152,7 @@ impl Exchange {
             method: method.clone(),
             started: Instant::now(),
             in_flight: Some(metrics.enter()),
+            unlogged: false,
         }
     }
 
@@ -170,6 +173,9 @@ impl Exchange {
         let statements = self.call.statements();
         self.route.metrics.record(status, took, statements);
         self.route.count(statements);
+        if self.unlogged {
+            return;
+        }
         tracing::info!(
             target: "mainstay::access",
             method = method_label(&self.method),

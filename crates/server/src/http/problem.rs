@@ -29,6 +29,8 @@ struct Inner {
     headers: HeaderMap,
     reason: Option<&'static str>,
     violated: Vec<&'static str>,
+    /// Refused for there being too much to do: counted and told once a minute, and not logged each time.
+    shed: bool,
 }
 
 /// The response extension that carries a problem to the stack.
@@ -38,7 +40,7 @@ struct Carried(Arc<Problem>);
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let (headers, reason, violated) = (HeaderMap::new(), None, Vec::new());
-        Self(Box::new(Inner { status: status_of(error.kind), error, headers, reason, violated }))
+        Self(Box::new(Inner { status: status_of(error.kind), error, headers, reason, violated, shed: false }))
     }
 }
 
@@ -112,6 +114,17 @@ impl Problem {
         self.0.status
     }
 
+    /// Marks a refusal for there being too much to do, which is counted and not logged each time.
+    pub(super) fn shed(mut self) -> Self {
+        self.0.shed = true;
+        self
+    }
+
+    /// Whether it is one.
+    pub(super) fn is_shed(&self) -> bool {
+        self.0.shed
+    }
+
     /// The error inside.
     #[must_use]
     pub fn error(&self) -> &Error {
@@ -143,7 +156,7 @@ impl Problem {
         let inside = error.inside.as_deref().map(|inside| chain(inside)).unwrap_or_default();
         if self.0.status == StatusCode::SERVICE_UNAVAILABLE {
             // Shedding is meant to happen, and thousands of times a second: the overload itself says so once a minute.
-            if error.code == "overloaded" && error.inside.is_none() {
+            if self.0.shed {
                 tracing::debug!(%request_id, route, status, code, detail, inside, "request refused");
                 return;
             }

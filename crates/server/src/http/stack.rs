@@ -195,7 +195,7 @@ impl Shared {
         let template = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
         let route = Arc::clone(self.routes.find(template, request.method()));
         let context = self.context(&request, &route);
-        let exchange = Exchange::new(route, &context, request.method(), &self.metrics);
+        let mut exchange = Exchange::new(route, &context, request.method(), &self.metrics);
         let cors = Cors { ours: &self.ours, allowed: &self.origins };
         let granted = cors.granted(request.headers());
         let span = tracing::debug_span!("request", request_id = %context.request_id, route = &*context.route);
@@ -219,6 +219,7 @@ impl Shared {
         let failed = status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE;
         leaving.answered(!failed && !is_public(&exchange.route) && exchange.call.statements() > 0);
         if let Some(problem) = Problem::take(&mut response) {
+            exchange.unlogged = problem.is_shed();
             problem.log(exchange.request_id, &exchange.route.template);
             problem.write(&mut response, exchange.request_id);
         }

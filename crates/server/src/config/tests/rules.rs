@@ -30,6 +30,8 @@ fn what_cannot_be_used_is_refused_by_its_key() {
         ("database.url", &[("database.url", "\"postgres://user:a/b@host/name\"")]),
         ("database.url", &[("database.url", "\"postgres://user:1/b@host/name\"")]),
         ("database.url", &[("database.url", "\"postgres://user:1#b@host/name\"")]),
+        ("overload.least_in_flight", &[("overload.least_in_flight", "512"), ("overload.most_in_flight", "256")]),
+        ("overload.first_in_flight", &[("overload.first_in_flight", "2000")]),
         ("redis.url", &[("redis.url", "\"http://host\"")]),
         ("redis.url", &[("redis.url", "\"host:6379\"")]),
         ("redis.url", &[("redis.url", "\"redis://:a/b@host\"")]),

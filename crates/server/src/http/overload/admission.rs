@@ -74,7 +74,8 @@ impl Admission {
     }
 
     async fn take(&self, key: Key) -> Result<(), Problem> {
-        let permit = self.0.overload.admit(key, self.0.priority, self.0.work).await?;
+        let admitted = self.0.overload.admit(key, self.0.priority, self.0.work).await;
+        let permit = admitted.map_err(|error| Problem::from(error).shed())?;
         let mut place = self.place();
         if !matches!(*place, State::Done) {
             *place = State::Inside(permit);

@@ -29,8 +29,10 @@ const USED: f64 = 0.6;
 const QUIET: usize = 4;
 /// How far the learnt baseline follows when work has become slower by itself, each window.
 const FOLLOW: f64 = 0.05;
+/// The pressure that is assumed on those whose normal time is not known yet.
+const UNKNOWN: f64 = 2.0;
 /// Beside the multiple: what no clock and no scheduler can promise better, in seconds.
-const GRAIN: f64 = 0.002;
+const GRAIN: f64 = 0.001;
 
 /// What is allowed.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +85,10 @@ impl Limit {
             self.now += self.now.sqrt();
         }
         self.now = self.now.clamp(self.least, self.most);
+    }
+
+    fn lower(&mut self, to: usize) {
+        self.now = self.now.min(real(to)).max(self.least);
     }
 
     fn is_used(&self, by: usize) -> bool {
@@ -150,9 +156,14 @@ impl Limiter {
         if seen.full || self.whole.is_used(seen.most_inside) {
             self.whole.follow(self.pressure);
         }
-        if seen.one_held_back || self.share.is_used(seen.most_of_one) {
-            // Where nobody modest was about, nobody was slowed down.
-            self.share.follow(modest.unwrap_or(0.0));
+        // Where nobody modest was about, nobody was slowed down.
+        let modest = modest.unwrap_or(0.0);
+        if modest > 1.0 {
+            // Down from what was held and not from what might have been: others are slow already.
+            self.share.lower(seen.most_of_one);
+        }
+        if modest > 1.0 || seen.one_held_back || self.share.is_used(seen.most_of_one) {
+            self.share.follow(modest);
         }
         for work in &mut self.works {
             *work = Work { baseline: work.baseline, ..Work::default() };
@@ -163,21 +174,30 @@ impl Limiter {
     /// How the mean times stand to what is allowed: of all, and of those who ask little.
     fn judge(&self) -> (Option<f64>, Option<f64>) {
         let Allowance { target, tolerance, tenant_tolerance } = self.allowance;
-        let (mut all, mut modest) = ((0.0, 0.0), (0.0, 0.0));
+        let (mut all, mut modest, mut unknown) = ((0.0, 0.0), (0.0, 0.0), 0.0);
         for work in &self.works {
             let allowed = work.baseline.map_or(target, |baseline| (tolerance * baseline).max(target));
-            let strict = work.baseline.map_or(allowed, |baseline| tenant_tolerance * baseline + GRAIN);
             all = (all.0 + f64::from(work.count), all.1 + work.seconds / allowed);
-            modest = (modest.0 + f64::from(work.modest_count), modest.1 + work.modest_seconds / strict);
+            let count = f64::from(work.modest_count);
+            match work.baseline {
+                Some(baseline) => {
+                    let strict = tenant_tolerance * baseline + GRAIN;
+                    modest = (modest.0 + count, modest.1 + work.modest_seconds / strict);
+                }
+                None => unknown += count,
+            }
         }
         let mean = |(count, sum): (f64, f64), fewest: u32| (count >= f64::from(fewest)).then(|| sum / count);
-        (mean(all, 1), mean(modest, FEWEST_TO_LEARN))
+        // Where it is not known what is normal, whoever asks much steps back until it is.
+        let unknown = (unknown >= f64::from(FEWEST_TO_LEARN)).then_some(UNKNOWN);
+        (mean(all, 1), mean(modest, FEWEST_TO_LEARN).or(unknown))
     }
 
     /// The baseline is what work takes in quiet moments, and is never learnt from a crowd: an overload that lasts must not
     /// come to look normal. Where there is no quiet moment, the limit at its least makes one.
     fn learn(&mut self, seen: Use) {
-        let quiet = (seen.most_inside <= QUIET && !seen.one_held_back) || self.whole.at_least();
+        let held_back = seen.one_held_back && !self.share.at_least();
+        let quiet = (seen.most_inside <= QUIET && !held_back) || self.whole.at_least();
         for work in &mut self.works {
             if work.count < FEWEST_TO_LEARN {
                 continue;

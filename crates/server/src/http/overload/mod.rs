@@ -37,6 +37,8 @@ pub use self::priority::Priority;
 /// The shortest and the longest time after which a refused client is asked to come back, in seconds. Spread out, so that
 /// those who were refused together do not come back together.
 const COME_BACK: (u64, u64) = (1, 5);
+/// The fewest places that one organisation has while others are about.
+const LEAST_SHARE: usize = 2;
 /// How long others are told of refusals in the log at the most: once in this time.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
@@ -90,8 +92,7 @@ impl Overload {
             tenant_tolerance: per_cent(settings.tenant_tolerance_percent),
         };
         let whole = Limit::new(settings.least_in_flight, settings.first_in_flight, settings.most_in_flight);
-        let share =
-            Limit::new((settings.least_in_flight / 4).max(2), settings.first_in_flight / 2, settings.most_in_flight);
+        let share = Limit::new(LEAST_SHARE, settings.first_in_flight / 2, settings.most_in_flight);
         let limiter = Limiter::new(allowance, whole, share, Instant::now());
         let gate = Gate::new(bounds, limiter.whole.get(), limiter.share.get());
         let mut seed = [0; 8];

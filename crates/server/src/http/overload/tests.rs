@@ -1,5 +1,6 @@
 //! Places under a runtime: waited for, given back, and never lost, whatever becomes of those who asked.
 
+mod crowd;
 mod wrapped;
 
 use std::future::Future;

@@ -126,6 +126,11 @@ fn a_few_answers_decide_nothing() {
 
 /// Windows in which one organisation holds all that it may while modest ones take this long for what takes 2 ms alone.
 fn share_after(windows: u32, modest: f64) -> usize {
+    share_after_holding(windows, modest, usize::MAX)
+}
+
+/// The same, of one that holds so many at most.
+fn share_after_holding(windows: u32, modest: f64, holds: usize) -> usize {
     let mut now = Instant::now();
     let mut limiter = Limiter::new(allowance(), Limit::new(16, 256, 1024), Limit::new(4, 128, 1024), now);
     for _ in 0..10 {
@@ -135,7 +140,7 @@ fn share_after(windows: u32, modest: f64) -> usize {
     }
     for _ in 0..windows {
         (0..50).for_each(|_| limiter.record(0, Duration::from_secs_f64(modest), true));
-        let share = limiter.share.get();
+        let share = limiter.share.get().min(holds);
         now += WINDOW;
         let seen = Use { most_inside: share + 5, most_of_one: share, one_held_back: true, ..Use::default() };
         limiter.turn(now, seen);
@@ -146,6 +151,8 @@ fn share_after(windows: u32, modest: f64) -> usize {
 #[test]
 fn one_that_slows_the_others_is_given_less_and_one_that_does_not_is_given_more() {
     assert!(share_after(40, 20.0 * MS) <= 6, "{}", share_after(40, 20.0 * MS));
+    // It is what it holds that is taken from, and not what it may: 30 of 128 are fewer within a second.
+    assert!(share_after_holding(2, 20.0 * MS, 30) <= 20);
     assert!(share_after(40, 3.0 * MS) >= 256, "{}", share_after(40, 3.0 * MS));
 }
 
