@@ -233,7 +233,7 @@ async fn admitted(parts: &Parts, app: &App) -> Result<Member, Problem> {
 }
 
 /// RFC 6750 (3): an answer to a missing or bad token names the scheme.
-fn challenge(error: Error) -> Problem {
+pub(crate) fn challenge(error: Error) -> Problem {
     let unauthenticated = error.kind == Kind::Unauthenticated;
     let problem = Problem::from(error);
     if unauthenticated {
@@ -243,12 +243,8 @@ fn challenge(error: Error) -> Problem {
     }
 }
 
-fn too_little(need: &str) -> Problem {
-    Problem::from(Error::new(
-        Kind::Forbidden,
-        "forbidden",
-        format!("This needs {need}, which the token does not have."),
-    ))
+fn too_little(need: &str) -> Error {
+    Error::new(Kind::Forbidden, "forbidden", format!("This needs {need}, which the token does not have."))
 }
 
 macro_rules! authorities {
@@ -262,7 +258,7 @@ macro_rules! authorities {
 
             async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
                 let member = admitted(parts, app).await?;
-                if member.may(ApiKeyScope::$scope) { Ok(Self(member)) } else { Err(too_little($need)) }
+                if member.may(ApiKeyScope::$scope) { Ok(Self(member)) } else { Err(too_little($need).into()) }
             }
         }
     )+ };
@@ -293,7 +289,7 @@ impl FromRequestParts<Arc<App>> for SignedIn {
         let member = admitted(parts, app).await?;
         match member.credential {
             Credential::Session(session) => Ok(Self { member, session }),
-            Credential::ApiKey { .. } | Credential::Outside => Err(too_little("a sign-in here")),
+            Credential::ApiKey { .. } | Credential::Outside => Err(too_little("a sign-in here").into()),
         }
     }
 }

@@ -22,5 +22,6 @@ mod testing;
 pub mod throttle;
 pub mod token_fault;
 
+pub(crate) use authority::challenge;
 pub use authority::{Administrator, BearerToken, Credential, Member, Reader, SignedIn, Standing, Writer};
 pub use service::{Accounts, LONGEST_TOKEN, SignInRequest, SignUpRequest, SignedInPerson};

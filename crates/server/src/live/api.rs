@@ -17,7 +17,7 @@ use utoipa::{IntoParams, ToSchema};
 use super::hub::{Figures, NoRoom};
 use super::socket::{Seat, serve};
 use super::tickets::LIFE;
-use crate::accounts::{BearerToken, Member, SignedIn, Standing};
+use crate::accounts::{BearerToken, Member, SignedIn, Standing, challenge};
 use crate::app::App;
 use crate::http::overload::Key;
 use crate::http::{Document, Json, Problem, Query, RequestContext};
@@ -77,8 +77,10 @@ pub async fn live(
     request: Request,
 ) -> Result<Response, Problem> {
     let (mut parts, _) = request.into_parts();
-    let (by, standing) = admitted(&app, &context, token, query.ticket.as_deref()).await.inspect_err(|_| {
+    let admitted = admitted(&app, &context, token, query.ticket.as_deref()).await;
+    let (by, standing) = admitted.map_err(|error| {
         Figures::count(&app.hub.figures.refused, 1);
+        challenge(error)
     })?;
     let accept = accept_key(&parts.headers)?;
     let Ok(upgrade) = WantsUpgrade::from_request_parts(&mut parts, &()).await;

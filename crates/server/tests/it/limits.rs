@@ -238,8 +238,15 @@ async fn redis_is_missed_by_nobody_who_asks() {
     let ready = nodes[0].send("GET", "/readyz", None, None).await.expect(200);
     assert_eq!((&ready["status"], &ready["checks"]["redis"]["status"]), (&json!("degraded"), &json!("degraded")));
     assert_eq!(nodes[0].send("GET", "/health/redis", None, None).await.expect(503)["status"], "failing");
-    let figures = nodes[0].send("GET", "/metrics", None, None).await.text;
-    assert!(figures.contains("mainstay_redis_up 0") && figures.contains("mainstay_limits_shared 0"), "{figures}");
+    // The link learns of it by the next call that fails.
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        let figures = nodes[0].send("GET", "/metrics", None, None).await.text;
+        if figures.contains("mainstay_redis_up 0") && figures.contains("mainstay_limits_shared 0") {
+            break;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "{figures}");
+    }
     redis.restart().expect("it starts");
     for node in &nodes {
         node.app.redis.as_ref().expect("a link").link.up().await;

@@ -15,11 +15,15 @@ both! {
 /// A word that stands in everything that the first person writes, and must never reach anybody else.
 const CANARY: &str = "canary";
 
+/// A client that syncs.
+const CLIENT: &str = "01a1ff20-0000-7000-8000-000000000001";
+
 /// The routes that anybody may call. A route that becomes public has to be added here, on purpose.
 const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/"),
     ("GET", "/assets/{*path}"),
     ("GET", "/health/database"),
+    ("GET", "/health/redis"),
     ("GET", "/healthz"),
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
@@ -85,6 +89,11 @@ impl Things {
             ("POST", "/v1/conversations") | ("PATCH", "/v1/conversations/{id}") => Some(json!({"title": "A title"})),
             ("POST", "/v1/conversations/{id}/messages") => Some(json!({"content": "Hello"})),
             ("POST", "/v1/messages") => Some(json!({"content": "Hello", "conversation_id": self.conversation})),
+            ("POST", "/v1/live/tickets") => None,
+            ("POST", "/v1/sync") => Some(json!({
+                "client_id": CLIENT,
+                "mutations": [{"kind": "conversation.delete", "id": CLIENT, "conversation_id": self.conversation}],
+            })),
             (method, path) => panic!("say here what a good body of {method} {path} is"),
         }
     }
@@ -164,7 +173,7 @@ fn names_a_thing(route: &RouteSpec) -> bool {
 
 /// Whether a route takes access tokens of a sign-in here only.
 fn sign_in_only(route: &RouteSpec) -> bool {
-    let paths = ["/v1/auth/switch", "/v1/auth/sign-out", "/v1/organisations"];
+    let paths = ["/v1/auth/switch", "/v1/auth/sign-out", "/v1/organisations", "/v1/live/tickets"];
     route.method == "POST" && paths.contains(&route.path)
 }
 
@@ -198,6 +207,8 @@ async fn nothing_crosses_between_organisations(engine: Engine) {
             } else if names_a_thing(&route) {
                 assert_eq!(answer.status, 404, "{name}: {}", answer.text);
                 assert_eq!(answer.json()["code"], "not_found", "{name}");
+            } else if route.path == "/v1/live" {
+                assert_eq!(answer.status, 426, "it speaks WebSocket only: {}", answer.text);
             } else if (route.method.as_str(), route.path, by_key) == ("POST", "/v1/members", false) {
                 assert_eq!(answer.status, 409, "the key has added them: {}", answer.text);
             } else {
@@ -276,7 +287,8 @@ async fn every_route_asks_for_what_the_table_says(engine: Engine) {
         if get {
             let token = if admin { &manages } else { &reads };
             let answer = ask(&server, &route, &things, Some(token)).await;
-            assert_eq!(answer.status, 200, "{}: {}", route.path, answer.text);
+            let good = if route.path == "/v1/live" { 426 } else { 200 };
+            assert_eq!(answer.status, good, "{}: {}", route.path, answer.text);
         }
     }
     assert_eq!(all_of(&server, &ada, &things).await, before, "something was done all the same");

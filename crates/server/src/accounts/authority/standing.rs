@@ -1,9 +1,9 @@
 //! What a socket goes on: who was let in, and by what, so that it can be asked again whether that still holds.
 
-use mainstay_domain::{Result, Timestamp};
+use mainstay_domain::{ApiKeyScope, Result, Timestamp};
 use mainstay_store::Call;
 
-use super::{Credential, Known, Member, digest, not_good};
+use super::{Credential, Known, Member, digest, not_good, too_little};
 use crate::accounts::Accounts;
 use crate::accounts::access_token::Claims;
 
@@ -18,12 +18,15 @@ enum By {
 }
 
 impl Accounts {
-    /// Who a token stands for, and what to ask later.
+    /// Who a token that may read stands for, and what to ask later.
     ///
     /// # Errors
-    /// As [`Accounts::member`].
+    /// As [`Accounts::member`]; `forbidden` for a key that may not read.
     pub async fn admit(&self, token: &str, call: &Call) -> Result<(Member, Standing)> {
         let member = self.member(token, call).await?;
+        if !member.may(ApiKeyScope::Read) {
+            return Err(too_little("the scope read"));
+        }
         if self.access_tokens.looks_like(token) {
             let claims =
                 self.access_tokens.verify(token, self.clock.now()).map_err(|fault| not_good().because(fault))?;

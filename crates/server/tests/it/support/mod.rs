@@ -150,6 +150,10 @@ impl TestApp {
             ("auth.sign_ups", "10000"),
             ("auth.sign_in_failures", "1000"),
             ("providers.offline.word_ms", "1"),
+            // A machine that runs many tests at once is slow, and nothing is to be refused for that.
+            ("overload.least_in_flight", "1024"),
+            ("overload.first_in_flight", "1024"),
+            ("overload.most_in_flight", "1024"),
         ];
         let limits = no_limits();
         all.extend(limits.iter().map(|key| (key.as_str(), "1000000")));
