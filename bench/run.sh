@@ -19,7 +19,8 @@ cd "$here/.."
 : "${PEER_TOKENS:=}"           # a file with one of its access tokens on each line
 : "${PEER_MESSAGES_PATH:=/v1/messages}"
 : "${PEER_LIST_PATH:=/v1/conversations}"
-: "${PEER_LOADS:=messages}"    # which of the loads the other server has: messages, list
+: "${PEER_SYNC_PATH:=/v1/sync}"
+: "${PEER_LOADS:=messages}"    # which of the loads the other server has: messages, list, sync
 
 for tool in wrk curl; do
   command -v "$tool" >/dev/null || { echo "$tool is not installed" >&2; exit 1; }
@@ -82,6 +83,18 @@ make_users() {
   [ "$made" -eq "$USERS" ] || { echo "$made tokens for $USERS people" >&2; exit 1; }
 }
 
+# The cursor of each of the first people, once they have seen everything.
+follow() {
+  head -n 500 "$scratch/tokens" >"$scratch/followers"
+  : >"$scratch/cursors"
+  local token
+  while read -r token; do
+    curl -fsS -H "Authorization: Bearer $token" "$ours/v1/sync?limit=50" |
+      sed -n 's/.*"cursor":"\([^"]*\)","complete":true.*/\1/p' >>"$scratch/cursors"
+  done <"$scratch/followers"
+  [ "$(wc -l <"$scratch/cursors")" -eq "$(wc -l <"$scratch/followers")" ] || { echo "somebody has more than a page" >&2; exit 1; }
+}
+
 # measure LOAD CONNECTIONS URL TOKENS: prints what the load's done() says after RESULT.
 measure() {
   local wrk=(wrk "-t$THREADS" "-c$2" --latency -s "$here/load/$1.lua")
@@ -104,6 +117,7 @@ row() {
 
 start_server
 make_users
+follow
 
 kind=SQLite
 case "$DATABASE_URL" in postgres*) kind=PostgreSQL ;; esac
@@ -117,15 +131,19 @@ suspect=0
 ratios=""
 for round in $(seq "$ROUNDS"); do
   # The list first in the first round: it is empty only until the messages have been sent.
-  for load in list messages sign_in; do
+  for load in list sync messages sign_in; do
+    # What was sent since moves the cursors.
+    if [ "$load" = sync ] && [ "$round" -gt 1 ]; then continue; fi
     connections=$CONNECTIONS
     # Hashing a password is slow on purpose. More of them at once would measure the queue.
     if [ "$load" = sign_in ]; then connections=4; fi
-    row mainstay "$load" "$connections" "$ours" "$scratch/tokens"
+    tokens=$scratch/tokens
+    if [ "$load" = sync ]; then tokens=$scratch/followers; fi
+    CURSORS=$scratch/cursors row mainstay "$load" "$connections" "$ours" "$tokens"
     case " $PEER_LOADS " in *" $load "*) ;; *) continue ;; esac
     if [ -n "$PEER_URL" ]; then
       mine=$rate
-      MESSAGES_PATH=$PEER_MESSAGES_PATH LIST_PATH=$PEER_LIST_PATH row peer "$load" "$connections" "$PEER_URL" "$PEER_TOKENS"
+      MESSAGES_PATH=$PEER_MESSAGES_PATH LIST_PATH=$PEER_LIST_PATH SYNC_PATH=$PEER_SYNC_PATH row peer "$load" "$connections" "$PEER_URL" "$PEER_TOKENS"
       ratios+="$load, round $round: $(awk -v mine="$mine" -v peer="$rate" 'BEGIN { if (peer > 0) printf "%.1f", mine / peer; else printf "-" }') times the peer\n"
     fi
   done
