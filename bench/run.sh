@@ -89,7 +89,7 @@ follow() {
   : >"$scratch/cursors"
   local token
   while read -r token; do
-    curl -fsS -H "Authorization: Bearer $token" "$ours/v1/sync?limit=50" |
+    curl -fsS -w '\n' -H "Authorization: Bearer $token" "$ours/v1/sync?limit=50" |
       sed -n 's/.*"cursor":"\([^"]*\)","complete":true.*/\1/p' >>"$scratch/cursors"
   done <"$scratch/followers"
   [ "$(wc -l <"$scratch/cursors")" -eq "$(wc -l <"$scratch/followers")" ] || { echo "somebody has more than a page" >&2; exit 1; }

@@ -56,7 +56,8 @@ type Socket = WebSocketStream<TokioIo<Upgraded>>;
 pub(super) async fn serve(app: Arc<App>, upgraded: Upgraded, by: Member, seat: Seat) {
     let limits = Limits::default().max_payload_len(Some(LARGEST_FRAME));
     let mut socket = ServerBuilder::new().limits(limits).serve(TokioIo::new(upgraded));
-    if send_ready(&app, &mut socket, &by, &seat).await.is_err() {
+    // On the heap, and gone when it is done: what it needs for a query would else be kept for as long as the socket lives.
+    if Box::pin(send_ready(&app, &mut socket, &by, &seat)).await.is_err() {
         return;
     }
     let ending = loop {
@@ -78,7 +79,7 @@ pub(super) async fn serve(app: Arc<App>, upgraded: Upgraded, by: Member, seat: S
                 }
                 Next::Resync => {
                     if send(&mut socket, &ServerFrame::Resync).await.is_err()
-                        || send_ready(&app, &mut socket, &by, &seat).await.is_err()
+                        || Box::pin(send_ready(&app, &mut socket, &by, &seat)).await.is_err()
                     {
                         return;
                     }
@@ -93,7 +94,7 @@ pub(super) async fn serve(app: Arc<App>, upgraded: Upgraded, by: Member, seat: S
             },
         }
     };
-    close(&mut socket, ending).await;
+    Box::pin(close(&mut socket, ending)).await;
 }
 
 async fn send(socket: &mut Socket, frame: &ServerFrame) -> Result<(), ()> {
