@@ -159,7 +159,9 @@ impl Intent for RotateSession {
         if row.ended_at.is_some() || row.expires_at.0 <= self.now || used > row.generation {
             return Ok(Rotated::Ended);
         }
-        if used + 1 == row.generation && self.now < row.rotated_at.0.plus(self.leeway) {
+        // Without a leeway also what was asked at the same moment is a reuse: its own moment may be the earlier one.
+        let in_time = !self.leeway.is_zero() && self.now < row.rotated_at.0.plus(self.leeway);
+        if used + 1 == row.generation && in_time {
             return Ok(Rotated::Good(session(&row)));
         }
         end(tx, self.id, "refresh token reused", self.now, self.tokens_end).await?;
