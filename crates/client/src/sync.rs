@@ -24,9 +24,9 @@ pub enum StreamName {
 /// A place in one stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// Which life of the stream.
+    /// Which life of the stream; 0 before its first change.
     pub epoch: u64,
-    /// The last number that is known.
+    /// The last number that is known; 0 for none.
     pub head: u64,
 }
 
@@ -65,10 +65,16 @@ impl Cursor {
             && self.organisation.head >= other.organisation.head
     }
 
-    /// Whether both are of the same epochs.
+    /// Whether both are of the same epochs. A stream in which nothing was seen has no epoch yet.
     #[must_use]
     pub const fn is_same_life(&self, other: &Self) -> bool {
-        self.membership.epoch == other.membership.epoch && self.organisation.epoch == other.organisation.epoch
+        self.membership.is_same_life(other.membership) && self.organisation.is_same_life(other.organisation)
+    }
+}
+
+impl Position {
+    const fn is_same_life(self, other: Self) -> bool {
+        self.epoch == other.epoch || self.epoch == 0 || other.epoch == 0 || self.head == 0 || other.head == 0
     }
 }
 
@@ -341,6 +347,7 @@ mod tests {
         assert!(at("1.5-1.5").has_reached(&at("1.5-1.4")));
         assert!(!at("1.9-1.3").has_reached(&at("1.5-1.4")));
         assert!(!at("2.9-1.9").has_reached(&at("1.5-1.4")));
+        assert!(at("1.9-0.0").has_reached(&at("1.5-0.0")) && !at("1.9-0.0").has_reached(&at("1.5-7.1")));
     }
 
     #[test]

@@ -340,9 +340,14 @@ impl User {
                 {
                     self.shared.recorder.took(Operation::Delivery, sent);
                 }
-                if let Some(cursor) = &mut self.cursor {
-                    let position = cursor.position_mut(stream);
-                    position.head = position.head.max(seq);
+                let mixed = self.shared.profile == Profile::Mixed;
+                match self.cursor.as_mut().map(|cursor| cursor.position_mut(stream)) {
+                    // Only a page tells the epoch of a stream that has just begun.
+                    Some(position) if position.epoch == 0 => {
+                        self.next_sync = self.next_sync.filter(|_| !mixed).or(mixed.then(Instant::now));
+                    }
+                    Some(position) => position.head = position.head.max(seq),
+                    None => {}
                 }
             }
             ("resync", ..) if self.shared.profile == Profile::Mixed => self.next_sync = Some(Instant::now()),

@@ -20,6 +20,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(30);
 pub enum Step {
     /// The socket is open.
     Connected,
+    /// The socket says from where on it pushes. When the replica is not that far, a sync comes next.
+    Ready,
     /// The socket is closed, and will be opened again.
     Disconnected(Disconnection),
     /// A pushed change was taken, or waits for the sync that comes next.
@@ -72,7 +74,7 @@ impl<S: Storage> Follower<S> {
 
     /// True while the replica is as far as the server says, and what comes next is pushed.
     pub fn is_live(&self) -> bool {
-        self.live.is_open() && self.replica.follows()
+        self.live.is_open() && self.replica.is_current()
     }
 
     /// Does the next thing that there is to do. It may be given up and called again.
@@ -95,15 +97,19 @@ impl<S: Storage> Follower<S> {
                 }
                 LiveEvent::Frame(raw) => {
                     let frame = raw.read()?;
-                    let is_change = matches!(frame, Frame::Change(_));
-                    if let Frame::Ready(ready) = &frame {
-                        self.safety = ready.safety_sync_after_ms.map(Duration::from_millis);
-                    }
+                    let step = match &frame {
+                        Frame::Ready(ready) => {
+                            self.safety = ready.safety_sync_after_ms.map(Duration::from_millis);
+                            Some(Step::Ready)
+                        }
+                        Frame::Change(_) => Some(Step::Changed),
+                        _ => None,
+                    };
                     if self.replica.apply_frame(frame) == Pushed::Behind && self.failures == 0 {
                         self.due = Some(Instant::now());
                     }
-                    if is_change {
-                        return Ok(Step::Changed);
+                    if let Some(step) = step {
+                        return Ok(step);
                     }
                 }
             }
@@ -116,7 +122,7 @@ impl<S: Storage> Follower<S> {
                 self.failures = 0;
                 let paced = synced.next_sync_after_ms.map(Duration::from_millis);
                 // With a socket, sync is only for safety.
-                let next = match (self.replica.follows(), self.replica.is_pushed_to()) {
+                let next = match (self.replica.is_current(), self.replica.is_pushed_to()) {
                     (true, _) => self.safety.or(paced),
                     // The node that answered has not seen yet what the socket's node has.
                     (false, true) => Some(FIRST_WAIT),

@@ -220,15 +220,30 @@ impl<S: Storage> Replica<S> {
             }
         }
         self.catch_up();
-        if self.follows() { Pushed::UpToDate } else { Pushed::Behind }
+        if self.is_current() { Pushed::UpToDate } else { Pushed::Behind }
     }
 
     /// Applies what waited, once sync has come up to where the socket began.
     fn catch_up(&mut self) {
         while self.follows() {
             let Some(change) = self.waiting.pop_front() else { return };
+            if self.is_first(&change) {
+                self.waiting.push_front(change);
+                return;
+            }
             self.advance(&change);
         }
+    }
+
+    /// Whether it is the first change of its stream that is seen here. A frame does not tell the stream's epoch, so the
+    /// place cannot move there: a page must say it.
+    fn is_first(&self, change: &Change) -> bool {
+        self.cursor().is_some_and(|cursor| cursor.position(change.stream).epoch == 0)
+    }
+
+    /// Whether everything is known that the socket has told.
+    fn is_current(&self) -> bool {
+        self.follows() && self.waiting.is_empty()
     }
 
     /// Applies a pushed change and moves the place to it.

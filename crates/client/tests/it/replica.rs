@@ -78,7 +78,8 @@ impl Server {
             "safety_sync_after_ms": 60_000});
         let mut frames = frames;
         let mut send = async |value: &Value| {
-            let text = value.to_string();
+            // Long enough for the longer of the two small forms of a frame's length.
+            let text = format!("{:200}", value.to_string());
             let length = u16::try_from(text.len()).expect("a short text").to_be_bytes();
             let bytes = [&[0x81, 126], &length[..], text.as_bytes()].concat();
             frames = frames.saturating_sub(1);
@@ -125,7 +126,7 @@ async fn a_follower_ends_with_what_the_server_has() {
     })
     .await;
     let client = fake.builder().token(secret("key")).build().expect("a client");
-    let policy = LivePolicy { base: Duration::from_millis(5), ..LivePolicy::default() };
+    let policy = LivePolicy { base: Duration::from_millis(5), cap: Duration::from_millis(20), ..LivePolicy::default() };
     let live = Live::with_policy(client.clone(), policy);
     let mut follower = Follower::new(live, client, Replica::new(Memory::default()));
     let (mut cuts, mut pushed) = (0, 0);
@@ -134,7 +135,8 @@ async fn a_follower_ends_with_what_the_server_has() {
         server.write(round % 40, round % 3 == 1);
         let written = *server.head.borrow();
         loop {
-            match follower.next().await.expect("it goes on") {
+            let step = follower.next().await.expect("it goes on");
+            match step {
                 Step::Disconnected(_) => cuts += 1,
                 Step::Changed => pushed += 1,
                 _ => {}
