@@ -102,7 +102,7 @@ pub(crate) struct Recorder {
     second_errors: AtomicU64,
     sockets: AtomicI64,
     frames: AtomicU64,
-    postponed: AtomicU64,
+    postponed: Mutex<BTreeMap<String, u64>>,
     cut: AtomicU64,
 }
 
@@ -120,7 +120,7 @@ impl Recorder {
             second_errors: AtomicU64::new(0),
             sockets: AtomicI64::new(0),
             frames: AtomicU64::new(0),
-            postponed: AtomicU64::new(0),
+            postponed: Mutex::default(),
             cut: AtomicU64::new(0),
         }
     }
@@ -138,13 +138,15 @@ impl Recorder {
     }
 
     /// A socket was told to come later.
-    pub(crate) fn postponed(&self) {
-        self.postponed.fetch_add(1, Relaxed);
+    pub(crate) fn postponed(&self, code: &str) {
+        let mut postponed = lock(&self.postponed);
+        let code = if postponed.len() < MOST_KINDS { code } else { "other" };
+        *postponed.entry(code.to_owned()).or_default() += 1;
     }
 
-    /// How many sockets were told so.
-    pub(crate) fn all_postponed(&self) -> u64 {
-        self.postponed.load(Relaxed)
+    /// How many sockets were told so, by the code of the refusal.
+    pub(crate) fn all_postponed(&self) -> BTreeMap<String, u64> {
+        lock(&self.postponed).clone()
     }
 
     /// A socket was cut by us.

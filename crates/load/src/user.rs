@@ -281,7 +281,7 @@ impl User {
             Ok(LiveEvent::Disconnected { cause, .. }) => {
                 let name = if self.open { Operation::Reconnect } else { Operation::Connect };
                 match &cause {
-                    Disconnection::Failed(error) if error.retry_after().is_some() => recorder.postponed(),
+                    Disconnection::Failed(error) if error.retry_after().is_some() => recorder.postponed(error.kind()),
                     Disconnection::Failed(error) => recorder.failed(name, error.kind()),
                     Disconnection::Closed(closure) => recorder.failed(name, &format!("closed_{}", closure.code)),
                     _ => {}

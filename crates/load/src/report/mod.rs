@@ -4,7 +4,6 @@ mod page;
 mod text;
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use mainstay_domain::Timestamp;
 use serde::Serialize;
@@ -37,8 +36,8 @@ pub struct Report {
     pub errors: Vec<ErrorCount>,
     /// The most sockets that were open at once.
     pub most_sockets: i64,
-    /// How often a socket was told to come later.
-    pub postponed: u64,
+    /// How often a socket was told to come later, by the code of the refusal.
+    pub postponed: BTreeMap<String, u64>,
     /// What a storm did.
     pub storm: Option<Storm>,
     /// The server's process, where it could be seen.
@@ -144,7 +143,7 @@ impl Report {
             plans: options.plans(),
             per_minute: options.per_minute,
             seconds: [options.ramp_up, options.steady, options.ramp_down].map(|part| part.as_secs()),
-            operations: operations(recorder, options.steady, &errors),
+            operations: operations(recorder, options, &errors),
             errors: counted(errors),
             most_sockets,
             postponed: recorder.all_postponed(),
@@ -208,14 +207,16 @@ fn is_request(name: &str) -> bool {
 
 fn operations(
     recorder: &Recorder,
-    steady: Duration,
+    options: &Options,
     errors: &BTreeMap<(Operation, String), u64>,
 ) -> Vec<OperationFigures> {
     let figures = Operation::ALL.into_iter().map(|operation| {
         let latencies = recorder.latencies(operation);
         let quantile = |part| millis(latencies.quantile(part));
         let failed = errors.iter().filter(|((of, _), _)| *of == operation).map(|(_, count)| count).sum();
-        let per_second = latencies.count() as f64 / steady.as_secs_f64();
+        let whole = options.ramp_up + options.steady + options.ramp_down;
+        let counted_in = if operation.is_request() { options.steady } else { whole };
+        let per_second = latencies.count() as f64 / counted_in.as_secs_f64();
         OperationFigures {
             name: operation.as_str(),
             count: latencies.count(),

@@ -40,7 +40,10 @@ impl fmt::Display for Report {
             writeln!(f, "error: {} {} in {}", error.count, error.kind, error.operation)?;
         }
         if self.most_sockets > 0 {
-            writeln!(f, "sockets: {} open at once, told to come later {} times", self.most_sockets, self.postponed)?;
+            writeln!(f, "sockets: {} open at once", self.most_sockets)?;
+        }
+        for (code, count) in &self.postponed {
+            writeln!(f, "sockets told to come later: {count} by {code}")?;
         }
         if let Some(storm) = &self.storm {
             writeln!(

@@ -1,8 +1,13 @@
 //! The typed client against the real server.
 
-use mainstay_client::{Client, Error, Listing, ReplyEvent, SendMessage};
+use std::time::Duration;
+
+use mainstay_client::{
+    Client, Error, Follower, Listing, Live, Memory, Mutation, MutationStatus, Replica, ReplyEvent, SendMessage,
+};
 use mainstay_domain::{ApiKeyScope, MessageStatus, Role, Secret};
 use mainstay_server::app::Outside;
+use tokio::time::{Instant, timeout_at};
 
 use crate::support::{Engine, TestApp, both};
 
@@ -102,4 +107,49 @@ async fn conversations(engine: Engine) {
     assert_eq!(ada.conversation(renamed.id).await.expect_err("gone").code(), Some("not_found"));
 }
 
-both!(accounts, conversations);
+both!(accounts, conversations, a_replica_follows_the_server);
+
+async fn a_replica_follows_the_server(engine: Engine) {
+    let Some(app) = TestApp::start(engine, &[]).await else { return };
+    let (ada, _) = client(&app).sign_up("ada@example.com", &secret("a long password"), "Ada").await.expect("signed up");
+    let mut follower = Follower::new(Live::new(ada.clone()), ada.clone(), Replica::new(Memory::default()));
+    let mut kept = Vec::new();
+    for round in 0..6 {
+        let sent = ada.send(&SendMessage::new(format!("Question {round}"))).await.expect("sent");
+        kept.push(sent.conversation_id);
+        match round {
+            2 => ada.delete_conversation(kept[0]).await.expect("deleted"),
+            3 => drop(ada.rename_conversation(kept[1], "Another name").await.expect("renamed")),
+            // What happens while the socket is away comes by sync.
+            4 => follower.cut(),
+            _ => {}
+        }
+        let wanted = until_equal(&mut follower, &ada).await;
+        assert!(wanted.is_empty(), "round {round}: {wanted:?}");
+    }
+    assert_eq!(follower.replica().counters().divergences, 0);
+    let mut other = Replica::new(Memory::default());
+    let synced = other.sync(&ada).await.expect("synced");
+    assert!(synced.pages >= 1);
+    assert_eq!(follower.replica().differences(&other), [""; 0]);
+    // Written offline, and sent twice.
+    let (id, new, device) = (ada.new_id(), ada.new_id(), ada.new_id());
+    let content = "Written offline".to_owned();
+    let mutation = Mutation::SendMessage { id, conversation_id: new, content, title: None, new: true };
+    let status = async || ada.mutate(device, std::slice::from_ref(&mutation)).await.expect("taken")[0].status;
+    assert_eq!(status().await, MutationStatus::Applied);
+    assert_eq!(status().await, MutationStatus::Repeated);
+    assert_eq!(ada.conversation(new).await.expect("made").id, new);
+    assert!(!ada.live_ticket().await.expect("a ticket").ticket.is_empty());
+}
+
+/// Follows until the replica is what the server lists, for at most half a minute: what differs then.
+async fn until_equal(follower: &mut Follower, client: &Client) -> Vec<String> {
+    let due = Instant::now() + Duration::from_secs(30);
+    loop {
+        let differences = follower.replica().differences_from_server(client).await.expect("lists");
+        if differences.is_empty() || timeout_at(due, follower.next()).await.is_err() {
+            return differences;
+        }
+    }
+}
