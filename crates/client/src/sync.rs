@@ -28,9 +28,12 @@ pub struct Position {
     pub epoch: u64,
     /// The last number that is known; 0 for none.
     pub head: u64,
+    /// Tombstones up to here were forgotten before the replica began: it has missed none of them.
+    pub floor: u64,
 }
 
-/// A place in both streams. On the wire it is text: `<epoch>.<head>-<epoch>.<head>`.
+/// A place in both streams. On the wire it is text: `<epoch>.<head>-<epoch>.<head>`; a head below its floor is followed by
+/// `.<floor>`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Cursor {
     /// In the membership's stream.
@@ -80,8 +83,13 @@ impl Position {
 
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { membership: m, organisation: o } = self;
-        write!(f, "{}.{}-{}.{}", m.epoch, m.head, o.epoch, o.head)
+        for (before, Position { epoch, head, floor }) in [("", self.membership), ("-", self.organisation)] {
+            write!(f, "{before}{epoch}.{head}")?;
+            if floor > head {
+                write!(f, ".{floor}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -91,7 +99,8 @@ impl FromStr for Cursor {
     fn from_str(text: &str) -> Result<Self, Error> {
         let position = |text: &str| {
             let (epoch, head) = text.split_once('.')?;
-            Some(Position { epoch: epoch.parse().ok()?, head: head.parse().ok()? })
+            let (head, floor) = head.split_once('.').unwrap_or((head, "0"));
+            Some(Position { epoch: epoch.parse().ok()?, head: head.parse().ok()?, floor: floor.parse().ok()? })
         };
         let cursor = text.split_once('-').and_then(|(membership, organisation)| {
             Some(Self { membership: position(membership)?, organisation: position(organisation)? })

@@ -22,9 +22,13 @@ pub struct StreamCursor {
     pub epoch: i64,
     /// The last number that was seen; 0 when nothing was.
     pub head: i64,
+    /// Tombstones up to this number were forgotten already when the client began: it has missed none of them. Of use only
+    /// while it has not come that far.
+    pub floor: i64,
 }
 
-/// A place in both streams of a membership. As text: `<epoch>.<head>-<epoch>.<head>`, the membership's first.
+/// A place in both streams of a membership. As text: `<epoch>.<head>-<epoch>.<head>`, the membership's first. A head that is
+/// below its floor is followed by `.<floor>`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Cursor {
     /// In the person's own stream.
@@ -60,7 +64,13 @@ pub struct NoCursor;
 impl fmt::Display for Cursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { membership, organisation } = self;
-        write!(f, "{}.{}-{}.{}", membership.epoch, membership.head, organisation.epoch, organisation.head)
+        for (before, StreamCursor { epoch, head, floor }) in [("", membership), ("-", organisation)] {
+            write!(f, "{before}{epoch}.{head}")?;
+            if floor > head {
+                write!(f, ".{floor}")?;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -74,7 +84,8 @@ impl FromStr for Cursor {
         };
         let place = |text: &str| {
             let (epoch, head) = text.split_once('.').ok_or(NoCursor)?;
-            Ok(StreamCursor { epoch: number(epoch)?, head: number(head)? })
+            let (head, floor) = head.split_once('.').unwrap_or((head, "0"));
+            Ok(StreamCursor { epoch: number(epoch)?, head: number(head)?, floor: number(floor)? })
         };
         let (membership, organisation) = text.split_once('-').ok_or(NoCursor)?;
         Ok(Self { membership: place(membership)?, organisation: place(organisation)? })
@@ -88,12 +99,23 @@ mod tests {
     #[test]
     fn a_cursor_reads_what_it_prints_and_nothing_else() {
         let cursor = Cursor {
-            membership: StreamCursor { epoch: 1_700_000_000_000, head: 7 },
-            organisation: StreamCursor { epoch: 3, head: 0 },
+            membership: StreamCursor { epoch: 1_700_000_000_000, head: 7, floor: 9 },
+            organisation: StreamCursor { epoch: 3, head: 0, floor: 0 },
         };
-        assert_eq!(cursor.to_string(), "1700000000000.7-3.0");
+        assert_eq!(cursor.to_string(), "1700000000000.7.9-3.0");
         assert_eq!(cursor.to_string().parse(), Ok(cursor));
-        for bad in ["", "1.2", "1.2-3", "1.2-3.x", "-1.2-3.4", "1.2-3.4-", "1.2-3.99999999999999999999", "+1.2-3.4"] {
+        for bad in [
+            "",
+            "1.2",
+            "1.2-3",
+            "1.2-3.x",
+            "-1.2-3.4",
+            "1.2-3.4-",
+            "1.2.-3.4",
+            "1.2.3.4-5.6",
+            "1.2-3.99999999999999999999",
+            "+1.2-3.4",
+        ] {
             assert_eq!(bad.parse::<Cursor>(), Err(NoCursor), "{bad:?}");
         }
     }

@@ -183,6 +183,7 @@ cases! {
     streams::a_client_catches_up_in_bounded_pages,
     streams::each_stream_has_its_rows,
     streams::a_cursor_that_cannot_be_continued_is_refused,
+    streams::a_client_that_begins_below_the_floor_comes_through,
     streams::what_was_there_before_the_index_is_taken_over,
     streams::a_node_sees_the_others_and_what_is_written_beside_them,
     deadlines::a_statement_is_stopped_in_the_database,

@@ -34,7 +34,7 @@ impl Positions {
     /// The cursor of a client that has seen everything.
     #[must_use]
     pub fn cursor(&self) -> Cursor {
-        let place = |at: &Position| StreamCursor { epoch: at.epoch, head: at.head };
+        let place = |at: &Position| StreamCursor { epoch: at.epoch, head: at.head, floor: 0 };
         Cursor { membership: place(&self.membership), organisation: place(&self.organisation) }
     }
 
@@ -59,7 +59,7 @@ impl Positions {
                 Some(Resync::Epoch)
             } else if seen.head > at.head {
                 Some(Resync::Ahead)
-            } else if seen.head < at.floor {
+            } else if seen.head.max(seen.floor) < at.floor {
                 Some(Resync::Floor)
             } else {
                 None
@@ -189,13 +189,14 @@ impl Intent for SyncPage {
                 continue;
             }
             if room <= 0 {
-                cursor.of_mut(scope).head = seen;
+                *cursor.of_mut(scope) = behind(self.after.of(scope), at);
                 complete = false;
                 continue;
             }
             let mut rows = page(tx, (self.tenant, at.stream), seen, room + 1).await?;
             if rows.len() as i64 > room {
                 rows.truncate(usize::try_from(room).unwrap_or_default());
+                *cursor.of_mut(scope) = behind(self.after.of(scope), at);
                 cursor.of_mut(scope).head = rows.last().map_or(seen, |row| row.seq);
                 complete = false;
             }
@@ -237,6 +238,12 @@ impl Intent for StreamPage {
         };
         changes(tx, self.tenant, rows.into_iter().map(|row| (scope, row)).collect()).await
     }
+}
+
+/// The place of a client that has not come to the end: where it was, and what was forgotten when it began.
+fn behind(seen: StreamCursor, at: &Position) -> StreamCursor {
+    let floor = if seen.head == 0 { at.floor } else { seen.floor };
+    StreamCursor { epoch: at.epoch, head: seen.head, floor }
 }
 
 #[derive(sqlx::FromRow)]

@@ -86,7 +86,7 @@ impl Server {
     fn cursor(&self) -> Cursor {
         let [membership, organisation] = [0, 1].map(|stream: usize| {
             let stream = &self.streams[stream];
-            Position { epoch: stream.epoch, head: stream.head }
+            Position { epoch: stream.epoch, head: stream.head, floor: 0 }
         });
         Cursor { membership, organisation }
     }

@@ -312,12 +312,40 @@ pub(super) async fn a_cursor_that_cannot_be_continued_is_refused(h: &Harness) {
     assert_eq!(ask(old).await.map(|page| page.changes), Err(Resync::Floor));
     assert!(replica.pull(&h.store, tenant, person, 20).await, "who has seen the tombstone goes on");
     let moved = |epoch: i64, head: i64| {
-        let StreamCursor { epoch: e, head: h } = replica.cursor.membership;
-        Cursor { membership: StreamCursor { epoch: e + epoch, head: h + head }, ..replica.cursor }
+        let StreamCursor { epoch: e, head: h, floor } = replica.cursor.membership;
+        Cursor { membership: StreamCursor { epoch: e + epoch, head: h + head, floor }, ..replica.cursor }
     };
     assert_eq!(ask(moved(1, 0)).await.map(|page| page.changes), Err(Resync::Epoch));
     assert_eq!(ask(moved(0, 1)).await.map(|page| page.changes), Err(Resync::Ahead));
     assert_eq!(ask(Cursor::default()).await.map(|page| page.changes.len()), Ok(1));
+}
+
+/// Who begins after tombstones were forgotten comes through, however small its pages, though its rows lie below the floor.
+pub(super) async fn a_client_that_begins_below_the_floor_comes_through(h: &Harness) {
+    let (tenant, person) = h.person("new").await;
+    let turns: Vec<_> = (0..6).map(|_| accept(h, tenant, person, new_conversation(h))).collect();
+    for turn in &turns {
+        assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken));
+    }
+    let delete = |n: usize| DeleteConversation { tenant, person, id: turns[n].target.id(), claim: None, now: h.now() };
+    h.store.run(&h.call(), delete(5)).await.expect("deleted");
+    h.clock.advance(Duration::from_secs(60));
+    assert_eq!(h.store.forget_tombstones(&h.call(), h.now()).await, Ok(1));
+    let mut replica = Replica::default();
+    assert!(!replica.pull(&h.store, tenant, person, 4).await);
+    // In the middle more is deleted, and nothing of that is forgotten yet.
+    h.store.run(&h.call(), delete(0)).await.expect("deleted");
+    while !replica.pull(&h.store, tenant, person, 4).await {}
+    assert_eq!(replica.rows.len(), 4 * 3 + 1);
+    // What is forgotten while a client is on its way is missing to it: it begins again.
+    let mut slow = Replica::default();
+    assert!(!slow.pull(&h.store, tenant, person, 4).await);
+    h.store.run(&h.call(), delete(4)).await.expect("deleted");
+    h.clock.advance(Duration::from_secs(60));
+    assert_eq!(h.store.forget_tombstones(&h.call(), h.now()).await, Ok(2));
+    let page = SyncPage { tenant, person, after: slow.cursor, limit: 4 };
+    let refused = h.store.run(&h.call(), page).await.expect("an answer").expect_err("it has missed a tombstone");
+    assert_eq!(refused.0, Resync::Floor);
 }
 
 /// A database from before there was one index of changes: all its rows get their places, and clients find the same.
