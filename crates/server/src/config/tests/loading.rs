@@ -16,7 +16,7 @@ fn the_environment_wins_over_the_file_and_the_file_over_the_default() {
     let text = "[http]\nport = 9000\nhost = \"0.0.0.0\"\npublic_url = \"https://chat.example.com\"\n";
     let config = load_text(text, &[("MAINSTAY_HTTP__PORT", "9001")]).unwrap();
     assert_eq!((config.http.host.as_str(), config.http.port), ("0.0.0.0", 9001));
-    assert_eq!(config.http.max_connections, 10_000);
+    assert_eq!(config.http.max_connections, 15_000);
 }
 
 #[test]
