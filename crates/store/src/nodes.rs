@@ -12,11 +12,11 @@ use crate::tx::{Scope, Tx};
 use crate::value::At;
 
 statements! {
-    /// The counter in every row, and one row at least.
+    /// The counter first, without a name.
     WATCH = both("
-        SELECT c.outside, l.name, l.number FROM (
-          SELECT coalesce((SELECT value FROM counter WHERE name = 'outside'), 0) AS outside) c
-        LEFT JOIN lease l ON l.name >= $1 AND l.name < $2 AND l.expires_at > $3 ORDER BY l.name LIMIT 1000");
+        SELECT '' AS name, coalesce((SELECT value FROM counter WHERE name = 'outside'), 0) AS number
+        UNION ALL SELECT l.name, l.number FROM lease l WHERE l.name >= $1 AND l.name < $2 AND l.expires_at > $3
+        ORDER BY 1 LIMIT 1001");
     POSITIONS = batch((tenant_id: uuid, stream_id: uuid) "
         SELECT s.tenant_id, s.stream_id, s.head, s.epoch, s.floor, s.live_rows, s.live_sum
         FROM batch b JOIN stream s ON s.stream_id = b.stream_id AND s.tenant_id = b.tenant_id");
@@ -42,9 +42,8 @@ pub struct WatchNodes {
 
 #[derive(sqlx::FromRow)]
 struct WatchRow {
-    outside: i64,
-    name: Option<String>,
-    number: Option<i64>,
+    name: String,
+    number: i64,
 }
 
 impl Intent for WatchNodes {
@@ -59,8 +58,9 @@ impl Intent for WatchNodes {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Watched> {
         let end = crate::lease::after(self.prefix);
         let rows: Vec<WatchRow> = tx.query(WATCH).bind(self.prefix).bind(end).bind(At(self.now)).rows().await?;
-        let outside = rows.first().map_or(0, |row| row.outside);
-        Ok(Watched { outside, leases: rows.into_iter().filter_map(|row| row.name.zip(row.number)).collect() })
+        let (counter, leases): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.name.is_empty());
+        let outside = counter.first().map_or(0, |row| row.number);
+        Ok(Watched { outside, leases: leases.into_iter().map(|row| (row.name, row.number)).collect() })
     }
 }
 
