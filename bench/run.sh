@@ -83,21 +83,24 @@ make_users() {
   [ "$made" -eq "$USERS" ] || { echo "$made tokens for $USERS people" >&2; exit 1; }
 }
 
-# The cursor of each of the first people, once they have seen everything.
+# What each of the first people asks when they have seen everything.
 follow() {
   head -n 500 "$scratch/tokens" >"$scratch/followers"
-  : >"$scratch/cursors"
+  : >"$scratch/polls"
   local token
   while read -r token; do
     curl -fsS -w '\n' -H "Authorization: Bearer $token" "$ours/v1/sync?limit=50" |
-      sed -n 's/.*"cursor":"\([^"]*\)","complete":true.*/\1/p' >>"$scratch/cursors"
+      sed -n 's/.*"cursor":"\([^"]*\)","complete":true.*/?cursor=\1/p' >>"$scratch/polls"
   done <"$scratch/followers"
-  [ "$(wc -l <"$scratch/cursors")" -eq "$(wc -l <"$scratch/followers")" ] || { echo "somebody has more than a page" >&2; exit 1; }
+  [ "$(wc -l <"$scratch/polls")" -eq "$(wc -l <"$scratch/followers")" ] || { echo "somebody has more than a page" >&2; exit 1; }
 }
 
 # measure LOAD CONNECTIONS URL TOKENS: prints what the load's done() says after RESULT.
 measure() {
-  local wrk=(wrk "-t$THREADS" "-c$2" --latency -s "$here/load/$1.lua")
+  local script=$1
+  # A poll is a list with a query of its own for each person.
+  if [ "$script" = sync ]; then script=list; fi
+  local wrk=(wrk "-t$THREADS" "-c$2" --latency -s "$here/load/$script.lua")
   export TOKENS=$4 EMAILS=$scratch/signer-emails PASSWORD
   "${wrk[@]}" "-d${WARM_UP}s" "$3" >"$scratch/wrk" 2>&1 || { cat "$scratch/wrk" >&2; exit 1; }
   "${wrk[@]}" "-d${DURATION}s" "$3" >"$scratch/wrk" 2>&1 || { cat "$scratch/wrk" >&2; exit 1; }
@@ -137,13 +140,17 @@ for round in $(seq "$ROUNDS"); do
     connections=$CONNECTIONS
     # Hashing a password is slow on purpose. More of them at once would measure the queue.
     if [ "$load" = sign_in ]; then connections=4; fi
-    tokens=$scratch/tokens
-    if [ "$load" = sync ]; then tokens=$scratch/followers; fi
-    CURSORS=$scratch/cursors row mainstay "$load" "$connections" "$ours" "$tokens"
+    if [ "$load" = sync ]; then
+      LIST_PATH=/v1/sync QUERIES=$scratch/polls row mainstay sync "$connections" "$ours" "$scratch/followers"
+    else
+      row mainstay "$load" "$connections" "$ours" "$scratch/tokens"
+    fi
     case " $PEER_LOADS " in *" $load "*) ;; *) continue ;; esac
     if [ -n "$PEER_URL" ]; then
       mine=$rate
-      MESSAGES_PATH=$PEER_MESSAGES_PATH LIST_PATH=$PEER_LIST_PATH SYNC_PATH=$PEER_SYNC_PATH row peer "$load" "$connections" "$PEER_URL" "$PEER_TOKENS"
+      path=$PEER_LIST_PATH
+      if [ "$load" = sync ]; then path=$PEER_SYNC_PATH; fi
+      MESSAGES_PATH=$PEER_MESSAGES_PATH LIST_PATH=$path row peer "$load" "$connections" "$PEER_URL" "$PEER_TOKENS"
       ratios+="$load, round $round: $(awk -v mine="$mine" -v peer="$rate" 'BEGIN { if (peer > 0) printf "%.1f", mine / peer; else printf "-" }') times the peer\n"
     fi
   done

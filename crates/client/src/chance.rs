@@ -5,16 +5,9 @@ use std::time::Duration;
 use mainstay_domain::Entropy;
 use uuid::{Builder, Uuid};
 
-/// A number from 0 up to, and without, 1.
-pub(crate) fn fraction(entropy: &dyn Entropy) -> f64 {
-    let mut random = [0; 4];
-    entropy.fill(&mut random);
-    f64::from(u32::from_le_bytes(random)) / (f64::from(u32::MAX) + 1.0)
-}
-
 /// A span from nothing up to `most`: full jitter, which spreads those who were cut off at the same moment best.
 pub(crate) fn up_to(entropy: &dyn Entropy, most: Duration) -> Duration {
-    most.mul_f64(fraction(entropy))
+    most.mul_f64(entropy.fraction())
 }
 
 /// `base`, doubled `times` times, at most `cap`.

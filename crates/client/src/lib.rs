@@ -62,7 +62,6 @@ pub use retry::RetryPolicy;
 pub use streaming::{ReplyEvent, ReplyStart, ReplyStream};
 pub use sync::{
     Change, Checksum, Cursor, LiveTicket, Mutation, MutationResult, MutationStatus, Position, StreamName, SyncPage,
-    UsageOfMonth,
 };
 
 /// What every call answers with.

@@ -1,4 +1,4 @@
-//! Delta sync, live tickets and usage: the calls, and what they carry.
+//! Delta sync and live tickets: the calls, and what they carry.
 
 use std::fmt;
 use std::str::FromStr;
@@ -181,9 +181,6 @@ pub enum Mutation {
         conversation_id: Uuid,
         /// The text.
         content: String,
-        /// The title of a new conversation.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        title: Option<String>,
         /// Whether the conversation is made, with the id that the client chose.
         #[serde(skip_serializing_if = "std::ops::Not::not")]
         new: bool,
@@ -241,40 +238,6 @@ pub struct LiveTicket {
     pub expires_in: u64,
 }
 
-/// What the person has used in a month.
-#[derive(Clone, Debug, Deserialize)]
-pub struct UsageOfMonth {
-    /// The month.
-    pub month: String,
-    /// Messages sent.
-    #[serde(default)]
-    pub messages: u64,
-    /// Tokens that models read.
-    #[serde(default)]
-    pub input_tokens: u64,
-    /// Tokens that models wrote.
-    #[serde(default)]
-    pub output_tokens: u64,
-    /// Images.
-    #[serde(default)]
-    pub images: u64,
-    /// Seconds of voice.
-    #[serde(default)]
-    pub voice_seconds: u64,
-    /// What it cost, in millionths of the currency's unit.
-    #[serde(default)]
-    pub cost_micros: u64,
-    /// The currency.
-    #[serde(default)]
-    pub currency: Option<String>,
-    /// What the plan allows.
-    #[serde(default)]
-    pub limits: serde_json::Value,
-    /// What may be spent.
-    #[serde(default)]
-    pub budget: serde_json::Value,
-}
-
 #[derive(Serialize)]
 struct Mutations<'a> {
     client_id: Uuid,
@@ -320,14 +283,6 @@ impl Client {
     pub async fn live_ticket(&self) -> Result<LiveTicket, Error> {
         self.json(&Call::post("/v1/live/tickets").repeatable()).await
     }
-
-    /// What the person has used this month, and what they may.
-    ///
-    /// # Errors
-    /// As every call.
-    pub async fn usage(&self) -> Result<UsageOfMonth, Error> {
-        self.json(&Call::get("/v1/usage")).await
-    }
 }
 
 fn sync_call(cursor: Option<&Cursor>, limit: Option<u32>) -> Call {
@@ -363,7 +318,7 @@ mod tests {
     fn mutations_have_the_form_of_the_wire() {
         let (id, conversation_id) = (Uuid::from_u128(1), Uuid::from_u128(2));
         let content = "hello".to_owned();
-        let send = Mutation::SendMessage { id, conversation_id, content, title: None, new: true };
+        let send = Mutation::SendMessage { id, conversation_id, content, new: true };
         assert_eq!(
             serde_json::to_value(send).expect("JSON"),
             json!({"kind": "message.send", "id": id, "conversation_id": conversation_id, "content": "hello", "new": true})

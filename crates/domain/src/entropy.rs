@@ -10,6 +10,13 @@ use crate::Clock;
 pub trait Entropy: Send + Sync {
     /// Fills `buffer` with random bytes.
     fn fill(&self, buffer: &mut [u8]);
+
+    /// A number from 0 up to, and without, 1.
+    fn fraction(&self) -> f64 {
+        let mut random = [0; 4];
+        self.fill(&mut random);
+        f64::from(u32::from_le_bytes(random)) / (f64::from(u32::MAX) + 1.0)
+    }
 }
 
 /// Makes identifiers: UUIDv7, so that ids made later sort later (to the millisecond) and B-trees grow at their end.

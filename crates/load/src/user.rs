@@ -32,16 +32,9 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    /// A number from 0 up to, and without, 1.
-    fn fraction(&self) -> f64 {
-        let mut random = [0; 4];
-        self.entropy.fill(&mut random);
-        f64::from(u32::from_le_bytes(random)) / (f64::from(u32::MAX) + 1.0)
-    }
-
     /// The time until a user means to do the next thing: people do not know of each other, so it is exponential.
     fn think(&self) -> Duration {
-        self.think.mul_f64((-(1.0 - self.fraction()).ln()).min(5.0))
+        self.think.mul_f64((-(1.0 - self.entropy.fraction()).ln()).min(5.0))
     }
 }
 
@@ -170,7 +163,7 @@ impl User {
             self.wanted = Some((Operation::Connect, now));
         }
         if matches!(profile, Profile::Chat | Profile::Mixed) {
-            self.next_act = Some(now + self.shared.think.mul_f64(self.shared.fraction()));
+            self.next_act = Some(now + self.shared.think.mul_f64(self.shared.entropy.fraction()));
         }
         if matches!(profile, Profile::Sync | Profile::Mixed) {
             self.next_sync = Some(now);
@@ -190,7 +183,7 @@ impl User {
     fn act(&mut self, meant: Instant) {
         self.next_act = Some(meant + self.shared.think());
         let client = self.client.clone();
-        let choice = self.shared.fraction();
+        let choice = self.shared.entropy.fraction();
         self.busy = Some(match self.conversation {
             Some(id) if choice < 0.25 => Box::pin(async move {
                 let listing = Listing { limit: Some(20), ..Listing::default() };
@@ -244,7 +237,7 @@ impl User {
             Err(error) => {
                 self.shared.recorder.failed(operation, error.kind());
                 if operation == Operation::Sync {
-                    let spread = AFTER_A_FAILURE.mul_f64(self.shared.fraction());
+                    let spread = AFTER_A_FAILURE.mul_f64(self.shared.entropy.fraction());
                     self.next_sync = Some(Instant::now() + error.retry_after().unwrap_or_default() + spread);
                 }
             }

@@ -160,7 +160,8 @@ impl App {
         let (overload, pool_use) = (Overload::new(&config.overload, entropy.as_ref()), PoolUse::default());
         overload.register(&mut metrics);
         let redis = Redis::open(&config.redis, &entropy, &lifecycle).inspect_err(|_| lifecycle.stop_hard())?;
-        let limits = Arc::new(Limits::new(config.limits.clone(), redis.clone(), entropy.as_ref(), &mut metrics));
+        let limits =
+            Arc::new(Limits::new(config.limits.clone(), redis.clone(), nodes.count(), entropy.as_ref(), &mut metrics));
         let figures = Figures {
             store: store.clone(),
             assistant: Arc::clone(&assistant),
@@ -192,12 +193,6 @@ impl App {
             http_metrics,
             metrics,
         }))
-    }
-
-    /// How far the database is used of what it was measured to bear: 0.8 is the line.
-    #[must_use]
-    pub fn database_load(&self) -> f64 {
-        self.overload.load().database()
     }
 
     /// Starts what runs for as long as the server does, and waits until the first request could be answered.

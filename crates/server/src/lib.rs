@@ -10,6 +10,7 @@ pub mod http;
 pub mod lifecycle;
 pub mod limits;
 pub mod live;
+mod locking;
 pub mod nodes;
 pub mod openapi;
 pub mod ops;

@@ -7,7 +7,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use mainstay_store::Watched;
@@ -22,6 +22,29 @@ const MOST_STALE: Duration = Duration::from_secs(3);
 /// For how long a node may be silent.
 const MOST_SILENT: Duration = Duration::from_secs(3);
 
+/// How many nodes there are, this one included. Clones share it, and whoever knows sets it; until then it is one.
+#[derive(Clone, Debug)]
+pub struct NodeCount(Arc<AtomicUsize>);
+
+impl Default for NodeCount {
+    fn default() -> Self {
+        Self(Arc::new(AtomicUsize::new(1)))
+    }
+}
+
+impl NodeCount {
+    /// Sets it. Nothing counts as one.
+    pub fn set(&self, nodes: usize) {
+        self.0.store(nodes.max(1), Ordering::Relaxed);
+    }
+
+    /// How many.
+    #[must_use]
+    pub fn get(&self) -> usize {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// What this node knows of the others.
 #[derive(Debug)]
 pub struct Nodes {
@@ -29,7 +52,7 @@ pub struct Nodes {
     state: Mutex<State>,
     /// Until when it is certain, in milliseconds since it began: also for a process that was stopped for a while.
     certain_until: AtomicU64,
-    count: AtomicUsize,
+    count: NodeCount,
 }
 
 impl Default for Nodes {
@@ -66,7 +89,7 @@ impl Nodes {
             began: Instant::now(),
             state: Mutex::default(),
             certain_until: AtomicU64::new(0),
-            count: AtomicUsize::new(1),
+            count: NodeCount::default(),
         }
     }
 
@@ -80,10 +103,10 @@ impl Nodes {
         self.millis(Instant::now()) < self.certain_until.load(Ordering::Acquire)
     }
 
-    /// How many nodes serve, this one included.
+    /// How many nodes serve, for those who share something out among them.
     #[must_use]
-    pub fn count(&self) -> usize {
-        self.count.load(Ordering::Relaxed).max(1)
+    pub const fn count(&self) -> &NodeCount {
+        &self.count
     }
 
     /// The name of this node's lease; empty until it is known.
@@ -103,7 +126,7 @@ impl Nodes {
         state.others = others.into_iter().map(|(name, _)| name).collect();
         let State { others, heard, .. } = &mut *state;
         heard.retain(|name, _| others.contains(name));
-        self.count.store(state.others.len() + 1, Ordering::Relaxed);
+        self.count.set(state.others.len() + 1);
         let was = self.certain();
         let certain = self.judge(&state);
         // What was committed while it was not certain was not told.
@@ -189,7 +212,7 @@ mod tests {
         let nodes = Nodes::new();
         look(&nodes, 0, TWO);
         assert!(!nodes.certain());
-        assert_eq!(nodes.count(), 2);
+        assert_eq!(nodes.count().get(), 2);
         assert_eq!(nodes.heard("node:b", 7), Heard::Missed);
         assert!(nodes.certain());
         assert_eq!(nodes.heard("node:b", 8), Heard::AsExpected);

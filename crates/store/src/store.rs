@@ -242,6 +242,9 @@ impl Inner {
             let outcome = self.attempt(call, intent, attempt, pool).await;
             #[cfg(test)]
             let outcome = self.lose(outcome);
+            if I::WRITES && matches!(outcome, Err(Error::OutcomeUnknown)) {
+                self.unconfirmed(&intent.scope());
+            }
             let again = match &outcome {
                 Err(error) if error.is_repeatable() => true,
                 Err(Error::OutcomeUnknown) => I::REPEATABLE,
@@ -281,9 +284,6 @@ impl Inner {
                 let (mut writer, _lent) = self.lend(Lending::Writing, engine.writer(call)).await?;
                 let tx = Tx::sqlite(writer.raw()?, true).await?;
                 let outcome = self.finish(call, intent, tx, attempt).await;
-                if outcome.is_err() {
-                    self.unconfirmed(&outcome, &intent.scope());
-                }
                 if is_clean(&outcome) {
                     writer.keep();
                 }
@@ -316,9 +316,6 @@ impl Inner {
                 })
                 .await
                 .unwrap_or(Err(if I::WRITES { Error::OutcomeUnknown } else { Error::Timeout }));
-                if outcome.is_err() && I::WRITES {
-                    self.unconfirmed(&outcome, &scope);
-                }
                 if is_clean(&outcome) {
                     loan.keep();
                 }
@@ -368,12 +365,8 @@ impl Inner {
         }
     }
 
-    /// Says so when it is not known whether a transaction has committed.
-    fn unconfirmed<T>(&self, outcome: &Result<T>, scope: &Scope) {
-        // Before the commit nothing was changed, and a rule that was broken is known.
-        if !matches!(outcome, Err(Error::OutcomeUnknown)) {
-            return;
-        }
+    /// Says that it is not known whether a transaction has committed.
+    fn unconfirmed(&self, scope: &Scope) {
         let Some(listener) = self.listener.get() else { return };
         match scope {
             Scope::Tenant(tenant) => listener.unconfirmed(&[*tenant]),

@@ -9,12 +9,14 @@
 //! `capacity` keys the one that was used least recently goes, which [`Throttle::evicted`] counts.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::limits::Network;
 
 /// How many keys a throttle remembers unless told otherwise.
 pub const CAPACITY: usize = 100_000;
@@ -206,17 +208,10 @@ impl Reservation<'_> {
     pub fn failure(self) {}
 }
 
-/// The key of an address. An IPv6 address counts by its first 64 bits, because whoever has one address there has all of
-/// them; one that only wraps an IPv4 address counts as that.
+/// The key of an address.
 #[must_use]
 pub fn address_key(address: IpAddr) -> String {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.to_string(),
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            format!("{}/64", Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-        }
-    }
+    Network::from(address).to_string()
 }
 
 #[cfg(test)]

@@ -5,12 +5,13 @@
 //! nothing is buffered for anybody, a slow listener costs nothing, and one that comes back misses nothing.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use mainstay_domain::{ConversationId, GenerationId, MessageStatus, PersonId, TenantId, Timestamp, Usage};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
+use crate::locking::lock;
 use crate::providers::{MAX_REPLY_BYTES, Sink};
 
 /// Where a reply stands, for whoever waits for a change: how long its text is, and whether it has ended.
@@ -54,11 +55,6 @@ pub(super) struct Live {
     making: Mutex<Making>,
     ending: Mutex<Option<Ending>>,
     progress: watch::Sender<Progress>,
-}
-
-/// Every critical section here leaves the value whole, so a panic in another holder does not matter.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What comes after the first `from` bytes of a text. A place inside a character is moved to its end.

@@ -14,13 +14,15 @@ use std::fmt::Display;
 use std::future::Future;
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::locking::lock;
 
 pub use signals::stop_on_signals;
 
@@ -146,11 +148,6 @@ impl Drop for Entry {
             self.lifecycle.shared.ended.notify_waiters();
         }
     }
-}
-
-/// Every critical section here leaves the value whole, so a panic in another holder does not matter.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// What a panic said, as far as it said it in words.

@@ -8,7 +8,6 @@ pub mod api;
 mod class;
 mod key;
 mod logs;
-mod nodes;
 mod refusals;
 mod shared;
 mod tally;
@@ -30,7 +29,6 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 pub use self::class::Class;
 pub use self::key::{Key, Network, Rule, Subject};
 use self::logs::{Logs, micros};
-pub use self::nodes::NodeCount;
 use self::refusals::Refusals;
 pub use self::refusals::Refused;
 use self::shared::Shared;
@@ -40,6 +38,7 @@ use crate::accounts::{Credential, Member};
 use crate::app::App;
 use crate::config::{self, PlanLimits};
 use crate::http::{Access, Problem, RequestContext};
+use crate::nodes::NodeCount;
 use crate::redis::Redis;
 
 /// How long the start waits for Redis to decide. It goes on without.
@@ -61,7 +60,6 @@ pub struct Limits {
     logs: Logs,
     /// What decides where there is a Redis.
     shared: Option<Shared>,
-    nodes: NodeCount,
     refusals: Refusals,
     refused: Family<RefusalLabels, Counter>,
     begun: Instant,
@@ -72,8 +70,13 @@ pub struct Limits {
 impl Limits {
     /// The limits of these settings, with their figures: over all nodes where there is a Redis, else of this one.
     #[must_use]
-    pub fn new(settings: config::Limits, redis: Option<Redis>, entropy: &dyn Entropy, registry: &mut Registry) -> Self {
-        let nodes = NodeCount::default();
+    pub fn new(
+        settings: config::Limits,
+        redis: Option<Redis>,
+        nodes: &NodeCount,
+        entropy: &dyn Entropy,
+        registry: &mut Registry,
+    ) -> Self {
         let bounds = (settings.max_keys, usize::try_from(settings.highest()).unwrap_or(usize::MAX));
         let shared = redis.map(|redis| Shared::new(redis, nodes.clone(), settings.window(), bounds, entropy));
         let refused = Family::default();
@@ -85,7 +88,6 @@ impl Limits {
         Self {
             logs: Logs::new(settings.window(), settings.max_keys),
             shared,
-            nodes,
             refusals: Refusals::default(),
             refused,
             begun: Instant::now(),
@@ -188,12 +190,6 @@ impl Limits {
             Some(shared) => (shared.keys(), shared.evicted()),
             None => (self.logs.keys(), self.logs.evicted()),
         }
-    }
-
-    /// How many nodes share the limits: for whoever knows to set.
-    #[must_use]
-    pub const fn nodes(&self) -> &NodeCount {
-        &self.nodes
     }
 
     /// Whether Redis decides for all nodes; nothing where there is none.

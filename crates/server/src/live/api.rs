@@ -130,7 +130,7 @@ async fn admitted(
     match (token, ticket) {
         (Some(token), _) => app.accounts.admit(token.expose(), &context.call).await,
         (None, Some(ticket)) => {
-            let alone = app.nodes.count() == 1;
+            let alone = app.nodes.count().get() == 1;
             let claims = app.tickets.take(ticket, app.clock.now(), alone, &app.store, &context.call).await?;
             app.accounts.admit_claims(claims)
         }

@@ -9,8 +9,8 @@ use tokio::time::Instant;
 
 /// Sockets of how much time may be opened at once.
 const BURST: Duration = Duration::from_millis(500);
-/// Whoever is refused comes back within so long.
-const COME_BACK_MS: u64 = 4_000;
+/// Whoever is refused comes back after the first of these, and within the second from then.
+const COME_BACK: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(4));
 
 /// Lets sockets in at a fixed rate (the virtual scheduling form of GCRA).
 pub struct Connects {
@@ -36,9 +36,7 @@ impl Connects {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let next = (*due).max(now) + self.each;
         if next > now + BURST + self.each {
-            let mut bytes = [0u8; 8];
-            self.entropy.fill(&mut bytes);
-            return Err(Duration::from_millis(1_000 + u64::from_le_bytes(bytes) % COME_BACK_MS));
+            return Err(COME_BACK.0 + COME_BACK.1.mul_f64(self.entropy.fraction()));
         }
         *due = next;
         Ok(())

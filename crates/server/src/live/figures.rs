@@ -56,7 +56,7 @@ impl Collector for Read {
         )?;
         let overfull = u64::from(self.pacing.overfull());
         counter(encoder, "sync_cohorts_overfull", "Clients that found no place in a cohort", overfull)?;
-        gauge(encoder, "nodes", "Nodes that serve, as this one sees them", self.nodes.count())?;
+        gauge(encoder, "nodes", "Nodes that serve, as this one sees them", self.nodes.count().get())?;
         let help = "1 while this node knows of every commit, and may answer from memory";
         gauge(encoder, "nodes_certain", help, usize::from(self.nodes.certain()))
     }

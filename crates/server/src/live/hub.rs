@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use mainstay_domain::{Entropy, StreamId, TenantId};
@@ -14,6 +14,7 @@ use tokio::time::Instant;
 use super::outbox::{Ending, Frame, Outbox};
 use crate::accounts::{Accounts, Member, Standing};
 use crate::config;
+use crate::locking::lock;
 
 /// Parts of the map, so that commits seldom wait for each other.
 const SHARDS: usize = 64;
@@ -30,7 +31,7 @@ const PING_EVERY: u64 = 25;
 /// A socket that gives no sign of life for so long is ended.
 const SILENT_MS: u64 = 60_000;
 /// Over how long sockets that are all ended at once come back.
-const SPREAD_MS: u64 = 15_000;
+const SPREAD: Duration = Duration::from_secs(15);
 
 type Key = (TenantId, StreamId);
 
@@ -92,10 +93,6 @@ pub(super) enum NoRoom {
     Person,
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl Hub {
     /// A hub without sockets.
     #[must_use]
@@ -127,7 +124,7 @@ impl Hub {
 
     /// Milliseconds since the hub began.
     pub(super) fn now_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        millis(self.began.elapsed())
     }
 
     /// Sockets that are open now.
@@ -327,16 +324,18 @@ impl Hub {
     /// Ends all sockets: the node stops. Each is told when to come back, spread out.
     pub fn end_all(&self) {
         for socket in lock(&self.sockets).values() {
-            socket.end(Ending { code: 1001, reconnect: true, after_ms: self.chance(SPREAD_MS) });
+            socket.end(Ending { code: 1001, reconnect: true, after_ms: self.within(SPREAD) });
         }
     }
 
-    /// A number below `most`.
-    pub(super) fn chance(&self, most: u64) -> u64 {
-        let mut bytes = [0u8; 8];
-        self.entropy.fill(&mut bytes);
-        u64::from_le_bytes(bytes) % most.max(1)
+    /// A moment within `span` from now, in milliseconds.
+    pub(super) fn within(&self, span: Duration) -> u64 {
+        millis(span.mul_f64(self.entropy.fraction()))
     }
+}
+
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 impl Channel {

@@ -53,7 +53,6 @@ async fn look_at_nodes(app: &App) -> mainstay_store::Result<()> {
     let watch = WatchNodes { prefix: PREFIX, now: app.clock.now() };
     let watched = app.store.run(&Call::within(PATIENCE), watch).await?;
     let heard = app.nodes.looked(watched, app.assistant.lease_number(), began);
-    app.limits.nodes().set(app.nodes.count());
     if heard == Heard::Missed {
         missed(app).await;
     }
@@ -101,7 +100,7 @@ async fn tick(app: &App) {
         revoked = now;
         if paced_at.elapsed() >= PACE_EVERY {
             paced_at = Instant::now();
-            app.sync.pacing.step(app.database_load());
+            app.sync.pacing.step(app.overload.load().database());
         }
     }
 }

@@ -110,7 +110,7 @@ async fn send_ready(app: &Arc<App>, socket: &mut Socket, by: &Member, seat: &Sea
         Ok(positions) => positions,
         Err(error) => {
             tracing::warn!(%error, "where streams stand could not be read for a socket; it is told to come back");
-            let after_ms = 1000 + seat.hub.chance(4000);
+            let after_ms = 1000 + seat.hub.within(Duration::from_secs(4));
             close(socket, Ending { code: 4503, reconnect: true, after_ms }).await;
             return Err(());
         }

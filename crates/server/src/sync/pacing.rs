@@ -88,11 +88,8 @@ impl Pacing {
 
     /// A jittered wish, moved to the first span that has room.
     fn place(&self, wish: Duration) -> u64 {
-        let mut chance = [0u8; 4];
-        self.entropy.fill(&mut chance);
-        let spread = f64::from(u32::from_le_bytes(chance)) / f64::from(u32::MAX);
         // Never sooner than the wish: a floor that is jittered below itself is none.
-        let wish = wish.mul_f64(1.0 + JITTER * spread);
+        let wish = wish.mul_f64(1.0 + JITTER * self.entropy.fraction());
         let span = self.settings.cohort_span();
         let now = self.began.elapsed();
         let index = |moment: Duration| u64::try_from(moment.as_millis() / span.as_millis().max(1)).unwrap_or(u64::MAX);

@@ -135,7 +135,7 @@ async fn a_replica_follows_the_server(engine: Engine) {
     // Written offline, and sent twice.
     let (id, new, device) = (ada.new_id(), ada.new_id(), ada.new_id());
     let content = "Written offline".to_owned();
-    let mutation = Mutation::SendMessage { id, conversation_id: new, content, title: None, new: true };
+    let mutation = Mutation::SendMessage { id, conversation_id: new, content, new: true };
     let status = async || ada.mutate(device, std::slice::from_ref(&mutation)).await.expect("taken")[0].status;
     assert_eq!(status().await, MutationStatus::Applied);
     assert_eq!(status().await, MutationStatus::Repeated);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Engine, Person, TestApp, both};
+use crate::support::{Answer, Engine, Person, TestApp, UPGRADE, both};
 
 both! {
     every_operation_answers_as_documented_within_its_statements,
@@ -198,13 +198,7 @@ async fn drive_sync(driver: &mut Driver<'_>, token: Option<&str>) {
     driver.good(200, "POST /v1/sync", None, token, Some(body)).await;
     driver.good(200, "GET /v1/sync", None, token, None).await;
     driver.good(201, "POST /v1/live/tickets", None, token, None).await;
-    let upgrade = [
-        ("connection", "upgrade"),
-        ("upgrade", "websocket"),
-        ("sec-websocket-version", "13"),
-        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ];
-    let opened = driver.call("GET /v1/live", None, token, None, &upgrade).await;
+    let opened = driver.call("GET /v1/live", None, token, None, &UPGRADE).await;
     assert_eq!(opened.status, 101, "{}", opened.text);
 }
 

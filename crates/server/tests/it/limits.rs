@@ -202,7 +202,7 @@ async fn three_nodes(redis: &RedisServer, settings: &[(&str, &str)]) -> Option<[
     let (second, third) = (first.second_node().await, first.second_node().await);
     let nodes = [first, second, third];
     for node in &nodes {
-        node.app.limits.nodes().set(3);
+        node.app.nodes.count().set(3);
         assert_eq!(node.app.limits.is_shared(), Some(true));
     }
     Some(nodes)

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_websockets::{ClientBuilder, MaybeTlsStream, Message, WebSocketStream};
 
-use crate::support::{Answer, Engine, Person, TestApp, both};
+use crate::support::{Answer, Engine, Person, TestApp, UPGRADE, both};
 
 both!(
     a_change_is_pushed_when_it_is_committed,
@@ -125,13 +125,7 @@ async fn a_socket_is_for_those_who_show_who_they_are(engine: Engine) {
     let ada = app.person("ada").await;
     assert!(Socket::try_open(&app, None, "").await.is_err());
     assert!(Socket::try_open(&app, Some("nonsense"), "").await.is_err());
-    let upgrade = [
-        ("connection", "upgrade"),
-        ("upgrade", "websocket"),
-        ("sec-websocket-version", "13"),
-        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ];
-    let refused: Answer = app.send_with("GET", "/v1/live", None, None, &upgrade).await;
+    let refused: Answer = app.send_with("GET", "/v1/live", None, None, &UPGRADE).await;
     refused.refused(401, "unauthenticated");
     app.send("GET", "/v1/live", Some(&ada.access_token), None).await.refused(426, "upgrade_required");
     // A ticket is good once, and an access token is no ticket.
@@ -155,13 +149,7 @@ async fn a_person_has_so_many_sockets_and_no_more(engine: Engine) {
         socket.frame().await;
         sockets.push(socket);
     }
-    let upgrade = [
-        ("connection", "upgrade"),
-        ("upgrade", "websocket"),
-        ("sec-websocket-version", "13"),
-        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ];
-    let refused: Answer = app.send_with("GET", "/v1/live", Some(&ada.access_token), None, &upgrade).await;
+    let refused: Answer = app.send_with("GET", "/v1/live", Some(&ada.access_token), None, &UPGRADE).await;
     refused.refused(429, "too_many_sockets");
     Socket::open(&app, &bob.access_token).await.frame().await;
     let mut left = sockets.pop().expect("a socket");
@@ -234,7 +222,8 @@ async fn a_change_on_one_node_reaches_the_sockets_of_another_with_redis_and_with
     let ada = app.person("ada").await;
     let certain = async |wanted: bool| {
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        while [&app, &other].iter().any(|node| node.app.nodes.certain() != wanted || node.app.nodes.count() != 2) {
+        while [&app, &other].iter().any(|node| node.app.nodes.certain() != wanted || node.app.nodes.count().get() != 2)
+        {
             assert!(tokio::time::Instant::now() < deadline, "the nodes never became certain = {wanted}");
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

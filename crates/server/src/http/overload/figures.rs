@@ -14,7 +14,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use super::gate::{REASONS, Refusal};
 use super::priority::{Priority, REFUSABLE};
-use super::{Overload, Standing};
+use super::{Overload, Standing, real};
 
 /// Bounds of the histogram of waits in the queue, in seconds.
 const WAITS: [f64; 8] = [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25];
@@ -71,12 +71,11 @@ impl fmt::Debug for Overload {
 impl Collector for Overload {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let Standing { limit, share, inside, waiting, pressure } = self.standing();
-        let whole = |number: usize| u32::try_from(number).map_or(f64::from(u32::MAX), f64::from);
         for (name, help, value) in [
-            ("limit", "Requests that may be worked on at once", whole(limit)),
-            ("tenant_limit", "Of one organisation, while others are about", whole(share)),
-            ("in_flight", "Requests that are worked on", whole(inside)),
-            ("queued", "Requests that wait for a place", whole(waiting)),
+            ("limit", "Requests that may be worked on at once", real(limit)),
+            ("tenant_limit", "Of one organisation, while others are about", real(share)),
+            ("in_flight", "Requests that are worked on", real(inside)),
+            ("queued", "Requests that wait for a place", real(waiting)),
             ("pressure", "Latency against what is allowed: above 1 the limit shrinks", pressure),
         ] {
             let name = format!("mainstay_overload_{name}");

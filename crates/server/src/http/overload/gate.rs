@@ -6,13 +6,14 @@
 //! have a bounded number of requests waiting, and while others are about, a bounded number inside.
 
 use std::collections::{HashMap, VecDeque};
-use std::net::{IpAddr, Ipv6Addr};
+use std::net::IpAddr;
 use std::time::Duration;
 
 use mainstay_domain::TenantId;
 use tokio::time::Instant;
 
 use super::priority::{Priority, REFUSABLE, TURN};
+use crate::limits::Network;
 
 /// For how long others count as being about after their last request.
 const ABOUT: Duration = Duration::from_secs(1);
@@ -25,20 +26,14 @@ pub enum Key {
     /// An organisation.
     Tenant(TenantId),
     /// Where a request without a token comes from.
-    Address(IpAddr),
+    Address(Network),
 }
 
 impl Key {
-    /// The key of an address: IPv6 by its first 64 bits, since whoever has one address there has all of them.
+    /// The key of an address.
     #[must_use]
     pub fn address(address: IpAddr) -> Self {
-        Self::Address(match address.to_canonical() {
-            IpAddr::V6(address) => {
-                let [a, b, c, d, ..] = address.segments();
-                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
-            }
-            v4 @ IpAddr::V4(_) => v4,
-        })
+        Self::Address(address.into())
     }
 }
 

@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::gate::Use;
+use super::real;
 
 /// How long a window is at least.
 const WINDOW: Duration = Duration::from_millis(500);
@@ -98,10 +99,6 @@ impl Limit {
     fn at_least(&self) -> bool {
         self.now <= self.least
     }
-}
-
-fn real(number: usize) -> f64 {
-    u32::try_from(number).map_or(f64::from(u32::MAX), f64::from)
 }
 
 /// What has been learnt.

@@ -21,8 +21,8 @@ use std::time::Duration;
 
 use mainstay_store::{LENDINGS, Lending, Usage};
 
-/// Above this the database is nearly used up: background work is put off.
-pub const HIGH: f64 = 0.8;
+use super::real;
+
 /// How many seconds are looked at together.
 const LOOK_BACK: usize = 5;
 /// How many seconds of use are remembered, for the log and the figures.
@@ -41,7 +41,7 @@ const PLAUSIBLE: f64 = 0.005;
 pub struct Load(Arc<AtomicU64>);
 
 impl Load {
-    /// How far the database is used: [`HIGH`] is where background work should slow down.
+    /// How far the database is used: 0.8 is where background work should slow down.
     #[must_use]
     pub fn database(&self) -> f64 {
         f64::from_bits(self.0.load(Ordering::Relaxed))
@@ -76,10 +76,6 @@ impl Minute {
     pub(crate) fn share(&self) -> f64 {
         ratio(self.mean, real(self.size))
     }
-}
-
-fn real(number: usize) -> f64 {
-    u32::try_from(number).map_or(f64::from(u32::MAX), f64::from)
 }
 
 fn ratio(part: f64, whole: f64) -> f64 {

@@ -243,6 +243,11 @@ impl Overload {
     }
 }
 
+/// A count as a number to reckon with.
+fn real(number: usize) -> f64 {
+    u32::try_from(number).map_or(f64::from(u32::MAX), f64::from)
+}
+
 impl State {
     fn turn(&mut self, now: Instant) {
         if self.limiter.is_due(now) {

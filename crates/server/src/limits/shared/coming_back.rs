@@ -8,7 +8,8 @@ use futures_util::stream::{self, StreamExt as _};
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::super::logs::Moment;
-use super::{Phase, Shared, lock, script};
+use super::{Phase, Shared, script};
+use crate::locking::lock;
 use crate::redis::{Away, Event, Subscription};
 
 /// Passes of one key that are written in one go.

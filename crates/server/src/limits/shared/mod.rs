@@ -19,7 +19,7 @@ mod tests;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mainstay_domain::Entropy;
@@ -28,10 +28,11 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use self::script::{Answer, Node, Question};
 use self::share::Shares;
-use super::NodeCount;
 use super::key::{Key, Rule};
 use super::logs::{Moment, micros};
 use super::verdict::{Standing, Verdict};
+use crate::locking::lock;
+use crate::nodes::NodeCount;
 use crate::redis::{Redis, Subscription};
 
 /// Passes that wait to be written down. Further ones are not: the node's own share counts them, Redis does not.
@@ -94,10 +95,6 @@ impl Drop for UnderWay<'_> {
         self.0.under_way.fetch_sub(1, Ordering::AcqRel);
         self.0.changed.notify_waiters();
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Shared {

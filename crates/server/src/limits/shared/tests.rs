@@ -137,6 +137,17 @@ impl Cluster {
         }
     }
 
+    /// The end of a fault: all of the limit can be had again, and what was promised held all the time.
+    async fn recovers(&self, stop: &AtomicBool) {
+        self.together().await;
+        let before = self.count();
+        sleep(Duration::from_secs(5)).await;
+        stop.store(true, Ordering::Relaxed);
+        assert!(self.count() >= before + 60, "all of the limit can be had again");
+        self.never_more_than_the_limit();
+        self.nobody_waited();
+    }
+
     fn nobody_waited(&self) {
         let slowest = *lock(&self.slowest);
         // Two timeouts, and what a busy machine adds.
@@ -212,13 +223,7 @@ async fn killed_in_the_middle() {
     let alone = cluster.count();
     assert!(alone > 60, "each node goes on with its share: {alone}");
     cluster.server.restart().expect("it starts");
-    cluster.together().await;
-    let before = cluster.count();
-    sleep(Duration::from_secs(5)).await;
-    stop.store(true, Ordering::Relaxed);
-    assert!(cluster.count() >= before + 60, "Redis decides again, and all of the limit can be had");
-    cluster.never_more_than_the_limit();
-    cluster.nobody_waited();
+    cluster.recovers(&stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -232,13 +237,7 @@ async fn hung_in_the_middle() {
     cluster.alone().await;
     sleep(Duration::from_secs(4)).await;
     cluster.server.resume();
-    cluster.together().await;
-    let before = cluster.count();
-    sleep(Duration::from_secs(5)).await;
-    stop.store(true, Ordering::Relaxed);
-    assert!(cluster.count() >= before + 60, "all of the limit can be had again");
-    cluster.never_more_than_the_limit();
-    cluster.nobody_waited();
+    cluster.recovers(&stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -257,13 +256,7 @@ async fn flapping() {
         }
         sleep(Duration::from_millis(500)).await;
     }
-    cluster.together().await;
-    let before = cluster.count();
-    sleep(Duration::from_secs(5)).await;
-    stop.store(true, Ordering::Relaxed);
-    assert!(cluster.count() >= before + 60, "all of the limit can be had again");
-    cluster.never_more_than_the_limit();
-    cluster.nobody_waited();
+    cluster.recovers(&stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -279,13 +272,7 @@ async fn out_of_memory() {
     sleep(Duration::from_secs(5)).await;
     assert!(cluster.count() > 60, "each node goes on with its share");
     cluster.server.configure("maxmemory", "0").expect("configured");
-    cluster.together().await;
-    let before = cluster.count();
-    sleep(Duration::from_secs(5)).await;
-    stop.store(true, Ordering::Relaxed);
-    assert!(cluster.count() >= before + 60, "all of the limit can be had again");
-    cluster.never_more_than_the_limit();
-    cluster.nobody_waited();
+    cluster.recovers(&stop).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -322,8 +309,9 @@ async fn without_redis_from_the_beginning_each_node_takes_its_share() {
     let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
     let redis = Redis::open(&config.redis, &entropy, &lifecycle).expect("an address");
     let mut registry = prometheus_client::registry::Registry::default();
-    let limits = Limits::new(config.limits.clone(), redis, entropy.as_ref(), &mut registry);
-    limits.nodes().set(3);
+    let nodes = NodeCount::default();
+    nodes.set(3);
+    let limits = Limits::new(config.limits.clone(), redis, &nodes, entropy.as_ref(), &mut registry);
     let mut passed = 0;
     for _ in 0..100 {
         passed += usize::from(limits.decide(Class::Other, &rules()).await.passes());

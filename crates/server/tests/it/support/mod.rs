@@ -29,6 +29,14 @@ pub(crate) enum Engine {
     Postgres,
 }
 
+/// The headers of an opening handshake (RFC 6455, section 1.3).
+pub(crate) const UPGRADE: [(&str, &str); 4] = [
+    ("connection", "upgrade"),
+    ("upgrade", "websocket"),
+    ("sec-websocket-version", "13"),
+    ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+];
+
 /// A server that runs.
 pub(crate) struct TestApp {
     pub(crate) app: Arc<App>,
