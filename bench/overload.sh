@@ -59,6 +59,7 @@ for _ in $(seq 300); do
 done
 for number in $(seq "$USERS"); do echo "person$number@bench.example"; done >"$scratch/emails"
 (cd "$scratch" && "$BINARY" user import emails >"$scratch/import.log")
+(cd "$scratch" && "$BINARY" plan limits free --messages-per-day none --messages-per-month none >"$scratch/plans.log")
 (cd "$scratch" && "$BINARY" token --email-file emails --seconds 7200) >"$scratch/tokens"
 
 route="POST /v1/messages"; if [ "$WHAT" = list ]; then route="GET /v1/conversations"; fi

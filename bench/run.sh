@@ -77,6 +77,7 @@ make_users() {
   for number in $(seq "$SIGNERS"); do echo "signer$number@bench.example,$PASSWORD"; done >"$scratch/signers"
   cut -d, -f1 "$scratch/signers" >"$scratch/signer-emails"
   (cd "$scratch" && "$BINARY" user import emails >"$scratch/import.log" && "$BINARY" user import signers >>"$scratch/import.log")
+  (cd "$scratch" && "$BINARY" plan limits free --messages-per-day none --messages-per-month none >"$scratch/plans.log")
   (cd "$scratch" && "$BINARY" token --email-file emails --seconds "$TOKEN_SECONDS") >"$scratch/tokens"
   local made
   made=$(wc -l <"$scratch/tokens")

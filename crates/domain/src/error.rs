@@ -16,6 +16,8 @@ pub enum Kind {
     Invalid,
     /// Nobody is signed in, or the token is not good (401).
     Unauthenticated,
+    /// What may be spent is spent (402).
+    PaymentRequired,
     /// The caller is known and may not do this (403).
     Forbidden,
     /// There is no such thing, or none that this caller may know of (404).

@@ -14,6 +14,7 @@ mod id;
 mod secret;
 mod sync;
 mod text;
+mod usage;
 
 pub use account::{ApiKeyScope, EmailAddress, PersonName, Plan, Role, UnknownWord};
 pub use assistant::{MessageRole, MessageStatus, Usage};
@@ -25,3 +26,4 @@ pub use id::{ApiKeyId, ConversationId, GenerationId, MessageId, PersonId, Reques
 pub use secret::Secret;
 pub use sync::{Cursor, NoCursor, StreamCursor, StreamScope};
 pub use text::{ConversationTitle, IdempotencyKey, MessageText, OrganisationName, Refused};
+pub use usage::{Allowance, Amounts, Day, Meter, Month, PlanLimits, Spent};

@@ -11,6 +11,7 @@ use tokio::net::TcpListener;
 use crate::accounts::Accounts;
 use crate::accounts::keys::SigningKey;
 use crate::assistant::Assistant;
+use crate::billing::BillingFigures;
 use crate::config::{self, Config};
 use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
 use crate::lifecycle::Lifecycle;
@@ -61,6 +62,8 @@ pub struct App {
     pub limits: Arc<Limits>,
     /// Conversations and replies.
     pub assistant: Arc<Assistant>,
+    /// The figures of usage.
+    pub billing: BillingFigures,
     /// What this node knows of the others.
     pub nodes: Arc<Nodes>,
     /// Delta sync.
@@ -141,6 +144,8 @@ impl App {
         pools::check_room(&config.database, &store).await.inspect_err(|_| lifecycle.stop_hard())?;
         let accounts =
             Accounts::new(&config, &key, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), ids.clone())?;
+        let mut metrics = Registry::default();
+        let billing = BillingFigures::register(&mut metrics);
         let providers = Providers::new(&config.providers, Arc::clone(&clock), Arc::clone(&entropy))?;
         let assistant = Arc::new(Assistant::new(
             &config.assistant,
@@ -148,14 +153,13 @@ impl App {
             providers,
             Arc::clone(&clock),
             ids.clone(),
-            lifecycle.clone(),
+            (lifecycle.clone(), billing.clone()),
         ));
         let nodes = Arc::new(Nodes::new());
         let sync = Sync::new(&config.sync, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&nodes));
         let hub = Arc::new(Hub::new(&config.live, store.clone(), Arc::clone(&entropy)));
         let tickets = Tickets::new(&key);
         let connects = Connects::new(config.live.connects_per_second, Arc::clone(&entropy));
-        let mut metrics = Registry::default();
         let http_metrics = HttpMetrics::register(&mut metrics);
         let (overload, pool_use) = (Overload::new(&config.overload, entropy.as_ref()), PoolUse::default());
         overload.register(&mut metrics);
@@ -181,6 +185,7 @@ impl App {
             redis,
             limits,
             assistant,
+            billing,
             nodes,
             sync,
             hub,

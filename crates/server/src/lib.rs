@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod app;
 pub mod assistant;
+pub mod billing;
 pub mod cli;
 pub mod config;
 pub mod console;

@@ -11,6 +11,7 @@ use axum::http::Method;
 use crate::accounts::api::{api_keys, auth, members};
 use crate::app::App;
 use crate::assistant::api as assistant;
+use crate::billing::api as billing;
 use crate::config::Config;
 use crate::http::{Access, Policy, Priority, RouteFault, RouteTable, Routes};
 use crate::limits::{Class, api as limits};
@@ -69,23 +70,28 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/v1/api-keys/{id}", api_keys::get, ADMIN.statements(1))
         .delete("/v1/api-keys/{id}", api_keys::revoke, ADMIN.statements(4))
         .get("/v1/limits/refusals", limits::refusals, ADMIN)
-        // Assistant. What a batch takes is counted for each of its members: 14 when it has accepted, saved and
-        // settled, and refused a repeat. A repeat then takes 3 to be found, and what is no repeat 2 for its history.
+        // Billing
+        .get("/v1/usage", billing::get_usage, MEMBER.statements(2))
+        .get("/v1/usage/members", billing::get_members_usage, ADMIN.statements(1).priority(HEAVY))
+        .put("/v1/budgets/organisation", billing::set_organisation_budget, ADMIN.statements(1))
+        .put("/v1/budgets/members/{id}", billing::set_member_budget, ADMIN.statements(2))
+        // Assistant. What a batch takes is counted for each of its members: 20 when it has accepted, saved,
+        // settled and counted, and refused a repeat and what was over a limit. A repeat then takes 3 to be found, and what is no repeat 2 for its history.
         .get("/v1/conversations", assistant::list_conversations, MEMBER.statements(1).priority(HEAVY))
         .post("/v1/conversations", assistant::create_conversation, MEMBER.statements(4))
         .get("/v1/conversations/{id}", assistant::get_conversation, MEMBER.statements(1))
         .patch("/v1/conversations/{id}", assistant::rename_conversation, MEMBER.statements(4))
         .delete("/v1/conversations/{id}", assistant::delete_conversation, MEMBER.statements(8))
         .get("/v1/conversations/{id}/messages", assistant::list_messages, MEMBER.statements(2))
-        .post("/v1/conversations/{id}/messages", assistant::send_into, waits.statements(17))
-        .post("/v1/messages", assistant::send_message, waits.statements(17))
+        .post("/v1/conversations/{id}/messages", assistant::send_into, waits.statements(23))
+        .post("/v1/messages", assistant::send_message, waits.statements(23))
         .get("/v1/generations/{id}", assistant::get_generation, MEMBER.statements(2))
         .get("/v1/generations/{id}/events", assistant::generation_events, MEMBER.statements(2))
         .post("/v1/generations/{id}/stop", assistant::stop_generation, MEMBER.statements(3).priority(ALWAYS))
         // Sync and live. A page takes the positions, both streams, each kind that is in it, and the plan. Of 50 mutations
         // each may be a message.
         .get("/v1/sync", sync::sync, MEMBER.limit(Class::Sync).statements(7).priority(Priority::Sync))
-        .post("/v1/sync", sync::push, MEMBER.limit(Class::Sync).body(768 * 1024).statements(50 * 20))
+        .post("/v1/sync", sync::push, MEMBER.limit(Class::Sync).body(768 * 1024).statements(50 * 26))
         .post("/v1/live/tickets", live::ticket, MEMBER.limit(Class::LiveConnect).priority(Priority::Sync))
         .get("/v1/live", live::live, TICKET.statements(2));
     // People

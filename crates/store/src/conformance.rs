@@ -7,6 +7,7 @@ mod batches;
 mod deadlines;
 mod isolation;
 mod leases;
+mod metering;
 mod plans;
 mod pooler;
 mod schema;
@@ -18,11 +19,12 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mainstay_domain::{
-    Clock, EmailAddress, Entropy, Ids, ManualClock, OrganisationName, PersonId, PersonName, Secret, TenantId, Timestamp,
+    Clock, EmailAddress, Entropy, Ids, ManualClock, OrganisationName, PersonId, PersonName, Plan, PlanLimits, Secret,
+    TenantId, Timestamp,
 };
 use mainstay_testing::postgres::{Cluster, Database};
 
-use crate::{Call, Migrator, NewPerson, Options, SignUp, SignedUp, Store};
+use crate::{Call, Migrator, NewPerson, Options, SetPlanLimits, SignUp, SignedUp, Store};
 
 /// Statements that ran, by engine.
 pub(crate) static EXECUTED: [Mutex<BTreeSet<&'static str>>; 2] =
@@ -93,6 +95,11 @@ impl Harness {
         let (store, tasks) = Store::open(options.clone(), Arc::clone(&entropy)).await.expect("the store opens");
         let running = tasks.into_iter().map(|task| spawn(task.future)).collect();
         let ids = Ids::new(Arc::clone(&clock) as Arc<dyn Clock>, entropy);
+        // What plans allow is set by the cases that are about it.
+        for plan in Plan::ALL {
+            let set = SetPlanLimits(*plan, PlanLimits::default());
+            store.run(&Call::within(Duration::from_secs(20)), set).await.expect("set");
+        }
         Self { store, ids, clock, options, running, _folder: folder, database }
     }
 
@@ -138,9 +145,10 @@ macro_rules! cases {
     ($($case:path),+ $(,)?) => {
         async fn run_all(engine: EngineKind) {
             $(
-                let Some(harness) = Harness::open(engine).await else { return };
+                let Some(harness) = Box::pin(Harness::open(engine)).await else { return };
                 eprintln!("{:?}: {}", engine, stringify!($case));
-                $case(&harness).await;
+                // All of them in one future would not fit on a stack.
+                Box::pin($case(&harness)).await;
                 // The connections are wanted by the next one.
                 harness.store.close().await;
             )+
@@ -177,6 +185,11 @@ cases! {
     isolation::rows_of_another_organisation_are_not_there,
     leases::a_lease_has_one_holder,
     leases::the_model_of_a_lease_holds,
+    metering::the_model_of_a_reservation_holds,
+    metering::a_limit_holds_under_concurrency,
+    metering::a_budget_holds_under_concurrency,
+    metering::counters_equal_the_rows_that_they_count,
+    metering::plans_and_budgets_are_set,
     batches::batches_do_what_their_members_mean,
     batches::the_model_of_a_stream_holds,
     streams::no_replica_misses_a_change,

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use crate::call::Call;
 use crate::error::Result;
 use crate::intent::Intent;
+use crate::metering::reservation::Cost;
 use crate::sql::statements;
 use crate::store::Store;
 use crate::stream::{Position, PositionRow};
@@ -183,6 +184,8 @@ impl Store {
                 provider: None,
                 model: None,
                 usage: None,
+                // Nobody knows what the provider counted.
+                cost: Cost::AllReserved,
                 fault: Some(("server_stopped".to_owned(), "The server stopped while it was answering.".to_owned())),
                 now,
             };

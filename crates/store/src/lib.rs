@@ -26,6 +26,7 @@ mod kinds;
 mod lease;
 mod members;
 mod messages;
+mod metering;
 mod migrate;
 mod nodes;
 #[cfg(test)]
@@ -65,6 +66,10 @@ pub use kinds::{Kind, SyncedRow};
 pub use lease::{AcquireLease, ExpireLeases, ExpiredLease, ExpiredLeases, ReleaseLease, RenewLease};
 pub use members::{AddMember, ChangeMember, ListMembers, Member, MemberChanged, Membership, MembershipsIn};
 pub use messages::{Exchange, GetExchange, ListMessages, Message, RequestStop};
+pub use metering::admission::{Bid, Limits};
+pub use metering::plans::{ListPlans, SetBudget, SetPlan, SetPlanLimits};
+pub use metering::reading::{GetUsage, ListUsage, MemberUsage, UsageOf, Used as UsedOf};
+pub use metering::reservation::{Cost, ForgetSwept};
 pub use migrate::{Applied, Migrator, Planned, StatementRisk, Step, StepState, file_fault, folder_fault};
 pub use nodes::{PositionsOf, WatchNodes, Watched};
 pub use revocations::{Revocation, RevocationsSince, Revoked};

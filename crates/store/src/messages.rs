@@ -19,22 +19,22 @@ statements! {
         SELECT id FROM conversation WHERE id = $1 AND tenant_id = $2 AND person_id = $3 AND deleted_at IS NULL");
     LIST = both("
         SELECT id, conversation_id, role, status, content, ordinal, provider, model, input_tokens, output_tokens,
-               error_code, error_detail, created_at
+               cost_micros, error_code, error_detail, created_at
         FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND ordinal < $3 ORDER BY ordinal DESC LIMIT $4");
     /// While a reply is made, its text is what was saved last.
     GET = both("
         SELECT m.id, m.conversation_id, m.role, m.status, coalesce(g.text, m.content) AS content, m.ordinal, m.provider,
-               m.model, m.input_tokens, m.output_tokens, m.error_code, m.error_detail, m.created_at
+               m.model, m.input_tokens, m.output_tokens, m.cost_micros, m.error_code, m.error_detail, m.created_at
         FROM message m JOIN conversation c ON c.id = m.conversation_id AND c.tenant_id = m.tenant_id
         LEFT JOIN generation g ON g.id = m.id AND g.tenant_id = m.tenant_id
         WHERE m.id = $1 AND m.tenant_id = $2 AND m.person_id = $3 AND c.deleted_at IS NULL");
     BEFORE = both("
         SELECT id, conversation_id, role, status, content, ordinal, provider, model, input_tokens, output_tokens,
-               error_code, error_detail, created_at
+               cost_micros, error_code, error_detail, created_at
         FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND ordinal = $3");
     READ = batch((id: uuid) "
         SELECT m.id, m.conversation_id, m.role, m.status, m.content, m.ordinal, m.provider, m.model, m.input_tokens,
-               m.output_tokens, m.error_code, m.error_detail, m.created_at
+               m.output_tokens, m.cost_micros, m.error_code, m.error_detail, m.created_at
         FROM batch b JOIN message m ON m.id = b.id AND m.tenant_id = $2");
     REQUEST_STOP = both("
         UPDATE generation SET stop_requested_at = $4 WHERE id = $1 AND tenant_id = $2 AND person_id = $3");
@@ -61,6 +61,8 @@ pub struct Message {
     pub model: Option<String>,
     /// What it took.
     pub usage: Option<Usage>,
+    /// What it cost, in millionths.
+    pub cost_micros: i64,
     /// Why it ended early: a code and words.
     pub fault: Option<(String, String)>,
     /// Since when it is there.
@@ -79,6 +81,7 @@ struct MessageRow {
     model: Option<String>,
     input_tokens: Option<i64>,
     output_tokens: Option<i64>,
+    cost_micros: i64,
     error_code: Option<String>,
     error_detail: Option<String>,
     created_at: At,
@@ -101,6 +104,7 @@ impl TryFrom<MessageRow> for Message {
                 .input_tokens
                 .zip(row.output_tokens)
                 .map(|(input, output)| Usage { input_tokens: tokens(input), output_tokens: tokens(output) }),
+            cost_micros: row.cost_micros,
             fault: row.error_code.zip(row.error_detail),
             created_at: row.created_at.0,
         })

@@ -21,5 +21,9 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::stream::STATEMENTS,
         crate::sync::STATEMENTS,
     ];
-    modules.into_iter().chain(crate::turns::STATEMENTS.iter().copied()).flatten()
+    modules
+        .into_iter()
+        .chain(crate::turns::STATEMENTS.iter().copied())
+        .chain(crate::metering::STATEMENTS.iter().copied())
+        .flatten()
 }

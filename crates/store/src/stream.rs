@@ -41,7 +41,7 @@ statements! {
         RETURNING stream.tenant_id, stream.stream_id, stream.head, stream.epoch, stream.floor, stream.live_rows, stream.live_sum");
     APPEAR = batch((tenant_id: uuid, stream_id: uuid, seq: bigint, kind: text, id: uuid) "
         INSERT INTO change (tenant_id, stream_id, seq, kind, id) SELECT tenant_id, stream_id, seq, kind, id FROM batch");
-    /// Only by a process that serves nobody, such as the command line: the nodes look at this counter.
+    /// The nodes look at this counter.
     WRITTEN_OUTSIDE = both("
         INSERT INTO counter (name, value) VALUES ('outside', 1) ON CONFLICT (name) DO UPDATE SET value = counter.value + 1");
     MOVE = batch((tenant_id: uuid, stream_id: uuid, old: bigint, seq: bigint, deleted_at: time) "
@@ -231,7 +231,7 @@ impl Changes {
         self.write(tx, &numbers, now).await?;
         let positions = self.bury(tx, &numbers, positions).await?;
         if tx.is_outside() {
-            tx.query(WRITTEN_OUTSIDE).run().await?;
+            written_outside(tx).await?;
         }
         tx.advanced(positions);
         Ok(numbers)
@@ -312,6 +312,13 @@ impl Changes {
         all.extend(buried.into_iter().map(Position::from).map(|at| ((at.tenant, at.stream), at)));
         Ok(all.into_values().collect())
     }
+}
+
+/// Tells every node, in the database, that something was written that it does not hear of: by a process that serves nobody,
+/// such as the command line, or of what no stream tells.
+pub(crate) async fn written_outside(tx: &mut Tx<'_>) -> Result<()> {
+    tx.query(WRITTEN_OUTSIDE).run().await?;
+    Ok(())
 }
 
 /// The numbers that a transaction has given, by stream and row.

@@ -13,13 +13,16 @@ use std::sync::Arc;
 
 use mainstay_domain::{
     ConversationId, ConversationTitle, GenerationId, IdempotencyKey, MessageId, MessageStatus, MessageText, PersonId,
-    TenantId, Timestamp, Usage,
+    Spent, TenantId, Timestamp, Usage,
 };
 use uuid::Uuid;
 
 use crate::batcher::Batch;
 use crate::call::Call;
 use crate::error::{Error, Result};
+use crate::metering::admission::Bid;
+use crate::metering::ledger::Ledger;
+use crate::metering::reservation::Cost;
 #[cfg(test)]
 use crate::sql::Sql;
 use crate::store::Store;
@@ -78,6 +81,8 @@ pub struct AcceptMessage {
     pub lease: i64,
     /// The idempotency key, if there is one.
     pub claim: Option<Claim>,
+    /// What is set aside for the reply, when it may cost something.
+    pub bid: Option<Bid>,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -85,12 +90,14 @@ pub struct AcceptMessage {
 /// What became of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accepted {
-    /// It is stored.
-    Taken,
+    /// It is stored, and so many millionths are set aside for its reply.
+    Taken(i64),
     /// Its idempotency key was used before: look up for what.
     Repeat,
     /// There is no such conversation for this person.
     NoConversation,
+    /// A limit is spent. Nothing is stored, and the key may be used again.
+    Spent(Spent),
 }
 
 /// How a reply ended.
@@ -114,6 +121,8 @@ pub struct SettleReply {
     pub model: Option<String>,
     /// Tokens, as far as they are known.
     pub usage: Option<Usage>,
+    /// What it cost.
+    pub cost: Cost,
     /// Why it ended early: a stable code and words for the person.
     pub fault: Option<(String, String)>,
     /// The present moment.
@@ -192,7 +201,11 @@ impl Batch for Turns {
         // Entities first: conversations, then replies in the making.
         let accepts = accept::claim(tx, &accepts, &mut told).await?;
         settle::save(tx, &saves, &mut told).await?;
-        let settles = settle::fence(tx, &settles, &mut told).await?;
+        let mut settles = settle::fence(tx, &settles, &mut told).await?;
+        // Then the counters of what was used: what ends gives back before what begins asks.
+        let mut ledger = Ledger::default();
+        settle::count(tx, &mut settles, &mut ledger).await?;
+        let accepts = accept::admit(tx, accepts, ledger, &mut told).await?;
         // Then the streams, all at once, and only then what carries their numbers.
         let mut changes = Changes::default();
         settle::change(&settles, &mut changes);

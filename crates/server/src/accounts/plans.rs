@@ -1,5 +1,6 @@
-//! Lives in one process: what organisations pay for, remembered for a minute. Another node learns of a change when what it
-//! remembers has run out.
+//! Lives in one process: what organisations pay for, remembered for a minute, for what is no money: how often somebody may
+//! ask, and when a client syncs. A change of a plan is told in the database, where every node looks each second; what may
+//! be used is decided without this memory.
 
 use std::time::Duration;
 
@@ -44,8 +45,8 @@ impl Accounts {
         }
     }
 
-    /// Forgets what an organisation paid for: it has changed.
-    pub fn plan_changed(&self, tenant: TenantId) {
-        self.plans.0.invalidate(&tenant);
+    /// Forgets what organisations pay for: something may have changed.
+    pub fn forget_plans(&self) {
+        self.plans.0.invalidate_all();
     }
 }

@@ -94,8 +94,16 @@ pub struct MessageBody {
     model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     usage: Option<UsageBody>,
+    /// What it cost, in millionths of the currency's unit. Left out when nothing.
+    #[serde(skip_serializing_if = "is_zero")]
+    cost_micros: i64,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands fields over by reference")]
+fn is_zero(number: &i64) -> bool {
+    *number == 0
 }
 
 impl MessageBody {
@@ -111,6 +119,7 @@ impl MessageBody {
             provider: message.provider.clone(),
             model: message.model.clone(),
             usage: message.usage.map(UsageBody::from),
+            cost_micros: message.cost_micros,
             created_at: message.created_at,
         }
     }
@@ -409,6 +418,7 @@ impl super::Assistant {
                     status: ending.status,
                     content: live.text(),
                     usage: ending.usage,
+                    cost_micros: ending.cost_micros(),
                     provider: ending.provider,
                     model: ending.model,
                     fault: ending.fault,

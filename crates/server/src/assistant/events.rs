@@ -40,7 +40,7 @@ const LOOK_PATIENCE: Duration = Duration::from_secs(5);
 #[derive(Serialize)]
 #[serde(untagged)]
 pub(super) enum Data {
-    Start(Start),
+    Start(Box<Start>),
     Token {
         text: String,
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -139,7 +139,7 @@ pub(super) fn events(
 impl Follower {
     async fn next(&mut self) -> Option<Event<Data>> {
         if let Some(start) = self.start.take() {
-            return Some(Event { id: Some(0), event: "start", data: Data::Start(start) });
+            return Some(Event { id: Some(0), event: "start", data: Data::Start(Box::new(start)) });
         }
         loop {
             match &mut self.source {

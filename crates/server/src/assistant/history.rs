@@ -48,6 +48,7 @@ mod tests {
             provider: None,
             model: None,
             usage: None,
+            cost_micros: 0,
             fault: None,
             created_at: Timestamp::EPOCH,
         }

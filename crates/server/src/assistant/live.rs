@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use mainstay_domain::{ConversationId, GenerationId, MessageStatus, PersonId, TenantId, Timestamp, Usage};
+use mainstay_store::Cost;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -29,6 +30,17 @@ pub(super) struct Ending {
     pub(super) provider: Option<String>,
     pub(super) model: Option<String>,
     pub(super) fault: Option<(String, String)>,
+    pub(super) cost: Cost,
+}
+
+impl Ending {
+    /// What it cost, in millionths.
+    pub(super) const fn cost_micros(&self) -> i64 {
+        match self.cost {
+            Cost::Known(cost) => cost,
+            Cost::Free | Cost::AllReserved => 0,
+        }
+    }
 }
 
 /// Who makes a reply, and what it has taken until now. Empty until a provider has accepted the request.
@@ -37,6 +49,8 @@ pub(super) struct Making {
     pub(super) provider: Option<String>,
     pub(super) model: Option<String>,
     pub(super) usage: Option<Usage>,
+    /// In millionths.
+    pub(super) cost_micros: i64,
 }
 
 /// A reply in the making.
@@ -147,8 +161,10 @@ impl Sink for &Live {
         making.model = Some(model.to_owned());
     }
 
-    fn usage(&mut self, usage: Usage) {
-        lock(&self.making).usage = Some(usage);
+    fn usage(&mut self, usage: Usage, cost_micros: i64) {
+        let mut making = lock(&self.making);
+        making.usage = Some(usage);
+        making.cost_micros = cost_micros;
     }
 }
 

@@ -5,6 +5,7 @@
 //! Listeners follow it through [`live`], on the node that makes it, or read what was saved, on any other.
 
 pub mod api;
+mod bids;
 mod events;
 mod following;
 mod history;

@@ -4,9 +4,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_domain::{MessageStatus, TenantId};
-use mainstay_store::{Call, Error, SettleReply};
+use mainstay_store::{Call, Cost, Error, SettleReply};
 use tokio::time::{Instant, sleep};
 
+use super::bids;
 use super::live::{Ending, Live, Making, Place};
 use super::service::Assistant;
 use crate::providers::{Completion, Fault, ReplyRequest, Turn};
@@ -17,6 +18,14 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(60);
 const SETTLE_TRY: Duration = Duration::from_secs(10);
 /// The pause between tries.
 const SETTLE_PAUSE: Duration = Duration::from_millis(500);
+
+/// On which terms a reply is made.
+pub(super) struct Terms {
+    /// Whether it is watched as it is written.
+    pub(super) paced: bool,
+    /// What is set aside for it, in millionths.
+    pub(super) reserved_micros: i64,
+}
 
 /// Why the making of a reply ended.
 enum Outcome {
@@ -29,9 +38,9 @@ enum Outcome {
 
 impl Assistant {
     /// Makes a reply and settles it. Runs as work of the server, whether or not anybody listens.
-    pub(super) async fn make(self: Arc<Self>, place: Place, turns: Vec<Turn>, paced: bool) {
+    pub(super) async fn make(self: Arc<Self>, place: Place, turns: Vec<Turn>, terms: Terms) {
         let live = Arc::clone(place.live());
-        let request = self.request(live.tenant, turns, paced);
+        let request = self.request(live.tenant, turns, &terms);
         let deadline = Instant::now() + self.settings.reply_timeout();
         let outcome = {
             let mut sink: &Live = &live;
@@ -47,20 +56,21 @@ impl Assistant {
                 },
             }
         };
-        let ending = ending(outcome, &live);
+        let ending = ending(outcome, &live, &terms);
         if let Some(ending) = ending {
             self.settle(&live, ending).await;
         }
     }
 
-    fn request(&self, tenant: TenantId, turns: Vec<Turn>, paced: bool) -> ReplyRequest {
-        ReplyRequest {
+    fn request(&self, tenant: TenantId, turns: Vec<Turn>, terms: &Terms) -> ReplyRequest {
+        let request = ReplyRequest {
             tenant,
             system: self.settings.system_prompt.clone(),
             turns,
             max_output_tokens: self.settings.max_reply_tokens,
-            paced,
-        }
+            paced: terms.paced,
+        };
+        bids::within(&self.providers, request, terms.reserved_micros)
     }
 
     /// Stores how a reply ended. The listeners are told afterwards: what they are told is on the disk.
@@ -75,6 +85,7 @@ impl Assistant {
             provider: ending.provider.clone(),
             model: ending.model.clone(),
             usage: ending.usage,
+            cost: ending.cost,
             fault: ending.fault.clone(),
             now: self.clock.now(),
         };
@@ -113,7 +124,7 @@ const SERVER_STOPPED: (&str, &str) = ("server_stopped", "The server was stopped 
 
 /// What is stored for an outcome; nothing when the reply belongs to another. Who made it and what it took is stored
 /// however it ended.
-fn ending(outcome: Outcome, live: &Live) -> Option<Ending> {
+fn ending(outcome: Outcome, live: &Live, terms: &Terms) -> Option<Ending> {
     let owned = |(code, detail): (&str, &str)| (code.to_owned(), detail.to_owned());
     let (status, fault) = match outcome {
         Outcome::Lost => return None,
@@ -126,6 +137,8 @@ fn ending(outcome: Outcome, live: &Live) -> Option<Ending> {
             (status, Some((fault.kind.code().to_owned(), fault.detail)))
         }
     };
-    let Making { provider, model, usage } = live.making();
-    Some(Ending { status, usage, provider, model, fault })
+    let Making { provider, model, usage, cost_micros } = live.making();
+    // Where nothing was set aside, nothing costs anything.
+    let cost = if terms.reserved_micros > 0 { Cost::Known(cost_micros) } else { Cost::Free };
+    Some(Ending { status, usage, provider, model, fault, cost })
 }

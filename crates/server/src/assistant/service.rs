@@ -18,9 +18,11 @@ use tokio::sync::oneshot;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::history;
 use super::live::{Full, Live, Place, Registry};
+use super::runner::Terms;
+use super::{bids, history};
 use crate::accounts::Member;
+use crate::billing::{BillingFigures, refusal};
 use crate::config;
 use crate::http::idempotency::same;
 use crate::lifecycle::Lifecycle;
@@ -76,6 +78,7 @@ pub struct Assistant {
     pub(super) ids: Ids,
     pub(super) lifecycle: Lifecycle,
     pub(super) registry: Arc<Registry>,
+    billing: BillingFigures,
     /// The number of this node's lease; 0 while it has none.
     pub(super) lease: AtomicI64,
     /// Ends every reply in the making, with what has arrived: the server stops.
@@ -91,7 +94,7 @@ impl Assistant {
         providers: Providers,
         clock: Arc<dyn Clock>,
         ids: Ids,
-        lifecycle: Lifecycle,
+        (lifecycle, billing): (Lifecycle, BillingFigures),
     ) -> Self {
         Self {
             settings: settings.clone(),
@@ -101,6 +104,7 @@ impl Assistant {
             ids,
             lifecycle,
             registry: Arc::default(),
+            billing,
             lease: AtomicI64::new(0),
             closing: CancellationToken::new(),
         }
@@ -144,8 +148,8 @@ impl Assistant {
     /// Takes a message in and begins its reply. A repeat with the same idempotency key finds what the first one made.
     ///
     /// # Errors
-    /// `not_found` for a conversation, `idempotency_key_reused`, `too_many_replies`, `overloaded`, `not_ready` while this
-    /// node stops or has no lease.
+    /// `not_found` for a conversation, `idempotency_key_reused`, `too_many_replies`, `quota_exceeded`, `budget_spent`,
+    /// `overloaded`, `not_ready` while this node stops or has no lease.
     pub async fn send(self: &Arc<Self>, call: &Call, by: &Member, request: SendRequest) -> Result<Sent> {
         // The second time only when the first claimant of the key was refused meanwhile.
         for _ in 0..2 {
@@ -156,7 +160,11 @@ impl Assistant {
             };
             let sent = sent(&accept, place.live());
             match self.accept(call, accept, place, request.paced).await? {
-                Accepted::Taken => return Ok(sent),
+                Accepted::Taken(_) => return Ok(sent),
+                Accepted::Spent(spent) => {
+                    self.billing.refused(spent);
+                    return Err(refusal(spent, self.clock.now()));
+                }
                 Accepted::NoConversation => return Err(Error::not_found("conversation")),
                 Accepted::Repeat => {
                     if let Some(sent) = self.repeat(call, by, request.claim.as_ref()).await? {
@@ -204,13 +212,17 @@ impl Assistant {
         self.lifecycle.spawn_work("generation", async move {
             let storing = count.extended(Instant::now() + ACCEPT_PATIENCE);
             let accepted = assistant.store.accept_message(&storing, accept).await;
-            let place = Some(place).filter(|_| accepted == Ok(Accepted::Taken));
+            let begun = if let Ok(Accepted::Taken(reserved_micros)) = accepted {
+                Some((place, Terms { paced, reserved_micros }))
+            } else {
+                None
+            };
             // A caller that has gone away finds the message by its idempotency key.
             let _ = answer.send(accepted);
-            let Some(place) = place else { return };
+            let Some((place, terms)) = begun else { return };
             let earlier = if new { Vec::new() } else { assistant.earlier(&storing, place.live()).await };
             let turns = history::turns(earlier, &question, budget(&assistant.settings));
-            assistant.make(place, turns, paced).await;
+            assistant.make(place, turns, terms).await;
         });
         match tokio::time::timeout_at(call.deadline(), answered).await {
             Ok(Ok(accepted)) => Ok(accepted?),
@@ -239,6 +251,7 @@ impl Assistant {
             content: request.content.clone(),
             lease,
             claim: request.claim.clone(),
+            bid: bids::bid(&self.settings, &self.providers, request),
             now: self.clock.now(),
         })
     }
@@ -329,6 +342,7 @@ fn sent(accept: &AcceptMessage, live: &Arc<Live>) -> Sent {
         provider: None,
         model: None,
         usage: None,
+        cost_micros: 0,
         fault: None,
         created_at: accept.now,
     };

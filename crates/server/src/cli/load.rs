@@ -2,6 +2,7 @@
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +10,7 @@ use clap::Args;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use mainstay_domain::{EmailAddress, Error, Kind, Plan, Secret};
 use mainstay_load::{Fault, Options, Profile, Progress, Report, Thresholds, parse_tokens, run as run_load};
-use mainstay_store::Call;
+use mainstay_store::{Call, SetPlan};
 
 use super::{Answer, open};
 use crate::accounts::{LONGEST_TOKEN, SignUpRequest};
@@ -37,6 +38,9 @@ pub(super) struct LoadArguments {
     /// A file with an access token on each line, and after a comma the plan of its user where that is known
     #[arg(long, value_name = "FILE")]
     tokens: Option<PathBuf>,
+    /// What the organisations of the users pay for, in per cent: free=70,core=20,studio=10. Not with --tokens
+    #[arg(long, value_name = "MIX", default_value = "free=100", conflicts_with = "tokens")]
+    plans: PlanMix,
     /// What each user means to do in a minute, beside their socket and their syncs
     #[arg(long, default_value_t = 2.0)]
     per_minute: f64,
@@ -72,6 +76,43 @@ pub(super) struct LoadArguments {
     back_seconds: Option<u64>,
 }
 
+/// Shares of the plans, in per cent.
+#[derive(Clone, Copy, Debug)]
+struct PlanMix([(Plan, usize); 3]);
+
+impl PlanMix {
+    /// The plan of a user: the same each time, and any hundred users in a row have the shares.
+    fn of(self, number: usize) -> Plan {
+        // A step that has no divisor in common with a hundred spreads the plans over the users.
+        let mut place = number * 37 % 100;
+        for (plan, share) in self.0 {
+            if place < share {
+                return plan;
+            }
+            place -= share;
+        }
+        Plan::default()
+    }
+}
+
+impl FromStr for PlanMix {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let mut shares = [(Plan::Free, 0), (Plan::Core, 0), (Plan::Studio, 0)];
+        for part in text.split(',') {
+            let bad = || format!("'{part}' is no share: write free=70,core=20,studio=10");
+            let (plan, share) = part.trim().split_once('=').ok_or_else(bad)?;
+            let plan: Plan = plan.parse().map_err(|error| format!("{error}"))?;
+            let share: usize = share.parse().map_err(|_| bad())?;
+            shares.iter_mut().filter(|(name, _)| *name == plan).for_each(|(_, old)| *old = share);
+        }
+        match shares.iter().map(|(_, share)| share).sum::<usize>() {
+            100 => Ok(Self(shares)),
+            sum => Err(format!("the shares make {sum} per cent and not 100")),
+        }
+    }
+}
+
 impl From<Fault> for Answer {
     fn from(fault: Fault) -> Self {
         Self::from(Error::new(Kind::Invalid, "no_load", fault.0))
@@ -86,7 +127,7 @@ pub(super) async fn run(arguments: LoadArguments, config: Config) -> Result<Answ
             // Before people are made: a run that cannot begin leaves nothing behind.
             let users = vec![(Secret::default(), None); arguments.users];
             Options { tokens: users, ..options.clone() }.check()?;
-            make_users(config, arguments.users, lasts(&options)).await?
+            make_users(config, arguments.users, arguments.plans, lasts(&options)).await?
         }
     };
     let Outside { clock, entropy } = Outside::default();
@@ -146,12 +187,16 @@ fn file_fault(file: &Path, done: &str, error: &io::Error) -> Answer {
 }
 
 /// Makes people who are not there yet, and a token for each, in the database of the settings.
-async fn make_users(config: Config, users: usize, lasts: Duration) -> Result<Vec<(Secret, Option<Plan>)>, Answer> {
+async fn make_users(
+    config: Config,
+    users: usize,
+    plans: PlanMix,
+    lasts: Duration,
+) -> Result<Vec<(Secret, Option<Plan>)>, Answer> {
     let app = open(config).await?;
     let made = stream::iter(1..=users)
-        .map(|number| make_user(&app, number, lasts))
+        .map(|number| make_user(&app, number, plans.of(number), lasts))
         .buffered(AT_ONCE)
-        .map_ok(|token| (token, None))
         .try_collect()
         .await;
     // The run needs the memory and the connections.
@@ -160,7 +205,12 @@ async fn make_users(config: Config, users: usize, lasts: Duration) -> Result<Vec
     Ok(made?)
 }
 
-async fn make_user(app: &Arc<App>, number: usize, lasts: Duration) -> Result<Secret, Error> {
+async fn make_user(
+    app: &Arc<App>,
+    number: usize,
+    plan: Plan,
+    lasts: Duration,
+) -> Result<(Secret, Option<Plan>), Error> {
     let email = format!("load-{number:06}@load.example");
     let request = SignUpRequest { email: email.clone(), password: Secret::default(), name: format!("Load {number}") };
     match app.accounts.create_person(&Call::within(PATIENCE), request, false).await {
@@ -169,7 +219,9 @@ async fn make_user(app: &Arc<App>, number: usize, lasts: Duration) -> Result<Sec
         Err(error) => return Err(error),
     }
     let email = EmailAddress::parse(&email).map_err(|refused| Error::invalid(vec![refused.of("email")]))?;
-    app.accounts.token_for(&Call::within(PATIENCE), &email, lasts).await
+    let tenant = app.accounts.home_of(&Call::within(PATIENCE), &email).await?;
+    app.store.run(&Call::within(PATIENCE), SetPlan { tenant, plan }).await?;
+    Ok((app.accounts.token_for(&Call::within(PATIENCE), &email, lasts).await?, Some(plan)))
 }
 
 /// One line, over the one before.
@@ -200,4 +252,21 @@ fn write(report: &Report, directory: &Path) -> Result<(), Answer> {
         std::fs::write(&file, text).map_err(|error| file_fault(&file, "written", &error))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn any_hundred_users_have_the_shares_of_the_mix() {
+        let mix: PlanMix = "free=70,core=20,studio=10".parse().expect("a mix");
+        for start in [1, 50, 12_345] {
+            let count = |plan| (start..start + 100).filter(|number| mix.of(*number) == plan).count();
+            assert_eq!([Plan::Free, Plan::Core, Plan::Studio].map(count), [70, 20, 10]);
+        }
+        for bad in ["", "free", "free=99", "free=x", "gold=100", "free=60,core=60", "free=-1"] {
+            assert!(bad.parse::<PlanMix>().is_err(), "{bad:?} was taken");
+        }
+    }
 }

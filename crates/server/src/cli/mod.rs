@@ -3,6 +3,7 @@
 pub mod config;
 mod load;
 mod migrate;
+mod plan;
 mod serve;
 mod token;
 mod user;
@@ -50,6 +51,9 @@ enum Command {
     /// Make people, and say who is an operator
     #[command(subcommand)]
     User(user::UserCommand),
+    /// Show what plans allow, change it, and say which plan an organisation has
+    #[command(subcommand)]
+    Plan(plan::PlanCommand),
     /// Print an access token for a person, for trying the API
     ///
     /// It needs no password, only the database. The token works for the person's oldest organisation.
@@ -130,6 +134,7 @@ async fn with_config(command: Command, config: Config) -> Answer {
         Command::Serve => serve::run(config).await,
         Command::Migrate(command) => migrate::run(command, &config).await,
         Command::User(command) => user::run(command, config).await,
+        Command::Plan(command) => plan::run(command, config).await,
         Command::Token(arguments) => token::run(arguments, config).await,
         Command::Load(arguments) => load::run(arguments, config).await,
         Command::Config(_) | Command::Openapi => Ok(Answer::good("")),

@@ -5,6 +5,7 @@
 
 mod assistant;
 mod auth;
+mod billing;
 mod database;
 mod documentation;
 mod fault;
@@ -33,6 +34,7 @@ use serde::{Deserialize, Serialize};
 
 pub use assistant::Assistant;
 pub use auth::{Auth, Issuer};
+pub use billing::Billing;
 pub use database::{Database, Engine};
 pub use documentation::documentation;
 pub use fault::{Fault, Faults, Warning};
@@ -57,6 +59,8 @@ pub struct Config {
     pub http: Http,
     /// Where the data is.
     pub database: Database,
+    /// Plans, usage and budgets.
+    pub billing: Billing,
     /// What several nodes tell each other by.
     pub redis: Redis,
     /// Signing in and tokens.
@@ -171,6 +175,7 @@ impl Config {
     fn validate(&self, faults: &mut Vec<Fault>) {
         self.http.validate(faults);
         self.database.validate(faults);
+        self.billing.validate(faults);
         self.redis.validate(faults);
         self.auth.validate(faults);
         self.assistant.validate(faults);

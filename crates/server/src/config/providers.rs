@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::rules::{self, durations};
 use super::schema::Bound;
 use super::{Fault, Warning};
+use crate::providers::Price;
+
+/// A million of the currency's unit for a million tokens.
+const MOST_PRICE: i64 = 1_000_000_000_000;
 
 pub(super) const BOUNDS: &[Bound] = &[
     ("providers.connect_timeout_ms", 10, 60_000),
@@ -19,7 +23,16 @@ pub(super) const BOUNDS: &[Bound] = &[
     ("providers.max_queue", 0, 100_000),
     ("providers.queue_timeout_ms", 10, 600_000),
     ("providers.offline.word_ms", 0, 10_000),
+    ("providers.anthropic.input_price_micros", 0, MOST_PRICE),
+    ("providers.anthropic.output_price_micros", 0, MOST_PRICE),
+    ("providers.openai.input_price_micros", 0, MOST_PRICE),
+    ("providers.openai.output_price_micros", 0, MOST_PRICE),
 ];
+
+/// The default model of OpenAI, and what a million of its tokens cost (openai.com/api/pricing).
+const OPENAI_MODEL: &str = "gpt-4.1-mini";
+const OPENAI_PRICE: Price = Price { input: 400_000, output: 1_600_000 };
+const PRICE_CURE: &str = "Set input_price_micros and output_price_micros as the provider has published them";
 
 /// Where OpenAI itself is. Any other server may work without a key.
 const OPENAI_BASE_URL: &str = "https://api.openai.com/v1";
@@ -68,6 +81,10 @@ pub struct Anthropic {
     pub base_url: String,
     /// The model.
     pub model: String,
+    /// What a million tokens that the model reads cost, in millionths of the currency's unit (3.00 is 3000000).
+    pub input_price_micros: u64,
+    /// What a million tokens that it writes cost.
+    pub output_price_micros: u64,
 }
 
 /// Any server that speaks the protocol of OpenAI's chat completions.
@@ -81,6 +98,10 @@ pub struct OpenAi {
     pub base_url: String,
     /// The model.
     pub model: String,
+    /// What a million tokens that the model reads cost, in millionths of the currency's unit. When both are 0: with OpenAI itself the price of the default model, with a server of your own nothing.
+    pub input_price_micros: u64,
+    /// What a million tokens that it writes cost.
+    pub output_price_micros: u64,
 }
 
 /// The responder that needs no key.
@@ -129,7 +150,30 @@ impl ProviderName {
     }
 }
 
+impl Anthropic {
+    /// What its tokens cost.
+    #[must_use]
+    pub const fn price(&self) -> Price {
+        Price { input: self.input_price_micros, output: self.output_price_micros }
+    }
+}
+
 impl OpenAi {
+    /// What its tokens cost. What nobody has set is the published price of the default model with OpenAI itself, and
+    /// nothing with a server of one's own.
+    #[must_use]
+    pub fn price(&self) -> Price {
+        if self.counts_as_published() {
+            OPENAI_PRICE
+        } else {
+            Price { input: self.input_price_micros, output: self.output_price_micros }
+        }
+    }
+
+    fn counts_as_published(&self) -> bool {
+        !self.is_other_server() && self.input_price_micros == 0 && self.output_price_micros == 0
+    }
+
     /// True unless the address is that of OpenAI itself, which takes no request without a key.
     #[must_use]
     pub fn is_other_server(&self) -> bool {
@@ -151,6 +195,10 @@ impl Providers {
             self.order.iter().filter_map(|name| ProviderName::parse(name)).collect()
         };
         if order.is_empty() { vec![ProviderName::Offline] } else { order }
+    }
+
+    fn asks(&self, provider: ProviderName) -> bool {
+        self.effective_order().contains(&provider)
     }
 
     /// The key without which a provider cannot answer, when it is not set.
@@ -198,6 +246,15 @@ impl Providers {
     }
 
     pub(super) fn advise(&self, warnings: &mut Vec<Warning>) {
+        if self.asks(ProviderName::Anthropic) && self.anthropic.price().is_free() {
+            let reason = "is 0, so that replies count as free and no budget holds";
+            warnings.push(Fault::new("providers.anthropic.output_price_micros", reason, PRICE_CURE));
+        }
+        let openai = &self.openai;
+        if self.asks(ProviderName::OpenAi) && openai.counts_as_published() && openai.model != OPENAI_MODEL {
+            let reason = format!("is 0, so that the model counts at the price of {OPENAI_MODEL}");
+            warnings.push(Fault::new("providers.openai.output_price_micros", reason, PRICE_CURE));
+        }
         for (section, key, base_url, _) in self.outside() {
             if !key.is_empty() && rules::is_open(base_url) {
                 let reason = "is not https, so that the key crosses the network for everybody to read";

@@ -276,6 +276,7 @@ const fn status_of(kind: Kind) -> StatusCode {
     match kind {
         Kind::Invalid => StatusCode::BAD_REQUEST,
         Kind::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Kind::PaymentRequired => StatusCode::PAYMENT_REQUIRED,
         Kind::Forbidden => StatusCode::FORBIDDEN,
         Kind::NotFound => StatusCode::NOT_FOUND,
         Kind::Conflict => StatusCode::CONFLICT,
@@ -293,6 +294,7 @@ const fn status_of(kind: Kind) -> StatusCode {
 const fn kind_of(status: StatusCode) -> Kind {
     match status {
         StatusCode::UNAUTHORIZED => Kind::Unauthenticated,
+        StatusCode::PAYMENT_REQUIRED => Kind::PaymentRequired,
         StatusCode::FORBIDDEN => Kind::Forbidden,
         StatusCode::NOT_FOUND => Kind::NotFound,
         StatusCode::CONFLICT => Kind::Conflict,

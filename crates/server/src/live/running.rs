@@ -62,6 +62,7 @@ async fn look_at_nodes(app: &App) -> mainstay_store::Result<()> {
 /// Something may have been missed: what is in memory is forgotten, and the streams of the sockets are looked at.
 pub(super) async fn missed(app: &App) {
     app.sync.heads.forget_all();
+    app.accounts.forget_plans();
     if let Err(error) = app.hub.look().await {
         tracing::debug!(%error, "the streams of the sockets cannot be looked at; it is tried again");
     }

@@ -1,11 +1,11 @@
-//! What is swept up, in small bites, by one node at a time: expired idempotency keys, sign-ins and revocations, and the
-//! messages of deleted conversations.
+//! What is swept up, in small bites, by one node at a time: expired idempotency keys, sign-ins and revocations, the
+//! messages of deleted conversations, and what was set aside for work that nobody settled.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_domain::Timestamp;
-use mainstay_store::{AcquireLease, Call, ForgetExpired, ReleaseLease};
+use mainstay_store::{AcquireLease, Call, ForgetExpired, ForgetSwept, ReleaseLease};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::App;
@@ -19,6 +19,8 @@ const PURGE_AFTER: Duration = Duration::from_secs(15 * 60);
 /// What a reply may need beyond its time: it is begun just before the deletion, offered to a slow database, or left to be
 /// rescued by another node.
 const BEYOND_A_REPLY: Duration = Duration::from_secs(10 * 60);
+/// For how long it is known what was swept, should it be settled after all.
+const SWEPT_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
 /// The most bites of one round, so that a large pile is taken over several.
 const MOST_BITES: u32 = 50;
 /// How long a bite may take.
@@ -66,7 +68,13 @@ async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<()> {
         let until = now.minus(purge_after(app.config.assistant.reply_timeout()));
         let purged = app.store.purge_deleted(&call(), until, now).await?;
         let tombstones = app.store.forget_tombstones(&call(), now.minus(app.config.sync.tombstones_last())).await?;
-        if forgotten == 0 && purged == 0 && tombstones == 0 {
+        let swept = app.store.sweep_reservations(&call(), now).await?;
+        if swept > 0 {
+            app.billing.swept(swept);
+            tracing::warn!(swept, "what was set aside for work that was never settled is counted as spent");
+        }
+        let old = app.store.run(&call(), ForgetSwept(now.minus(SWEPT_LAST))).await?;
+        if forgotten == 0 && purged == 0 && tombstones == 0 && swept == 0 && old == 0 {
             break;
         }
     }

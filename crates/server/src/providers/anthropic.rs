@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::exchange::{ErrorBody, Exchange, Place, Reader, Step, Trouble};
 use super::fault::{Failure, FaultKind};
 use super::timer::{Limits, Timer};
-use super::{Completion, Outlet, ReplyRequest, alternating};
+use super::{Completion, Outlet, Price, ReplyRequest, alternating};
 use crate::config;
 
 /// The name in the configuration.
@@ -31,6 +31,7 @@ impl Anthropic {
         let place = Place {
             name: NAME,
             model: &settings.model,
+            price: settings.price(),
             base_url: &settings.base_url,
             path: "v1/messages",
             key: &settings.api_key,
@@ -43,6 +44,10 @@ impl Anthropic {
             return Err(Error::invalid_field("providers.anthropic.api_key", "missing", detail));
         }
         Ok(Self { exchange })
+    }
+
+    pub(super) fn price(&self) -> Price {
+        self.exchange.price
     }
 
     pub(super) fn model(&self) -> &str {

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::link::{Link, Parts};
 use super::openai::OpenAi;
 use super::retry::Backoff;
-use super::{Completion, Fault, FaultKind, Figures, Outlet, ReplyRequest, Sink, anthropic, offline, openai};
+use super::{Completion, Fault, FaultKind, Figures, Outlet, Price, ReplyRequest, Sink, anthropic, offline, openai};
 use crate::config;
 
 /// The model providers of this process.
@@ -93,6 +93,12 @@ impl Providers {
             faults.push(fault);
         }
         Err(Fault::of_all(faults).unwrap_or_else(|| Fault::new("none", FaultKind::Unreachable)))
+    }
+
+    /// The highest price among them: what a reply costs at most for each token, whoever makes it.
+    #[must_use]
+    pub fn highest_price(&self) -> Price {
+        self.links.iter().map(Link::price).fold(Price::default(), Price::max)
     }
 
     /// The providers in their order.

@@ -14,7 +14,7 @@ use super::fault::{Failure, Fault, FaultKind};
 use super::retry;
 use super::sse::{Broken, Events};
 use super::timer::Timer;
-use super::{Completion, Outlet, ReplyRequest, estimated_input_tokens};
+use super::{Completion, Outlet, Price, ReplyRequest, estimated_input_tokens};
 use crate::config;
 
 /// The most of an error's body that is read, in bytes.
@@ -61,6 +61,7 @@ const LIMIT_REASONS: [&str; 3] = ["max_tokens", "model_context_window_exceeded",
 pub(super) struct Exchange {
     pub(super) name: &'static str,
     pub(super) model: String,
+    pub(super) price: Price,
     pub(super) url: Url,
     client: reqwest::Client,
     key: Secret,
@@ -74,6 +75,7 @@ pub(super) struct Exchange {
 pub(super) struct Place<'a> {
     pub(super) name: &'static str,
     pub(super) model: &'a str,
+    pub(super) price: Price,
     pub(super) base_url: &'a str,
     /// What is added to the base: `v1/messages`.
     pub(super) path: &'a str,
@@ -97,6 +99,7 @@ impl Exchange {
         Ok(Self {
             name: place.name,
             model: place.model.to_owned(),
+            price: place.price,
             client,
             url,
             key: Secret::new(key.to_owned()),
@@ -146,7 +149,7 @@ impl Exchange {
         reader: &mut dyn Reader,
         outlet: &mut Outlet<'_>,
     ) -> Result<Completion, Failure> {
-        outlet.accepted(self.name, &self.model, estimated_input_tokens(request));
+        outlet.accepted(self.name, &self.model, self.price, estimated_input_tokens(request));
         let before = outlet.sent();
         self.read(response, timer, reader, outlet).await?;
         let reason = reader.end_reason();

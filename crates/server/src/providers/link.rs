@@ -16,7 +16,7 @@ use super::openai::{self, OpenAi};
 use super::queue::{Queue, Refusal, Slot};
 use super::retry::{Backoff, Retries};
 use super::timer::Limits;
-use super::{Completion, Fault, FaultKind, Outlet, ReplyRequest};
+use super::{Completion, Fault, FaultKind, Outlet, Price, ReplyRequest};
 use crate::config;
 
 /// One provider.
@@ -46,6 +46,14 @@ impl Link {
         match self {
             Self::Remote(remote) => remote.speaker.name(),
             Self::Local(_) => offline::NAME,
+        }
+    }
+
+    /// What its tokens cost.
+    pub(super) fn price(&self) -> Price {
+        match self {
+            Self::Remote(remote) => remote.speaker.price(),
+            Self::Local(_) => Price::default(),
         }
     }
 
@@ -111,6 +119,13 @@ impl Speaker {
         match self {
             Self::Anthropic(speaker) => speaker.model(),
             Self::OpenAi(speaker) => speaker.model(),
+        }
+    }
+
+    fn price(&self) -> Price {
+        match self {
+            Self::Anthropic(speaker) => speaker.price(),
+            Self::OpenAi(speaker) => speaker.price(),
         }
     }
 

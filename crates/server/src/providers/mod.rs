@@ -19,6 +19,7 @@ mod link;
 mod offline;
 mod openai;
 mod outlet;
+mod price;
 mod queue;
 mod retry;
 mod sse;
@@ -35,6 +36,7 @@ pub use chain::Providers;
 pub use fault::{Fault, FaultKind};
 pub use figures::Figures;
 pub use outlet::Sink;
+pub use price::Price;
 
 use outlet::Outlet;
 
@@ -121,11 +123,11 @@ impl ReplyRequest {
 }
 
 /// A guess at the number of tokens, for servers that do not count: a token for every four bytes, rounded up.
-fn estimated_tokens(bytes: usize) -> u32 {
+pub(crate) fn estimated_tokens(bytes: usize) -> u32 {
     u32::try_from(bytes.div_ceil(4)).unwrap_or(u32::MAX)
 }
 
 /// A guess at the tokens of what is sent.
-fn estimated_input_tokens(request: &ReplyRequest) -> u32 {
+pub(crate) fn estimated_input_tokens(request: &ReplyRequest) -> u32 {
     estimated_tokens(request.system.len() + request.turns.iter().map(|turn| turn.content.len()).sum::<usize>())
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use mainstay_domain::MessageRole;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Completion, Fault, FaultKind, Outlet, ReplyRequest, estimated_input_tokens};
+use super::{Completion, Fault, FaultKind, Outlet, Price, ReplyRequest, estimated_input_tokens};
 use crate::config;
 
 /// The name in the configuration.
@@ -33,7 +33,7 @@ impl Offline {
         deadline: Instant,
         outlet: &mut Outlet<'_>,
     ) -> Result<Completion, Fault> {
-        outlet.accepted(NAME, MODEL, estimated_input_tokens(request));
+        outlet.accepted(NAME, MODEL, Price::default(), estimated_input_tokens(request));
         let whole = answer(request);
         let room = usize::try_from(request.max_output_tokens).unwrap_or(usize::MAX).saturating_mul(4);
         let text = &whole[..whole.floor_char_boundary(room)];

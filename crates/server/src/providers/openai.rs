@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::exchange::{Exchange, Place, Reader, Step, Trouble};
 use super::fault::{Failure, FaultKind};
 use super::timer::{Limits, Timer};
-use super::{Completion, Outlet, ReplyRequest, Turn, alternating};
+use super::{Completion, Outlet, Price, ReplyRequest, Turn, alternating};
 use crate::config;
 
 /// The name in the configuration.
@@ -41,6 +41,7 @@ impl OpenAi {
         let place = Place {
             name: NAME,
             model: &settings.model,
+            price: settings.price(),
             base_url: &settings.base_url,
             path: "chat/completions",
             key: &settings.api_key,
@@ -54,6 +55,10 @@ impl OpenAi {
             return Err(Error::invalid_field("providers.openai.api_key", "missing", detail));
         }
         Ok(Self { exchange, is_openai, stream_options: AtomicU8::new(OPTIONS_UNTRIED) })
+    }
+
+    pub(super) fn price(&self) -> Price {
+        self.exchange.price
     }
 
     pub(super) fn model(&self) -> &str {

@@ -2,7 +2,7 @@
 
 use mainstay_domain::Usage;
 
-use super::{Completion, MAX_REPLY_BYTES, estimated_tokens};
+use super::{Completion, MAX_REPLY_BYTES, Price, estimated_tokens};
 
 /// Who is told of a reply while it is made, so that one that is given up in the middle is known as far as it came.
 pub trait Sink: Send {
@@ -13,14 +13,15 @@ pub trait Sink: Send {
     fn maker(&mut self, provider: &str, model: &str);
 
     /// What the reply has taken until now, over every request that was accepted for it: as it was counted, and
-    /// estimated where it is not counted (yet). Told after each call of the other two.
-    fn usage(&mut self, usage: Usage);
+    /// estimated where it is not counted (yet); and what that costs, in millionths. Told after each call of the other two.
+    fn usage(&mut self, usage: Usage, cost_micros: i64);
 }
 
 /// A request that a provider has accepted.
 struct Accepted {
     provider: &'static str,
     model: String,
+    price: Price,
     /// Input tokens: estimated until they are counted.
     input: u32,
     /// Output tokens, once they are counted.
@@ -42,20 +43,21 @@ pub(super) struct Outlet<'a> {
     is_full: bool,
     /// What the requests before this one took.
     before: Usage,
+    cost_before: i64,
     accepted: Option<Accepted>,
 }
 
 impl<'a> Outlet<'a> {
     pub(super) fn new(sink: &'a mut dyn Sink) -> Self {
-        Self { sink, text: String::new(), is_full: false, before: Usage::default(), accepted: None }
+        Self { sink, text: String::new(), is_full: false, before: Usage::default(), cost_before: 0, accepted: None }
     }
 
     /// A provider has accepted a request whose input is estimated at so many tokens.
-    pub(super) fn accepted(&mut self, provider: &'static str, model: &str, input: u32) {
-        self.before = self.usage();
-        self.accepted = Some(Accepted { provider, model: model.to_owned(), input, output: None, bytes: 0 });
+    pub(super) fn accepted(&mut self, provider: &'static str, model: &str, price: Price, input: u32) {
+        (self.before, self.cost_before) = (self.usage(), self.cost());
+        self.accepted = Some(Accepted { provider, model: model.to_owned(), price, input, output: None, bytes: 0 });
         self.sink.maker(provider, model);
-        self.sink.usage(self.usage());
+        self.tell();
     }
 
     /// What the provider has counted for the request that it accepted last. Counts are cumulative: the last one holds.
@@ -63,7 +65,7 @@ impl<'a> Outlet<'a> {
         if let Some(accepted) = &mut self.accepted {
             accepted.input = input.unwrap_or(accepted.input);
             accepted.output = output.or(accepted.output);
-            self.sink.usage(self.usage());
+            self.tell();
         }
     }
 
@@ -80,7 +82,7 @@ impl<'a> Outlet<'a> {
             accepted.bytes += fits.len();
         }
         self.sink.text(fits);
-        self.sink.usage(self.usage());
+        self.tell();
     }
 
     /// The text that has reached the sink, whoever it came from.
@@ -96,6 +98,16 @@ impl<'a> Outlet<'a> {
     /// Whether text was left out because the reply has its largest length.
     pub(super) fn is_full(&self) -> bool {
         self.is_full
+    }
+
+    fn tell(&mut self) {
+        self.sink.usage(self.usage(), self.cost());
+    }
+
+    /// What it has cost until now, each request at the price of its provider.
+    fn cost(&self) -> i64 {
+        let now = self.accepted.as_ref().map_or(0, |accepted| accepted.price.of(accepted.usage()));
+        self.cost_before.saturating_add(now)
     }
 
     /// What the reply has taken until now.

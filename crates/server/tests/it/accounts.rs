@@ -9,7 +9,7 @@ use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{Answer, Engine, Person, TestApp, both};
+use crate::support::{ALL_AT_ONCE, Answer, Engine, Person, TestApp, both};
 
 both! {
     a_person_signs_up_in_and_out,
@@ -407,7 +407,9 @@ async fn no_token_outlives_a_change_of_its_role(engine: Engine) {
     /// Tokens that are made around each change, and how many at once.
     const MADE: usize = 40;
     const LANES: usize = 8;
-    let Some(server) = TestApp::start(engine, &[("auth.refresh_leeway_seconds", "300")]).await else { return };
+    let Some(server) = TestApp::start(engine, &[("auth.refresh_leeway_seconds", "300"), ALL_AT_ONCE]).await else {
+        return;
+    };
     let other = if engine == Engine::Postgres { Some(server.second_node().await) } else { None };
     let nodes: Vec<&TestApp> = std::iter::once(&server).chain(&other).collect();
     let (ada, bob) = (server.person("ada").await, server.person("bob").await);

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{Answer, Engine, Person, TestApp, UPGRADE, both};
+use crate::support::{ALL_AT_ONCE, Answer, Engine, Person, TestApp, UPGRADE, both};
 
 both! {
     every_operation_answers_as_documented_within_its_statements,
@@ -152,6 +152,18 @@ async fn drive_accounts(driver: &mut Driver<'_>) -> Person {
     person
 }
 
+/// What is used and what may be.
+async fn drive_billing(driver: &mut Driver<'_>, ada: &Person) {
+    let token = Some(ada.access_token.as_str());
+    driver.good(200, "GET /v1/usage", None, token, None).await;
+    driver.good(200, "GET /v1/usage/members", None, token, None).await;
+    for cost in [json!(5_000_000), Value::Null] {
+        let body = json!({ "cost_micros": cost });
+        driver.good(204, "PUT /v1/budgets/organisation", None, token, Some(body.clone())).await;
+        driver.good(204, "PUT /v1/budgets/members/{id}", Some(&ada.id), token, Some(body)).await;
+    }
+}
+
 /// What a member does: conversations, messages, replies.
 async fn drive_assistant(driver: &mut Driver<'_>, token: Option<&str>) {
     let title = json!({"title": "A title"});
@@ -229,6 +241,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
 
     let mut driver = Driver::new(&server);
     let ada = drive_accounts(&mut driver).await;
+    drive_billing(&mut driver, &ada).await;
     drive_assistant(&mut driver, Some(&ada.access_token)).await;
     drive_sync(&mut driver, Some(&ada.access_token)).await;
     driver.call("GET /openapi.json", None, None, None, &[("if-none-match", "\"x\"")]).await;
@@ -299,7 +312,10 @@ fn repeatable() -> Vec<(&'static str, Value, Value, &'static str)> {
 const ONCE_BY_NATURE: &[&str] = &["/v1/auth/sign-up", "/v1/live/tickets", "/v1/members"];
 
 async fn a_repeat_with_the_same_key_makes_nothing_twice(engine: Engine) {
-    let Some(server) = TestApp::start(engine, &[("assistant.max_generations_per_person", "50")]).await else { return };
+    let Some(server) = TestApp::start(engine, &[("assistant.max_generations_per_person", "50"), ALL_AT_ONCE]).await
+    else {
+        return;
+    };
     let document = server.send("GET", "/openapi.json", None, None).await.expect(200);
     let (mut keyed, mut made) = (BTreeSet::new(), BTreeSet::new());
     for (path, operations) in document["paths"].as_object().expect("paths") {
@@ -389,6 +405,11 @@ async fn every_list_is_bounded(engine: Engine) {
         let other = server.person(&format!("member{number}")).await;
         let member = json!({"email": other.email, "role": "member"});
         server.send("POST", "/v1/members", token, Some(member)).await.expect(201);
+        // Who has used nothing is in no list of usage.
+        let there = json!({"organisation_id": ada.organisation});
+        let switched = server.send("POST", "/v1/auth/switch", Some(&other.access_token), Some(there)).await.expect(200);
+        let hello = json!({"content": "Hello"});
+        server.send("POST", "/v1/messages", switched["access_token"].as_str(), Some(hello)).await.expect(201);
         let path = format!("/v1/conversations/{}/messages", made[0]);
         server.send("POST", &path, token, Some(json!({"content": format!("{number}")}))).await.expect(201);
     }
@@ -402,7 +423,7 @@ async fn every_list_is_bounded(engine: Engine) {
             lists.push(path.replacen("{id}", &made[0], 1));
         }
     }
-    assert_eq!(lists.len(), 4, "{lists:?}");
+    assert_eq!(lists.len(), 5, "{lists:?}");
     for path in lists {
         let get = async |query: &str| server.send("GET", &format!("{path}?{query}"), token, None).await;
         let all = get("").await.expect(200);

@@ -84,6 +84,8 @@ async fn collect(mut tasks: JoinSet<Writer>) -> Vec<Writer> {
 async fn kill_the_server(engine: &str, installation: &Installation) {
     let mut chance = chance();
     let mut writers = writers(installation.people(WRITERS).await, &mut chance);
+    let limits = ["plan", "limits", "free", "--messages-per-day", "none", "--messages-per-month", "none"];
+    installation.run(&limits).await.says(0, &["free"]);
     let mut slowest = Duration::ZERO;
     let mut died_unknown = 0;
     for cycle in 0..cycles() {
@@ -151,6 +153,8 @@ async fn the_server_survives_crashes_of_postgres() {
     installation.run(&["migrate", "up"]).await.says(0, &["applied 0001"]);
     let mut chance = chance();
     let mut writers = writers(installation.people(WRITERS).await, &mut chance);
+    let limits = ["plan", "limits", "free", "--messages-per-day", "none", "--messages-per-month", "none"];
+    installation.run(&limits).await.says(0, &["free"]);
     let server = Arc::new(installation.serve().await);
     let mut slowest = Duration::ZERO;
     // One of each kind at least.

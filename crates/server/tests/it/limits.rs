@@ -7,7 +7,7 @@ use mainstay_domain::Plan;
 use mainstay_testing::RedisServer;
 use serde_json::json;
 
-use crate::support::{Answer, Engine, Person, TestApp, both};
+use crate::support::{ALL_AT_ONCE, Answer, Engine, Person, TestApp, both};
 
 both! {
     of_a_hundred_requests_in_a_second_sixty_pass,
@@ -15,9 +15,6 @@ both! {
     what_needs_no_token_is_limited_by_address,
     administrators_see_what_was_refused,
 }
-
-/// What is refused here is refused by a limit, however busy the machine is.
-const ALL_AT_ONCE: (&str, &str) = ("overload.enabled", "false");
 
 /// The number after `name` in a header of the form `"policy";name=number`.
 fn number(answer: &Answer, header: &str, policy: &str, name: &str) -> Option<u64> {

@@ -5,6 +5,7 @@
 mod accounts;
 mod architecture;
 mod assistant;
+mod billing;
 mod client;
 mod console;
 mod contract;

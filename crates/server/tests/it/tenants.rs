@@ -66,7 +66,7 @@ impl Things {
             return route.path.to_owned();
         };
         let id = match before {
-            "/v1/members/" => &self.member,
+            "/v1/members/" | "/v1/budgets/members/" => &self.member,
             "/v1/api-keys/" => &self.api_key,
             "/v1/conversations/" => &self.conversation,
             "/v1/generations/" => &self.generation,
@@ -89,6 +89,7 @@ impl Things {
             ("POST", "/v1/conversations") | ("PATCH", "/v1/conversations/{id}") => Some(json!({"title": "A title"})),
             ("POST", "/v1/conversations/{id}/messages") => Some(json!({"content": "Hello"})),
             ("POST", "/v1/messages") => Some(json!({"content": "Hello", "conversation_id": self.conversation})),
+            ("PUT", "/v1/budgets/organisation" | "/v1/budgets/members/{id}") => Some(json!({"cost_micros": 5})),
             ("POST", "/v1/live/tickets") => None,
             ("POST", "/v1/sync") => Some(json!({
                 "client_id": CLIENT,

@@ -9,7 +9,7 @@ use mainstay_domain::{
 
 use super::Harness;
 use crate::{
-    AcceptMessage, Accepted, AcquireLease, Claim, Conversation, CreateConversation, DeleteConversation, Error,
+    AcceptMessage, Accepted, AcquireLease, Claim, Conversation, Cost, CreateConversation, DeleteConversation, Error,
     FindUsed, ForgetExpired, GetConversation, GetExchange, LeasesGone, ListConversations, ListMessages, Message, Once,
     RenameConversation, RepliesOf, RequestStop, SaveReply, Saved, SettleReply, Target,
 };
@@ -24,6 +24,7 @@ pub(super) fn accept(h: &Harness, tenant: TenantId, person: PersonId, target: Ta
         content: text("What's \"this\" — 🦀?"),
         lease: 7,
         claim: None,
+        bid: None,
         now: h.now(),
     }
 }
@@ -47,6 +48,7 @@ pub(super) fn settle(accept: &AcceptMessage, content: &str) -> SettleReply {
         provider: Some("offline".to_owned()),
         model: Some("none".to_owned()),
         usage: Some(Usage { input_tokens: 3, output_tokens: 5 }),
+        cost: Cost::Free,
         fault: None,
         now: accept.now,
     }
@@ -66,7 +68,7 @@ async fn messages(h: &Harness, accept: &AcceptMessage) -> Vec<Message> {
 pub(super) async fn a_turn_is_accepted_saved_and_settled(h: &Harness) {
     let (tenant, person) = h.person("kim").await;
     let first = accept(h, tenant, person, new_conversation(h));
-    assert_eq!(h.store.accept_message(&h.call(), first.clone()).await, Ok(Accepted::Taken));
+    assert_eq!(h.store.accept_message(&h.call(), first.clone()).await, Ok(Accepted::Taken(0)));
     let shown = |messages: Vec<Message>| -> Vec<_> {
         messages.into_iter().map(|message| (message.ordinal, message.status, message.content)).collect()
     };
@@ -104,7 +106,7 @@ pub(super) async fn a_turn_is_accepted_saved_and_settled(h: &Harness) {
     let (second, third) = (accept(h, tenant, person, target.clone()), accept(h, tenant, person, target));
     let call = h.call();
     let both = tokio::join!(h.store.accept_message(&call, second), h.store.accept_message(&call, third));
-    assert_eq!(both, (Ok(Accepted::Taken), Ok(Accepted::Taken)));
+    assert_eq!(both, (Ok(Accepted::Taken(0)), Ok(Accepted::Taken(0))));
     let ordinals: Vec<_> = messages(h, &first).await.into_iter().map(|message| message.ordinal).collect();
     assert_eq!(ordinals, [5, 4, 3, 2, 1, 0]);
 }
@@ -118,7 +120,8 @@ pub(super) async fn a_key_is_used_once(h: &Harness) {
     let replies: Vec<MessageId> = tries.iter().map(|accept| accept.reply).collect();
     let call = h.call();
     let outcomes = join_all(tries.into_iter().map(|accept| h.store.accept_message(&call, accept))).await;
-    let taken: Vec<_> = outcomes.iter().zip(&replies).filter(|(outcome, _)| **outcome == Ok(Accepted::Taken)).collect();
+    let taken: Vec<_> =
+        outcomes.iter().zip(&replies).filter(|(outcome, _)| **outcome == Ok(Accepted::Taken(0))).collect();
     assert_eq!(taken.len(), 1);
     assert_eq!(outcomes.iter().filter(|outcome| **outcome == Ok(Accepted::Repeat)).count(), 19);
     let find = FindUsed { tenant, person, key: claim.key.clone() };
@@ -133,7 +136,7 @@ pub(super) async fn a_key_is_used_once(h: &Harness) {
     let lost = AcceptMessage { claim: Some(claim.clone()), ..accept(h, tenant, person, nowhere) };
     assert_eq!(h.store.accept_message(&h.call(), lost).await, Ok(Accepted::NoConversation));
     let found = AcceptMessage { claim: Some(claim), ..accept(h, tenant, person, new_conversation(h)) };
-    assert_eq!(h.store.accept_message(&h.call(), found).await, Ok(Accepted::Taken));
+    assert_eq!(h.store.accept_message(&h.call(), found).await, Ok(Accepted::Taken(0)));
 }
 
 async fn create(h: &Harness, tenant: TenantId, person: PersonId, title: &str) -> Conversation {
@@ -195,7 +198,7 @@ pub(super) async fn deleting_asks_the_replies_to_stop(h: &Harness) {
     let gone = accept(h, tenant, person, new_conversation(h));
     let stays = accept(h, tenant, person, new_conversation(h));
     for turn in [&gone, &stays] {
-        assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken));
+        assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken(0)));
     }
     let delete = DeleteConversation { tenant, person, id: gone.target.id(), claim: None, now: h.now() };
     assert_eq!(h.store.run(&h.call(), delete).await, Ok(Once::Done(())));
@@ -210,7 +213,7 @@ pub(super) async fn a_reply_whose_node_died_is_interrupted(h: &Harness) {
     let lost = AcceptMessage { lease: 41, ..accept(h, tenant, person, new_conversation(h)) };
     let alive = AcceptMessage { lease: 42, ..accept(h, tenant, person, new_conversation(h)) };
     for accept in [&lost, &alive] {
-        assert_eq!(h.store.accept_message(&h.call(), accept.clone()).await, Ok(Accepted::Taken));
+        assert_eq!(h.store.accept_message(&h.call(), accept.clone()).await, Ok(Accepted::Taken(0)));
     }
     let save = SaveReply { tenant, generation: lost.reply.into(), lease: 41, text: Some("half of".to_owned()) };
     assert_eq!(h.store.save_reply(&h.call(), save).await, Ok(Saved::GoOn));
@@ -234,7 +237,7 @@ pub(super) async fn replies_whose_lease_is_gone_are_found(h: &Harness) {
     let (gone, other) = (alive + 1_000, alive + 1_001);
     for lease in [gone, alive, other, gone, alive] {
         let turn = AcceptMessage { lease, ..accept(h, tenant, person, new_conversation(h)) };
-        assert_eq!(h.store.accept_message(&h.call(), turn).await, Ok(Accepted::Taken));
+        assert_eq!(h.store.accept_message(&h.call(), turn).await, Ok(Accepted::Taken(0)));
     }
     let found = h.store.run(&h.call(), LeasesGone).await.expect("read");
     assert_eq!(found, [gone, other]);
@@ -272,7 +275,7 @@ pub(super) async fn a_bad_member_fails_alone(h: &Harness) {
         join_all(good[1..].iter().map(|accept| h.store.accept_message(&call, accept.clone()))),
         h.store.accept_message(&call, bad),
     );
-    assert!(outcomes.iter().all(|outcome| *outcome == Ok(Accepted::Taken)), "{outcomes:?}");
+    assert!(outcomes.iter().all(|outcome| *outcome == Ok(Accepted::Taken(0))), "{outcomes:?}");
     assert!(matches!(failed, Err(Error::Unique(_))), "{failed:?}");
 }
 
@@ -323,7 +326,7 @@ pub(super) async fn a_commit_that_was_not_confirmed_is_not_done_twice(h: &Harnes
     let claim = Claim { key: IdempotencyKey::parse("unsure").expect("a key"), fingerprint: "abc".to_owned() };
     let turn = AcceptMessage { claim: Some(claim), ..accept(h, tenant, person, new_conversation(h)) };
     lose_one();
-    assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken));
+    assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken(0)));
     assert_eq!(messages(h, &turn).await.len(), 2);
     lose_one();
     assert_eq!(h.store.settle_reply(&h.call(), settle(&turn, "whole")).await, Ok(true));

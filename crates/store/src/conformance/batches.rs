@@ -68,7 +68,7 @@ impl Model {
             Target::Existing(id) => self.conversations.contains_key(&id) && !self.deleted.contains(&id),
         };
         match told {
-            Accepted::Taken => {
+            Accepted::Taken(_) => {
                 assert!(lives, "a message was taken into a conversation that is not there");
                 if let Some(key) = key {
                     let earlier = self.keys.insert(key, accept.reply);
@@ -80,6 +80,7 @@ impl Model {
             }
             // Another member of the same moment may have used the key and not been heard yet.
             Accepted::Repeat => assert!(key.is_some(), "a message without a key was called a repeat"),
+            Accepted::Spent(limit) => panic!("{limit:?} is far away"),
             Accepted::NoConversation => assert!(!lives, "a conversation that is there was not found"),
         }
     }
@@ -133,7 +134,7 @@ async fn run_together(h: &Harness, (tenant, person): (TenantId, PersonId), model
     for want_taken in [true, false] {
         for ((accept, key), told) in &heard {
             let told = told.clone().expect("a batch answers");
-            if (told == Accepted::Taken) == want_taken {
+            if (told == Accepted::Taken(0)) == want_taken {
                 if told == Accepted::Repeat {
                     let used = key.is_some_and(|key| model.keys.contains_key(&key));
                     let raced =

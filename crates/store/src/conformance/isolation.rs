@@ -14,7 +14,7 @@ pub(super) async fn rows_of_another_organisation_are_not_there(h: &Harness) {
     let (mine, me) = h.person("tia").await;
     let (theirs, them) = h.person("uma").await;
     let turn = accept(h, mine, me, new_conversation(h));
-    assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken));
+    assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken(0)));
     let id = turn.target.id();
     let generation = turn.reply.into();
     // As another organisation, as another person of it, and as another person of the same organisation.

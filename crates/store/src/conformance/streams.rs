@@ -138,7 +138,7 @@ async fn write(h: Arc<Writing>, writer: u64) {
     };
     while h.changed.load(Ordering::SeqCst) < CHANGES {
         let turn = h.turns.lock().await.pop().expect("enough turns were made");
-        assert_eq!(h.store.accept_message(&call, turn.clone()).await, Ok(Accepted::Taken));
+        assert_eq!(h.store.accept_message(&call, turn.clone()).await, Ok(Accepted::Taken(0)));
         assert_eq!(h.store.settle_reply(&call, settle(&turn, "done")).await, Ok(true));
         mine.push(turn.target.id());
         h.changed.fetch_add(4, Ordering::SeqCst);
@@ -231,7 +231,7 @@ pub(super) async fn a_client_catches_up_in_bounded_pages(h: &Harness) {
     let call = h.call();
     let accepted = turns.iter().map(|turn| h.store.accept_message(&call, turn.clone()));
     for told in futures_util::future::join_all(accepted).await {
-        assert_eq!(told, Ok(Accepted::Taken));
+        assert_eq!(told, Ok(Accepted::Taken(0)));
     }
     let mut replica = Replica::default();
     while !replica.pull(&h.store, tenant, person, 20).await {}
@@ -275,7 +275,7 @@ pub(super) async fn each_stream_has_its_rows(h: &Harness) {
     assert!(!replica.rows.contains_key(&(StreamScope::Organisation, guest.uuid())), "who has left leaves a tombstone");
 
     let turn = accept(h, tenant, owner, new_conversation(h));
-    assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken));
+    assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken(0)));
     let title = ConversationTitle::parse("renamed").expect("a title");
     let rename = RenameConversation { tenant, person: owner, id: turn.target.id(), title, claim: None, now: h.now() };
     h.store.run(&h.call(), rename).await.expect("renamed");
@@ -293,7 +293,7 @@ pub(super) async fn each_stream_has_its_rows(h: &Harness) {
 pub(super) async fn a_cursor_that_cannot_be_continued_is_refused(h: &Harness) {
     let (tenant, person) = h.person("old").await;
     let turn = accept(h, tenant, person, new_conversation(h));
-    assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken));
+    assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken(0)));
     let mut replica = Replica::default();
     assert!(replica.pull(&h.store, tenant, person, 20).await);
     let old = replica.cursor;
@@ -325,7 +325,7 @@ pub(super) async fn a_client_that_begins_below_the_floor_comes_through(h: &Harne
     let (tenant, person) = h.person("new").await;
     let turns: Vec<_> = (0..6).map(|_| accept(h, tenant, person, new_conversation(h))).collect();
     for turn in &turns {
-        assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken));
+        assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken(0)));
     }
     let delete = |n: usize| DeleteConversation { tenant, person, id: turns[n].target.id(), claim: None, now: h.now() };
     h.store.run(&h.call(), delete(5)).await.expect("deleted");
@@ -353,7 +353,7 @@ pub(super) async fn what_was_there_before_the_index_is_taken_over(h: &Harness) {
     let (tenant, person) = h.person("before").await;
     let turns: Vec<_> = (0..5).map(|_| accept(h, tenant, person, new_conversation(h))).collect();
     for turn in &turns {
-        assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken));
+        assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken(0)));
     }
     assert_eq!(h.store.settle_reply(&h.call(), settle(&turns[0], "whole")).await, Ok(true));
     let delete = DeleteConversation { tenant, person, id: turns[1].target.id(), claim: None, now: h.now() };
@@ -403,7 +403,7 @@ pub(super) async fn a_node_sees_the_others_and_what_is_written_beside_them(h: &H
     let heard = Arc::new(std::sync::Mutex::new(Vec::new()));
     h.store.listen(Arc::new(Heard(Arc::clone(&heard))));
     let turn = accept(h, tenant, person, new_conversation(h));
-    assert_eq!(h.store.accept_message(&h.call(), turn).await, Ok(Accepted::Taken));
+    assert_eq!(h.store.accept_message(&h.call(), turn).await, Ok(Accepted::Taken(0)));
     let at = h.store.run(&h.call(), GetPositions { tenant, person }).await.expect("positions");
     assert_eq!(*heard.lock().expect("lock"), [at.membership]);
     assert_eq!(h.store.run(&h.call(), watch()).await.expect("watched").outside, after.outside);

@@ -2,13 +2,16 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use mainstay_domain::{MessageRole, MessageStatus};
+use mainstay_domain::{Amounts, MessageRole, MessageStatus};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{AcceptMessage, Accepted, Id, Target, Told, ids};
 use crate::error::{Error, Result};
 use crate::kinds::Kind;
+use crate::metering::admission::{self, Demand};
+use crate::metering::ledger::Ledger;
+use crate::metering::reservation;
 use crate::sql::statements;
 use crate::stream::{Changes, Numbers};
 use crate::tx::Tx;
@@ -75,9 +78,9 @@ struct Locked {
     seq: i64,
 }
 
-/// Messages that will be stored, and the conversations that were there before.
+/// Messages that will be stored with their places in the batch, and the conversations that were there before.
 pub(super) struct Claimed<'a> {
-    accepts: Vec<&'a AcceptMessage>,
+    accepts: Vec<(usize, &'a AcceptMessage)>,
     locked: HashMap<Uuid, Locked>,
 }
 
@@ -97,6 +100,7 @@ pub(super) async fn claim<'a>(
     } else {
         Default::default()
     };
+    let held = held(tx, accepts, &stored).await?;
     let keys: Vec<_> =
         accepts.iter().filter(|(_, accept)| !stored.contains(&accept.reply.uuid())).filter_map(key).collect();
     let claimed = claimed(tx, &keys).await?;
@@ -105,21 +109,71 @@ pub(super) async fn claim<'a>(
     for entry @ (position, accept) in accepts {
         let reply = accept.reply.uuid();
         told[*position] = Told::Accepted(if stored.contains(&reply) {
-            Accepted::Taken
+            Accepted::Taken(held.get(&reply).copied().unwrap_or(0))
         } else if accept.claim.is_some() && !claimed.contains(&reply) {
             Accepted::Repeat
         } else if matches!(accept.target, Target::Existing(id) if !locked.contains_key(&id.uuid())) {
             unclaimed.extend(key(entry));
             Accepted::NoConversation
         } else {
-            taken.push(*accept);
-            Accepted::Taken
+            taken.push(*entry);
+            Accepted::Taken(0)
         });
     }
     if !unclaimed.is_empty() {
         tx.batch(UNCLAIM, &unclaimed).run().await?;
     }
     Ok(Claimed { accepts: taken, locked })
+}
+
+/// What is set aside for those that are stored already.
+async fn held(
+    tx: &mut Tx<'_>,
+    accepts: &[(usize, &AcceptMessage)],
+    stored: &HashSet<Uuid>,
+) -> Result<HashMap<Uuid, i64>> {
+    let places: Vec<_> = accepts
+        .iter()
+        .filter(|(_, accept)| accept.bid.is_some() && stored.contains(&accept.reply.uuid()))
+        .map(|(_, accept)| (accept.reply.uuid(), accept.tenant))
+        .collect();
+    if places.is_empty() { Ok(HashMap::new()) } else { reservation::held(tx, &places).await }
+}
+
+/// Posts the ledger, and refuses the messages for which a limit is spent.
+pub(super) async fn admit<'a>(
+    tx: &mut Tx<'_>,
+    claimed: Claimed<'a>,
+    ledger: Ledger,
+    told: &mut [Told],
+) -> Result<Claimed<'a>> {
+    let demand = |(_, accept): &(usize, &AcceptMessage)| Demand {
+        id: accept.reply.uuid(),
+        tenant: accept.tenant,
+        person: accept.person,
+        at: accept.now,
+        amounts: Amounts::MESSAGE,
+        bid: accept.bid,
+    };
+    let demands: Vec<_> = claimed.accepts.iter().map(demand).collect();
+    let verdicts = admission::admit(tx, ledger, &demands).await?;
+    let (mut accepts, mut unclaimed) = (Vec::with_capacity(demands.len()), Vec::new());
+    for (entry, verdict) in claimed.accepts.into_iter().zip(verdicts) {
+        told[entry.0] = Told::Accepted(match verdict {
+            Ok(reserved) => {
+                accepts.push(entry);
+                Accepted::Taken(reserved)
+            }
+            Err(spent) => {
+                unclaimed.extend(key(&entry));
+                Accepted::Spent(spent)
+            }
+        });
+    }
+    if !unclaimed.is_empty() {
+        tx.batch(UNCLAIM, &unclaimed).run().await?;
+    }
+    Ok(Claimed { accepts, locked: claimed.locked })
 }
 
 /// Which of these keys are ours now, by what they stand for.
@@ -166,7 +220,7 @@ async fn lock(tx: &mut Tx<'_>, accepts: &[(usize, &AcceptMessage)]) -> Result<Ha
 
 /// Two messages for each turn, and their conversation.
 pub(super) fn change(claimed: &Claimed<'_>, changes: &mut Changes) {
-    for accept in &claimed.accepts {
+    for (_, accept) in &claimed.accepts {
         let AcceptMessage { tenant, person, message, reply, .. } = **accept;
         let conversation = accept.target.id().uuid();
         let old = claimed.locked.get(&conversation).map(|locked| locked.seq);
@@ -221,7 +275,7 @@ pub(super) async fn write(tx: &mut Tx<'_>, claimed: Claimed<'_>, numbers: &Numbe
     let mut touched: BTreeMap<Uuid, Conversation<'_>> = BTreeMap::new();
     let mut messages = Vec::with_capacity(accepts.len() * 2);
     let mut generations = Vec::with_capacity(accepts.len());
-    for accept in accepts {
+    for (_, accept) in accepts {
         let id = accept.target.id().uuid();
         let number = |id: Uuid| numbers.of(accept.tenant, accept.person, id);
         let ordinal = locked.get(&id).map_or(0, |locked| locked.next_ordinal);

@@ -2,13 +2,15 @@
 
 use std::collections::HashMap;
 
-use mainstay_domain::MessageStatus;
+use mainstay_domain::{Amounts, MessageStatus, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::{Id, SaveReply, Saved, SettleReply, Told, ids};
 use crate::error::Result;
 use crate::kinds::Kind;
+use crate::metering::ledger::Ledger;
+use crate::metering::reservation::{self, Settlement};
 use crate::sql::statements;
 use crate::stream::{Changes, Numbers};
 use crate::tx::Tx;
@@ -25,15 +27,15 @@ statements! {
         FROM batch b JOIN generation g ON g.id = b.id AND g.tenant_id = b.tenant_id AND g.lease = b.lease");
     /// Whoever deletes the row settles the reply.
     FENCE = batch((id: uuid, tenant_id: uuid, lease: bigint) "
-        DELETE FROM generation WHERE (id, tenant_id, lease) IN (SELECT id, tenant_id, lease FROM batch) RETURNING id, text, seq");
+        DELETE FROM generation WHERE (id, tenant_id, lease) IN (SELECT id, tenant_id, lease FROM batch) RETURNING id, text, seq, started_at");
     /// Only on a repeat: what a commit that was not confirmed has settled.
     SETTLED = batch((id: uuid, tenant_id: uuid, status: text) "
         SELECT m.id FROM batch b JOIN message m ON m.id = b.id AND m.tenant_id = b.tenant_id WHERE m.status = b.status");
     /// The stream is locked already, so the order of this update cannot deadlock. Without a number the conversation is
     /// deleted, and nobody syncs the reply.
-    SETTLE = batch((id: uuid, tenant_id: uuid, status: text, content: text, provider: text, model: text, input_tokens: bigint, output_tokens: bigint, error_code: text, error_detail: text, seq: bigint, at: time) "
+    SETTLE = batch((id: uuid, tenant_id: uuid, status: text, content: text, provider: text, model: text, input_tokens: bigint, output_tokens: bigint, cost_micros: bigint, error_code: text, error_detail: text, seq: bigint, at: time) "
         UPDATE message SET status = b.status, content = b.content, provider = b.provider, model = b.model,
-               input_tokens = b.input_tokens, output_tokens = b.output_tokens, error_code = b.error_code,
+               input_tokens = b.input_tokens, output_tokens = b.output_tokens, cost_micros = b.cost_micros, error_code = b.error_code,
                error_detail = b.error_detail, seq = coalesce(b.seq, message.seq), settled_at = b.at
         FROM batch b WHERE message.id = b.id AND message.tenant_id = b.tenant_id");
 }
@@ -97,6 +99,7 @@ struct Fenced {
     id: Uuid,
     text: String,
     seq: Option<i64>,
+    started_at: At,
 }
 
 /// A reply that this transaction settles, its text, and its number until now, unless its conversation is deleted.
@@ -104,6 +107,9 @@ pub(super) struct Won<'a> {
     settle: &'a SettleReply,
     text: String,
     seq: Option<i64>,
+    started_at: Timestamp,
+    /// What it cost, in millionths, once that is counted.
+    cost_micros: i64,
 }
 
 /// Finds out which replies are still ours to settle.
@@ -134,12 +140,34 @@ pub(super) async fn fence<'a>(
         if let Some(saved) = fenced.remove(&id) {
             told[*position] = Told::Settled(true);
             let text = settle.content.clone().unwrap_or(saved.text);
-            won.push(Won { settle, text, seq: saved.seq });
+            won.push(Won { settle, text, seq: saved.seq, started_at: saved.started_at.0, cost_micros: 0 });
         } else {
             told[*position] = Told::Settled(done.contains(&id));
         }
     }
     Ok(won)
+}
+
+/// Counts what the replies took, and gives back what was set aside for them.
+pub(super) async fn count(tx: &mut Tx<'_>, won: &mut [Won<'_>], ledger: &mut Ledger) -> Result<()> {
+    let settlements: Vec<_> = won
+        .iter()
+        .map(|Won { settle, started_at, .. }| {
+            let tokens = settle.usage.unwrap_or_default();
+            let amounts = Amounts {
+                input_tokens: i64::from(tokens.input_tokens),
+                output_tokens: i64::from(tokens.output_tokens),
+                ..Amounts::default()
+            };
+            let (id, at) = (settle.generation.uuid(), *started_at);
+            Settlement { id, tenant: settle.tenant, person: settle.person, at, amounts, cost: settle.cost }
+        })
+        .collect();
+    let costs = reservation::settle(tx, ledger, &settlements).await?;
+    for (won, cost) in won.iter_mut().zip(costs) {
+        won.cost_micros = cost;
+    }
+    Ok(())
 }
 
 /// The settled replies.
@@ -161,6 +189,7 @@ struct Settle<'a> {
     model: Option<&'a str>,
     input_tokens: Option<u32>,
     output_tokens: Option<u32>,
+    cost_micros: i64,
     error_code: Option<&'a str>,
     error_detail: Option<&'a str>,
     seq: Option<i64>,
@@ -173,7 +202,7 @@ pub(super) async fn write(tx: &mut Tx<'_>, won: &[Won<'_>], numbers: &Numbers) -
         return Ok(());
     }
     let mut rows = Vec::with_capacity(won.len());
-    for Won { settle, text, seq } in won {
+    for Won { settle, text, seq, cost_micros, .. } in won {
         let id = settle.generation.uuid();
         let seq = seq.map(|_| numbers.of(settle.tenant, settle.person, id)).transpose()?;
         rows.push(Settle {
@@ -185,6 +214,7 @@ pub(super) async fn write(tx: &mut Tx<'_>, won: &[Won<'_>], numbers: &Numbers) -
             model: settle.model.as_deref(),
             input_tokens: settle.usage.map(|usage| usage.input_tokens),
             output_tokens: settle.usage.map(|usage| usage.output_tokens),
+            cost_micros: *cost_micros,
             error_code: settle.fault.as_ref().map(|(code, _)| code.as_str()),
             error_detail: settle.fault.as_ref().map(|(_, detail)| detail.as_str()),
             seq,

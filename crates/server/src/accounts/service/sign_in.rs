@@ -327,6 +327,15 @@ impl Accounts {
         found.ok_or_else(|| Error::not_found("person"))
     }
 
+    /// The oldest organisation of a person.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub async fn home_of(&self, call: &Call, email: &EmailAddress) -> Result<TenantId> {
+        let person = self.person_by_email(call, email).await?;
+        Ok(self.home(person.id, call).await?.tenant)
+    }
+
     /// Makes an access token without a sign-in, for tests and tools that have the database: the command line's way.
     ///
     /// # Errors

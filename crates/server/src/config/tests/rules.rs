@@ -181,6 +181,18 @@ fn what_is_allowed_and_unwise_is_a_warning() {
         (&[("database.url", "\"sqlite::memory:\"")], "database.url"),
         (&[("auth.password_memory_kib", "64")], "auth.password_memory_kib"),
         (
+            &[
+                ("providers.anthropic.api_key", "\"k\""),
+                ("providers.anthropic.input_price_micros", "0"),
+                ("providers.anthropic.output_price_micros", "0"),
+            ],
+            "providers.anthropic.output_price_micros",
+        ),
+        (
+            &[("providers.openai.api_key", "\"k\""), ("providers.openai.model", "\"another\"")],
+            "providers.openai.output_price_micros",
+        ),
+        (
             &[("providers.openai.base_url", "\"http://gpu.example/v1\""), ("providers.openai.api_key", "\"k\"")],
             "providers.openai.base_url",
         ),

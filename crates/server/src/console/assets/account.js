@@ -1,7 +1,7 @@
 // The part with the theme and the account menu.
 
 import { Problem, signOut } from "./api.js";
-import { events } from "./bus.js";
+import { emit, events } from "./bus.js";
 import { $ } from "./dom.js";
 import { showProblem } from "./notice.js";
 import { Part } from "./part.js";
@@ -38,7 +38,11 @@ export const accountPart = new Part("account", (part) => {
   part.on(events, "signed-out", drawPerson);
   part.on(panel, "toggle", (event) => {
     menu.setAttribute("aria-expanded", String(event.newState === "open"));
-    if (event.newState === "open") find("#sign-out").focus();
+    if (event.newState === "open") find("#show-usage").focus();
+  });
+  part.on(find("#show-usage"), "click", () => {
+    panel.hidePopover();
+    emit("usage:open");
   });
   part.on(find("#sign-out"), "click", async () => {
     const button = find("#sign-out");

@@ -14,8 +14,9 @@ import { startLayout } from "./layout.js";
 import { showProblem } from "./notice.js";
 import { watchWindow } from "./part.js";
 import { leave, openTalk, talk } from "./talk.js";
+import { usagePart } from "./usage.js";
 
-const inside = [composerPart, drawerPart, chatPart];
+const inside = [composerPart, drawerPart, chatPart, usagePart];
 const heading = $("#conversation-title");
 const isWide = matchMedia("(min-width: 800px) and (hover: hover)");
 

@@ -7,7 +7,7 @@ import { $, make, template } from "./dom.js";
 const parts = new Map();
 
 /** Modules whose failures belong to a part, where an error reaches the window without a handler of ours. */
-const OWNERS = { drawer: "drawer", chat: "chat", message: "chat", talk: "chat", stream: "chat", sse: "chat", composer: "composer", drafts: "composer", account: "account", auth: "auth" };
+const OWNERS = { drawer: "drawer", chat: "chat", message: "chat", talk: "chat", stream: "chat", sse: "chat", composer: "composer", drafts: "composer", account: "account", auth: "auth", usage: "usage" };
 
 export class Part {
   #begin;

@@ -195,7 +195,7 @@ impl Sink for &Recorder {
         self.0.send_modify(|told| told.makers.push((provider.to_owned(), model.to_owned())));
     }
 
-    fn usage(&mut self, usage: Usage) {
+    fn usage(&mut self, usage: Usage, _: i64) {
         self.0.send_modify(|told| told.usage = Some(usage));
     }
 }

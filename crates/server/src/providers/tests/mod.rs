@@ -69,12 +69,16 @@ fn settings(order: &[&str]) -> config::Providers {
             api_key_file: String::new(),
             base_url: "https://api.anthropic.com".to_owned(),
             model: "claude-test".to_owned(),
+            input_price_micros: 3_000_000,
+            output_price_micros: 15_000_000,
         },
         openai: config::OpenAi {
             api_key: Secret::new(KEY.to_owned()),
             api_key_file: String::new(),
             base_url: "https://api.openai.com/v1".to_owned(),
             model: "gpt-test".to_owned(),
+            input_price_micros: 400_000,
+            output_price_micros: 1_600_000,
         },
         offline: config::Offline { word_ms: 40 },
     }
@@ -132,7 +136,7 @@ impl<F: FnMut(&str) + Send> Sink for F {
 
     fn maker(&mut self, _: &str, _: &str) {}
 
-    fn usage(&mut self, _: Usage) {}
+    fn usage(&mut self, _: Usage, _: i64) {}
 }
 
 /// Asks once, and says what reached the sink.

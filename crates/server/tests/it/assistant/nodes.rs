@@ -79,10 +79,11 @@ async fn a_reply_whose_lease_is_gone_is_interrupted_and_no_other() {
             content: text,
             lease: 1 << 40,
             claim: None,
+            bid: None,
             now: stage.server.now(),
         };
         let call = Call::within(PATIENCE);
-        assert_eq!(stage.server.app.store.accept_message(&call, stray).await, Ok(Accepted::Taken));
+        assert_eq!(stage.server.app.store.accept_message(&call, stray).await, Ok(Accepted::Taken(0)));
         let generation = reply.uuid().to_string();
         eventually("the stray reply is found", async || {
             stored(&stage.server, &stage.ada, &generation).await.status == MessageStatus::Interrupted

@@ -180,6 +180,19 @@ async fn compare(server: &Instance, writer: &Writer) -> Tally {
     if let Some((content, place)) = places.first_key_value() {
         tally.fault(writer, format_args!("{} messages nobody sent, as {content:?} at {place:?}", places.len()));
     }
+    let counted = server.get("/v1/usage", &writer.token).await;
+    let all = || conversations.values().flatten();
+    let tokens = |kind: &str| all().map(|message| message["usage"][kind].as_i64().unwrap_or(0)).sum::<i64>();
+    let questions = all().filter(|message| message["role"] == "user").count();
+    for (name, rows) in [
+        ("messages", i64::try_from(questions).unwrap_or(i64::MAX)),
+        ("input_tokens", tokens("input_tokens")),
+        ("output_tokens", tokens("output_tokens")),
+    ] {
+        if counted[name] != rows {
+            tally.fault(writer, format_args!("{} {name} are counted, and the rows say {rows}", counted[name]));
+        }
+    }
     // A page goes on by the ordinal: two messages with the same one, or an order that is none, would show here.
     for (conversation, messages) in conversations.iter().take(READ_TWICE) {
         let mut again = server.list(&format!("/v1/conversations/{conversation}/messages"), &writer.token, 3).await;

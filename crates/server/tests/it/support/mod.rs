@@ -10,12 +10,12 @@ pub(crate) mod events;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mainstay_domain::Timestamp;
+use mainstay_domain::{Plan, PlanLimits, Timestamp};
 use mainstay_server::app::{App, Outside, Service, install_tls, store_options};
 use mainstay_server::config::Config;
 use mainstay_server::http::{RouteSpec, Settings};
 use mainstay_server::lifecycle::Lifecycle;
-use mainstay_store::Migrator;
+use mainstay_store::{Call, Migrator, SetPlanLimits, Store};
 use mainstay_testing::postgres::{Cluster, Database};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
@@ -174,6 +174,7 @@ impl TestApp {
         let app = App::open(config, Outside::default(), Lifecycle::new()).await.expect("the app opens");
         let service = Service::new(&app).expect("the service is made");
         let (settings, table) = (service.settings.clone(), service.table.routes().to_vec());
+        no_plan_limits(&app.store).await;
         app.start().await.expect("the app starts");
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
@@ -265,6 +266,17 @@ impl TestApp {
             access_token: text(&signed_up["access_token"]),
             refresh_token: text(&signed_up["refresh_token"]),
         }
+    }
+}
+
+/// For tests that ask many things at once: what is refused is refused by what is tested, however busy the machine is.
+pub(crate) const ALL_AT_ONCE: (&str, &str) = ("overload.enabled", "false");
+
+/// Plans allow as much as there is unless a test is about them, and sets them itself.
+pub(crate) async fn no_plan_limits(store: &Store) {
+    for plan in Plan::ALL {
+        let set = SetPlanLimits(*plan, PlanLimits::default());
+        store.run(&Call::within(Duration::from_secs(10)), set).await.expect("set");
     }
 }
 

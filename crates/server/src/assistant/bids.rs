@@ -1,0 +1,45 @@
+//! What is set aside for a reply before it is begun, and how long a reply what was granted allows.
+
+use std::time::Duration;
+
+use mainstay_domain::Usage;
+use mainstay_store::Bid;
+
+use super::service::SendRequest;
+use crate::config;
+use crate::providers::{Providers, ReplyRequest, estimated_input_tokens, estimated_tokens};
+
+/// With less than so many tokens of output a reply is not begun.
+const LEAST_REPLY: u32 = 64;
+/// How long beyond the time of a reply what is set aside for it lasts: it may be offered to a slow database, or be rescued
+/// by another node.
+const BEYOND_A_REPLY: Duration = Duration::from_secs(15 * 60);
+
+/// What a reply to this request costs, at the highest price among the providers: at least with a short answer, at most with
+/// the longest one. Nothing when nothing costs anything.
+pub(super) fn bid(settings: &config::Assistant, providers: &Providers, request: &SendRequest) -> Option<Bid> {
+    let price = providers.highest_price();
+    if price.is_free() {
+        return None;
+    }
+    let question = estimated_tokens(request.content.as_str().len());
+    let begins = request.new || request.conversation.is_none();
+    let history = if begins { question } else { question.max(settings.history_tokens) };
+    let input_tokens = history.saturating_add(estimated_tokens(settings.system_prompt.len()));
+    let cost = |output_tokens| price.of(Usage { input_tokens, output_tokens }).max(1);
+    Some(Bid {
+        least_micros: cost(LEAST_REPLY.min(settings.max_reply_tokens)),
+        most_micros: cost(settings.max_reply_tokens),
+        lasts: settings.reply_timeout() + settings.lease() + BEYOND_A_REPLY,
+    })
+}
+
+/// The request with no more tokens of output than what was set aside pays for.
+pub(super) fn within(providers: &Providers, request: ReplyRequest, reserved_micros: i64) -> ReplyRequest {
+    let price = providers.highest_price();
+    if price.is_free() {
+        return request;
+    }
+    let affordable = price.affordable(reserved_micros, estimated_input_tokens(&request)).max(1);
+    ReplyRequest { max_output_tokens: request.max_output_tokens.min(affordable), ..request }
+}

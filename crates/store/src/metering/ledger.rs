@@ -1,0 +1,178 @@
+//! The counters of a month: one row for each person and one for the organisation.
+
+use std::collections::{BTreeMap, HashMap};
+
+use mainstay_domain::{Amounts, Day, Month, PersonId, TenantId, Timestamp};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::sql::statements;
+use crate::tx::Tx;
+
+statements! {
+    /// From here on the rows are locked (PostgreSQL) until the commit. What belongs to an earlier day than the latest one
+    /// is counted in its month only.
+    POST = batch((tenant_id: uuid, month: bigint, subject_id: uuid, messages: bigint, input_tokens: bigint, output_tokens: bigint, images: bigint, voice_seconds: bigint, cost_micros: bigint, reserved_micros: bigint, day: bigint) "
+        INSERT INTO usage_month (tenant_id, month, subject_id, messages, input_tokens, output_tokens, images, voice_seconds,
+          cost_micros, reserved_micros, day, day_messages, day_images, day_voice_seconds)
+        SELECT tenant_id, month, subject_id, messages, input_tokens, output_tokens, images, voice_seconds, cost_micros,
+          reserved_micros, day, messages, images, voice_seconds
+        FROM batch WHERE true ORDER BY tenant_id, month, subject_id
+        ON CONFLICT (tenant_id, month, subject_id) DO UPDATE SET
+          messages = usage_month.messages + excluded.messages,
+          input_tokens = usage_month.input_tokens + excluded.input_tokens,
+          output_tokens = usage_month.output_tokens + excluded.output_tokens,
+          images = usage_month.images + excluded.images,
+          voice_seconds = usage_month.voice_seconds + excluded.voice_seconds,
+          cost_micros = usage_month.cost_micros + excluded.cost_micros,
+          reserved_micros = usage_month.reserved_micros + excluded.reserved_micros,
+          day_messages = CASE WHEN usage_month.day < excluded.day THEN excluded.messages
+            WHEN usage_month.day = excluded.day THEN usage_month.day_messages + excluded.messages
+            ELSE usage_month.day_messages END,
+          day_images = CASE WHEN usage_month.day < excluded.day THEN excluded.images
+            WHEN usage_month.day = excluded.day THEN usage_month.day_images + excluded.images
+            ELSE usage_month.day_images END,
+          day_voice_seconds = CASE WHEN usage_month.day < excluded.day THEN excluded.voice_seconds
+            WHEN usage_month.day = excluded.day THEN usage_month.day_voice_seconds + excluded.voice_seconds
+            ELSE usage_month.day_voice_seconds END,
+          day = CASE WHEN usage_month.day < excluded.day THEN excluded.day ELSE usage_month.day END
+        RETURNING tenant_id, month, subject_id, messages, input_tokens, output_tokens, images, voice_seconds, cost_micros,
+          reserved_micros, day, day_messages, day_images, day_voice_seconds");
+}
+
+/// Whose counters: a person's, or the organisation's, whose subject is its own id.
+pub(crate) type Account = (TenantId, i64, Uuid);
+
+/// The account of a subject in the month of a moment.
+pub(crate) fn account(tenant: TenantId, subject: Uuid, at: Timestamp) -> Account {
+    (tenant, Month::of(at).number(), subject)
+}
+
+#[derive(Serialize)]
+struct Entry {
+    tenant_id: Uuid,
+    month: i64,
+    subject_id: Uuid,
+    messages: i64,
+    input_tokens: i64,
+    output_tokens: i64,
+    images: i64,
+    voice_seconds: i64,
+    cost_micros: i64,
+    reserved_micros: i64,
+    day: i64,
+}
+
+/// How an account stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standing {
+    /// What was used in the month.
+    pub(crate) month: Amounts,
+    /// What is set aside.
+    pub(crate) reserved_micros: i64,
+    /// The latest day that something was counted on.
+    pub(crate) day: i64,
+    /// What was used on it: messages, images and seconds of speech.
+    pub(crate) today: Amounts,
+}
+
+impl Standing {
+    /// What was used on a day.
+    pub(crate) fn on(&self, day: Day) -> Amounts {
+        if self.day == day.number() { self.today } else { Amounts::default() }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+pub(crate) struct StandingRow {
+    tenant_id: Uuid,
+    month: i64,
+    subject_id: Uuid,
+    messages: i64,
+    input_tokens: i64,
+    output_tokens: i64,
+    images: i64,
+    voice_seconds: i64,
+    cost_micros: i64,
+    reserved_micros: i64,
+    day: i64,
+    day_messages: i64,
+    day_images: i64,
+    day_voice_seconds: i64,
+}
+
+impl StandingRow {
+    pub(crate) fn account(&self) -> Account {
+        (TenantId(self.tenant_id), self.month, self.subject_id)
+    }
+
+    pub(crate) fn standing(&self) -> Standing {
+        Standing {
+            month: Amounts {
+                messages: self.messages,
+                input_tokens: self.input_tokens,
+                output_tokens: self.output_tokens,
+                images: self.images,
+                voice_seconds: self.voice_seconds,
+                cost_micros: self.cost_micros,
+            },
+            reserved_micros: self.reserved_micros,
+            day: self.day,
+            today: Amounts {
+                messages: self.day_messages,
+                images: self.day_images,
+                voice_seconds: self.day_voice_seconds,
+                ..Amounts::default()
+            },
+        }
+    }
+}
+
+/// What a transaction counts. Collect all of it, then [`post`](Self::post) it at once.
+#[derive(Debug, Default)]
+pub(crate) struct Ledger {
+    /// By day first: a statement must not meet an account twice.
+    entries: BTreeMap<(Day, Account), (Amounts, i64)>,
+}
+
+impl Ledger {
+    /// Counts for a person and for the organisation, in the month and on the day of `at`. `reserved` is what is set aside
+    /// more, or less when it is below zero.
+    pub(crate) fn add(&mut self, tenant: TenantId, person: PersonId, at: Timestamp, amounts: Amounts, reserved: i64) {
+        for subject in [person.uuid(), tenant.uuid()] {
+            let entry = self.entries.entry((Day::of(at), account(tenant, subject, at))).or_default();
+            entry.0 += amounts;
+            entry.1 += reserved;
+        }
+    }
+
+    /// Writes it. The answer is how the accounts stand then.
+    pub(crate) async fn post(self, tx: &mut Tx<'_>) -> Result<HashMap<Account, Standing>> {
+        let mut standings = HashMap::new();
+        let mut days: BTreeMap<Day, Vec<Entry>> = BTreeMap::new();
+        for ((day, (tenant, month, subject)), (amounts, reserved)) in self.entries {
+            if amounts == Amounts::default() && reserved == 0 {
+                continue;
+            }
+            days.entry(day).or_default().push(Entry {
+                tenant_id: tenant.uuid(),
+                month,
+                subject_id: subject,
+                messages: amounts.messages,
+                input_tokens: amounts.input_tokens,
+                output_tokens: amounts.output_tokens,
+                images: amounts.images,
+                voice_seconds: amounts.voice_seconds,
+                cost_micros: amounts.cost_micros,
+                reserved_micros: reserved,
+                day: day.number(),
+            });
+        }
+        for entries in days.into_values() {
+            let rows: Vec<StandingRow> = tx.batch(POST, &entries).rows().await?;
+            standings.extend(rows.iter().map(|row| (row.account(), row.standing())));
+        }
+        Ok(standings)
+    }
+}

@@ -1,0 +1,150 @@
+//! What plans allow, which plan an organisation has, and the budgets that it sets.
+
+use mainstay_domain::{PersonId, Plan, PlanLimits, TenantId, Timestamp};
+use uuid::Uuid;
+
+use super::admission::PlanRow;
+use crate::error::Result;
+use crate::intent::Intent;
+use crate::sql::statements;
+use crate::stream::written_outside;
+use crate::tx::{Scope, Tx};
+use crate::value::At;
+
+statements! {
+    LIST = both("
+        SELECT name, messages_per_day, messages_per_month, images_per_day, images_per_month, voice_seconds_per_day,
+          voice_seconds_per_month, cost_micros_per_month FROM plan ORDER BY name LIMIT 10");
+    SET_LIMITS = both("
+        UPDATE plan SET messages_per_day = $2, messages_per_month = $3, images_per_day = $4, images_per_month = $5,
+          voice_seconds_per_day = $6, voice_seconds_per_month = $7, cost_micros_per_month = $8 WHERE name = $1");
+    SET_PLAN = both("UPDATE organisation SET plan = $2 WHERE tenant_id = $1");
+    SET_BUDGET = both("
+        INSERT INTO budget (tenant_id, subject_id, cost_micros, set_by, set_at) VALUES ($1, $2, $3, $4, $5)
+        ON CONFLICT (tenant_id, subject_id) DO UPDATE
+          SET cost_micros = excluded.cost_micros, set_by = excluded.set_by, set_at = excluded.set_at");
+    REMOVE_BUDGET = both("DELETE FROM budget WHERE tenant_id = $1 AND subject_id = $2");
+    IS_MEMBER = both("SELECT person_id FROM membership WHERE tenant_id = $1 AND person_id = $2");
+}
+
+/// Lists the plans and what they allow each person.
+#[derive(Clone, Copy, Debug)]
+pub struct ListPlans;
+
+impl Intent for ListPlans {
+    type Output = Vec<(Plan, PlanLimits)>;
+    const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Global
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        let rows: Vec<PlanRow> = tx.query(LIST).rows().await?;
+        rows.iter().map(PlanRow::read).collect()
+    }
+}
+
+/// Sets what a plan allows each person. It holds for the next thing that is used.
+#[derive(Clone, Copy, Debug)]
+pub struct SetPlanLimits(pub Plan, pub PlanLimits);
+
+impl Intent for SetPlanLimits {
+    type Output = ();
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Global
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let Self(plan, limits) = *self;
+        let set = tx.query(SET_LIMITS).bind(plan.as_str());
+        let set = set.bind(limits.messages.per_day).bind(limits.messages.per_month);
+        let set = set.bind(limits.images.per_day).bind(limits.images.per_month);
+        let set = set.bind(limits.voice_seconds.per_day).bind(limits.voice_seconds.per_month);
+        set.bind(limits.cost_micros_per_month).run().await?;
+        Ok(())
+    }
+}
+
+/// Sets the plan of an organisation. False when there is no such organisation. It holds for the next thing that is used;
+/// the nodes, which remember plans for what is no money, are told.
+#[derive(Clone, Copy, Debug)]
+pub struct SetPlan {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// What it pays for from now on.
+    pub plan: Plan,
+}
+
+impl Intent for SetPlan {
+    type Output = bool;
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<bool> {
+        let set = tx.query(SET_PLAN).bind(self.tenant.uuid()).bind(self.plan.as_str()).run().await?;
+        written_outside(tx).await?;
+        Ok(set == 1)
+    }
+}
+
+/// Sets the most that a member, or the organisation as a whole, may cost in a month.
+#[derive(Clone, Copy, Debug)]
+pub struct SetBudget {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Which member; nothing for the organisation as a whole.
+    pub member: Option<PersonId>,
+    /// In millionths; nothing removes it.
+    pub cost_micros: Option<i64>,
+    /// Who sets it.
+    pub by: PersonId,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+#[derive(sqlx::FromRow)]
+struct MemberRow {
+    #[sqlx(rename = "person_id")]
+    _person: Uuid,
+}
+
+impl Intent for SetBudget {
+    /// False when there is no such member.
+    type Output = bool;
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<bool> {
+        let tenant = self.tenant.uuid();
+        let subject = self.member.map_or(tenant, |person| person.uuid());
+        if let Some(person) = self.member {
+            let member: Option<MemberRow> = tx.query(IS_MEMBER).bind(tenant).bind(person.uuid()).row().await?;
+            if member.is_none() {
+                return Ok(false);
+            }
+        }
+        match self.cost_micros {
+            Some(cost) => {
+                let set = tx.query(SET_BUDGET).bind(tenant).bind(subject).bind(cost);
+                set.bind(self.by.uuid()).bind(At(self.now)).run().await?;
+            }
+            None => {
+                tx.query(REMOVE_BUDGET).bind(tenant).bind(subject).run().await?;
+            }
+        }
+        Ok(true)
+    }
+}
