@@ -165,11 +165,18 @@ async fn table(app: &App, call: &Call) -> Result<String, Answer> {
     for (plan, limits) in plans {
         for meter in Meter::ALL {
             let Allowance { per_day, per_month } = limits.of(*meter);
-            let _ = writeln!(text, "{:<8}{:<16}{:>12}{:>12}", plan, meter, shown(per_day), shown(per_month));
+            let _ = writeln!(
+                text,
+                "{:<8}{:<16}{:>12}{:>12}",
+                plan.as_str(),
+                meter.as_str(),
+                shown(per_day),
+                shown(per_month)
+            );
         }
         let cost = limits.cost_micros_per_month.map_or_else(|| "none".to_owned(), money);
         let of = format!("cost ({})", app.config.billing.currency);
-        let _ = writeln!(text, "{:<8}{:<16}{:>12}{:>12}", plan, of, "", cost);
+        let _ = writeln!(text, "{:<8}{:<16}{:>12}{:>12}", plan.as_str(), of, "", cost);
     }
     Ok(text)
 }

@@ -204,7 +204,10 @@ async fn what_is_spent_survives_kill_9() {
         .with("MAINSTAY_ASSISTANT__MAX_GENERATIONS_PER_PERSON", "100");
     let token = installation.people(1).await.remove(0);
     let limits = ["plan", "limits", "free", "--messages-per-day", "none", "--cost-per-month", "none"];
-    installation.run(&limits).await.says(0, &["free", "none"]);
+    installation.run(&limits).await.says(
+        0,
+        &["free    messages                none        2000", "free    cost (USD)                          none"],
+    );
     for cycle in 0..4 {
         let server = installation.serve().await;
         if cycle == 0 {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use futures_util::stream::{self, StreamExt};
 use mainstay_domain::{
     ConversationId, ConversationTitle, Cursor, PersonId, StreamCursor, StreamScope, TenantId, Timestamp,
 };
@@ -17,8 +18,8 @@ use crate::kinds::Kind;
 use crate::stream::Changes;
 use crate::tx::{Scope, Tx};
 use crate::{
-    Accepted, AddMember, Call, ChangeMember, DeleteConversation, Error, ForgetExpired, GetPositions, Intent,
-    MemberChanged, RenameConversation, Result, Resync, Store, StreamPage, SyncPage, SyncedRow,
+    AcceptMessage, Accepted, AddMember, Call, ChangeMember, DeleteConversation, Error, ForgetExpired, GetPositions,
+    Intent, MemberChanged, RenameConversation, Result, Resync, Store, StreamPage, SyncPage, SyncedRow,
 };
 
 /// Rows that change in each run of the race.
@@ -224,19 +225,21 @@ async fn live_rows(h: &Harness, (tenant, person): (TenantId, PersonId)) -> BTree
     }
 }
 
-/// A client that was away for long catches up in pages that never grow.
+/// A client that was away for 50,000 changes catches up in pages that never grow.
 pub(super) async fn a_client_catches_up_in_bounded_pages(h: &Harness) {
+    /// Each is a conversation, a message and a reply.
+    const TURNS: usize = 16_667;
     let (tenant, person) = h.person("away").await;
-    let turns: Vec<_> = (0..60).map(|_| accept(h, tenant, person, new_conversation(h))).collect();
-    let call = h.call();
-    let accepted = turns.iter().map(|turn| h.store.accept_message(&call, turn.clone()));
-    for told in futures_util::future::join_all(accepted).await {
-        assert_eq!(told, Ok(Accepted::Taken(0)));
-    }
+    let turns: Vec<_> = (0..TURNS).map(|_| accept(h, tenant, person, new_conversation(h))).collect();
+    let call = Call::within(Duration::from_secs(300));
+    let take = |turn: AcceptMessage| h.store.accept_message(&call, turn);
+    let told = stream::iter(turns).map(take).buffer_unordered(256);
+    told.for_each(|told| async move { assert_eq!(told, Ok(Accepted::Taken(0))) }).await;
     let mut replica = Replica::default();
-    while !replica.pull(&h.store, tenant, person, 20).await {}
-    // 180 rows of the person and one member.
-    assert_eq!((replica.rows.len(), replica.pages), (181, 10));
+    while !replica.pull(&h.store, tenant, person, 50).await {}
+    // The rows of the person and one member.
+    let rows = 3 * TURNS + 1;
+    assert_eq!((replica.rows.len(), replica.pages), (rows, rows.div_ceil(50) as u64));
     assert!(replica.pull(&h.store, tenant, person, 20).await, "there is nothing new");
     let positions = h.store.run(&h.call(), GetPositions { tenant, person }).await.expect("positions");
     assert_eq!(positions.cursor(), replica.cursor);
