@@ -6,7 +6,9 @@ import { $, say, uuid } from "./dom.js";
 import { readDraft, writeDraft } from "./drafts.js";
 import { showProblem } from "./notice.js";
 import { Part } from "./part.js";
-import { send, stop, talk } from "./talk.js";
+import { stop } from "./reply.js";
+import { talk } from "./talk.js";
+import { deliver } from "./writes.js";
 
 /** The server's limit on a message. */
 const MOST = 10_000;
@@ -54,8 +56,8 @@ export const composerPart = new Part("composer", (part) => {
     sending = true;
     input.readOnly = true;
     try {
-      await send(content, key);
-      say("Sent. The reply is being written.");
+      const sent = await deliver(content, key);
+      say(sent ? "Sent. The reply is being written." : "It waits, and is sent when you are back.");
     } catch (problem) {
       refused(problem, { from, content });
     } finally {
@@ -122,6 +124,12 @@ export const composerPart = new Part("composer", (part) => {
   part.on(events, "compose:fill", ({ detail: text }) => {
     fill(text);
     writeDraft(talk.id, { text });
+    input.focus();
+  });
+  part.on(events, "compose:add", ({ detail: text }) => {
+    const whole = input.value.trim() ? `${input.value.trimEnd()}\n\n${text}` : text;
+    fill(whole);
+    writeDraft(talk.id, { text: whole });
     input.focus();
   });
   part.on(events, "compose:again", async ({ detail: text }) => {

@@ -71,7 +71,14 @@ impl Desk {
         desk
     }
 
-    fn address(&self) -> String {
+    /// Another browser in front of the same server: another profile, so another session.
+    pub(super) async fn beside(&self) -> Self {
+        let browser = Browser::start().await.expect("there was one before");
+        let folder = Scratch::new().unwrap();
+        Self { browser, server: None, client: self.client.clone(), port: self.port, folder }
+    }
+
+    pub(super) fn address(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
     }
 
@@ -121,6 +128,56 @@ impl Desk {
         }
         self.click("#sign-up-submit").await;
         self.wait("return document.body.dataset.view === 'app'").await;
+    }
+
+    pub(super) async fn sign_in(&self, email: &str) {
+        for (field, text) in [("email", email), ("password", PASSWORD)] {
+            self.browser.find(&format!("#sign-in-{field}")).await.unwrap().type_text(text).await.unwrap();
+        }
+        self.click("#sign-in-submit").await;
+        self.wait("return document.body.dataset.view === 'app'").await;
+    }
+
+    pub(super) async fn sign_out(&self) {
+        self.click("#account-menu").await;
+        self.click("#sign-out").await;
+        self.wait("return document.body.dataset.view === 'auth'").await;
+    }
+
+    /// Writes a message and sends it with the button.
+    pub(super) async fn ask(&self, text: &str) {
+        self.browser.find("#composer-input").await.unwrap().type_text(text).await.unwrap();
+        self.click("#composer-send").await;
+    }
+
+    /// Waits for so many messages, the last of them being a reply that is final.
+    pub(super) async fn settled(&self, count: usize) {
+        let script = format!(
+            "const all = [...document.querySelectorAll('.message')];
+            return all.length === {count} && all.at(-1).matches('[data-role=assistant][data-status=final]')"
+        );
+        self.wait(&script).await;
+    }
+
+    /// The contents of what the person wrote in a conversation, the oldest first.
+    pub(super) async fn questions(&self, token: &str, conversation: &str) -> Vec<String> {
+        let all = self.get(&format!("/v1/conversations/{conversation}/messages?limit=100"), token).await;
+        let mine = all["data"].as_array().unwrap().iter().rev().filter(|message| message["role"] == "user");
+        mine.map(|message| message["content"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub(super) async fn get(&self, path: &str, token: &str) -> Value {
+        let request = self.client.get(format!("{}{path}", self.address())).bearer_auth(token);
+        request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// Runs the body of an async function in the page, with `part(name)` to import a module of the page.
+    pub(super) async fn run(&self, script: &str) -> Value {
+        let whole = format!(
+            "const part = (name) => import(document.querySelector('script[type=module]').src.replace('main.js', `${{name}}.js`));
+            return (async () => {{ {script} }})();"
+        );
+        self.browser.execute(&whole, &[]).await.unwrap()
     }
 
     pub(super) async fn wait(&self, script: &str) -> Value {
