@@ -8,10 +8,13 @@ import { showProblem } from "./notice.js";
 import { Part } from "./part.js";
 import { drop } from "./queue.js";
 import { rejoin } from "./reply.js";
-import { loadEarlier, lookAgain, openTalk, talk } from "./talk.js";
+import { database } from "./store.js";
+import { loadEarlier, lookAgain, openTalk, renewTalk, talk } from "./talk.js";
 
 /** This near to the end counts as reading the end. */
 const NEAR_PX = 64;
+/** Without a copy, what the server said is asked for again before it is two minutes old. */
+const STALE_MS = 110_000;
 
 export const chatPart = new Part("chat", (part) => {
   const find = (selector) => $(selector, part.root);
@@ -111,6 +114,10 @@ export const chatPart = new Part("chat", (part) => {
     const mine = changes.filter(({ id, parent }) => id === talk.id || parent === talk.id);
     isDeleted ||= mine.some(({ id, deleted }) => deleted && id === talk.id);
     if (all || mine.length) look();
+  });
+
+  part.every(STALE_MS, () => {
+    if (!database() && !document.hidden) return renewTalk();
   });
 
   part.on(events, "restored", () => {

@@ -23,6 +23,7 @@ export const composerPart = new Part("composer", (part) => {
   let sending = false;
   let held = false;
   let closeNotice = () => {};
+  let measured = null;
 
   function draw() {
     const text = input.value.trim();
@@ -36,6 +37,9 @@ export const composerPart = new Part("composer", (part) => {
     // Not `disabled`, which would drop the focus of whoever pressed it by keyboard.
     stopButton.setAttribute("aria-disabled", String(Boolean(talk.reply?.stopping)));
     if (hadFocus && stopButton.hidden) input.focus();
+    // Measuring makes the browser lay the page out: only when there is something new to measure.
+    if (measured === input.value) return;
+    measured = input.value;
     input.style.height = "auto";
     input.style.height = `${Math.min(input.scrollHeight, TALLEST_PX)}px`;
   }
@@ -90,6 +94,10 @@ export const composerPart = new Part("composer", (part) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     return submit();
+  });
+  part.on(window, "resize", () => {
+    measured = null;
+    draw();
   });
   part.on(input, "input", () => {
     writeDraft(talk.id, { ...readDraft(talk.id), text: input.value });

@@ -131,6 +131,16 @@ export const drawerPart = new Part("drawer", (part) => {
     if (focused) $(`[data-conversation-id="${CSS.escape(focused)}"] a`, list)?.focus();
   }
 
+  /** Another conversation is open: its row says so. */
+  function markCurrent() {
+    for (const row of list.querySelectorAll("[data-conversation-id]")) {
+      const isCurrent = row.dataset.conversationId === talk.id;
+      row.classList.toggle("current", isCurrent);
+      if (isCurrent) $("a", row)?.setAttribute("aria-current", "page");
+      else $("a", row)?.removeAttribute("aria-current");
+    }
+  }
+
   const nothing = () => {
     if (!state.query) return "No conversations yet. The first message begins one.";
     return state.next === null ? `Nothing found for “${state.query}”.` : `Nothing found so far for “${state.query}”.`;
@@ -160,12 +170,16 @@ export const drawerPart = new Part("drawer", (part) => {
   part.on(events, "local:rows", ({ detail: { changes, all } }) => {
     if (all || changes.some(({ kind }) => kind === "conversation")) look();
   });
+  part.on(events, "local:diverged", () => {
+    const detail = "It differed from what the server has, more than once, and was made again. What you see now is right; whoever runs the server should know.";
+    showProblem(part, find("#sync-notice"), new Problem({ code: "replica_diverged", detail }), { dismiss: true });
+  });
   /** Something was done here: the copy hears of it from the leader, and without one the server is asked. */
   const renew = () => {
     emit("wanted");
     if (!state.isKept) look();
   };
-  part.on(events, "chat:reset", ({ detail }) => detail?.earlier || detail?.quiet || draw());
+  part.on(events, "chat:reset", ({ detail }) => detail?.earlier || detail?.quiet || markCurrent());
   part.on(events, "chat:started", renew);
   part.on(events, "chat:done", renew);
   part.on(events, "restored", () => {

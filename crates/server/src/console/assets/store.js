@@ -24,8 +24,8 @@ export async function openStore(who) {
   closeStore();
   const name = databaseName(who);
   try {
-    await deleteOthers(name);
-    const opening = openDatabase(name, VERSION, (db) => (makeReplica(db), makeQueue(db)), () => current?.name === name && (current = null));
+    const gone = () => current?.name === name && (current = null);
+    const opening = deleteOthers(name).then(() => openDatabase(name, VERSION, (db) => (makeReplica(db), makeQueue(db)), gone));
     const late = new Promise((resolve) => setTimeout(resolve, PATIENCE_MS, null));
     const db = await Promise.race([opening, late]);
     if (db) current = { db, name };

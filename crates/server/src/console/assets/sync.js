@@ -26,6 +26,8 @@ export function followServer(life, db, tell) {
   /** From where on everything is pushed, and what was pushed and waits. */
   let from = null;
   let waiting = [];
+  /** Whether what waits cannot be taken without a sync. */
+  let isStuck = false;
   let safety = null;
   let failures = 0;
   let divergences = 0;
@@ -48,7 +50,8 @@ export function followServer(life, db, tell) {
       // It does not come again: a copy that begins again must come at least up to here.
       for (const { stream, seq } of waiting.splice(0, taken)) advance(from, stream, seq);
       changed(changes);
-      if (taken === 0) return;
+      isStuck = taken === 0;
+      if (isStuck) return;
     }
   });
 
@@ -69,6 +72,8 @@ export function followServer(life, db, tell) {
       waiting.push(said);
       if (waiting.length > MOST_WAITING) for (const { stream, seq } of waiting.splice(0)) advance(from, stream, seq);
       await drain();
+      if (isStuck && waiting.length) await pull();
+      return;
     } else {
       return;
     }

@@ -180,6 +180,19 @@ function update(message, row) {
   emit("chat:message", Object.assign(message, { lost: null, ...row }));
 }
 
+/** Takes the newest messages from the server: for a page without a copy, which hears of nothing by itself. */
+export async function renewTalk() {
+  const { id } = talk;
+  const { signal } = visit.control;
+  if (!id || talk.phase !== "ready") return;
+  try {
+    const page = await newest(id, null, signal);
+    if (talk.id === id && !signal.aborted) absorb(page.messages, page.next);
+  } catch (error) {
+    if (!(error instanceof Problem) && !signal.aborted) throw error;
+  }
+}
+
 /** Follows the last reply while it is being made, unless that is done or was given up. */
 function followLast() {
   const last = talk.messages.findLast(({ entry }) => !entry);
@@ -193,7 +206,10 @@ export async function lookAgain({ isDeleted = false } = {}) {
   if (!id || talk.phase === "failed") return;
   const known = await recall(id);
   if (signal.aborted || talk.id !== id) return;
-  if (isDeleted && !known) return fail(new Problem({ status: 404, code: "not_found" }));
+  if (isDeleted && !known) {
+    leave();
+    return fail(new Problem({ status: 404, code: "not_found" }));
+  }
   awaitOnly(known?.waiting ?? []);
   if (!known) return;
   if (known.row) retitle(known.row);
