@@ -38,7 +38,8 @@ pub async fn index() -> Response {
 }
 
 /// What a service worker may load (CSP is its own, not the page's): what it keeps, from this server.
-const WORKER_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; connect-src 'self'");
+const WORKER_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; connect-src 'self'; frame-ancestors 'none'");
 
 /// What `sw.js` needs.
 #[derive(Template)]

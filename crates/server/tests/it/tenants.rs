@@ -22,6 +22,7 @@ const CLIENT: &str = "01a1ff20-0000-7000-8000-000000000001";
 const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/"),
     ("GET", "/assets/{*path}"),
+    ("GET", "/sw.js"),
     ("GET", "/health/database"),
     ("GET", "/health/redis"),
     ("GET", "/healthz"),

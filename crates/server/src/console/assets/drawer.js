@@ -74,7 +74,8 @@ export const drawerPart = new Part("drawer", (part) => {
       if (quiet && !state.query && state.items.length > PAGE) return { items: union(items, state.items), next: state.next, isKept: false };
       return { items, next, isKept: false };
     } catch (problem) {
-      const instead = problem.isPassing ? await here() : null;
+      // A fault of the server is said; only where there is no answer does the copy answer instead.
+      const instead = problem instanceof Problem && problem.status === 0 ? await here() : null;
       if (!instead) throw problem;
       return instead;
     }
