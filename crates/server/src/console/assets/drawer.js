@@ -175,6 +175,10 @@ export const drawerPart = new Part("drawer", (part) => {
     const detail = "It differed from what the server has, more than once, and was made again. What you see now is right; whoever runs the server should know.";
     showProblem(part, find("#sync-notice"), new Problem({ code: "replica_diverged", detail }), { dismiss: true });
   });
+  part.on(events, "local:held", ({ detail: why }) => {
+    if (why) showProblem(part, find("#sync-notice"), new Problem(why), { dismiss: true });
+    else find("#sync-notice").replaceChildren();
+  });
   /** Something was done here: the copy hears of it from the leader, and without one the server is asked. */
   const renew = () => {
     emit("wanted");

@@ -23,9 +23,12 @@ export async function sendNext(db, most, signal) {
   try {
     return batch[0].key ? await repeat(batch[0], signal) : await push(db, batch, signal);
   } catch (problem) {
-    if (!(problem instanceof Problem) || problem.isPassing || problem.status === 401 || problem.retryAfter) throw problem;
-    // Refused as a whole. Which of them is to blame shows when they go one by one.
-    if (batch.length > 1) return { done: [], refused: [], oneByOne: true };
+    if (!(problem instanceof Problem)) throw problem;
+    // Refused as a whole, or a limit was reached in the middle. Which of them did it shows when they go one by one, and
+    // what was applied before is then known to be.
+    const isAnswer = problem.status === 429 || !(problem.isPassing || problem.status === 401 || problem.retryAfter);
+    if (isAnswer && batch.length > 1) return { done: [], refused: [], oneByOne: true };
+    if (problem.isPassing || problem.status === 401 || problem.retryAfter) throw problem;
     return { done: [], refused: [{ n: batch[0].n, problem: told(problem) }] };
   }
 }

@@ -7,6 +7,7 @@
 //
 //   local:rows      rows of the copy changed (detail: {changes: [{kind, id, parent, deleted}], all})
 //   local:queue     what waits to be sent changed (detail: {moved: {from, to} | null}: a conversation got its place)
+//   local:held      why the queue is not sent for a while (detail: {status, code, detail}), or null when it is again
 //   local:wanted    somebody did something: the leader looks sooner than planned
 //   local:diverged  the copy had to be made again more than once
 

@@ -20,6 +20,8 @@ const TOGETHER = 100;
 const MOST_BEGINNINGS = 3;
 const FIRST_MS = 1000;
 const LONGEST_MS = 60_000;
+/** When the queue has to wait for longer than this, the page says why. */
+const LONG_S = 30;
 
 /** Follows while `life` lasts. `tell(name, detail)` tells all windows. */
 export function followServer(life, db, tell) {
@@ -155,9 +157,11 @@ export function followServer(life, db, tell) {
         held = null;
         changed(changes);
         tell("local:queue", { moved: sent.moved ?? null });
+        tell("local:held", null);
       }
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
+      if (problem.retryAfter >= LONG_S) tell("local:held", { status: problem.status, code: problem.code, detail: problem.detail });
       if (problem.status !== 401 && life.isRunning) cancelFlush = life.after(wait(problem), flush);
     } finally {
       const changes = held ?? [];

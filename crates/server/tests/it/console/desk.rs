@@ -82,6 +82,20 @@ impl Desk {
         format!("http://127.0.0.1:{}", self.port)
     }
 
+    fn program(&self) -> Program {
+        Program::new(env!("CARGO_BIN_EXE_mainstay"))
+            .directory(self.folder.path())
+            .env("PORT", self.port.to_string())
+            .env("DATABASE_URL", format!("sqlite:{}", self.folder.path().join("desk.db").display()))
+    }
+
+    /// Sets how many messages the plan of whoever signs up allows a day. `none` is as many as they like.
+    pub(super) async fn messages_per_day(&self, most: &str) {
+        let arguments = ["plan", "limits", "free", "--messages-per-day", most, "--messages-per-month", "none"];
+        let exit = self.program().args(arguments).start().unwrap().wait(PATIENCE).await.unwrap();
+        assert!(exit.success(), "{exit}");
+    }
+
     /// Starts it, always on the same port and database.
     pub(super) async fn start_server(&mut self) {
         self.start_server_with(&[]).await;
@@ -89,10 +103,8 @@ impl Desk {
 
     /// The same, with further settings.
     pub(super) async fn start_server_with(&mut self, settings: &[(&str, &str)]) {
-        let program = Program::new(env!("CARGO_BIN_EXE_mainstay"))
-            .directory(self.folder.path())
-            .env("PORT", self.port.to_string())
-            .env("DATABASE_URL", format!("sqlite:{}", self.folder.path().join("desk.db").display()))
+        let program = self
+            .program()
             .env("MAINSTAY_PROVIDERS__ORDER", "[\"offline\"]")
             // Slow enough that a reply is still being written when a busy machine gets round to looking at it.
             .env("MAINSTAY_PROVIDERS__OFFLINE__WORD_MS", "150")

@@ -71,6 +71,7 @@ async fn figures(desk: &Desk) -> [f64; 4] {
 async fn five_hundred_conversations_later_the_page_holds_no_more() {
     at_the_desk(async |desk| {
         desk.stop_server().await;
+        desk.messages_per_day("none").await;
         let fast = [("MAINSTAY_PROVIDERS__OFFLINE__WORD_MS", "0"), ("MAINSTAY_ASSISTANT__MAX_REPLY_TOKENS", "5")];
         desk.start_server_with(&fast).await;
         desk.open().await;

@@ -182,6 +182,32 @@ async fn what_the_server_refuses_is_shown_and_can_be_written_again_or_dropped() 
     .await;
 }
 
+/// A limit is reached in the middle of what waits: what was applied is known to be, and the page says why the rest waits.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_that_is_reached_while_the_queue_is_sent_is_said() {
+    at_the_desk(async |desk| {
+        desk.stop_server().await;
+        desk.messages_per_day("3").await;
+        desk.start_server().await;
+        desk.open().await;
+        desk.sign_up("Evelyn Boyd", "evelyn@example.com").await;
+        let id = a_conversation(desk, "One").await;
+        desk.stop_server().await;
+        for content in ["Two", "Three", "Four"] {
+            desk.ask(content).await;
+        }
+        desk.wait("return document.querySelectorAll('.message[data-status=waiting]').length === 3").await;
+        desk.start_server().await;
+        back(desk).await;
+        desk.wait("return document.querySelector('#sync-notice .notice')").await;
+        desk.wait("return document.querySelectorAll('.message[data-status=waiting]').length === 1").await;
+        desk.wait("return document.querySelectorAll('.message[data-role=user]').length === 4").await;
+        let token = desk.access_token().await;
+        assert_eq!(desk.questions(&token, &id).await, ["One", "Two", "Three"]);
+    })
+    .await;
+}
+
 /// What the browser holds of anybody.
 async fn left_behind(desk: &Desk) -> Value {
     let script = "const bases = (await indexedDB.databases()).map(({name}) => name);
