@@ -177,6 +177,39 @@ impl Browser {
         self.session.post("/window/rect", &json!({"width": width, "height": height})).await.map(drop)
     }
 
+    /// Opens another window of the same profile, and gives its handle. Commands still go to the one before.
+    ///
+    /// # Errors
+    /// When the browser is gone.
+    pub async fn new_window(&self) -> Result<String> {
+        let made = self.session.post("/window/new", &json!({"type": "window"})).await?;
+        text_of(made["handle"].clone())
+    }
+
+    /// The handle of the window that commands go to.
+    ///
+    /// # Errors
+    /// When it was closed.
+    pub async fn window(&self) -> Result<String> {
+        text_of(self.session.get("/window").await?)
+    }
+
+    /// Sends commands to this window from now on.
+    ///
+    /// # Errors
+    /// When it was closed.
+    pub async fn switch_to(&self, window: &str) -> Result<()> {
+        self.session.post("/window", &json!({"handle": window})).await.map(drop)
+    }
+
+    /// Closes the window that commands go to. Switch to another one then.
+    ///
+    /// # Errors
+    /// When it was closed.
+    pub async fn close_window(&self) -> Result<()> {
+        self.session.request(self.session.client.delete(format!("{}/window", self.session.url))).await.map(drop)
+    }
+
     /// The console's lines since this was last asked.
     ///
     /// # Errors

@@ -1,6 +1,7 @@
 //! The console: the page at `/` on which a person signs up, signs in and chats.
 //!
 //! The server renders a shell ([`pages`]) and serves the modules, styles and marks that it names ([`assets`]).
+//! Offline it opens from what the service worker keeps and reads a copy in the browser; docs/console.md tells how.
 //! Everything else the page does over the public API, as any other client would: there is no route here that reads
 //! or writes data. No build step: the files under `assets/` are what the browser gets.
 
@@ -12,10 +13,10 @@ mod tests;
 use axum::routing::{MethodRouter, get};
 
 pub use assets::asset;
-pub use pages::index;
+pub use pages::{index, worker};
 
-/// The routes of the console, for the one page that lists every URL: the shell, and the files that it names.
-/// Both answer `GET` and `HEAD`, and need neither state nor a signed-in caller.
+/// The routes of the console, for the one page that lists every URL: the shell, the files that it names, and the worker
+/// that keeps both for when there is no network. They answer `GET` and `HEAD`, and need neither state nor a signed-in caller.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Vec<(&'static str, MethodRouter<S>)> {
-    vec![("/", get(index)), ("/assets/{*path}", get(asset))]
+    vec![("/", get(index)), ("/assets/{*path}", get(asset)), ("/sw.js", get(worker))]
 }

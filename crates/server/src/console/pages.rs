@@ -1,4 +1,5 @@
-//! The shell of the console, rendered on the server: landmarks, forms and the templates that the modules fill.
+//! The shell of the console, rendered on the server: landmarks, forms and the templates that the modules fill; and the
+//! worker that keeps the shell for when there is no network.
 
 use askama::Template;
 use axum::response::{Html, IntoResponse, Response};
@@ -32,6 +33,41 @@ pub async fn index() -> Response {
         Err(error) => {
             tracing::error!(%error, "the console's page was not rendered");
             (StatusCode::INTERNAL_SERVER_ERROR, cache, "the page could not be made\n").into_response()
+        }
+    }
+}
+
+/// What a service worker may load (CSP is its own, not the page's): what it keeps, from this server.
+const WORKER_POLICY: HeaderValue =
+    HeaderValue::from_static("default-src 'none'; connect-src 'self'; frame-ancestors 'none'");
+
+/// What `sw.js` needs.
+#[derive(Template)]
+#[template(path = "sw.js", escape = "none")]
+pub(super) struct Worker<'a> {
+    /// The path of the files: `/assets/<hash>`.
+    pub(super) base: &'a str,
+    /// The files that it keeps.
+    pub(super) files: Vec<&'a str>,
+}
+
+/// `GET /sw.js`: the service worker of this release. A browser asks again each time, and takes a worker that differs by a
+/// byte for a new one; the hash in it changes with every file.
+pub async fn worker() -> Response {
+    let assets = assets();
+    let worker = Worker { base: assets.base(), files: assets.names().collect() };
+    match worker.render() {
+        Ok(script) => {
+            let headers = [
+                (header::CONTENT_TYPE, HeaderValue::from_static("text/javascript; charset=utf-8")),
+                (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
+                (header::CONTENT_SECURITY_POLICY, WORKER_POLICY),
+            ];
+            (headers, script).into_response()
+        }
+        Err(error) => {
+            tracing::error!(%error, "the console's worker was not rendered");
+            StatusCode::INTERNAL_SERVER_ERROR.into_response()
         }
     }
 }

@@ -13,8 +13,9 @@ use super::assets::assets;
 use super::pages::Shell;
 use super::routes;
 
-/// The first load must stay below this, compressed; the budget of the product is 150 KB.
-const FIRST_LOAD_BYTES: usize = 60 * 1024;
+/// The first load must stay below this, compressed, so that it does not creep up to the budget of the product: 150 KB, which
+/// the test in the browser holds.
+const FIRST_LOAD_BYTES: usize = 90 * 1024;
 
 fn app() -> Router {
     routes().into_iter().fold(Router::new(), |router, (path, methods)| router.route(path, methods))
@@ -187,11 +188,43 @@ async fn the_first_load_is_small() {
     let app = app().layer(tower_http::compression::CompressionLayer::new());
     let files = assets().names().map(|name| format!("{}/{name}", assets().base()));
     let mut total = 0;
-    for path in std::iter::once("/".to_owned()).chain(files) {
+    for path in ["/".to_owned(), "/sw.js".to_owned()].into_iter().chain(files) {
         let response = ask(app.clone(), Method::GET, &path).await;
         total += response.into_body().collect().await.expect("a body").to_bytes().len();
     }
     assert!(total < FIRST_LOAD_BYTES, "{total} bytes");
+}
+
+#[tokio::test]
+async fn the_worker_keeps_this_release_and_asks_nobody_else() {
+    let (response, body) = get("/sw.js").await;
+    assert_eq!(response.status(), StatusCode::OK);
+    assert_eq!(header_of(&response, "content-type"), "text/javascript; charset=utf-8");
+    assert_eq!(header_of(&response, "cache-control"), "no-cache");
+    let policy = header_of(&response, "content-security-policy");
+    assert!(policy.starts_with("default-src 'none'; connect-src 'self';"), "{policy}");
+    let source = String::from_utf8(body).expect("text");
+    assert!(source.contains(&format!("const BASE = \"{}\";", assets().base())), "{source}");
+    for name in assets().names() {
+        assert!(source.contains(&format!("\"{name}\",")), "{name} would be missing offline");
+    }
+    assert!(!source.contains("/v1"), "what the API says is not the worker's business");
+}
+
+#[tokio::test]
+async fn the_page_can_be_installed() {
+    let (_, body) = get(&format!("{}/site.webmanifest", assets().base())).await;
+    let manifest: serde_json::Value = serde_json::from_slice(&body).expect("JSON");
+    for (member, value) in [("display", "standalone"), ("start_url", "/"), ("scope", "/"), ("id", "/")] {
+        assert_eq!(manifest[member], value, "{member}");
+    }
+    let icons = manifest["icons"].as_array().expect("icons");
+    for purpose in ["any", "maskable"] {
+        let icon = icons.iter().find(|icon| icon["purpose"] == purpose).expect(purpose);
+        assert_eq!(icon["sizes"], "any", "{purpose}");
+        let name = icon["src"].as_str().expect("a file beside the manifest");
+        assert!(assets().names().any(|known| known == name), "{name}");
+    }
 }
 
 #[test]

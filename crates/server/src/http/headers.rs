@@ -6,7 +6,8 @@ use axum::http::header::{self, HeaderName, HeaderValue};
 /// What pages may load: only our own files, nothing inline.
 const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-     font-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
+     font-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; \
+     frame-ancestors 'none'",
 );
 
 /// Everything that is not a page loads nothing.

@@ -28,6 +28,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
     ("GET", "/readyz"),
+    ("GET", "/sw.js"),
     ("POST", "/v1/auth/refresh"),
     ("POST", "/v1/auth/sign-in"),
     ("POST", "/v1/auth/sign-up"),

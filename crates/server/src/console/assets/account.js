@@ -5,6 +5,7 @@ import { emit, events } from "./bus.js";
 import { $ } from "./dom.js";
 import { showProblem } from "./notice.js";
 import { Part } from "./part.js";
+import { entries } from "./queue.js";
 
 /** Who is signed in: the `user` and `organisation` of the server's answer, or null. */
 export const person = { user: null, organisation: null };
@@ -23,8 +24,7 @@ export const accountPart = new Part("account", (part) => {
   function drawPerson() {
     const { user, organisation } = person;
     menu.hidden = user === null;
-    if (panel.matches(":popover-open")) panel.hidePopover();
-    if (!user) return;
+    if (!user) return panel.matches(":popover-open") && panel.hidePopover();
     const name = user.name || user.email;
     menu.textContent = Array.from(name)[0].toUpperCase();
     menu.setAttribute("aria-label", `Account of ${name}`);
@@ -45,6 +45,13 @@ export const accountPart = new Part("account", (part) => {
     emit("usage:open");
   });
   part.on(find("#sign-out"), "click", async () => {
+    const { length } = await entries();
+    if (!length) return leave();
+    const detail = `${length === 1 ? "One thing" : `${length} things`} that you wrote would be lost.`;
+    showProblem(part, find(".panel-notice"), new Problem({ code: "unsent", detail }), { retry: leave, label: "Sign out anyway" });
+  });
+
+  async function leave() {
     const button = find("#sign-out");
     button.disabled = true;
     try {
@@ -55,6 +62,6 @@ export const accountPart = new Part("account", (part) => {
     } finally {
       button.disabled = false;
     }
-  });
+  }
   drawPerson();
 });

@@ -30,12 +30,14 @@ export class Problem extends Error {
 }
 
 let access = null;
+/** True when somebody was here before and the page was opened for them without asking the server. */
+let isExpected = false;
 let renewal = 0;
 let refreshing = null;
 
 const siblings = "BroadcastChannel" in self ? new BroadcastChannel("mainstay") : null;
 siblings?.addEventListener("message", ({ data }) => {
-  if (data === "signed-out" && access) forget("elsewhere");
+  if (data === "signed-out" && isSignedIn()) forget("elsewhere");
 });
 
 /** Takes the tokens of an answer that signed a person in. */
@@ -44,7 +46,12 @@ export function adopt({ access_token, expires_in }) {
   plan(Math.max(5000, expires_in * 1000 - MARGIN_MS));
 }
 
-export const isSignedIn = () => access !== null;
+export const isSignedIn = () => access !== null || isExpected;
+
+/** Somebody was signed in when the page was last here. Whether they still are shows with the first request. */
+export function expectSomebody() {
+  isExpected = true;
+}
 
 function plan(ms) {
   clearTimeout(renewal);
@@ -55,6 +62,7 @@ function plan(ms) {
 
 function forget(reason) {
   access = null;
+  isExpected = false;
   clearTimeout(renewal);
   emit("signed-out", reason);
 }
@@ -72,7 +80,7 @@ async function renew() {
     const response = await send("POST", "/v1/auth/refresh", { body: {}, signal: AbortSignal.timeout(TIMEOUT_MS) });
     adopt(await response.json());
   } catch (problem) {
-    if (problem.status === 401 && access) forget("ended");
+    if (problem.status === 401 && isSignedIn()) forget("ended");
     throw problem;
   }
 }
@@ -103,7 +111,7 @@ export async function stream(method, path, options = {}) {
 
 async function authorised(method, path, options) {
   if (options.open) return send(method, path, options);
-  if (access && access.until - Date.now() < 5000) await refresh();
+  if (access ? access.until - Date.now() < 5000 : isExpected) await refresh();
   const used = access?.token;
   try {
     return await send(method, path, options, used);

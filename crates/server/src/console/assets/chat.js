@@ -6,10 +6,15 @@ import { $, readAloud, say } from "./dom.js";
 import { MessageView } from "./message.js";
 import { showProblem } from "./notice.js";
 import { Part } from "./part.js";
-import { loadEarlier, openTalk, rejoin, talk } from "./talk.js";
+import { drop } from "./queue.js";
+import { rejoin } from "./reply.js";
+import { database } from "./store.js";
+import { loadEarlier, lookAgain, openTalk, renewTalk, talk } from "./talk.js";
 
 /** This near to the end counts as reading the end. */
 const NEAR_PX = 64;
+/** Without a copy, what the server said is asked for again before it is two minutes old. */
+const STALE_MS = 110_000;
 
 export const chatPart = new Part("chat", (part) => {
   const find = (selector) => $(selector, part.root);
@@ -24,7 +29,15 @@ export const chatPart = new Part("chat", (part) => {
     if (follows) scroller.scrollTop = scroller.scrollHeight;
     jump.hidden = follows || !talk.messages.length;
   };
-  const act = { retry: rejoin, again: (message) => emit("compose:again", questionOf(message)) };
+  const act = {
+    retry: rejoin,
+    again: (message) => emit("compose:again", questionOf(message)),
+    rewrite: async ({ entry }) => {
+      await drop(entry.id);
+      emit("compose:add", entry.content);
+    },
+    drop: ({ entry }) => drop(entry.id),
+  };
 
   function viewOf(message) {
     if (!views.has(message.id)) views.set(message.id, new MessageView(part, message, act, toEnd));
@@ -49,7 +62,9 @@ export const chatPart = new Part("chat", (part) => {
     }
     list.replaceChildren(...talk.messages.map((message) => viewOf(message).element));
     if (talk.phase === "failed") showFailure();
-    if (detail?.earlier) {
+    if (detail?.quiet) {
+      toEnd();
+    } else if (detail?.earlier) {
       // What was being read stays where it is.
       scroller.scrollTop = scroller.scrollHeight - fromEnd;
     } else {
@@ -85,6 +100,24 @@ export const chatPart = new Part("chat", (part) => {
   part.on(events, "chat:done", ({ detail: reply }) => {
     const text = list.querySelector(`[data-message-id="${CSS.escape(reply.id)}"] .message-content`)?.textContent ?? "";
     readAloud(`Mainstay replied: ${text || "nothing."}`);
+  });
+
+  // What this device knows changed: by another window, another device, or what was sent from here.
+  let isDeleted = false;
+  const look = part.soon(40, () => {
+    const options = { isDeleted };
+    isDeleted = false;
+    return lookAgain(options);
+  });
+  part.on(events, "local:queue", look);
+  part.on(events, "local:rows", ({ detail: { changes, all } }) => {
+    const mine = changes.filter(({ id, parent }) => id === talk.id || parent === talk.id);
+    isDeleted ||= mine.some(({ id, deleted }) => deleted && id === talk.id);
+    if (all || mine.length) look();
+  });
+
+  part.every(STALE_MS, () => {
+    if (!database() && !document.hidden) return renewTalk();
   });
 
   part.on(events, "restored", () => {

@@ -6,7 +6,9 @@ import { $, say, uuid } from "./dom.js";
 import { readDraft, writeDraft } from "./drafts.js";
 import { showProblem } from "./notice.js";
 import { Part } from "./part.js";
-import { send, stop, talk } from "./talk.js";
+import { stop } from "./reply.js";
+import { talk } from "./talk.js";
+import { deliver } from "./writes.js";
 
 /** The server's limit on a message. */
 const MOST = 10_000;
@@ -21,6 +23,7 @@ export const composerPart = new Part("composer", (part) => {
   let sending = false;
   let held = false;
   let closeNotice = () => {};
+  let measured = null;
 
   function draw() {
     const text = input.value.trim();
@@ -34,6 +37,9 @@ export const composerPart = new Part("composer", (part) => {
     // Not `disabled`, which would drop the focus of whoever pressed it by keyboard.
     stopButton.setAttribute("aria-disabled", String(Boolean(talk.reply?.stopping)));
     if (hadFocus && stopButton.hidden) input.focus();
+    // Measuring makes the browser lay the page out: only when there is something new to measure.
+    if (measured === input.value) return;
+    measured = input.value;
     input.style.height = "auto";
     input.style.height = `${Math.min(input.scrollHeight, TALLEST_PX)}px`;
   }
@@ -54,8 +60,8 @@ export const composerPart = new Part("composer", (part) => {
     sending = true;
     input.readOnly = true;
     try {
-      await send(content, key);
-      say("Sent. The reply is being written.");
+      const sent = await deliver(content, key);
+      say(sent ? "Sent. The reply is being written." : "It waits, and is sent when you are back.");
     } catch (problem) {
       refused(problem, { from, content });
     } finally {
@@ -88,6 +94,10 @@ export const composerPart = new Part("composer", (part) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     return submit();
+  });
+  part.on(window, "resize", () => {
+    measured = null;
+    draw();
   });
   part.on(input, "input", () => {
     writeDraft(talk.id, { ...readDraft(talk.id), text: input.value });
@@ -122,6 +132,12 @@ export const composerPart = new Part("composer", (part) => {
   part.on(events, "compose:fill", ({ detail: text }) => {
     fill(text);
     writeDraft(talk.id, { text });
+    input.focus();
+  });
+  part.on(events, "compose:add", ({ detail: text }) => {
+    const whole = input.value.trim() ? `${input.value.trimEnd()}\n\n${text}` : text;
+    fill(whole);
+    writeDraft(talk.id, { text: whole });
     input.focus();
   });
   part.on(events, "compose:again", async ({ detail: text }) => {

@@ -83,3 +83,9 @@ export function uuid() {
   const digits = Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join("");
   return digits.replace(/^(.{8})(.{4})(.{4})(.{4})(.{12})$/, "$1-$2-$3-$4-$5");
 }
+
+/** A UUID whose beginning is the time (RFC 9562, version 7), as the server's are: for what is made here and kept there. */
+export function timedUuid() {
+  const time = Date.now().toString(16).padStart(12, "0");
+  return `${time.slice(0, 8)}-${time.slice(8)}-7${uuid().slice(15)}`;
+}

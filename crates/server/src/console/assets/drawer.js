@@ -1,23 +1,38 @@
-// The part that lists the conversations: search, open, rename, delete.
+// The part that lists the conversations: search and open; row.js and condemn.js rename and delete. The list is that of the
+// copy on this device as soon as there is a whole one, and the server's until then and for a search.
 
 import { Problem, call } from "./api.js";
 import { emit, events } from "./bus.js";
-import { $, icon, make, say } from "./dom.js";
+import { condemner } from "./condemn.js";
+import { $, make, say } from "./dom.js";
+import { keptConversation, keptConversations, withQueue } from "./history.js";
+import { isReachable } from "./network.js";
 import { showProblem } from "./notice.js";
 import { Part } from "./part.js";
+import { entries } from "./queue.js";
+import { rowOf } from "./row.js";
 import { retitle, talk } from "./talk.js";
+import { showUnsent } from "./unsent.js";
 
 const PAGE = 40;
 const SEARCH_PAUSE_MS = 250;
 /** A page of a search may be empty with more behind it: this often it is asked on before a person is. */
 const SEARCH_ON = 3;
+/** What only the server said is not shown for longer than two minutes. The copy keeps itself up to date. */
+const STALE_MS = 110_000;
+/** `state.next` while the copy has more. */
+const KEPT = Symbol("kept");
 
 export const drawerPart = new Part("drawer", (part) => {
   const find = (selector) => $(selector, part.root);
   const list = find("#conversations");
   const search = find("#conversation-search");
-  const state = { items: [], next: null, query: "", problem: null, loading: true, control: new AbortController() };
+  const state = { items: [], next: null, query: "", queue: [], problem: null, loading: true, isKept: false, control: new AbortController() };
   part.onStop(() => state.control.abort());
+  const condemn = condemner(part, (id) => {
+    state.items = state.items.filter((known) => known.id !== id);
+    draw();
+  });
 
   /** Asks for the first page, or with `more` for the one behind what is there. */
   async function load({ more = false, quiet = false } = {}) {
@@ -27,10 +42,11 @@ export const drawerPart = new Part("drawer", (part) => {
     Object.assign(state, { problem: null, loading: true });
     if (!quiet) draw();
     try {
-      const found = await pages(more ? state.next : null, signal);
-      if (quiet && !state.query && state.items.length > PAGE) merge(found.items);
-      else Object.assign(state, { items: more ? union(state.items, found.items) : found.items, next: found.next });
-      for (const item of found.items) retitle(item);
+      const [found, queue] = [await read(more, quiet, signal), await entries()];
+      if (signal.aborted) return;
+      Object.assign(state, found, { queue });
+      for (const item of state.items) retitle(item);
+      emit("waiting", queue.filter((entry) => entry.state === "waiting").length);
     } catch (problem) {
       if (signal.aborted) return;
       if (!(problem instanceof Problem)) throw problem;
@@ -39,7 +55,30 @@ export const drawerPart = new Part("drawer", (part) => {
     }
     state.loading = false;
     draw();
-    if (state.query && !state.problem) say(state.items.length ? `${state.items.length} found.` : "Nothing found.");
+    if (state.query && !state.problem && !quiet) say(state.items.length ? `${state.items.length} found.` : "Nothing found.");
+  }
+
+  /** What is to be shown, from the copy or the server. */
+  async function read(more, quiet, signal) {
+    const here = async () => {
+      const limit = more ? state.items.length + PAGE : Math.max(PAGE, quiet && state.isKept ? state.items.length : 0);
+      const kept = await keptConversations(limit, state.query);
+      return kept && { items: kept.items, next: kept.more ? KEPT : null, isKept: true };
+    };
+    const kept = !state.query || !isReachable() ? await here() : null;
+    if (kept) return kept;
+    try {
+      const { items, next } = await pages(more && state.next !== KEPT ? state.next : null, signal);
+      if (more) return { items: union(state.items, items), next, isKept: false };
+      // Pages that were asked for stay; the first one is new.
+      if (quiet && !state.query && state.items.length > PAGE) return { items: union(items, state.items), next: state.next, isKept: false };
+      return { items, next, isKept: false };
+    } catch (problem) {
+      // A fault of the server is said; only where there is no answer does the copy answer instead.
+      const instead = problem instanceof Problem && problem.status === 0 ? await here() : null;
+      if (!instead) throw problem;
+      return instead;
+    }
   }
 
   async function pages(after, signal) {
@@ -53,9 +92,14 @@ export const drawerPart = new Part("drawer", (part) => {
   }
 
   const union = (old, fresh) => [...old, ...fresh.filter((item) => !old.some((known) => known.id === item.id))];
-  const merge = (fresh) => {
-    state.items = union(fresh, state.items);
-  };
+
+  /** What was found by a search stays, as far as it is still there, with its titles of now. */
+  async function freshen() {
+    const now = await Promise.all(state.items.map(({ id }) => keptConversation(id)));
+    state.items = state.items.filter((_, at) => now[at]).map(({ id }) => now.find((item) => item?.id === id));
+    state.queue = await entries();
+    draw();
+  }
 
   function draw() {
     list.setAttribute("aria-busy", String(state.loading));
@@ -65,123 +109,43 @@ export const drawerPart = new Part("drawer", (part) => {
       showProblem(part, slot, state.problem, { retry: () => load() });
       nodes.push(slot);
     }
-    const sorted = state.items.toSorted((a, b) => (a.updated_at < b.updated_at ? 1 : -1));
+    const shown = state.query ? state.items : withQueue(state.items, state.queue);
+    const sorted = shown.toSorted((a, b) => (a.updated_at < b.updated_at ? 1 : -1));
     for (const [name, items] of Object.entries(Object.groupBy(sorted, (item) => ageOf(item.updated_at)))) {
       const heading = make("h2", { class: "group", text: name });
-      nodes.push(make("section", {}, heading, make("ul", {}, ...items.map(row))));
+      const rows = items.map((item) => rowOf(part, item, { isCurrent: item.id === talk.id, condemn, redraw: draw, list }));
+      nodes.push(make("section", {}, heading, make("ul", {}, ...rows)));
     }
-    if (state.loading && !state.items.length) nodes.push(...Array.from({ length: 7 }, () => make("span", { class: "bone", "aria-hidden": "true" })));
-    if (!state.loading && !state.problem && !state.items.length) nodes.push(make("p", { class: "nothing", text: nothing() }));
+    if (state.loading && !sorted.length) nodes.push(...Array.from({ length: 7 }, () => make("span", { class: "bone", "aria-hidden": "true" })));
+    if (!state.loading && !state.problem && !sorted.length) nodes.push(make("p", { class: "nothing", text: nothing() }));
     if (state.next !== null && !state.problem) {
       const text = state.query ? "Search further" : "Show more";
       const button = make("button", { type: "button", class: "button quiet wide", "data-action": "more", text });
       button.disabled = state.loading;
-      part.on(button, "click", () => load({ more: true }));
+      button.addEventListener("click", part.guard(() => load({ more: true })));
       nodes.push(button);
     }
     const focused = document.activeElement?.closest?.("[data-conversation-id]")?.dataset.conversationId;
+    showUnsent(part, find("#unsent"), state.queue);
     if (list.querySelector("form")) return; // A title is being edited: the list waits.
     list.replaceChildren(...nodes);
     if (focused) $(`[data-conversation-id="${CSS.escape(focused)}"] a`, list)?.focus();
+  }
+
+  /** Another conversation is open: its row says so. */
+  function markCurrent() {
+    for (const row of list.querySelectorAll("[data-conversation-id]")) {
+      const isCurrent = row.dataset.conversationId === talk.id;
+      row.classList.toggle("current", isCurrent);
+      if (isCurrent) $("a", row)?.setAttribute("aria-current", "page");
+      else $("a", row)?.removeAttribute("aria-current");
+    }
   }
 
   const nothing = () => {
     if (!state.query) return "No conversations yet. The first message begins one.";
     return state.next === null ? `Nothing found for “${state.query}”.` : `Nothing found so far for “${state.query}”.`;
   };
-
-  function row(item) {
-    const title = item.title || "Untitled";
-    const current = item.id === talk.id;
-    const link = make("a", { class: "conversation-link", href: `/?c=${encodeURIComponent(item.id)}`, "aria-current": current ? "page" : null }, make("span", { class: "conversation-title", text: title, title }));
-    const rename = make("button", { type: "button", class: "icon-button", "data-action": "rename", "aria-label": `Rename “${title}”`, title: "Rename" }, icon("rename"));
-    const remove = make("button", { type: "button", class: "icon-button", "data-action": "delete", "aria-label": `Delete “${title}”`, title: "Delete" }, icon("delete"));
-    const element = make("li", { "data-conversation-id": item.id, class: current ? "current" : null }, link, rename, remove);
-    part.on(link, "click", (event) => {
-      if (event.metaKey || event.ctrlKey || event.shiftKey || event.button !== 0) return;
-      event.preventDefault();
-      emit("open", { id: item.id, title: item.title });
-    });
-    part.on(rename, "click", () => edit(item, element));
-    part.on(remove, "click", () => confirmDelete(item));
-    return element;
-  }
-
-  function edit(item, element) {
-    const input = make("input", { class: "rename-input", maxlength: 200, "aria-label": "New title", autocomplete: "off" });
-    input.value = item.title;
-    const error = make("p", { class: "field-error", role: "alert" });
-    const save = make("button", { type: "submit", class: "button small primary", text: "Save" });
-    const cancel = make("button", { type: "button", class: "button small", "data-action": "cancel-rename", text: "Cancel" });
-    const form = make("form", { class: "rename", novalidate: true }, input, make("div", { class: "rename-buttons" }, save, cancel), error);
-    const close = () => {
-      form.remove();
-      draw();
-      $(`[data-conversation-id="${CSS.escape(item.id)}"] [data-action=rename]`, list)?.focus();
-    };
-    part.on(cancel, "click", close);
-    part.on(form, "keydown", (event) => {
-      if (event.key !== "Escape") return;
-      event.stopPropagation(); // The drawer stays open.
-      close();
-    });
-    part.on(form, "submit", async (event) => {
-      event.preventDefault();
-      const title = input.value.trim();
-      if (!title || title === item.title) return close();
-      save.disabled = true;
-      try {
-        const changed = await call("PATCH", `/v1/conversations/${encodeURIComponent(item.id)}`, { body: { title }, signal: part.signal });
-        Object.assign(item, changed);
-        retitle(item);
-        say("Renamed.");
-        close();
-      } catch (problem) {
-        if (!(problem instanceof Problem)) throw problem;
-        error.textContent = problem.fields[0]?.detail ?? problem.detail;
-        input.setAttribute("aria-invalid", "true");
-        save.disabled = false;
-        input.focus();
-      }
-    });
-    element.replaceChildren(form);
-    input.select();
-  }
-
-  const dialog = find("#confirm-delete");
-  let condemned = null;
-
-  function confirmDelete(item) {
-    condemned = item;
-    find("#confirm-text").textContent = `“${item.title || "Untitled"}” and its messages will be gone for good.`;
-    find(".dialog-notice").replaceChildren();
-    dialog.showModal();
-    find("#confirm-no").focus();
-  }
-
-  part.on(find("#confirm-no"), "click", () => dialog.close());
-  part.on(dialog, "click", (event) => event.target === dialog && dialog.close());
-  part.on(find("#confirm-yes"), "click", async () => {
-    const item = condemned;
-    const button = find("#confirm-yes");
-    button.disabled = true;
-    try {
-      await call("DELETE", `/v1/conversations/${encodeURIComponent(item.id)}`, { signal: part.signal }).catch((problem) => {
-        if (problem.status !== 404) throw problem; // Gone already is what was asked for.
-      });
-      state.items = state.items.filter((known) => known.id !== item.id);
-      dialog.close();
-      draw();
-      say("Deleted.");
-      if (talk.id === item.id) emit("open", { id: null, replace: true });
-      else find("#new-conversation").focus();
-    } catch (problem) {
-      if (!(problem instanceof Problem)) throw problem;
-      showProblem(part, find(".dialog-notice"), problem);
-    } finally {
-      button.disabled = false;
-    }
-  });
 
   let cancelSearch = () => {};
   part.on(search, "input", () => {
@@ -202,15 +166,35 @@ export const drawerPart = new Part("drawer", (part) => {
   });
   part.on(find("#new-conversation"), "click", () => emit("open", { id: null }));
 
-  part.on(events, "chat:reset", ({ detail }) => detail?.earlier || draw());
-  part.on(events, "chat:started", () => load({ quiet: true }));
-  part.on(events, "chat:done", () => load({ quiet: true }));
+  const look = part.soon(40, () => (state.query ? freshen() : load({ quiet: true })));
+  part.on(events, "local:queue", look);
+  part.on(events, "local:rows", ({ detail: { changes, all } }) => {
+    if (all || changes.some(({ kind }) => kind === "conversation")) look();
+  });
+  part.on(events, "local:diverged", () => {
+    const detail = "It differed from what the server has, more than once, and was made again. What you see now is right; whoever runs the server should know.";
+    showProblem(part, find("#sync-notice"), new Problem({ code: "replica_diverged", detail }), { dismiss: true });
+  });
+  part.on(events, "local:held", ({ detail: why }) => {
+    if (why) showProblem(part, find("#sync-notice"), new Problem(why), { dismiss: true });
+    else find("#sync-notice").replaceChildren();
+  });
+  /** Something was done here: the copy hears of it from the leader, and without one the server is asked. */
+  const renew = () => {
+    emit("wanted");
+    if (!state.isKept) look();
+  };
+  part.on(events, "chat:reset", ({ detail }) => detail?.earlier || detail?.quiet || markCurrent());
+  part.on(events, "chat:started", renew);
+  part.on(events, "chat:done", renew);
   part.on(events, "restored", () => {
     if (state.problem) return load();
   });
-  part.on(document, "visibilitychange", () => {
-    if (!document.hidden && !state.loading) return load({ quiet: true });
-  });
+  const renewStale = () => {
+    if (!document.hidden && !state.loading && !state.isKept && !state.query) return load({ quiet: true });
+  };
+  part.on(document, "visibilitychange", renewStale);
+  part.every(STALE_MS, renewStale);
   return load();
 });
 

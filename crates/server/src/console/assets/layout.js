@@ -1,12 +1,11 @@
-// The frame around the parts: the drawer beside the page or over it, and the line that says when the server is out of
-// reach. It holds no part, so it works while any of them does not.
+// The frame around the parts: the drawer beside the page or over it. It holds no part, so it works while any of them does
+// not.
 
-import { emit, events } from "./bus.js";
-import { $, make } from "./dom.js";
+import { events } from "./bus.js";
+import { $ } from "./dom.js";
 
 const narrow = matchMedia("(max-width: 799px)");
 const KEY = "mainstay.drawer";
-const PROBE_MS = 10_000;
 
 const body = document.body;
 const opener = $("#drawer-open");
@@ -51,42 +50,4 @@ export function startLayout() {
   // What was chosen in a drawer that covers the page is to be seen.
   events.addEventListener("open", () => narrow.matches && isOpen() && setDrawer(false, { focus: false }));
   fit();
-  watchNetwork();
-}
-
-function watchNetwork() {
-  const line = $("#network");
-  let probe = 0;
-  let reachable = true;
-  const draw = () => {
-    const text = !navigator.onLine ? "You are offline. What you write is kept here." : reachable ? "" : "The server cannot be reached. Trying again by itself.";
-    if (line.textContent !== text) line.replaceChildren(...(text ? [make("p", { text })] : []));
-    body.classList.toggle("offline", text !== "");
-  };
-  const reach = (value) => {
-    const isBack = value && !reachable;
-    reachable = value;
-    if (value) {
-      clearInterval(probe);
-      probe = 0;
-    } else if (!probe) {
-      probe = setInterval(look, PROBE_MS);
-    }
-    draw();
-    if (isBack) emit("restored");
-  };
-  const look = async () => {
-    if (document.hidden || !navigator.onLine) return;
-    try {
-      await fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(5000) });
-      reach(true);
-    } catch {
-      // Still away; the next look comes by itself.
-    }
-  };
-  events.addEventListener("reached", () => reachable || reach(true));
-  events.addEventListener("unreached", () => reachable && reach(false));
-  addEventListener("online", () => (draw(), reachable || look()));
-  addEventListener("offline", draw);
-  draw();
 }

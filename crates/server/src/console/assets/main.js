@@ -2,7 +2,7 @@
 // conversation the same.
 
 import { accountPart, person } from "./account.js";
-import { Problem, call, isSignedIn, refresh } from "./api.js";
+import { Problem, call, expectSomebody, isSignedIn, refresh } from "./api.js";
 import { authPart } from "./auth.js";
 import { emit, events } from "./bus.js";
 import { chatPart } from "./chat.js";
@@ -10,10 +10,14 @@ import { composerPart } from "./composer.js";
 import { $, make, say } from "./dom.js";
 import { drawerPart } from "./drawer.js";
 import { clearDrafts } from "./drafts.js";
+import { startFollowing, stopFollowing } from "./following.js";
 import { startLayout } from "./layout.js";
+import { watchNetwork } from "./network.js";
 import { showProblem } from "./notice.js";
+import { keepShell } from "./offline.js";
 import { watchWindow } from "./part.js";
-import { leave, openTalk, talk } from "./talk.js";
+import { databaseName, deleteAll, forgetRows, openStore, recallPerson, rememberPerson } from "./store.js";
+import { leave, moved, openTalk, talk } from "./talk.js";
 import { usagePart } from "./usage.js";
 
 const inside = [composerPart, drawerPart, chatPart, usagePart];
@@ -35,13 +39,39 @@ function drawTitle() {
 async function boot() {
   show("boot");
   $("#boot-notice").replaceChildren();
+  // Whoever was here last sees what this device knows at once, with or without a network.
+  const last = recallPerson();
+  if (last) {
+    expectSomebody();
+    await enter(last);
+    return lookWho();
+  }
   try {
     await refresh();
-    enter(await call("GET", "/v1/me"));
+    await enter(await call("GET", "/v1/me"));
   } catch (problem) {
     if (!(problem instanceof Problem)) throw problem;
     if (problem.status === 401) return askWho();
     bootProblem(problem);
+  }
+}
+
+/** Asks the server whether it is still the same person. A session that has ended says so by itself. */
+async function lookWho() {
+  if (!person.user) return;
+  try {
+    const found = await call("GET", "/v1/me");
+    if (!person.user) return;
+    if (databaseName(found) !== databaseName(person)) {
+      rememberPerson(found);
+      return location.reload();
+    }
+    Object.assign(person, { user: found.user, organisation: found.organisation });
+    rememberPerson(person);
+    emit("signed-in");
+  } catch (problem) {
+    if (!(problem instanceof Problem)) throw problem;
+    if (problem.isPassing) events.addEventListener("restored", lookWho, { once: true });
   }
 }
 
@@ -75,10 +105,18 @@ function askWho(reason) {
   $("#sign-in-email").focus();
 }
 
-function enter({ user, organisation }) {
+/** Counts who comes and goes, since coming in takes a moment. */
+let comings = 0;
+
+async function enter({ user, organisation }) {
+  const mine = ++comings;
   Object.assign(person, { user, organisation });
+  await openStore(person);
+  if (mine !== comings) return;
+  rememberPerson(person);
   authPart.stop();
   show("app");
+  startFollowing(person);
   for (const part of inside) part.start();
   emit("signed-in");
   if (isWide.matches) emit("compose:focus");
@@ -86,14 +124,19 @@ function enter({ user, organisation }) {
 
 events.addEventListener("entered", ({ detail }) => enter(detail));
 events.addEventListener("signed-out", ({ detail: reason }) => {
+  comings += 1;
+  stopFollowing();
   Object.assign(person, { user: null, organisation: null });
-  // Whoever left on purpose leaves nothing behind; after a session that ended, the draft is still there.
-  if (reason !== "ended") {
-    clearDrafts();
-    history.replaceState(null, "", "/");
-  }
   leave();
   for (const part of inside) part.stop();
+  // Whoever left on purpose leaves nothing behind. After a session that ended, what was written is still there.
+  if (reason === "ended") {
+    forgetRows();
+  } else {
+    clearDrafts();
+    deleteAll();
+    history.replaceState(null, "", "/");
+  }
   askWho(reason);
   if (reason !== "ended") say("You are signed out.");
 });
@@ -111,6 +154,11 @@ events.addEventListener("open", ({ detail: { id, title, replace } }) => {
 events.addEventListener("chat:started", ({ detail: { from, id, isOpen } }) => {
   if (isOpen && from === null) history.pushState(null, "", address(id));
 });
+events.addEventListener("local:queue", ({ detail }) => {
+  if (!detail.moved || talk.id !== detail.moved.from) return;
+  moved(detail.moved.from, detail.moved.to);
+  history.replaceState(null, "", address(talk.id));
+});
 events.addEventListener("chat:reset", drawTitle);
 events.addEventListener("chat:state", drawTitle);
 addEventListener("popstate", () => {
@@ -127,5 +175,7 @@ addEventListener("pageshow", (event) => event.persisted && location.reload());
 
 watchWindow();
 startLayout();
+watchNetwork();
 accountPart.start();
 boot();
+keepShell();

@@ -2,10 +2,9 @@
 
 import { copy, icon, make, say, shortTime } from "./dom.js";
 
-/** The view of a message: `element`, `update()`, `grow()`. `act` = {retry(message), again(message)}. */
+/** The view of a message: `element`, `update()`, `grow()`. `act` = what its buttons do: {retry, again, rewrite, drop}. */
 export class MessageView {
   #part;
-  #act;
   #content;
   #notice;
   #tools;
@@ -17,7 +16,6 @@ export class MessageView {
 
   constructor(part, message, act, onPaint) {
     this.#part = part;
-    this.#act = act;
     this.#onPaint = onPaint;
     this.message = message;
     const mine = message.role === "user";
@@ -29,6 +27,10 @@ export class MessageView {
       if (button) copied(part, button, button.closest(".code").querySelector("pre").textContent);
     });
     this.#notice = make("div", { class: "message-notice" });
+    part.on(this.#notice, "click", ({ target }) => {
+      const action = target.closest("button")?.dataset.action;
+      if (action) return act[action](this.message);
+    });
     this.#time = make("time", { datetime: message.created_at ?? "", text: shortTime(message.created_at) });
     const button = make("button", { type: "button", class: "tool", "data-action": "copy-message", "aria-label": mine ? "Copy your message" : "Copy the reply" }, icon("copy"), make("span", { text: "Copy" }));
     part.on(button, "click", () => copied(part, button, this.message.content));
@@ -89,16 +91,18 @@ export class MessageView {
     const line = make("p", {}, make("strong", { text: said.title }), said.detail ? ` ${said.detail}` : "");
     if (said.id) line.append(" Request ", make("code", { text: said.id }), ".");
     this.#notice.append(line);
-    if (!said.action) return;
-    const button = make("button", { type: "button", class: "button small", "data-action": said.action, text: said.action === "retry" ? "Reconnect" : "Ask again" });
-    this.#part.on(button, "click", () => this.#act[said.action](message));
-    this.#notice.append(button);
+    const buttons = (said.actions ?? []).map((action) => make("button", { type: "button", class: "button small", "data-action": action, text: LABELS[action] }));
+    this.#notice.append(make("div", { class: "message-buttons" }, ...buttons));
   }
 }
 
+const LABELS = { retry: "Reconnect", again: "Ask again", rewrite: "Write it again", drop: "Drop it" };
+
 function reason({ role, status, error, lost }) {
+  if (status === "waiting") return { title: "Waits to be sent." };
+  if (status === "refused") return { title: "Not sent.", detail: error?.detail ?? "", actions: ["rewrite", "drop"] };
   if (role !== "assistant") return null;
-  if (lost) return { title: "Connection lost.", detail: lost.problem.detail, id: lost.problem.faultId, action: "retry" };
+  if (lost) return { title: "Connection lost.", detail: lost.problem.detail, id: lost.problem.faultId, actions: ["retry"] };
   const detail = error?.detail ?? "";
   const id = error?.faultId;
   switch (status) {
@@ -107,9 +111,9 @@ function reason({ role, status, error, lost }) {
     case "stopped":
       return { title: "Stopped.", detail: "What had arrived is kept." };
     case "interrupted":
-      return { title: "Cut short.", detail: detail || "What had arrived is kept.", id, action: "again" };
+      return { title: "Cut short.", detail: detail || "What had arrived is kept.", id, actions: ["again"] };
     case "failed":
-      return { title: "No reply came.", detail, id, action: "again" };
+      return { title: "No reply came.", detail, id, actions: ["again"] };
     default:
       return null;
   }

@@ -9,6 +9,9 @@ const TITLES = {
   connection_lost: "The connection was lost",
   cancelled: "Stopped",
   not_found: "Not found",
+  queue_full: "Too much waits already",
+  unsent: "Not everything is sent",
+  replica_diverged: "The copy on this device was wrong",
 };
 
 function titleOf({ code, status }) {

@@ -1,16 +1,21 @@
 // The open conversation: its messages and the reply that is being made. No DOM here; the parts draw what `talk` holds
 // when they are told that it changed:
-//   chat:reset    another conversation, another page of it, or another phase
+//   chat:reset    another conversation, another page of it, or another phase (detail: {earlier} or {quiet}: the same one)
 //   chat:message  one message is new or changed (detail: the message)
 //   chat:token    text was appended to a message (detail: the message)
 //   chat:state    `talk.reply` or `talk.title` changed
 //   chat:started  a message was accepted (detail: {from, id}: the conversation it was written in, and the one it is in)
+// What this device knows is shown at once, and what the server says after it. Messages that wait to be sent (with an
+// `entry` of the queue) stand at the end.
 
-import { Problem, call, stream } from "./api.js";
+import { Problem, call } from "./api.js";
 import { emit } from "./bus.js";
-import { follow } from "./stream.js";
+import { keptMessages, recall } from "./history.js";
+import { join } from "./reply.js";
 
 const PAGE = 50;
+/** `talk.next` while the copy on this device has more. */
+const KEPT = Symbol("kept");
 
 const empty = (id) => ({
   id,
@@ -28,9 +33,7 @@ const empty = (id) => ({
 export const talk = empty(null);
 
 /** One opening of one conversation. What is asked for it ends when another is opened. */
-let visit = { control: new AbortController(), run: null };
-
-const path = (id, rest = "") => `/v1/conversations/${encodeURIComponent(id)}${rest}`;
+export let visit = { control: new AbortController(), run: null };
 
 /** Opens a conversation, or with null the page of a new one. */
 export function openTalk(id, title = "") {
@@ -40,8 +43,9 @@ export function openTalk(id, title = "") {
   emit("chat:reset");
   if (!id) return;
   const { signal } = visit.control;
-  quietly(load(signal), signal);
-  if (!title) quietly(loadTitle(id, signal), signal);
+  load(id, signal).catch((error) => {
+    if (!signal.aborted) throw error; // An aborted piece of work ends without a word.
+  });
 }
 
 /** Ends what is going on in the page. The reply goes on on the server, and a message on its way still arrives. */
@@ -50,28 +54,46 @@ export function leave() {
   if (visit.run?.generationId) visit.run.control.abort();
 }
 
-/** Lets an aborted piece of work end without a word. */
-const quietly = (work, signal) => work.catch((error) => {
-  if (!signal.aborted) throw error;
-});
-
-async function load(signal) {
+async function load(id, signal) {
+  const known = await recall(id);
+  signal.throwIfAborted();
+  if (known) {
+    Object.assign(talk, { messages: [...known.messages, ...known.waiting], next: known.more ? KEPT : null, phase: "ready" });
+    if (known.row) talk.title = known.row.title;
+    emit("chat:reset");
+    followLast();
+  }
   try {
-    const page = await messages(talk.id, null, signal);
-    Object.assign(talk, { messages: page.data.reverse(), next: page.next, phase: "ready" });
+    const page = await newest(id, null, signal);
+    signal.throwIfAborted();
+    // What was accepted meanwhile has another id, and its place.
+    if (talk.id !== id) return;
+    talk.phase = "ready";
+    absorb(page.messages, page.next);
+    if (!known) emit("chat:reset");
+    followLast();
+    if (!talk.title) await loadTitle(id, signal);
   } catch (error) {
     if (!(error instanceof Problem) || signal.aborted) throw error;
-    Object.assign(talk, { phase: "failed", problem: error });
+    // What is here is shown when the server is away; and what waits is nowhere else yet.
+    if (talk.id !== id || (known && (error.isPassing || known.waiting.length))) return;
+    fail(error);
   }
-  emit("chat:reset");
-  const last = talk.messages.at(-1);
-  if (last?.status === "streaming") join(last);
 }
 
-const messages = (id, after, signal) => call("GET", path(id, "/messages"), { query: { limit: PAGE, after, html: true }, signal });
+function fail(problem) {
+  Object.assign(talk, { phase: "failed", problem, messages: [], next: null });
+  emit("chat:reset");
+}
+
+/** A page of messages from the server, the oldest first: the newest, or those behind a cursor. */
+async function newest(id, after, signal) {
+  const page = await call("GET", `/v1/conversations/${encodeURIComponent(id)}/messages`, { query: { limit: PAGE, after, html: true }, signal });
+  return { messages: page.data.reverse(), next: page.next };
+}
 
 async function loadTitle(id, signal) {
-  const found = await call("GET", path(id), { signal }).catch((error) => {
+  const found = await call("GET", `/v1/conversations/${encodeURIComponent(id)}`, { signal }).catch((error) => {
     if (error instanceof Problem) return null; // The page says what is wrong where the messages would be.
     throw error;
   });
@@ -85,22 +107,29 @@ export function retitle({ id, title }) {
   emit("chat:state");
 }
 
-/** Loads the page before the oldest message. */
+/** Loads the page before the oldest message, from this device when the server is away. */
 export async function loadEarlier() {
   const { control } = visit;
-  const page = await messages(talk.id, talk.next, control.signal);
+  const { id, next } = talk;
+  const oldest = talk.messages[0]?.id;
+  const here = async (problem) => {
+    const kept = await keptMessages(id, oldest);
+    if (!kept) throw problem;
+    return { messages: kept.messages, next: kept.more ? KEPT : null };
+  };
+  const page = next === KEPT ? await here(null) : await newest(id, next, control.signal).catch((problem) => (problem.isPassing ? here(problem) : Promise.reject(problem)));
   control.signal.throwIfAborted();
   const known = new Set(talk.messages.map((message) => message.id));
-  talk.messages.unshift(...page.data.reverse().filter((message) => !known.has(message.id)));
+  talk.messages.unshift(...page.messages.filter((message) => !known.has(message.id)));
   talk.next = page.next;
   emit("chat:reset", { earlier: true });
 }
 
 /** Asks again for the newest messages, after a stream that did not end with the whole reply. */
-async function settle(run, signal) {
-  const page = await messages(talk.id, null, signal);
+export async function settle(run, signal) {
+  const page = await newest(talk.id, null, signal);
   signal.throwIfAborted();
-  for (const message of page.data.reverse()) {
+  for (const message of page.messages) {
     // What the stream said last is the reason, where the message itself names none.
     if (message.id === run.generationId && message.status !== "final" && run.problem) message.error ??= run.problem;
     put(message);
@@ -108,130 +137,105 @@ async function settle(run, signal) {
 }
 
 /** Takes a message as it now is. */
-function put(message) {
+export function put(message) {
   const at = talk.messages.findIndex((known) => known.id === message.id);
-  if (at < 0) talk.messages.push(message);
-  else message = Object.assign(talk.messages[at], { lost: null, ...message });
-  emit("chat:message", message);
+  if (at >= 0) return emit("chat:message", Object.assign(talk.messages[at], { lost: null, ...message }));
+  const end = talk.messages.findIndex((known) => known.entry);
+  if (end < 0) {
+    talk.messages.push(message);
+    return emit("chat:message", message);
+  }
+  talk.messages.splice(end, 0, message);
+  emit("chat:reset", { quiet: true });
 }
 
-/**
- * Sends a message. Resolves when the server has accepted it, and rejects with the problem when it has not; the same
- * `key` then makes a repeat harmless.
- */
-export function send(content, key) {
-  const here = visit;
-  const from = talk.id;
-  const run = newRun(null);
-  const body = from ? { content, conversation_id: from } : { content };
-  const first = () => stream("POST", "/v1/messages", { query: { html: true }, body, headers: { "Idempotency-Key": key }, signal: run.control.signal });
-  return new Promise((accepted, refused) => {
-    const begun = (data) => {
-      run.generationId = data.generation_id;
-      const isOpen = here === visit;
-      if (isOpen) Object.assign(talk, { id: data.conversation_id, phase: "ready" });
-      emit("chat:started", { from, id: data.conversation_id, isOpen });
-      accepted();
-      if (!isOpen) return run.control.abort();
-      put(data.message);
-      put({ ...data.reply, content: "" });
-      setReply({ id: run.generationId });
-    };
-    track(here, run, { first, begun, refused });
-  });
-}
-
-const newRun = (generationId, lastId = null) => ({ generationId, lastId, problem: null, control: new AbortController() });
-
-/** Follows a reply that is already being made, from its beginning. */
-function join(message) {
-  Object.assign(message, { content: "", html: null });
-  emit("chat:message", message);
-  track(visit, newRun(message.id), {});
-}
-
-/** Follows a reply whose connection was given up, from where it was. */
-export function rejoin(message) {
-  const lastId = message.lost?.lastId ?? null;
-  message.lost = null;
-  if (lastId === null) return join(message);
-  emit("chat:message", message);
-  track(visit, newRun(message.id, lastId), {});
-}
-
-async function track(here, run, { first = null, begun, refused }) {
-  const { signal } = run.control;
-  here.run = run;
-  setReply({ id: run.generationId });
-  try {
-    const end = await follow(run, {
-      first,
-      signal,
-      waiting: (attempt) => setReply({ ...talk.reply, attempt }),
-      // Events of a conversation that was left in the meantime are not for this page.
-      handle: (type, data) => (here === visit || !run.generationId ? take(run, type, data, begun) : true),
-    });
-    if (here === visit && (end === "gone" || run.problem)) await settle(run, here.control.signal);
-  } catch (error) {
-    if (!run.generationId && refused) refused(error);
-    else if (signal.aborted || here !== visit) return;
-    else if (error instanceof Problem) lose(run, error);
-    else throw error;
-  } finally {
-    if (here === visit && here.run === run) {
-      here.run = null;
-      setReply(null);
+/** Takes the newest messages, in their order, into what is shown. `next` is where those before them are. */
+function absorb(rows, next) {
+  const isShown = (row) => talk.messages.some(({ id }) => id === row.id);
+  if (!rows.some(isShown)) {
+    // Nothing in common: what is shown was left behind long ago, or is nothing.
+    if (!rows.length || visit.run) return;
+    Object.assign(talk, { messages: [...rows, ...talk.messages.filter(({ entry }) => entry)], next });
+    return emit("chat:reset", { quiet: true });
+  }
+  if (talk.messages[0].id === rows[0].id) talk.next = next;
+  let at = -1;
+  let isLonger = false;
+  for (const row of rows) {
+    const found = talk.messages.findIndex(({ id }) => id === row.id);
+    if (found < 0) {
+      talk.messages.splice(at + 1, 0, row);
+      isLonger = true;
     }
+    at = found < 0 ? at + 1 : found;
+    if (found >= 0) update(talk.messages[found], row);
   }
+  if (isLonger) emit("chat:reset", { quiet: true });
 }
 
-/** One event of a reply. True when it was the last. */
-function take(run, type, data, begun) {
-  if (type === "start") {
-    if (begun && !run.generationId) begun(data);
-  } else if (type === "token") {
-    const message = talk.messages.find((known) => known.id === run.generationId);
-    if (talk.reply?.attempt) setReply({ ...talk.reply, attempt: 0 });
-    if (message) {
-      message.content += data.text;
-      message.html = data.html;
-      emit("chat:token", message);
-    }
-  } else if (type === "done") {
-    put(data.reply);
-    emit("chat:done", data.reply);
-    return true;
-  } else if (type === "error") {
-    run.problem = new Problem(data.problem ?? data);
-    lose(run, run.problem);
-    return true;
-  }
-  return false;
+/** What the stream of a reply tells is newer than its row, until it ends. */
+function update(message, row) {
+  if (row.status === "streaming" || row.id === visit.run?.generationId) return;
+  if (["status", "content", "html"].every((name) => row[name] === undefined || row[name] === message[name])) return;
+  emit("chat:message", Object.assign(message, { lost: null, ...row }));
 }
 
-/** Says at the message why its stream ended. What had arrived stays. */
-function lose(run, problem) {
-  const message = talk.messages.find((known) => known.id === run.generationId);
-  if (!message) return;
-  message.lost = { problem, lastId: run.lastId };
-  emit("chat:message", message);
-}
-
-/** Stops the reply; what had arrived is kept. Before the message was accepted it takes the message back. */
-export async function stop() {
-  const { run, control } = visit;
-  if (!run || talk.reply?.stopping) return;
-  if (!run.generationId) return run.control.abort(new Problem({ code: "cancelled", detail: "Sending was stopped." }));
-  setReply({ ...talk.reply, stopping: true });
+/** Takes the newest messages from the server: for a page without a copy, which hears of nothing by itself. */
+export async function renewTalk() {
+  const { id } = talk;
+  const { signal } = visit.control;
+  if (!id || talk.phase !== "ready") return;
   try {
-    await call("POST", `/v1/generations/${encodeURIComponent(run.generationId)}/stop`, { signal: control.signal });
+    const page = await newest(id, null, signal);
+    if (talk.id === id && !signal.aborted) absorb(page.messages, page.next);
   } catch (error) {
-    if (visit.run === run) setReply({ ...talk.reply, stopping: false });
-    throw error;
+    if (!(error instanceof Problem) && !signal.aborted) throw error;
   }
 }
 
-function setReply(reply) {
-  talk.reply = reply && { stopping: false, attempt: 0, ...reply };
-  emit("chat:state");
+/** Follows the last reply while it is being made, unless that is done or was given up. */
+function followLast() {
+  const last = talk.messages.findLast(({ entry }) => !entry);
+  if (last?.status === "streaming" && !last.lost && !visit.run) join(last);
+}
+
+/** Looks at what this device knows now, because that changed. */
+export async function lookAgain({ isDeleted = false } = {}) {
+  const { id } = talk;
+  const { signal } = visit.control;
+  if (!id || talk.phase === "failed") return;
+  const known = await recall(id);
+  if (signal.aborted || talk.id !== id) return;
+  if (isDeleted && !known) {
+    leave();
+    return fail(new Problem({ status: 404, code: "not_found" }));
+  }
+  awaitOnly(known?.waiting ?? []);
+  if (!known) return;
+  if (known.row) retitle(known.row);
+  absorb(known.messages, known.more ? KEPT : null);
+  followLast();
+}
+
+/** Shows these as waiting, and no others. */
+function awaitOnly(waiting) {
+  const shown = talk.messages.filter(({ entry }) => entry);
+  const key = (message) => message.id + message.status;
+  if (shown.map(key).join() === waiting.map(key).join()) return;
+  talk.messages = [...talk.messages.filter(({ entry }) => !entry), ...waiting];
+  emit("chat:reset", { quiet: true });
+}
+
+/** A message of the conversation `from` waits now, perhaps in a new conversation. */
+export async function awaits(from, entry) {
+  const id = entry.conversation_id;
+  const isOpen = talk.id === from;
+  if (isOpen) Object.assign(talk, { id, phase: "ready" });
+  emit("chat:started", { from, id, isOpen });
+  await lookAgain();
+}
+
+/** A conversation that was made here has got its place on the server. */
+export function moved(from, to) {
+  if (talk.id === from) talk.id = to;
 }

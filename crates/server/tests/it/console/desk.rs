@@ -71,8 +71,29 @@ impl Desk {
         desk
     }
 
-    fn address(&self) -> String {
+    /// Another browser in front of the same server: another profile, so another session.
+    pub(super) async fn beside(&self) -> Self {
+        let browser = Browser::start().await.expect("there was one before");
+        let folder = Scratch::new().unwrap();
+        Self { browser, server: None, client: self.client.clone(), port: self.port, folder }
+    }
+
+    pub(super) fn address(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    fn program(&self) -> Program {
+        Program::new(env!("CARGO_BIN_EXE_mainstay"))
+            .directory(self.folder.path())
+            .env("PORT", self.port.to_string())
+            .env("DATABASE_URL", format!("sqlite:{}", self.folder.path().join("desk.db").display()))
+    }
+
+    /// Sets how many messages the plan of whoever signs up allows a day. `none` is as many as they like.
+    pub(super) async fn messages_per_day(&self, most: &str) {
+        let arguments = ["plan", "limits", "free", "--messages-per-day", most, "--messages-per-month", "none"];
+        let exit = self.program().args(arguments).start().unwrap().wait(PATIENCE).await.unwrap();
+        assert!(exit.success(), "{exit}");
     }
 
     /// Starts it, always on the same port and database.
@@ -82,10 +103,8 @@ impl Desk {
 
     /// The same, with further settings.
     pub(super) async fn start_server_with(&mut self, settings: &[(&str, &str)]) {
-        let program = Program::new(env!("CARGO_BIN_EXE_mainstay"))
-            .directory(self.folder.path())
-            .env("PORT", self.port.to_string())
-            .env("DATABASE_URL", format!("sqlite:{}", self.folder.path().join("desk.db").display()))
+        let program = self
+            .program()
             .env("MAINSTAY_PROVIDERS__ORDER", "[\"offline\"]")
             // Slow enough that a reply is still being written when a busy machine gets round to looking at it.
             .env("MAINSTAY_PROVIDERS__OFFLINE__WORD_MS", "150")
@@ -121,6 +140,56 @@ impl Desk {
         }
         self.click("#sign-up-submit").await;
         self.wait("return document.body.dataset.view === 'app'").await;
+    }
+
+    pub(super) async fn sign_in(&self, email: &str) {
+        for (field, text) in [("email", email), ("password", PASSWORD)] {
+            self.browser.find(&format!("#sign-in-{field}")).await.unwrap().type_text(text).await.unwrap();
+        }
+        self.click("#sign-in-submit").await;
+        self.wait("return document.body.dataset.view === 'app'").await;
+    }
+
+    pub(super) async fn sign_out(&self) {
+        self.click("#account-menu").await;
+        self.click("#sign-out").await;
+        self.wait("return document.body.dataset.view === 'auth'").await;
+    }
+
+    /// Writes a message and sends it with the button.
+    pub(super) async fn ask(&self, text: &str) {
+        self.browser.find("#composer-input").await.unwrap().type_text(text).await.unwrap();
+        self.click("#composer-send").await;
+    }
+
+    /// Waits for so many messages, the last of them being a reply that is final.
+    pub(super) async fn settled(&self, count: usize) {
+        let script = format!(
+            "const all = [...document.querySelectorAll('.message')];
+            return all.length === {count} && all.at(-1).matches('[data-role=assistant][data-status=final]')"
+        );
+        self.wait(&script).await;
+    }
+
+    /// The contents of what the person wrote in a conversation, the oldest first.
+    pub(super) async fn questions(&self, token: &str, conversation: &str) -> Vec<String> {
+        let all = self.get(&format!("/v1/conversations/{conversation}/messages?limit=100"), token).await;
+        let mine = all["data"].as_array().unwrap().iter().rev().filter(|message| message["role"] == "user");
+        mine.map(|message| message["content"].as_str().unwrap().to_owned()).collect()
+    }
+
+    pub(super) async fn get(&self, path: &str, token: &str) -> Value {
+        let request = self.client.get(format!("{}{path}", self.address())).bearer_auth(token);
+        request.send().await.unwrap().error_for_status().unwrap().json().await.unwrap()
+    }
+
+    /// Runs the body of an async function in the page, with `part(name)` to import a module of the page.
+    pub(super) async fn run(&self, script: &str) -> Value {
+        let whole = format!(
+            "const part = (name) => import(document.querySelector('script[type=module]').src.replace('main.js', `${{name}}.js`));
+            return (async () => {{ {script} }})();"
+        );
+        self.browser.execute(&whole, &[]).await.unwrap()
     }
 
     pub(super) async fn wait(&self, script: &str) -> Value {
