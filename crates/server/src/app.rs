@@ -13,6 +13,7 @@ use crate::accounts::keys::SigningKey;
 use crate::assistant::Assistant;
 use crate::billing::BillingFigures;
 use crate::config::{self, Config};
+use crate::flags::Flags;
 use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
 use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
@@ -68,6 +69,8 @@ pub struct App {
     pub nodes: Arc<Nodes>,
     /// Delta sync.
     pub sync: Sync,
+    /// Feature flags and experiments.
+    pub flags: Arc<Flags>,
     /// Who follows live.
     pub hub: Arc<Hub>,
     /// Tickets for sockets.
@@ -158,6 +161,7 @@ impl App {
         let nodes = Arc::new(Nodes::new());
         let sync = Sync::new(&config.sync, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&nodes));
         let hub = Arc::new(Hub::new(&config.live, store.clone(), Arc::clone(&entropy)));
+        let flags = Arc::new(Flags::new(&config.flags, store.clone()));
         let tickets = Tickets::new(&key);
         let connects = Connects::new(config.live.connects_per_second, Arc::clone(&entropy));
         let http_metrics = HttpMetrics::register(&mut metrics);
@@ -175,6 +179,7 @@ impl App {
         };
         figures.register(&mut metrics);
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
+        flags.register(&mut metrics);
         let health = Health::new(store.clone(), redis.clone());
         Ok(Arc::new(Self {
             config,
@@ -188,6 +193,7 @@ impl App {
             billing,
             nodes,
             sync,
+            flags,
             hub,
             tickets,
             connects,
@@ -209,6 +215,7 @@ impl App {
         self.sync.listen(Arc::clone(&self.hub));
         self.accounts.start(&self.lifecycle).await?;
         self.assistant.start(self.config.database.engine() == config::Engine::Sqlite).await?;
+        crate::flags::start(self).await?;
         crate::live::start(self).await;
         crate::ops::housekeeping::start(self);
         pools::start(self);

@@ -5,6 +5,7 @@
 //! or writes data. No build step: the files under `assets/` are what the browser gets.
 
 mod assets;
+mod experiments;
 mod pages;
 #[cfg(test)]
 mod tests;
@@ -12,10 +13,11 @@ mod tests;
 use axum::routing::{MethodRouter, get};
 
 pub use assets::asset;
+pub use experiments::experiments;
 pub use pages::index;
 
-/// The routes of the console, for the one page that lists every URL: the shell, and the files that it names.
-/// Both answer `GET` and `HEAD`, and need neither state nor a signed-in caller.
+/// The routes of the console, for the one page that lists every URL: the shell, the files that it names, and the page of
+/// experiments. All answer `GET` and `HEAD`, and need neither state nor a signed-in caller.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Vec<(&'static str, MethodRouter<S>)> {
-    vec![("/", get(index)), ("/assets/{*path}", get(asset))]
+    vec![("/", get(index)), ("/assets/{*path}", get(asset)), ("/experiments", get(experiments))]
 }
