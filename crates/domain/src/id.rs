@@ -65,6 +65,8 @@ id! {
     GenerationId;
     /// What a client syncs by: one for each membership (the person's id) and one for the organisation (its own id).
     StreamId;
+    /// An experiment. One that is made anew under an old key is another.
+    ExperimentId;
     /// One request to the server, as its answer and its log lines name it.
     RequestId;
 }

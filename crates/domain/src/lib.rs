@@ -9,6 +9,7 @@ mod assistant;
 mod clock;
 mod entropy;
 mod error;
+mod flag;
 mod hexadecimal;
 mod id;
 mod secret;
@@ -21,8 +22,11 @@ pub use assistant::{MessageRole, MessageStatus, Usage};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use entropy::{Entropy, Ids};
 pub use error::{Error, FieldFault, Kind, Result};
+pub use flag::{EventName, Experiment, ExperimentState, Flag, FlagKey, Measure, Share, Unit, Variant, VariantName};
 pub use hexadecimal::hexadecimal;
-pub use id::{ApiKeyId, ConversationId, GenerationId, MessageId, PersonId, RequestId, SessionId, StreamId, TenantId};
+pub use id::{
+    ApiKeyId, ConversationId, ExperimentId, GenerationId, MessageId, PersonId, RequestId, SessionId, StreamId, TenantId,
+};
 pub use secret::Secret;
 pub use sync::{Cursor, NoCursor, StreamCursor, StreamScope};
 pub use text::{ConversationTitle, IdempotencyKey, MessageText, OrganisationName, Refused};

@@ -13,6 +13,7 @@ use crate::accounts::keys::SigningKey;
 use crate::assistant::Assistant;
 use crate::billing::BillingFigures;
 use crate::config::{self, Config};
+use crate::flags::Flags;
 use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
 use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
@@ -68,6 +69,8 @@ pub struct App {
     pub nodes: Arc<Nodes>,
     /// Delta sync.
     pub sync: Sync,
+    /// Feature flags and experiments.
+    pub flags: Arc<Flags>,
     /// Who follows live.
     pub hub: Arc<Hub>,
     /// Tickets for sockets.
@@ -114,6 +117,30 @@ pub fn install_tls() {
     let _ = rustls::crypto::ring::default_provider().install_default();
 }
 
+/// Opens the store, and runs what belongs to it for as long as the server does.
+async fn open_store(
+    database: &config::Database,
+    entropy: &Arc<dyn Entropy>,
+    lifecycle: &Lifecycle,
+) -> mainstay_store::Result<Store> {
+    let (store, tasks) = Store::open(store_options(database), Arc::clone(entropy)).await?;
+    for task in tasks {
+        let drained = lifecycle.drained();
+        let future = async move {
+            tokio::select! {
+                () = task.future => {}
+                () = drained => {}
+            }
+        };
+        if task.on_own_thread {
+            lifecycle.spawn_on_thread(task.name, future);
+        } else {
+            lifecycle.spawn(task.name, future);
+        }
+    }
+    Ok(store)
+}
+
 impl App {
     /// Opens everything. The schema must be there. What runs in the background is started under the lifecycle.
     ///
@@ -123,21 +150,7 @@ impl App {
         install_tls();
         let Outside { clock, entropy } = outside;
         let ids = Ids::new(Arc::clone(&clock), Arc::clone(&entropy));
-        let (store, tasks) = Store::open(store_options(&config.database), Arc::clone(&entropy)).await?;
-        for task in tasks {
-            let drained = lifecycle.drained();
-            let future = async move {
-                tokio::select! {
-                    () = task.future => {}
-                    () = drained => {}
-                }
-            };
-            if task.on_own_thread {
-                lifecycle.spawn_on_thread(task.name, future);
-            } else {
-                lifecycle.spawn(task.name, future);
-            }
-        }
+        let store = open_store(&config.database, &entropy, &lifecycle).await?;
         let key = signing_key(&config.auth, &store, clock.as_ref(), entropy.as_ref()).await;
         // Before the store goes: its tasks would end and be reported as failures beside the true one.
         let key = key.inspect_err(|_| lifecycle.stop_hard())?;
@@ -158,6 +171,7 @@ impl App {
         let nodes = Arc::new(Nodes::new());
         let sync = Sync::new(&config.sync, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&nodes));
         let hub = Arc::new(Hub::new(&config.live, store.clone(), Arc::clone(&entropy)));
+        let flags = Arc::new(Flags::new(&config.flags, store.clone()));
         let tickets = Tickets::new(&key);
         let connects = Connects::new(config.live.connects_per_second, Arc::clone(&entropy));
         let http_metrics = HttpMetrics::register(&mut metrics);
@@ -175,6 +189,7 @@ impl App {
         };
         figures.register(&mut metrics);
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
+        flags.register(&mut metrics);
         let health = Health::new(store.clone(), redis.clone());
         Ok(Arc::new(Self {
             config,
@@ -188,6 +203,7 @@ impl App {
             billing,
             nodes,
             sync,
+            flags,
             hub,
             tickets,
             connects,
@@ -209,6 +225,7 @@ impl App {
         self.sync.listen(Arc::clone(&self.hub));
         self.accounts.start(&self.lifecycle).await?;
         self.assistant.start(self.config.database.engine() == config::Engine::Sqlite).await?;
+        crate::flags::start(self).await?;
         crate::live::start(self).await;
         crate::ops::housekeeping::start(self);
         pools::start(self);

@@ -182,7 +182,11 @@ mod tests {
     use super::*;
 
     fn watched(outside: i64, leases: &[(&str, i64)]) -> Watched {
-        Watched { outside, leases: leases.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect() }
+        Watched {
+            outside,
+            flags: 0,
+            leases: leases.iter().map(|(name, number)| ((*name).to_owned(), *number)).collect(),
+        }
     }
 
     fn look(nodes: &Nodes, outside: i64, leases: &[(&str, i64)]) -> Heard {

@@ -10,6 +10,7 @@ use utoipa::{Modify, OpenApi};
 use crate::accounts::api::{api_keys, auth, members};
 use crate::assistant::api as assistant;
 use crate::billing::api as billing;
+use crate::flags::api as flags;
 use crate::limits::api as limits;
 use crate::live::api as live;
 use crate::ops::{health, metrics};
@@ -30,6 +31,7 @@ use crate::sync::api as sync;
         assistant::list_conversations, assistant::create_conversation, assistant::get_conversation,
         assistant::rename_conversation, assistant::delete_conversation, assistant::list_messages, assistant::send_into,
         assistant::send_message, assistant::get_generation, assistant::generation_events, assistant::stop_generation,
+        flags::flags, flags::expose, flags::events, flags::experiments, flags::results,
         sync::sync, sync::push, live::ticket, live::live,
     )
 )]

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::assistant::api as assistant;
 use crate::billing::api as billing;
 use crate::config::Config;
+use crate::flags::api as flags;
 use crate::http::{Access, Policy, Priority, RouteFault, RouteTable, Routes};
 use crate::limits::{Class, api as limits};
 use crate::live::api as live;
@@ -30,6 +31,8 @@ const TICKET: Policy = Policy::new(Access::Session).limit(Class::LiveConnect);
 const MEMBER: Policy = Policy::new(Access::Session);
 /// Those who manage members and keys may.
 const ADMIN: Policy = Policy::new(Access::Admin);
+/// Whoever runs the installation may; whether they do is a statement.
+const OPERATOR: Policy = Policy::new(Access::Operator);
 
 /// While there is too much to do these are refused first,
 const HEAVY: Priority = Priority::Heavy;
@@ -88,6 +91,12 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/v1/generations/{id}", assistant::get_generation, MEMBER.statements(2))
         .get("/v1/generations/{id}/events", assistant::generation_events, MEMBER.statements(2))
         .post("/v1/generations/{id}/stop", assistant::stop_generation, MEMBER.statements(3).priority(ALWAYS))
+        // Flags and experiments
+        .get("/v1/flags", flags::flags, MEMBER)
+        .post("/v1/exposures", flags::expose, MEMBER)
+        .post("/v1/events", flags::events, MEMBER.statements(1))
+        .get("/v1/experiments", flags::experiments, OPERATOR.statements(1).priority(HEAVY))
+        .get("/v1/experiments/{id}", flags::results, OPERATOR.statements(2).priority(HEAVY))
         // Sync and live. A page takes the positions, both streams, each kind that is in it, and the plan. Of 50 mutations
         // each may be a message.
         .get("/v1/sync", sync::sync, MEMBER.limit(Class::Sync).statements(7).priority(Priority::Sync))

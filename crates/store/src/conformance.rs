@@ -5,6 +5,7 @@ mod accounts;
 mod assistant;
 mod batches;
 mod deadlines;
+mod flags;
 mod isolation;
 mod leases;
 mod metering;
@@ -182,6 +183,11 @@ cases! {
     assistant::nobody_is_kept_waiting_by_another_organisation,
     assistant::what_has_expired_is_swept,
     assistant::a_commit_that_was_not_confirmed_is_not_done_twice,
+    flags::flags_are_written_read_and_killed,
+    flags::an_experiment_is_frozen_once_it_runs,
+    flags::an_exposure_is_recorded_once_at_its_first_moment,
+    flags::results_equal_a_naive_model,
+    flags::what_old_experiments_found_is_erased,
     isolation::rows_of_another_organisation_are_not_there,
     leases::a_lease_has_one_holder,
     leases::the_model_of_a_lease_holds,

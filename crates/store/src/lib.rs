@@ -18,6 +18,8 @@ mod conformance;
 mod conversations;
 mod engine;
 mod error;
+mod experiments;
+mod flags;
 mod health;
 mod housekeeping;
 mod idempotency;
@@ -58,6 +60,11 @@ pub use conversations::{
 };
 pub use engine::room::Room;
 pub use error::{Error, Result};
+pub use experiments::{
+    ExperimentStep, Exposure, MOST_EXPERIMENTS, MoveExperiment, Outcome, PutExperiment, RecordExposures,
+    RecordOutcomes, ResultsOf, StoredExperiment, VariantFigures,
+};
+pub use flags::{Definitions, KillFlag, LoadDefinitions, MOST_FLAGS, Put, PutFlag, RemoveFlag, StoredFlag};
 pub use health::Ping;
 pub use housekeeping::{ForgetExpired, LeasesGone, OpenReply, RepliesOf};
 pub use idempotency::{ClaimOnce, FindUsed, Once, Used};

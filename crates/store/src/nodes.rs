@@ -12,11 +12,12 @@ use crate::tx::{Scope, Tx};
 use crate::value::At;
 
 statements! {
-    /// The counter first, without a name.
+    /// The counters first: one without a name, and that of definitions, whose name is before those of nodes.
     WATCH = both("
         SELECT '' AS name, coalesce((SELECT value FROM counter WHERE name = 'outside'), 0) AS number
+        UNION ALL SELECT 'flags', coalesce((SELECT value FROM counter WHERE name = 'flags'), 0)
         UNION ALL SELECT l.name, l.number FROM lease l WHERE l.name >= $1 AND l.name < $2 AND l.expires_at > $3
-        ORDER BY 1 LIMIT 1001");
+        ORDER BY 1 LIMIT 1002");
     POSITIONS = batch((tenant_id: uuid, stream_id: uuid) "
         SELECT s.tenant_id, s.stream_id, s.head, s.epoch, s.floor, s.live_rows, s.live_sum
         FROM batch b JOIN stream s ON s.stream_id = b.stream_id AND s.tenant_id = b.tenant_id");
@@ -27,6 +28,8 @@ statements! {
 pub struct Watched {
     /// Counts changes of synced rows by processes that serve nobody.
     pub outside: i64,
+    /// Counts changes of flags and experiments.
+    pub flags: i64,
     /// The names and numbers of the leases that are held.
     pub leases: Vec<(String, i64)>,
 }
@@ -58,9 +61,10 @@ impl Intent for WatchNodes {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Watched> {
         let end = crate::lease::after(self.prefix);
         let rows: Vec<WatchRow> = tx.query(WATCH).bind(self.prefix).bind(end).bind(At(self.now)).rows().await?;
-        let (counter, leases): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| row.name.is_empty());
-        let outside = counter.first().map_or(0, |row| row.number);
-        Ok(Watched { outside, leases: leases.into_iter().map(|row| (row.name, row.number)).collect() })
+        let (counters, leases): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| !row.name.starts_with(self.prefix));
+        let counter = |name: &str| counters.iter().find(|row| row.name == name).map_or(0, |row| row.number);
+        let (outside, flags) = (counter(""), counter("flags"));
+        Ok(Watched { outside, flags, leases: leases.into_iter().map(|row| (row.name, row.number)).collect() })
     }
 }
 

@@ -8,6 +8,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::accounts::STATEMENTS,
         crate::api_keys::STATEMENTS,
         crate::conversations::STATEMENTS,
+        crate::flags::STATEMENTS,
         crate::health::STATEMENTS,
         crate::housekeeping::STATEMENTS,
         crate::idempotency::STATEMENTS,
@@ -21,9 +22,6 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::stream::STATEMENTS,
         crate::sync::STATEMENTS,
     ];
-    modules
-        .into_iter()
-        .chain(crate::turns::STATEMENTS.iter().copied())
-        .chain(crate::metering::STATEMENTS.iter().copied())
-        .flatten()
+    let folders = [crate::experiments::ALL_STATEMENTS, crate::turns::STATEMENTS, crate::metering::STATEMENTS];
+    modules.into_iter().chain(folders.into_iter().flatten().copied()).flatten()
 }

@@ -4,6 +4,7 @@
 //! remembered of them for at most half a minute. What was revoked is known from the feed, and when the feed cannot be
 //! read, nothing is believed.
 
+mod operator;
 mod standing;
 
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use mainstay_store::{AuthoriseApiKey, Call, LookUpApiKey};
 use moka::sync::Cache;
 use tokio::time::Instant;
 
+pub use self::operator::Operator;
 pub use self::standing::Standing;
 use super::{Accounts, api_key};
 use crate::app::App;

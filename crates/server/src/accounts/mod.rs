@@ -23,5 +23,5 @@ pub mod throttle;
 pub mod token_fault;
 
 pub(crate) use authority::challenge;
-pub use authority::{Administrator, BearerToken, Credential, Member, Reader, SignedIn, Standing, Writer};
+pub use authority::{Administrator, BearerToken, Credential, Member, Operator, Reader, SignedIn, Standing, Writer};
 pub use service::{Accounts, LONGEST_TOKEN, SignInRequest, SignUpRequest, SignedInPerson};

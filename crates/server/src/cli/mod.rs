@@ -1,6 +1,8 @@
 //! The command line: one file for each subcommand.
 
 pub mod config;
+mod experiment;
+mod flag;
 mod load;
 mod migrate;
 mod plan;
@@ -54,6 +56,16 @@ enum Command {
     /// Show what plans allow, change it, and say which plan an organisation has
     #[command(subcommand)]
     Plan(plan::PlanCommand),
+    /// Say for whom features are on
+    ///
+    /// See docs/flags.md.
+    #[command(subcommand)]
+    Flag(flag::FlagCommand),
+    /// Make, start and stop experiments, and show what they found
+    ///
+    /// See docs/flags.md.
+    #[command(subcommand)]
+    Experiment(experiment::ExperimentCommand),
     /// Print an access token for a person, for trying the API
     ///
     /// It needs no password, only the database. The token works for the person's oldest organisation.
@@ -135,6 +147,8 @@ async fn with_config(command: Command, config: Config) -> Answer {
         Command::Migrate(command) => migrate::run(command, &config).await,
         Command::User(command) => user::run(command, config).await,
         Command::Plan(command) => plan::run(command, config).await,
+        Command::Flag(command) => flag::run(command, config).await,
+        Command::Experiment(command) => experiment::run(command, config).await,
         Command::Token(arguments) => token::run(arguments, config).await,
         Command::Load(arguments) => load::run(arguments, config).await,
         Command::Config(_) | Command::Openapi => Ok(Answer::good("")),

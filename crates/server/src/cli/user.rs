@@ -47,7 +47,7 @@ pub(super) enum UserCommand {
     },
     /// Make a person an operator of this installation, or end that
     ///
-    /// The mark is for what crosses organisations; no route asks for it yet. Only the command line sets it: no sign-up and no
+    /// The mark is for what crosses organisations, such as the results of experiments. Only the command line sets it: no sign-up and no
     /// request does.
     Operator {
         /// The address that they sign in with

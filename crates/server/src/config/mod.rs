@@ -9,6 +9,7 @@ mod billing;
 mod database;
 mod documentation;
 mod fault;
+mod flags;
 mod http;
 mod layers;
 mod lifecycle;
@@ -38,6 +39,7 @@ pub use billing::Billing;
 pub use database::{Database, Engine};
 pub use documentation::documentation;
 pub use fault::{Fault, Faults, Warning};
+pub use flags::Flags;
 pub use http::Http;
 pub use layers::FILE_VARIABLE;
 pub use lifecycle::Lifecycle;
@@ -73,6 +75,8 @@ pub struct Config {
     pub sync: Sync,
     /// Live updates.
     pub live: Live,
+    /// Feature flags and experiments.
+    pub flags: Flags,
     /// Who makes the replies.
     pub providers: Providers,
     /// More to do than can be done at once.

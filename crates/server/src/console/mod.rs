@@ -6,6 +6,7 @@
 //! or writes data. No build step: the files under `assets/` are what the browser gets.
 
 mod assets;
+mod experiments;
 mod pages;
 #[cfg(test)]
 mod tests;
@@ -13,10 +14,17 @@ mod tests;
 use axum::routing::{MethodRouter, get};
 
 pub use assets::asset;
+pub use experiments::experiments;
 pub use pages::{index, worker};
 
-/// The routes of the console, for the one page that lists every URL: the shell, the files that it names, and the worker
-/// that keeps both for when there is no network. They answer `GET` and `HEAD`, and need neither state nor a signed-in caller.
+/// The routes of the console, for the one page that lists every URL: the shell, the files that it names, the worker that
+/// keeps both for when there is no network, and the page of experiments. All answer `GET` and `HEAD`, and need neither state
+/// nor a signed-in caller.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Vec<(&'static str, MethodRouter<S>)> {
-    vec![("/", get(index)), ("/assets/{*path}", get(asset)), ("/sw.js", get(worker))]
+    vec![
+        ("/", get(index)),
+        ("/assets/{*path}", get(asset)),
+        ("/sw.js", get(worker)),
+        ("/experiments", get(experiments)),
+    ]
 }

@@ -52,6 +52,7 @@ async fn look_at_nodes(app: &App) -> mainstay_store::Result<()> {
     let began = Instant::now();
     let watch = WatchNodes { prefix: PREFIX, now: app.clock.now() };
     let watched = app.store.run(&Call::within(PATIENCE), watch).await?;
+    app.flags.changed(watched.flags);
     let heard = app.nodes.looked(watched, app.assistant.lease_number(), began);
     if heard == Heard::Missed {
         missed(app).await;

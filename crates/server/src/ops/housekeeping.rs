@@ -1,5 +1,5 @@
 //! What is swept up, in small bites, by one node at a time: expired idempotency keys, sign-ins and revocations, the
-//! messages of deleted conversations, and what was set aside for work that nobody settled.
+//! messages of deleted conversations, what was set aside for work that nobody settled, and what old experiments found.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -21,6 +21,8 @@ const PURGE_AFTER: Duration = Duration::from_secs(15 * 60);
 const BEYOND_A_REPLY: Duration = Duration::from_secs(10 * 60);
 /// For how long it is known what was swept, should it be settled after all.
 const SWEPT_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long after its removal what an experiment found is erased: no node still writes of it then.
+const ERASE_AFTER: Duration = Duration::from_secs(10 * 60);
 /// The most bites of one round, so that a large pile is taken over several.
 const MOST_BITES: u32 = 50;
 /// How long a bite may take.
@@ -74,7 +76,9 @@ async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<()> {
             tracing::warn!(swept, "what was set aside for work that was never settled is counted as spent");
         }
         let old = app.store.run(&call(), ForgetSwept(now.minus(SWEPT_LAST))).await?;
-        if forgotten == 0 && purged == 0 && tombstones == 0 && swept == 0 && old == 0 {
+        let stopped = now.minus(app.config.flags.kept());
+        let erased = app.store.erase_experiments(&call(), stopped, now.minus(ERASE_AFTER), now).await?;
+        if forgotten == 0 && purged == 0 && tombstones == 0 && swept == 0 && old == 0 && !erased {
             break;
         }
     }

@@ -1,6 +1,8 @@
 //! The contract: the OpenAPI document and the table of routes name the same operations, each of them answers as the
 //! document says, repeats are harmless, lists are bounded, and no route runs more SQL than its line grants.
 
+mod flags;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use futures_util::future::join_all;
@@ -220,7 +222,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     let documented = documented(&document);
 
     // The document and the table: the same operations, the pages of the console aside.
-    let page = |path: &str| path == "/" || path == "/sw.js" || path.starts_with("/assets/");
+    let page = |path: &str| ["/", "/sw.js", "/experiments"].contains(&path) || path.starts_with("/assets/");
     let served: BTreeSet<_> = server
         .table
         .iter()
@@ -244,6 +246,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     drive_billing(&mut driver, &ada).await;
     drive_assistant(&mut driver, Some(&ada.access_token)).await;
     drive_sync(&mut driver, Some(&ada.access_token)).await;
+    flags::drive(&mut driver, &ada).await;
     driver.call("GET /openapi.json", None, None, None, &[("if-none-match", "\"x\"")]).await;
     assert_eq!(driver.seen.keys().cloned().collect::<BTreeSet<_>>(), served, "every operation was driven");
     for (operation, statuses) in &driver.seen {
@@ -260,7 +263,12 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     for route in server.table.iter().filter(|route| route.method == "GET" && !route.path.contains('{')) {
         let body = json!({"name": "A key", "scopes": ["read", "write", "admin"]});
         let made = server.send("POST", "/v1/api-keys", Some(&ada.access_token), Some(body)).await.expect(201);
-        let good = if route.path == "/v1/live" { 426 } else { 200 };
+        // No key reaches over organisations, not even an operator's.
+        let good = match (route.path, route.policy.access) {
+            (_, mainstay_server::http::Access::Operator) => 403,
+            ("/v1/live", _) => 426,
+            _ => 200,
+        };
         server.send("GET", route.path, made["secret"].as_str(), None).await.expect(good);
     }
 
@@ -282,8 +290,16 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
         if most > granted || !tight || !honest {
             faults.push(format!("{method} {path}: {most} of {granted}"));
         }
-        let without_sql =
-            ["/healthz", "/health/redis", "/metrics", "/openapi.json", "/v1/limits/refusals", "/v1/live/tickets"];
+        let without_sql = [
+            "/healthz",
+            "/health/redis",
+            "/metrics",
+            "/openapi.json",
+            "/v1/limits/refusals",
+            "/v1/live/tickets",
+            "/v1/flags",
+            "/v1/exposures",
+        ];
         let reads_nothing = without_sql.contains(&path.as_str()) || page(&path);
         assert_eq!(granted == 0, reads_nothing, "{method} {path} grants {granted}");
     }

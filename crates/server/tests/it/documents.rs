@@ -9,8 +9,15 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 6] =
-    ["README.md", "ARCHITECTURE.md", "CONTRIBUTING.md", "SECURITY.md", "docs/load.md", "docs/requirements.md"];
+const PAGES: [&str; 7] = [
+    "README.md",
+    "ARCHITECTURE.md",
+    "CONTRIBUTING.md",
+    "SECURITY.md",
+    "docs/flags.md",
+    "docs/load.md",
+    "docs/requirements.md",
+];
 /// Where the sources of each crate are, by the first part of a test's name.
 const SOURCES: [(&str, &str); 7] = [
     ("client", "crates/client/src"),

@@ -11,6 +11,7 @@ mod console;
 mod contract;
 mod crash;
 mod documents;
+mod flags;
 mod limits;
 mod live;
 mod load;

@@ -33,7 +33,8 @@ impl Migration {
 macro_rules! migrations {
     ($engine:literal) => {
         migrations!($engine, 1 "accounts" "0001_accounts", 2 "assistant" "0002_assistant",
-            3 "index order" "0003_index_order", 4 "changes" "0004_changes", 5 "usage" "0005_usage")
+            3 "index order" "0003_index_order", 4 "changes" "0004_changes", 5 "usage" "0005_usage",
+            6 "flags" "0006_flags")
     };
     ($engine:literal, $($version:literal $description:literal $file:literal),+) => {
         vec![$(Migration {

@@ -1,0 +1,51 @@
+//! `GET /experiments`: the page on which operators see what experiments have found. The server renders a frame; the module
+//! asks the public API for the figures, as any other client would.
+
+use askama::Template;
+use axum::response::{Html, IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+
+use super::assets::assets;
+
+/// What its files are called. The first load of the console does not need them.
+pub(super) const FILES: [&str; 2] = ["experiments.js", "experiments.css"];
+
+#[derive(Template)]
+#[template(path = "experiments.html")]
+struct Page<'a> {
+    /// The path of the files: `/assets/<hash>`.
+    base: &'a str,
+}
+
+/// The page, the same for everybody. It names the files of this release, so a browser asks again each time.
+pub async fn experiments() -> Response {
+    let cache = [(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
+    match (Page { base: assets().base() }).render() {
+        Ok(html) => (cache, Html(html)).into_response(),
+        Err(error) => {
+            tracing::error!(%error, "the page of experiments was not rendered");
+            (StatusCode::INTERNAL_SERVER_ERROR, cache, "the page could not be made\n").into_response()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn it_names_files_that_exist_and_has_nothing_inline() {
+        let html = Page { base: assets().base() }.render().expect("a page");
+        let prefix = format!("\"{}/", assets().base());
+        let named: BTreeSet<&str> = html.split(&prefix).skip(1).filter_map(|rest| rest.split('"').next()).collect();
+        let known: BTreeSet<&str> = assets().names().collect();
+        assert!(named.is_subset(&known) && FILES.iter().all(|file| named.contains(file)), "{named:?}");
+        assert!(!html.contains(" style=") && !html.contains("<style"), "an inline style");
+        for tag in html.split("<script").skip(1) {
+            let (attributes, rest) = tag.split_once('>').expect("an end");
+            assert!(attributes.contains(" src=\"/assets/") && rest.starts_with("</script>"), "{attributes}");
+        }
+    }
+}

@@ -1,0 +1,4 @@
+DROP TABLE outcome;
+DROP TABLE exposure;
+DROP TABLE experiment;
+DROP TABLE flag;
