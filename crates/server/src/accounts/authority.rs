@@ -123,10 +123,11 @@ impl Accounts {
         {
             return Ok(known.member);
         }
+        // Boxed, so that requests with an access token do not carry the size of these about.
         let known = if api_key::looks_like(token) {
-            self.by_api_key(token, call).await?
+            Box::pin(self.by_api_key(token, call)).await?
         } else if self.issuers.looks_like(token) {
-            self.by_outside_token(token, call).await?
+            Box::pin(self.by_outside_token(token, call)).await?
         } else {
             return Err(not_good());
         };

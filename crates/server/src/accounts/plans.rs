@@ -32,7 +32,7 @@ impl Accounts {
             return plan;
         }
         let find = MembershipsIn { person: member.person, tenants: vec![member.tenant] };
-        match self.store.run(call, find).await {
+        match Box::pin(self.store.run(call, find)).await {
             Ok(memberships) => {
                 let plan = memberships.first().map(|membership| membership.plan).unwrap_or_default();
                 self.plans.0.insert(member.tenant, plan);

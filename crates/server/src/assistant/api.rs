@@ -339,7 +339,8 @@ pub async fn send_message(
     idempotency: Idempotency,
     Json(body): Json<SendBody>,
 ) -> Result<Response, Problem> {
-    send(app, context, by, following, idempotency, body).await
+    // Boxed, so that a request that is refused does not carry the size of it about.
+    Box::pin(send(app, context, by, following, idempotency, body)).await
 }
 
 /// Sends a message into a conversation. The answer is as that of `POST /v1/messages`.
@@ -358,7 +359,8 @@ pub async fn send_into(
     Json(body): Json<SendIntoBody>,
 ) -> Result<Response, Problem> {
     let body = SendBody { content: body.content, conversation_id: Some(id) };
-    send(app, context, by, following, idempotency, body).await
+    // Boxed, so that a request that is refused does not carry the size of it about.
+    Box::pin(send(app, context, by, following, idempotency, body)).await
 }
 
 async fn send(

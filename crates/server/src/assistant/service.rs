@@ -220,9 +220,9 @@ impl Assistant {
             // A caller that has gone away finds the message by its idempotency key.
             let _ = answer.send(accepted);
             let Some((place, terms)) = begun else { return };
-            let earlier = if new { Vec::new() } else { assistant.earlier(&storing, place.live()).await };
+            let earlier = if new { Vec::new() } else { Box::pin(assistant.earlier(&storing, place.live())).await };
             let turns = history::turns(earlier, &question, budget(&assistant.settings));
-            assistant.make(place, turns, terms).await;
+            Box::pin(assistant.make(place, turns, terms)).await;
         });
         match tokio::time::timeout_at(call.deadline(), answered).await {
             Ok(Ok(accepted)) => Ok(accepted?),

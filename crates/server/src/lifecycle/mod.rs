@@ -184,7 +184,8 @@ impl Lifecycle {
     where
         F: Future<Output: Outcome> + Send + 'static,
     {
-        self.start(name, Sort::Work, future);
+        // Boxed once, since it is moved several times until it runs.
+        self.start(name, Sort::Work, Box::pin(future));
     }
 
     /// As [`spawn`](Self::spawn), on a thread of its own: for what others wait for at every step, and what must not wait

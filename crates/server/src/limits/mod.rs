@@ -162,7 +162,7 @@ impl Limits {
 
     async fn decide(&self, class: Class, rules: &[Rule]) -> Verdict {
         let verdict = match &self.shared {
-            Some(shared) => shared.decide(rules).await,
+            Some(shared) => Box::pin(shared.decide(rules)).await,
             None => self.logs.decide(rules, || self.now()),
         };
         for standing in verdict.violated() {
