@@ -6,7 +6,7 @@ use mainstay_domain::{Flag, FlagKey, Timestamp};
 use crate::error::{Error, Result};
 use crate::experiments::{self, StoredExperiment};
 use crate::intent::Intent;
-use crate::sql::statements;
+use crate::sql::{Sql, statements};
 use crate::tx::{Scope, Tx};
 use crate::value::At;
 
@@ -63,8 +63,8 @@ pub struct Definitions {
 }
 
 #[derive(sqlx::FromRow)]
-pub(crate) struct NumberRow {
-    pub(crate) number: i64,
+struct NumberRow {
+    number: i64,
 }
 
 #[derive(sqlx::FromRow)]
@@ -91,6 +91,12 @@ impl FlagRow {
 pub(crate) async fn changed(tx: &mut Tx<'_>) -> Result<()> {
     tx.query(CHANGED).run().await?;
     Ok(())
+}
+
+/// Whether there are as many as there may be beside the one of this key; `others` counts those.
+pub(crate) async fn is_full(tx: &mut Tx<'_>, others: Sql, key: &FlagKey, most: i64) -> Result<bool> {
+    let others: Option<NumberRow> = tx.query(others).bind(key.as_str().to_owned()).row().await?;
+    Ok(others.is_some_and(|row| row.number >= most))
 }
 
 pub(crate) fn definition<T: serde::Serialize>(value: &T) -> Result<String> {
@@ -141,8 +147,7 @@ impl Intent for PutFlag {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Put> {
         changed(tx).await?;
-        let others: Option<NumberRow> = tx.query(OTHERS).bind(self.key.as_str().to_owned()).row().await?;
-        if others.is_some_and(|row| row.number >= MOST_FLAGS) {
+        if is_full(tx, OTHERS, &self.key, MOST_FLAGS).await? {
             return Ok(Put::TooMany);
         }
         let definition = definition(&self.flag)?;

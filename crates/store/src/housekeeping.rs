@@ -1,7 +1,7 @@
 //! What is swept up in small bites: replies whose node died, messages of deleted conversations, and what has expired.
 //! The system's role finds the work across organisations; the rows of an organisation are changed in its own scope.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use mainstay_domain::{ConversationId, GenerationId, MessageStatus, PersonId, TenantId, Timestamp};
 use uuid::Uuid;
@@ -15,7 +15,7 @@ use crate::store::Store;
 use crate::stream::{Position, PositionRow};
 use crate::turns::SettleReply;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, Place};
 
 statements! {
     LOST = both("SELECT id, tenant_id FROM generation WHERE lease = $1 ORDER BY id LIMIT 500");
@@ -62,12 +62,6 @@ statements! {
         postgres "
         DELETE FROM revocation WHERE position = ANY (ARRAY(SELECT position FROM revocation WHERE expires_at <= $1 ORDER BY expires_at LIMIT 1000))",
         differs "PostgreSQL would join the sub-select by reading the whole table; as an array it looks each up");
-}
-
-#[derive(sqlx::FromRow)]
-struct Place {
-    id: Uuid,
-    tenant_id: Uuid,
 }
 
 /// A reply that is not settled.
@@ -300,7 +294,7 @@ impl Intent for ForgetTombstones {
     const REPEATABLE: bool = true;
 
     fn scope(&self) -> Scope {
-        Scope::Tenants(self.0.iter().map(|row| TenantId(row.tenant_id)).collect::<BTreeSet<_>>().into_iter().collect())
+        Scope::of(self.0.iter().map(|row| TenantId(row.tenant_id)))
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {

@@ -1,5 +1,6 @@
 //! A transaction on either engine. It never leaves the store.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -25,6 +26,13 @@ pub enum Scope {
     Tenants(Vec<TenantId>),
     /// System tables and what the system's role may see of the others, across organisations.
     System,
+}
+
+impl Scope {
+    /// The rows of these organisations, each named once and in order.
+    pub(crate) fn of(tenants: impl IntoIterator<Item = TenantId>) -> Self {
+        Self::Tenants(tenants.into_iter().collect::<BTreeSet<_>>().into_iter().collect())
+    }
 }
 
 /// An open transaction.

@@ -1,12 +1,14 @@
 //! What both engines can bind and read.
 
 use mainstay_domain::Timestamp;
+use serde::Serialize;
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;
 use sqlx::postgres::types::Oid;
 use sqlx::postgres::{PgRow, PgTypeInfo};
 use sqlx::sqlite::SqliteRow;
 use sqlx::{Database, Decode, Encode, FromRow, Postgres, Sqlite, Type};
+use uuid::Uuid;
 
 /// A parameter.
 pub(crate) trait Value:
@@ -18,6 +20,13 @@ impl<T> Value for T where T: for<'q> Encode<'q, Sqlite> + Type<Sqlite> + for<'q>
 /// A row of an answer: `#[derive(sqlx::FromRow)]` makes a struct readable from both.
 pub(crate) trait Row: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
 impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin {}
+
+/// A row of an organisation, by the two parts of its key.
+#[derive(Clone, Serialize, FromRow)]
+pub(crate) struct Place {
+    pub(crate) id: Uuid,
+    pub(crate) tenant_id: Uuid,
+}
 
 /// A moment: INTEGER milliseconds since 1970 on SQLite (sorts and compares as such), `timestamptz` on PostgreSQL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,5 +1,5 @@
 //! Lives in one process: what organisations pay for, remembered for a minute, for what is no money: how often somebody may
-//! ask, and when a client syncs. A change of a plan is told in the database, where every node looks each second; what may
+//! ask, and when a client syncs. A change of a plan is told in the database, where every node looks twice a second; what may
 //! be used is decided without this memory.
 
 use std::time::Duration;

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::service::{default_month, members_usage, set_budget, usage};
+use super::service::{members_usage, set_budget, usage};
 use crate::accounts::{Administrator, Reader};
 use crate::app::App;
 use crate::http::page::{self, Page};
@@ -192,7 +192,7 @@ impl From<MemberUsage> for MemberUsageBody {
 }
 
 fn month(app: &App, text: Option<&str>) -> Result<Month, Error> {
-    let Some(text) = text else { return Ok(default_month(app.clock.as_ref())) };
+    let Some(text) = text else { return Ok(Month::of(app.clock.now())) };
     text.parse().map_err(|refused: mainstay_domain::Refused| Error::invalid(vec![refused.of("month")]))
 }
 

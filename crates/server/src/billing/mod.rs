@@ -10,4 +10,4 @@ mod service;
 
 pub use figures::BillingFigures;
 pub use refusal::refusal;
-pub use service::{default_month, members_usage, set_budget, usage};
+pub use service::{members_usage, set_budget, usage};

@@ -1,6 +1,6 @@
 //! The verbs of usage and budgets, and their rules.
 
-use mainstay_domain::{Clock, Day, Error, Month, PersonId, Result};
+use mainstay_domain::{Day, Error, Month, PersonId, Result};
 use mainstay_store::{Call, GetUsage, ListUsage, MemberUsage, SetBudget, UsageOf};
 
 use crate::accounts::Member;
@@ -8,12 +8,6 @@ use crate::app::App;
 
 /// The most that a budget may be, in millionths: a thousand million.
 const MOST_MICROS: i64 = 1_000_000_000_000_000;
-
-/// The month that is now.
-#[must_use]
-pub fn default_month(clock: &dyn Clock) -> Month {
-    Month::of(clock.now())
-}
 
 /// What a member and their organisation have used in a month, and what they may use now.
 ///

@@ -2,10 +2,10 @@
 //! asks the public API for the figures, as any other client would.
 
 use askama::Template;
-use axum::response::{Html, IntoResponse, Response};
-use http::{HeaderValue, StatusCode, header};
+use axum::response::Response;
 
 use super::assets::assets;
+use super::pages::page;
 
 /// What its files are called. The first load of the console does not need them.
 pub(super) const FILES: [&str; 2] = ["experiments.js", "experiments.css"];
@@ -17,16 +17,9 @@ struct Page<'a> {
     base: &'a str,
 }
 
-/// The page, the same for everybody. It names the files of this release, so a browser asks again each time.
+/// The page, the same for everybody.
 pub async fn experiments() -> Response {
-    let cache = [(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
-    match (Page { base: assets().base() }).render() {
-        Ok(html) => (cache, Html(html)).into_response(),
-        Err(error) => {
-            tracing::error!(%error, "the page of experiments was not rendered");
-            (StatusCode::INTERNAL_SERVER_ERROR, cache, "the page could not be made\n").into_response()
-        }
-    }
+    page(&Page { base: assets().base() })
 }
 
 #[cfg(test)]

@@ -19,7 +19,7 @@ pub(super) struct Shell<'a> {
     pub(super) version: &'a str,
 }
 
-/// `GET /`: the shell. It names the files of this release, so a browser asks again each time.
+/// `GET /`: the shell.
 pub async fn index() -> Response {
     let assets = assets();
     let shell = Shell {
@@ -27,11 +27,17 @@ pub async fn index() -> Response {
         modules: assets.names().filter(|name| is_module(name)).collect(),
         version: env!("CARGO_PKG_VERSION"),
     };
+    page(&shell)
+}
+
+/// A page that names the files of this release, so that a browser asks for it again each time.
+pub(super) fn page<T: Template>(template: &T) -> Response {
     let cache = [(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"))];
-    match shell.render() {
+    match template.render() {
         Ok(html) => (cache, Html(html)).into_response(),
         Err(error) => {
-            tracing::error!(%error, "the console's page was not rendered");
+            let template = std::any::type_name::<T>();
+            tracing::error!(template, %error, "a page of the console was not rendered");
             (StatusCode::INTERNAL_SERVER_ERROR, cache, "the page could not be made\n").into_response()
         }
     }

@@ -1,7 +1,5 @@
 //! Who was shown what, and what they did. Both are written in sets, and a repeat changes nothing.
 
-use std::collections::BTreeSet;
-
 use mainstay_domain::{ExperimentId, PersonId, TenantId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
@@ -60,7 +58,7 @@ impl Intent for RecordExposures {
     const REPEATABLE: bool = true;
 
     fn scope(&self) -> Scope {
-        Scope::Tenants(self.0.iter().map(|exposure| exposure.tenant).collect::<BTreeSet<_>>().into_iter().collect())
+        Scope::of(self.0.iter().map(|exposure| exposure.tenant))
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {

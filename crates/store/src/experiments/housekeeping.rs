@@ -1,7 +1,5 @@
 //! Erasing what old and removed experiments have found, in bites.
 
-use std::collections::BTreeSet;
-
 use mainstay_domain::{ExperimentId, TenantId, Timestamp};
 use uuid::Uuid;
 
@@ -124,8 +122,7 @@ impl Intent for Erase {
 
     fn scope(&self) -> Scope {
         let exposures = self.exposures.iter().map(|key| TenantId(key.tenant_id));
-        let tenants: BTreeSet<_> = exposures.chain(self.outcomes.iter().map(|key| TenantId(key.tenant_id))).collect();
-        Scope::Tenants(tenants.into_iter().collect())
+        Scope::of(exposures.chain(self.outcomes.iter().map(|key| TenantId(key.tenant_id))))
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {

@@ -9,7 +9,7 @@ use mainstay_domain::{Experiment, ExperimentId, ExperimentState, FlagKey, Timest
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::flags::{NumberRow, Put, changed, definition};
+use crate::flags::{Put, changed, definition, is_full};
 use crate::intent::Intent;
 use crate::members::word;
 use crate::sql::statements;
@@ -128,8 +128,7 @@ impl Intent for PutExperiment {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Put> {
         changed(tx).await?;
-        let others: Option<NumberRow> = tx.query(OTHERS).bind(self.key.as_str().to_owned()).row().await?;
-        if others.is_some_and(|row| row.number >= MOST_EXPERIMENTS) {
+        if is_full(tx, OTHERS, &self.key, MOST_EXPERIMENTS).await? {
             return Ok(Put::TooMany);
         }
         let put = tx

@@ -1,6 +1,6 @@
 //! What is set aside for work whose cost is not known yet: reserved, settled, and swept when nobody settles it.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 
 use mainstay_domain::{Amounts, PersonId, TenantId, Timestamp};
 use serde::Serialize;
@@ -13,7 +13,7 @@ use crate::intent::Intent;
 use crate::sql::statements;
 use crate::store::Store;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, Place};
 
 statements! {
     RESERVE = batch((id: uuid, tenant_id: uuid, person_id: uuid, amount_micros: bigint, reserved_at: time, expires_at: time) "
@@ -40,21 +40,14 @@ statements! {
 }
 
 /// What work turned out to cost.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cost {
     /// Nothing, and nothing was set aside for it.
-    #[default]
     Free,
     /// So many millionths. What was set aside is given back.
     Known(i64),
     /// Nobody knows: all that was set aside counts as spent.
     AllReserved,
-}
-
-#[derive(Clone, Serialize, sqlx::FromRow)]
-pub(super) struct Place {
-    pub(super) id: Uuid,
-    pub(super) tenant_id: Uuid,
 }
 
 #[derive(Serialize)]
@@ -185,8 +178,7 @@ impl Intent for Sweep {
     const REPEATABLE: bool = true;
 
     fn scope(&self) -> Scope {
-        let tenants: BTreeSet<_> = self.places.iter().map(|place| TenantId(place.tenant_id)).collect();
-        Scope::Tenants(tenants.into_iter().collect())
+        Scope::of(self.places.iter().map(|place| TenantId(place.tenant_id)))
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<usize> {
