@@ -236,11 +236,11 @@ pub(crate) async fn lock(tx: &mut Tx<'_>, id: ConversationId, tenant: TenantId, 
 /// Writes a conversation's number, for tests of transactions that the product does not have.
 #[cfg(test)]
 pub(crate) async fn set_seq(tx: &mut Tx<'_>, id: ConversationId, tenant: TenantId, seq: i64) -> Result<()> {
-    const SET: crate::sql::Sql = crate::sql::Sql {
-        name: "test",
-        sqlite: "UPDATE conversation SET seq = $3 WHERE id = $1 AND tenant_id = $2",
-        postgres: "UPDATE conversation SET seq = $3 WHERE id = $1 AND tenant_id = $2",
-    };
+    const SET: crate::sql::Sql = crate::sql::Sql::plain(
+        "test",
+        "UPDATE conversation SET seq = $3 WHERE id = $1 AND tenant_id = $2",
+        "UPDATE conversation SET seq = $3 WHERE id = $1 AND tenant_id = $2",
+    );
     tx.query(SET).bind(id.uuid()).bind(tenant.uuid()).bind(seq).run().await.map(drop)
 }
 

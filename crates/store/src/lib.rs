@@ -31,6 +31,7 @@ mod messages;
 mod metering;
 mod migrate;
 mod nodes;
+mod pack;
 #[cfg(test)]
 mod registry;
 mod revocations;

@@ -11,6 +11,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, Connection, PgConnection, Postgres, Sqlite, SqliteConnection};
 
 use crate::error::{Error, Result};
+use crate::pack::{CELL, Packed, pack};
 use crate::sql::Sql;
 use crate::stream::Position;
 use crate::value::{Row, Value};
@@ -114,18 +115,23 @@ impl<'c> Tx<'c> {
             Engine::Sqlite(_) | Engine::SqliteBare(_) => Bound::Sqlite(SqliteArguments::default()),
             Engine::Postgres(_) => Bound::Postgres(PgArguments::default()),
         };
-        Query { tx: self, sql, arguments, bad: None }
+        Query { tx: self, sql, arguments, packed: None, bad: None }
     }
 
     /// Starts a set-based statement (`batch` in [`crate::sql::statements`]) over these rows.
     pub(crate) fn batch<T: serde::Serialize>(&mut self, sql: Sql, rows: &[T]) -> Query<'_, 'c> {
-        match serde_json::to_string(rows) {
-            Ok(text) => self.query(sql).bind(text),
-            Err(error) => {
-                let mut query = self.query(sql);
-                query.bad = Some(error.into());
-                query
-            }
+        let mut query = self.query(sql);
+        let bound = match query.arguments {
+            Bound::Postgres(_) => serde_json::to_string(rows).map_err(BoxDynError::from),
+            Bound::Sqlite(_) => pack(sql.columns, rows).map_err(BoxDynError::from).map(|packed| {
+                let list = packed.list();
+                query.packed = Some(packed);
+                list
+            }),
+        };
+        match bound {
+            Ok(rows) => query.bind(rows),
+            Err(error) => Query { bad: Some(error), ..query },
         }
     }
 
@@ -186,11 +192,16 @@ enum Bound {
     Postgres(PgArguments),
 }
 
+/// Parameters of a batch on SQLite that come before the size of a row and the rows.
+const FIRST_OF_PACKED: usize = 7;
+
 /// A statement that is being given its parameters.
 pub(crate) struct Query<'t, 'c> {
     tx: &'t mut Tx<'c>,
     sql: Sql,
     arguments: Bound,
+    /// The rows of a batch on SQLite, which are bound last.
+    packed: Option<Packed>,
     bad: Option<BoxDynError>,
 }
 
@@ -207,6 +218,7 @@ impl Query<'_, '_> {
 
     fn begin(&mut self) {
         self.tx.statements += 1;
+        self.bind_packed();
         if matches!(self.tx.engine, Engine::SqliteBare(_)) && self.tx.statements > 1 {
             self.bad = Some("a second statement where one was announced".into());
         }
@@ -216,6 +228,17 @@ impl Query<'_, '_> {
         {
             executed.insert(self.sql.name);
         }
+    }
+
+    fn bind_packed(&mut self) {
+        let (Some(packed), Bound::Sqlite(arguments)) = (self.packed.take(), &mut self.arguments) else { return };
+        let mut added = Ok(());
+        while added.is_ok() && Arguments::len(arguments) < FIRST_OF_PACKED {
+            added = Arguments::add(arguments, None::<i64>);
+        }
+        let stride = i64::try_from(self.sql.columns.len() * CELL).unwrap_or(i64::MAX);
+        let added = added.and_then(|()| Arguments::add(arguments, stride));
+        self.bad = self.bad.take().or(added.and_then(|()| Arguments::add(arguments, packed.blob)).err());
     }
 
     /// Runs it; the answer is how many rows it touched.

@@ -10,18 +10,18 @@ use crate::tx::{Scope, Tx};
 use crate::{Call, Error, Intent, Ping, Result};
 
 /// A statement that would run for minutes.
-const LONG: Sql = Sql {
-    name: "test long",
-    sqlite: "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000000000) SELECT count(*) AS count FROM n",
-    postgres: "SELECT count(*) AS count FROM pg_sleep(300)",
-};
+const LONG: Sql = Sql::plain(
+    "test long",
+    "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 4000000000) SELECT count(*) AS count FROM n",
+    "SELECT count(*) AS count FROM pg_sleep(300)",
+);
 
 /// How many statements run at present, as the server sees it.
-const ACTIVE: Sql = Sql {
-    name: "test active",
-    sqlite: "SELECT 0 AS count",
-    postgres: "SELECT count(*) AS count FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(300)%' AND pid <> pg_backend_pid()",
-};
+const ACTIVE: Sql = Sql::plain(
+    "test active",
+    "SELECT 0 AS count",
+    "SELECT count(*) AS count FROM pg_stat_activity WHERE state = 'active' AND query LIKE '%pg_sleep(300)%' AND pid <> pg_backend_pid()",
+);
 
 struct Count(Sql, bool);
 

@@ -145,7 +145,7 @@ impl Intent for Seen {
         let sqlite = "SELECT count(*) AS number, coalesce(min(exposed_at), 0) AS first FROM exposure";
         let postgres = "SELECT count(*) AS number,
                         coalesce(round(extract(epoch FROM min(exposed_at)) * 1000), 0)::bigint AS first FROM exposure";
-        let row: Option<Row> = tx.query(Sql { name: "test", sqlite, postgres }).row().await?;
+        let row: Option<Row> = tx.query(Sql::plain("test", sqlite, postgres)).row().await?;
         Ok(row.map_or((0, 0), |row| (row.number, row.first)))
     }
 }
@@ -209,7 +209,7 @@ impl Intent for WriteAs {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<u64> {
         let text = "INSERT INTO exposure (experiment_id, tenant_id, unit_id, variant, exposed_at)
                     VALUES ($1, $2, $2, 0, $3)";
-        let sql = Sql { name: "test", sqlite: text, postgres: text };
+        let sql = Sql::plain("test", text, text);
         let at = crate::value::At(mainstay_domain::Timestamp::EPOCH);
         tx.query(sql).bind(self.experiment.uuid()).bind(self.tenant.uuid()).bind(at).run().await
     }

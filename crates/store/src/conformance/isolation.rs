@@ -60,7 +60,7 @@ impl Intent for CountAll {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<i64> {
         let text = "SELECT count(*) AS count FROM message";
-        let count: Option<Count> = tx.query(Sql { name: "test", sqlite: text, postgres: text }).row().await?;
+        let count: Option<Count> = tx.query(Sql::plain("test", text, text)).row().await?;
         Ok(count.map_or(0, |count| count.count))
     }
 }
@@ -78,7 +78,7 @@ impl Intent for WriteAs {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<u64> {
         let text = "INSERT INTO stream (tenant_id, stream_id, head, epoch, floor) VALUES ($1, $2, 0, 0, 0)";
-        let sql = Sql { name: "test", sqlite: text, postgres: text };
+        let sql = Sql::plain("test", text, text);
         tx.query(sql).bind(self.1.uuid()).bind(self.0.uuid()).run().await
     }
 }

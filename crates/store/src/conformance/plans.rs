@@ -141,7 +141,7 @@ async fn no_statement_scans_a_growing_table_on_postgres() {
         .into_iter()
         .enumerate()
     {
-        let plan = plan_on_postgres(&mut connection, &Sql { name: "judge", sqlite: "", postgres: text }).await;
+        let plan = plan_on_postgres(&mut connection, &Sql::plain("judge", "", text)).await;
         find_scans(&serde_json::from_str(&plan).expect("a plan"), "judge", &mut faults);
         assert_eq!(faults.len(), number + 1, "{text}: {plan}");
     }

@@ -23,7 +23,7 @@ impl Intent for CountPrepared {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<i64> {
         let text = "SELECT count(*) AS count FROM pg_prepared_statements WHERE statement NOT LIKE '%pg_prepared%'";
-        let count: Option<Count> = tx.query(Sql { name: "test", sqlite: text, postgres: text }).row().await?;
+        let count: Option<Count> = tx.query(Sql::plain("test", text, text)).row().await?;
         Ok(count.map_or(0, |count| count.count))
     }
 }

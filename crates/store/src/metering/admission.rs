@@ -4,11 +4,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
 
-use mainstay_domain::{Allowance, Amounts, Day, Meter, PersonId, Plan, PlanLimits, Spent, TenantId, Timestamp};
+use mainstay_domain::{Amounts, Day, Meter, PersonId, Plan, PlanLimits, Spent, TenantId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::ledger::{Account, Ledger, Standing, account};
+use super::plans;
 use super::reservation::{Reserve, reserve};
 use crate::error::{Error, Result};
 use crate::members::word;
@@ -17,10 +18,8 @@ use crate::tx::Tx;
 
 statements! {
     LIMITS = batch((tenant_id: uuid, person_id: uuid) "
-        SELECT b.tenant_id, b.person_id, l.name, l.messages_per_day, l.messages_per_month, l.images_per_day, l.images_per_month,
-          l.voice_seconds_per_day, l.voice_seconds_per_month, l.cost_micros_per_month,
-          p.cost_micros AS person_budget, w.cost_micros AS organisation_budget
-        FROM batch b JOIN organisation o ON o.tenant_id = b.tenant_id JOIN plan l ON l.name = o.plan
+        SELECT b.tenant_id, b.person_id, o.plan, p.cost_micros AS person_budget, w.cost_micros AS organisation_budget
+        FROM batch b JOIN organisation o ON o.tenant_id = b.tenant_id
         LEFT JOIN budget p ON p.tenant_id = b.tenant_id AND p.subject_id = b.person_id
         LEFT JOIN budget w ON w.tenant_id = b.tenant_id AND w.subject_id = b.tenant_id");
 }
@@ -79,36 +78,9 @@ struct Pair {
 struct LimitsRow {
     tenant_id: Uuid,
     person_id: Uuid,
+    plan: String,
     person_budget: Option<i64>,
     organisation_budget: Option<i64>,
-    #[sqlx(flatten)]
-    plan: PlanRow,
-}
-
-/// A row of `plan`.
-#[derive(sqlx::FromRow)]
-pub(super) struct PlanRow {
-    name: String,
-    messages_per_day: Option<i64>,
-    messages_per_month: Option<i64>,
-    images_per_day: Option<i64>,
-    images_per_month: Option<i64>,
-    voice_seconds_per_day: Option<i64>,
-    voice_seconds_per_month: Option<i64>,
-    cost_micros_per_month: Option<i64>,
-}
-
-impl PlanRow {
-    pub(super) fn read(&self) -> Result<(Plan, PlanLimits)> {
-        let allowance = |per_day, per_month| Allowance { per_day, per_month };
-        let limits = PlanLimits {
-            messages: allowance(self.messages_per_day, self.messages_per_month),
-            images: allowance(self.images_per_day, self.images_per_month),
-            voice_seconds: allowance(self.voice_seconds_per_day, self.voice_seconds_per_month),
-            cost_micros_per_month: self.cost_micros_per_month,
-        };
-        Ok((word(&self.name)?, limits))
-    }
 }
 
 /// What these may use.
@@ -119,10 +91,12 @@ pub(super) async fn limits(
     let pairs: BTreeSet<_> = pairs.into_iter().collect();
     let pairs: Vec<_> =
         pairs.into_iter().map(|(tenant, person)| Pair { tenant_id: tenant.uuid(), person_id: person.uuid() }).collect();
+    let plans: HashMap<_, _> = plans::all(tx).await?.into_iter().collect();
     let rows: Vec<LimitsRow> = tx.batch(LIMITS, &pairs).rows().await?;
     rows.into_iter()
         .map(|row| {
-            let (plan, limits) = row.plan.read()?;
+            let plan: Plan = word(&row.plan)?;
+            let limits = *plans.get(&plan).ok_or_else(gone)?;
             let (person_budget, organisation_budget) = (row.person_budget, row.organisation_budget);
             let limits = Limits { plan, limits, person_budget, organisation_budget };
             Ok(((TenantId(row.tenant_id), PersonId(row.person_id)), limits))
@@ -214,7 +188,8 @@ fn decide(accounts: &HashMap<Account, Standing>, demand: &Demand, limits: &Limit
             return Err(Spent::Daily(meter));
         }
     }
-    let Some(bid) = demand.bid else { return Ok(0) };
+    // What can cost nothing has not read the money of the organisation.
+    let Some(bid) = demand.bid.filter(|bid| bid.most_micros > 0) else { return Ok(0) };
     let left = |standing: &Standing, cap: i64| cap - standing.month.cost_micros - standing.reserved_micros;
     let caps = [
         (limits.limits.cost_micros_per_month, &person, Spent::PlanCost),

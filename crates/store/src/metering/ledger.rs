@@ -1,4 +1,8 @@
-//! The counters of a month: one row for each person and one for the organisation.
+//! The counters of a month: a row for each person, and one for what the organisation as a whole costs.
+//!
+//! What an organisation has used is the sum of its people's rows, added up by whoever asks. Only its money has a row of its
+//! own, because a budget of the organisation must be compared with it while others spend too; work that costs nothing does
+//! not touch that row, so colleagues do not wait for each other's commits.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -37,11 +41,11 @@ statements! {
             WHEN usage_month.day = excluded.day THEN usage_month.day_voice_seconds + excluded.voice_seconds
             ELSE usage_month.day_voice_seconds END,
           day = CASE WHEN usage_month.day < excluded.day THEN excluded.day ELSE usage_month.day END
-        RETURNING tenant_id, month, subject_id, messages, input_tokens, output_tokens, images, voice_seconds, cost_micros,
-          reserved_micros, day, day_messages, day_images, day_voice_seconds");
+        RETURNING tenant_id, month, subject_id, messages, images, voice_seconds, cost_micros, reserved_micros, day,
+          day_messages, day_images, day_voice_seconds");
 }
 
-/// Whose counters: a person's, or the organisation's, whose subject is its own id.
+/// Whose counters: a person's, or those of the organisation's money, whose subject is its own id.
 pub(crate) type Account = (TenantId, i64, Uuid);
 
 /// The account of a subject in the month of a moment.
@@ -67,7 +71,7 @@ struct Entry {
 /// How an account stands.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Standing {
-    /// What was used in the month.
+    /// What was used in the month. Tokens are not read where nothing is decided by them.
     pub(crate) month: Amounts,
     /// What is set aside.
     pub(crate) reserved_micros: i64,
@@ -85,13 +89,11 @@ impl Standing {
 }
 
 #[derive(sqlx::FromRow)]
-pub(crate) struct StandingRow {
+struct StandingRow {
     tenant_id: Uuid,
     month: i64,
     subject_id: Uuid,
     messages: i64,
-    input_tokens: i64,
-    output_tokens: i64,
     images: i64,
     voice_seconds: i64,
     cost_micros: i64,
@@ -103,19 +105,18 @@ pub(crate) struct StandingRow {
 }
 
 impl StandingRow {
-    pub(crate) fn account(&self) -> Account {
+    fn account(&self) -> Account {
         (TenantId(self.tenant_id), self.month, self.subject_id)
     }
 
-    pub(crate) fn standing(&self) -> Standing {
+    fn standing(&self) -> Standing {
         Standing {
             month: Amounts {
                 messages: self.messages,
-                input_tokens: self.input_tokens,
-                output_tokens: self.output_tokens,
                 images: self.images,
                 voice_seconds: self.voice_seconds,
                 cost_micros: self.cost_micros,
+                ..Amounts::default()
             },
             reserved_micros: self.reserved_micros,
             day: self.day,
@@ -137,24 +138,25 @@ pub(crate) struct Ledger {
 }
 
 impl Ledger {
-    /// Counts for a person and for the organisation, in the month and on the day of `at`. `reserved` is what is set aside
-    /// more, or less when it is below zero.
+    /// Counts for a person, and money for the organisation too, in the month and on the day of `at`. `reserved` is what is
+    /// set aside more, or less when it is below zero.
     pub(crate) fn add(&mut self, tenant: TenantId, person: PersonId, at: Timestamp, amounts: Amounts, reserved: i64) {
-        for subject in [person.uuid(), tenant.uuid()] {
-            let entry = self.entries.entry((Day::of(at), account(tenant, subject, at))).or_default();
-            entry.0 += amounts;
-            entry.1 += reserved;
+        let money = Amounts { cost_micros: amounts.cost_micros, ..Amounts::default() };
+        for (subject, amounts) in [(person.uuid(), amounts), (tenant.uuid(), money)] {
+            if amounts != Amounts::default() || reserved != 0 {
+                let entry = self.entries.entry((Day::of(at), account(tenant, subject, at))).or_default();
+                entry.0 += amounts;
+                entry.1 += reserved;
+            }
         }
     }
 
-    /// Writes it. The answer is how the accounts stand then.
+    /// Writes it. The answer is how the accounts stand then; also those for which all adds up to nothing, since somebody
+    /// may be about to decide by them.
     pub(crate) async fn post(self, tx: &mut Tx<'_>) -> Result<HashMap<Account, Standing>> {
         let mut standings = HashMap::new();
         let mut days: BTreeMap<Day, Vec<Entry>> = BTreeMap::new();
         for ((day, (tenant, month, subject)), (amounts, reserved)) in self.entries {
-            if amounts == Amounts::default() && reserved == 0 {
-                continue;
-            }
             days.entry(day).or_default().push(Entry {
                 tenant_id: tenant.uuid(),
                 month,

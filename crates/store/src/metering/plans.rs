@@ -1,11 +1,11 @@
 //! What plans allow, which plan an organisation has, and the budgets that it sets.
 
-use mainstay_domain::{PersonId, Plan, PlanLimits, TenantId, Timestamp};
+use mainstay_domain::{Allowance, PersonId, Plan, PlanLimits, TenantId, Timestamp};
 use uuid::Uuid;
 
-use super::admission::PlanRow;
 use crate::error::Result;
 use crate::intent::Intent;
+use crate::members::word;
 use crate::sql::statements;
 use crate::stream::written_outside;
 use crate::tx::{Scope, Tx};
@@ -27,6 +27,35 @@ statements! {
     IS_MEMBER = both("SELECT person_id FROM membership WHERE tenant_id = $1 AND person_id = $2");
 }
 
+#[derive(sqlx::FromRow)]
+struct PlanRow {
+    name: String,
+    messages_per_day: Option<i64>,
+    messages_per_month: Option<i64>,
+    images_per_day: Option<i64>,
+    images_per_month: Option<i64>,
+    voice_seconds_per_day: Option<i64>,
+    voice_seconds_per_month: Option<i64>,
+    cost_micros_per_month: Option<i64>,
+}
+
+/// All plans and what they allow each person.
+pub(super) async fn all(tx: &mut Tx<'_>) -> Result<Vec<(Plan, PlanLimits)>> {
+    let rows: Vec<PlanRow> = tx.query(LIST).rows().await?;
+    let allowance = |per_day, per_month| Allowance { per_day, per_month };
+    rows.into_iter()
+        .map(|row| {
+            let limits = PlanLimits {
+                messages: allowance(row.messages_per_day, row.messages_per_month),
+                images: allowance(row.images_per_day, row.images_per_month),
+                voice_seconds: allowance(row.voice_seconds_per_day, row.voice_seconds_per_month),
+                cost_micros_per_month: row.cost_micros_per_month,
+            };
+            Ok((word(&row.name)?, limits))
+        })
+        .collect()
+}
+
 /// Lists the plans and what they allow each person.
 #[derive(Clone, Copy, Debug)]
 pub struct ListPlans;
@@ -41,8 +70,7 @@ impl Intent for ListPlans {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        let rows: Vec<PlanRow> = tx.query(LIST).rows().await?;
-        rows.iter().map(PlanRow::read).collect()
+        all(tx).await
     }
 }
 

@@ -1,25 +1,32 @@
 //! Reading what was used.
 
 use mainstay_domain::{Amounts, Day, Month, PersonId, TenantId};
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::admission::{Limits, limits};
-use super::ledger::{Standing, StandingRow};
 use crate::error::Result;
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
 
 statements! {
-    OF = batch((subject_id: uuid) "
-        SELECT u.tenant_id, u.month, u.subject_id, u.messages, u.input_tokens, u.output_tokens, u.images, u.voice_seconds,
-          u.cost_micros, u.reserved_micros, u.day, u.day_messages, u.day_images, u.day_voice_seconds
-        FROM batch b JOIN usage_month u ON u.tenant_id = $2 AND u.month = $3 AND u.subject_id = b.subject_id");
+    /// Of the person, and of all people together: the organisation's own row, which counts only money, is left out.
+    OF = both("
+        SELECT CAST(CASE WHEN subject_id = $3 THEN 1 ELSE 0 END AS bigint) AS mine,
+          CAST(sum(messages) AS bigint) AS messages, CAST(sum(input_tokens) AS bigint) AS input_tokens,
+          CAST(sum(output_tokens) AS bigint) AS output_tokens, CAST(sum(images) AS bigint) AS images,
+          CAST(sum(voice_seconds) AS bigint) AS voice_seconds, CAST(sum(cost_micros) AS bigint) AS cost_micros,
+          CAST(sum(reserved_micros) AS bigint) AS reserved_micros,
+          CAST(sum(CASE WHEN day = $4 THEN day_messages ELSE 0 END) AS bigint) AS day_messages,
+          CAST(sum(CASE WHEN day = $4 THEN day_images ELSE 0 END) AS bigint) AS day_images,
+          CAST(sum(CASE WHEN day = $4 THEN day_voice_seconds ELSE 0 END) AS bigint) AS day_voice_seconds
+        FROM usage_month WHERE tenant_id = $1 AND month = $2 AND subject_id <> $1 GROUP BY 1");
     /// The organisation's own row has no person.
     LIST = both("
-        SELECT u.tenant_id, u.month, u.subject_id, u.messages, u.input_tokens, u.output_tokens, u.images, u.voice_seconds,
-          u.cost_micros, u.reserved_micros, u.day, u.day_messages, u.day_images, u.day_voice_seconds,
+        SELECT u.subject_id, u.messages, u.input_tokens, u.output_tokens, u.images, u.voice_seconds, u.cost_micros,
+          u.reserved_micros, CASE WHEN u.day = $5 THEN u.day_messages ELSE 0 END AS day_messages,
+          CASE WHEN u.day = $5 THEN u.day_images ELSE 0 END AS day_images,
+          CASE WHEN u.day = $5 THEN u.day_voice_seconds ELSE 0 END AS day_voice_seconds,
           p.name, p.email, b.cost_micros AS budget
         FROM usage_month u JOIN person p ON p.id = u.subject_id
         LEFT JOIN budget b ON b.tenant_id = u.tenant_id AND b.subject_id = u.subject_id
@@ -27,7 +34,7 @@ statements! {
 }
 
 /// What a person and their organisation have used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Used {
     /// In the month.
     pub month: Amounts,
@@ -37,9 +44,50 @@ pub struct Used {
     pub reserved_micros: i64,
 }
 
-impl Used {
-    fn new(standing: Standing, day: Day) -> Self {
-        Self { month: standing.month, today: standing.on(day), reserved_micros: standing.reserved_micros }
+impl std::ops::Add for Used {
+    type Output = Self;
+
+    fn add(self, other: Self) -> Self {
+        let (mut month, mut today) = (self.month, self.today);
+        month += other.month;
+        today += other.today;
+        Self { month, today, reserved_micros: self.reserved_micros + other.reserved_micros }
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct UsedRow {
+    messages: i64,
+    input_tokens: i64,
+    output_tokens: i64,
+    images: i64,
+    voice_seconds: i64,
+    cost_micros: i64,
+    reserved_micros: i64,
+    day_messages: i64,
+    day_images: i64,
+    day_voice_seconds: i64,
+}
+
+impl From<UsedRow> for Used {
+    fn from(row: UsedRow) -> Self {
+        Self {
+            month: Amounts {
+                messages: row.messages,
+                input_tokens: row.input_tokens,
+                output_tokens: row.output_tokens,
+                images: row.images,
+                voice_seconds: row.voice_seconds,
+                cost_micros: row.cost_micros,
+            },
+            today: Amounts {
+                messages: row.day_messages,
+                images: row.day_images,
+                voice_seconds: row.day_voice_seconds,
+                ..Amounts::default()
+            },
+            reserved_micros: row.reserved_micros,
+        }
     }
 }
 
@@ -67,9 +115,11 @@ pub struct GetUsage {
     pub day: Day,
 }
 
-#[derive(Serialize)]
-struct Subject {
-    subject_id: Uuid,
+#[derive(sqlx::FromRow)]
+struct ShareRow {
+    mine: i64,
+    #[sqlx(flatten)]
+    used: UsedRow,
 }
 
 impl Intent for GetUsage {
@@ -83,14 +133,16 @@ impl Intent for GetUsage {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        let subjects = [self.person.uuid(), self.tenant.uuid()];
-        let rows = subjects.map(|subject_id| Subject { subject_id });
-        let read = tx.batch(OF, &rows).bind(self.tenant.uuid()).bind(self.month.number());
-        let rows: Vec<StandingRow> = read.rows().await?;
-        let [person, organisation] = subjects.map(|subject| {
-            let row = rows.iter().find(|row| row.account().2 == subject);
-            Used::new(row.map(StandingRow::standing).unwrap_or_default(), self.day)
-        });
+        let read = tx.query(OF).bind(self.tenant.uuid()).bind(self.month.number());
+        let shares: Vec<ShareRow> = read.bind(self.person.uuid()).bind(self.day.number()).rows().await?;
+        let (mut person, mut organisation) = (Used::default(), Used::default());
+        for share in shares {
+            let used = Used::from(share.used);
+            if share.mine == 1 {
+                person = used;
+            }
+            organisation = organisation + used;
+        }
         let limits = limits(tx, [(self.tenant, self.person)]).await?.remove(&(self.tenant, self.person));
         Ok(limits.map(|limits| UsageOf { limits, person, organisation }))
     }
@@ -113,11 +165,12 @@ pub struct MemberUsage {
 
 #[derive(sqlx::FromRow)]
 struct MemberRow {
+    subject_id: Uuid,
     name: String,
     email: Option<String>,
     budget: Option<i64>,
     #[sqlx(flatten)]
-    standing: StandingRow,
+    used: UsedRow,
 }
 
 /// Lists what the people of an organisation have used in a month, in the order of their ids. Those who have used nothing
@@ -147,14 +200,15 @@ impl Intent for ListUsage {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
         let list = tx.query(LIST).bind(self.tenant.uuid()).bind(self.month.number());
-        let rows: Vec<MemberRow> = list.bind(self.after.uuid()).bind(i64::from(self.limit)).rows().await?;
+        let list = list.bind(self.after.uuid()).bind(i64::from(self.limit)).bind(self.day.number());
+        let rows: Vec<MemberRow> = list.rows().await?;
         Ok(rows
             .into_iter()
             .map(|row| MemberUsage {
-                person: PersonId(row.standing.account().2),
+                person: PersonId(row.subject_id),
                 name: row.name,
                 email: row.email,
-                used: Used::new(row.standing.standing(), self.day),
+                used: row.used.into(),
                 budget: row.budget,
             })
             .collect())
