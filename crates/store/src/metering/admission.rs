@@ -1,27 +1,47 @@
-//! Whether something may be used: the counters are locked by counting it, the plan and the budgets are read then, and what
-//! is refused is taken back, all in one transaction.
+//! Whether something may be used: the counters are locked by counting it, compared with the plan and the budgets then, and
+//! what is refused is taken back, all in one transaction.
+//!
+//! The database says who is over a limit when all that is asked for is counted. That is nearly always nobody, and then
+//! everybody is let in without more being read.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use mainstay_domain::{Amounts, Day, Meter, PersonId, Plan, PlanLimits, Spent, TenantId, Timestamp};
+use mainstay_domain::{Amounts, Day, Meter, Month, PersonId, Plan, PlanLimits, Spent, TenantId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::ledger::{Account, Ledger, Standing, account};
-use super::plans;
+use super::ledger::{Account, Ledger, account};
+use super::plans::PlanRow;
 use super::reservation::{Reserve, reserve};
 use crate::error::{Error, Result};
-use crate::members::word;
 use crate::sql::statements;
 use crate::tx::Tx;
 
 statements! {
-    LIMITS = batch((tenant_id: uuid, person_id: uuid) "
-        SELECT b.tenant_id, b.person_id, o.plan, p.cost_micros AS person_budget, w.cost_micros AS organisation_budget
-        FROM batch b JOIN organisation o ON o.tenant_id = b.tenant_id
+    /// Those of the batch who are over a limit, or whose organisation is, with all that decides over them. What an
+    /// organisation costs is looked at only where it has a budget.
+    OVER = batch((tenant_id: uuid, person_id: uuid, month: bigint, day: bigint) "
+        SELECT b.n, u.messages, u.images, u.voice_seconds, u.cost_micros, u.reserved_micros, u.day, u.day_messages,
+          u.day_images, u.day_voice_seconds, o.cost_micros AS organisation_cost, o.reserved_micros AS organisation_reserved,
+          l.name, l.messages_per_day, l.messages_per_month, l.images_per_day, l.images_per_month, l.voice_seconds_per_day,
+          l.voice_seconds_per_month, l.cost_micros_per_month, p.cost_micros AS person_budget,
+          w.cost_micros AS organisation_budget
+        FROM batch b
+        LEFT JOIN usage_month u ON u.tenant_id = b.tenant_id AND u.month = b.month AND u.subject_id = b.person_id
+        LEFT JOIN organisation g ON g.tenant_id = b.tenant_id
+        LEFT JOIN plan l ON l.name = g.plan
         LEFT JOIN budget p ON p.tenant_id = b.tenant_id AND p.subject_id = b.person_id
-        LEFT JOIN budget w ON w.tenant_id = b.tenant_id AND w.subject_id = b.tenant_id");
+        LEFT JOIN budget w ON w.tenant_id = b.tenant_id AND w.subject_id = b.tenant_id
+        LEFT JOIN usage_month o ON o.tenant_id = w.tenant_id AND o.month = b.month AND o.subject_id = w.tenant_id
+        WHERE u.tenant_id IS NULL OR l.name IS NULL
+          OR u.messages > l.messages_per_month OR u.images > l.images_per_month
+          OR u.voice_seconds > l.voice_seconds_per_month
+          OR (u.day = b.day AND (u.day_messages > l.messages_per_day OR u.day_images > l.images_per_day
+            OR u.day_voice_seconds > l.voice_seconds_per_day))
+          OR u.cost_micros + u.reserved_micros > l.cost_micros_per_month
+          OR u.cost_micros + u.reserved_micros > p.cost_micros
+          OR o.cost_micros + o.reserved_micros > w.cost_micros");
 }
 
 /// What is set aside for work whose cost is not known yet, in millionths.
@@ -68,40 +88,145 @@ pub struct Limits {
     pub organisation_budget: Option<i64>,
 }
 
-#[derive(Serialize)]
-struct Pair {
+/// Who asks, in which month and on which day.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+struct Asker {
     tenant_id: Uuid,
     person_id: Uuid,
+    month: i64,
+    day: i64,
+}
+
+impl Asker {
+    fn of(demand: &Demand) -> Self {
+        Self {
+            tenant_id: demand.tenant.uuid(),
+            person_id: demand.person.uuid(),
+            month: Month::of(demand.at).number(),
+            day: Day::of(demand.at).number(),
+        }
+    }
 }
 
 #[derive(sqlx::FromRow)]
-struct LimitsRow {
-    tenant_id: Uuid,
-    person_id: Uuid,
-    plan: String,
+struct OverRow {
+    n: i64,
+    messages: i64,
+    images: i64,
+    voice_seconds: i64,
+    cost_micros: i64,
+    reserved_micros: i64,
+    day: i64,
+    day_messages: i64,
+    day_images: i64,
+    day_voice_seconds: i64,
+    organisation_cost: Option<i64>,
+    organisation_reserved: Option<i64>,
+    #[sqlx(flatten)]
+    plan: PlanRow,
     person_budget: Option<i64>,
     organisation_budget: Option<i64>,
 }
 
-/// What these may use.
-pub(super) async fn limits(
-    tx: &mut Tx<'_>,
-    pairs: impl IntoIterator<Item = (TenantId, PersonId)>,
-) -> Result<HashMap<(TenantId, PersonId), Limits>> {
-    let pairs: BTreeSet<_> = pairs.into_iter().collect();
-    let pairs: Vec<_> =
-        pairs.into_iter().map(|(tenant, person)| Pair { tenant_id: tenant.uuid(), person_id: person.uuid() }).collect();
-    let plans: HashMap<_, _> = plans::all(tx).await?.into_iter().collect();
-    let rows: Vec<LimitsRow> = tx.batch(LIMITS, &pairs).rows().await?;
-    rows.into_iter()
-        .map(|row| {
-            let plan: Plan = word(&row.plan)?;
-            let limits = *plans.get(&plan).ok_or_else(gone)?;
-            let (person_budget, organisation_budget) = (row.person_budget, row.organisation_budget);
-            let limits = Limits { plan, limits, person_budget, organisation_budget };
-            Ok(((TenantId(row.tenant_id), PersonId(row.person_id)), limits))
-        })
-        .collect()
+impl OverRow {
+    fn person(&self) -> Standing {
+        Standing {
+            month: Amounts {
+                messages: self.messages,
+                images: self.images,
+                voice_seconds: self.voice_seconds,
+                cost_micros: self.cost_micros,
+                ..Amounts::default()
+            },
+            reserved_micros: self.reserved_micros,
+            day: self.day,
+            today: Amounts {
+                messages: self.day_messages,
+                images: self.day_images,
+                voice_seconds: self.day_voice_seconds,
+                ..Amounts::default()
+            },
+        }
+    }
+
+    /// Of the organisation only its money counts.
+    fn organisation(&self) -> Standing {
+        let cost_micros = self.organisation_cost.unwrap_or(0);
+        Standing {
+            month: Amounts { cost_micros, ..Amounts::default() },
+            reserved_micros: self.organisation_reserved.unwrap_or(0),
+            ..Standing::default()
+        }
+    }
+
+    fn limits(&self) -> Result<Limits> {
+        let (plan, limits) = self.plan.read()?;
+        let (person_budget, organisation_budget) = (self.person_budget, self.organisation_budget);
+        Ok(Limits { plan, limits, person_budget, organisation_budget })
+    }
+}
+
+/// How an account stands, as far as it decides.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Standing {
+    /// What was used in the month.
+    month: Amounts,
+    /// What is set aside.
+    reserved_micros: i64,
+    /// The latest day that something was counted on.
+    day: i64,
+    /// What was used on it: messages, images and seconds of speech.
+    today: Amounts,
+}
+
+/// Those over whom is decided one by one, since somebody cannot have all that they ask for.
+#[derive(Default)]
+struct Over {
+    limits: BTreeMap<Asker, Limits>,
+    accounts: HashMap<Account, Standing>,
+}
+
+impl Over {
+    /// Reads it, when all that is asked for has been counted.
+    async fn read(tx: &mut Tx<'_>, demands: &[Demand]) -> Result<Self> {
+        let askers: BTreeSet<_> = demands.iter().map(Asker::of).collect();
+        let askers: Vec<_> = askers.into_iter().collect();
+        let rows: Vec<OverRow> = tx.batch(OVER, &askers).rows().await?;
+        let mut over = Self::default();
+        for row in &rows {
+            let asker = usize::try_from(row.n).ok().and_then(|n| askers.get(n)).ok_or_else(gone)?;
+            let tenant = TenantId(asker.tenant_id);
+            over.limits.insert(*asker, row.limits()?);
+            over.accounts.insert((tenant, asker.month, asker.person_id), row.person());
+            over.accounts.insert((tenant, asker.month, asker.tenant_id), row.organisation());
+        }
+        // From here on as it was before them.
+        for demand in demands {
+            if over.limits.contains_key(&Asker::of(demand)) {
+                over.take(demand, -demand.amounts, -most(demand));
+            }
+        }
+        Ok(over)
+    }
+
+    fn decide(&mut self, demand: &Demand) -> Verdict {
+        let Some(limits) = self.limits.get(&Asker::of(demand)) else { return Ok(most(demand)) };
+        let standings = accounts_of(demand).map(|key| self.accounts.get(&key).copied().unwrap_or_default());
+        let granted = decide(standings, demand, limits)?;
+        self.take(demand, demand.amounts, granted);
+        Ok(granted)
+    }
+
+    fn take(&mut self, demand: &Demand, amounts: Amounts, reserved: i64) {
+        for key in accounts_of(demand) {
+            let standing = self.accounts.entry(key).or_default();
+            standing.month += amounts;
+            standing.reserved_micros += reserved;
+            if standing.day == Day::of(demand.at).number() {
+                standing.today += amounts;
+            }
+        }
+    }
 }
 
 /// Posts the ledger, decides over each demand in their order, and sets aside what the granted ones bid for. Call it once in
@@ -111,23 +236,17 @@ pub(crate) async fn admit(tx: &mut Tx<'_>, mut ledger: Ledger, demands: &[Demand
     for demand in demands {
         ledger.add(demand.tenant, demand.person, demand.at, demand.amounts, most(demand));
     }
-    let mut accounts = ledger.post(tx).await?;
+    ledger.post(tx).await?;
     if demands.is_empty() {
         return Ok(Vec::new());
     }
-    let limits = limits(tx, demands.iter().map(|demand| (demand.tenant, demand.person))).await?;
-    // Before any of them.
-    for demand in demands {
-        each(&mut accounts, demand, |standing| take(standing, -demand.amounts, -most(demand), Day::of(demand.at)));
-    }
+    let mut over = Over::read(tx, demands).await?;
     let mut verdicts = Vec::with_capacity(demands.len());
     let (mut corrections, mut reservations) = (Ledger::default(), Vec::new());
     for demand in demands {
-        let limits = limits.get(&(demand.tenant, demand.person)).ok_or_else(gone)?;
-        let verdict = decide(&accounts, demand, limits);
+        let verdict = over.decide(demand);
         match verdict {
             Ok(granted) => {
-                each(&mut accounts, demand, |standing| take(standing, demand.amounts, granted, Day::of(demand.at)));
                 corrections.add(demand.tenant, demand.person, demand.at, Amounts::default(), granted - most(demand));
                 reservations.extend(demand.bid.filter(|_| granted > 0).map(|bid| Reserve {
                     id: demand.id,
@@ -150,7 +269,7 @@ pub(crate) async fn admit(tx: &mut Tx<'_>, mut ledger: Ledger, demands: &[Demand
 }
 
 fn gone() -> Error {
-    Error::Constraint("an organisation or its plan is not there".to_owned())
+    Error::Constraint("an organisation, its plan or a counter is not there".to_owned())
 }
 
 fn most(demand: &Demand) -> i64 {
@@ -161,23 +280,8 @@ fn accounts_of(demand: &Demand) -> [Account; 2] {
     [demand.person.uuid(), demand.tenant.uuid()].map(|subject| account(demand.tenant, subject, demand.at))
 }
 
-fn each(accounts: &mut HashMap<Account, Standing>, demand: &Demand, change: impl Fn(&mut Standing)) {
-    for key in accounts_of(demand) {
-        change(accounts.entry(key).or_default());
-    }
-}
-
-fn take(standing: &mut Standing, amounts: Amounts, reserved: i64, day: Day) {
-    standing.month += amounts;
-    standing.reserved_micros += reserved;
-    if standing.day == day.number() {
-        standing.today += amounts;
-    }
-}
-
-fn decide(accounts: &HashMap<Account, Standing>, demand: &Demand, limits: &Limits) -> Verdict {
-    let [person, organisation] = accounts_of(demand).map(|key| accounts.get(&key).copied().unwrap_or_default());
-    let today = person.on(Day::of(demand.at));
+fn decide([person, organisation]: [Standing; 2], demand: &Demand, limits: &Limits) -> Verdict {
+    let today = if person.day == Day::of(demand.at).number() { person.today } else { Amounts::default() };
     for meter in Meter::ALL.iter().copied() {
         let (asked, allowed) = (demand.amounts.of(meter), limits.limits.of(meter));
         let over = |used: i64, limit: Option<i64>| asked > 0 && limit.is_some_and(|limit| used + asked > limit);
@@ -188,8 +292,7 @@ fn decide(accounts: &HashMap<Account, Standing>, demand: &Demand, limits: &Limit
             return Err(Spent::Daily(meter));
         }
     }
-    // What can cost nothing has not read the money of the organisation.
-    let Some(bid) = demand.bid.filter(|bid| bid.most_micros > 0) else { return Ok(0) };
+    let Some(bid) = demand.bid else { return Ok(0) };
     let left = |standing: &Standing, cap: i64| cap - standing.month.cost_micros - standing.reserved_micros;
     let caps = [
         (limits.limits.cost_micros_per_month, &person, Spent::PlanCost),

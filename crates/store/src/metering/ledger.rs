@@ -4,7 +4,7 @@
 //! own, because a budget of the organisation must be compared with it while others spend too; work that costs nothing does
 //! not touch that row, so colleagues do not wait for each other's commits.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use mainstay_domain::{Amounts, Day, Month, PersonId, TenantId, Timestamp};
 use serde::Serialize;
@@ -40,9 +40,7 @@ statements! {
           day_voice_seconds = CASE WHEN usage_month.day < excluded.day THEN excluded.voice_seconds
             WHEN usage_month.day = excluded.day THEN usage_month.day_voice_seconds + excluded.voice_seconds
             ELSE usage_month.day_voice_seconds END,
-          day = CASE WHEN usage_month.day < excluded.day THEN excluded.day ELSE usage_month.day END
-        RETURNING tenant_id, month, subject_id, messages, images, voice_seconds, cost_micros, reserved_micros, day,
-          day_messages, day_images, day_voice_seconds");
+          day = CASE WHEN usage_month.day < excluded.day THEN excluded.day ELSE usage_month.day END");
 }
 
 /// Whose counters: a person's, or those of the organisation's money, whose subject is its own id.
@@ -68,68 +66,6 @@ struct Entry {
     day: i64,
 }
 
-/// How an account stands.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Standing {
-    /// What was used in the month. Tokens are not read where nothing is decided by them.
-    pub(crate) month: Amounts,
-    /// What is set aside.
-    pub(crate) reserved_micros: i64,
-    /// The latest day that something was counted on.
-    pub(crate) day: i64,
-    /// What was used on it: messages, images and seconds of speech.
-    pub(crate) today: Amounts,
-}
-
-impl Standing {
-    /// What was used on a day.
-    pub(crate) fn on(&self, day: Day) -> Amounts {
-        if self.day == day.number() { self.today } else { Amounts::default() }
-    }
-}
-
-#[derive(sqlx::FromRow)]
-struct StandingRow {
-    tenant_id: Uuid,
-    month: i64,
-    subject_id: Uuid,
-    messages: i64,
-    images: i64,
-    voice_seconds: i64,
-    cost_micros: i64,
-    reserved_micros: i64,
-    day: i64,
-    day_messages: i64,
-    day_images: i64,
-    day_voice_seconds: i64,
-}
-
-impl StandingRow {
-    fn account(&self) -> Account {
-        (TenantId(self.tenant_id), self.month, self.subject_id)
-    }
-
-    fn standing(&self) -> Standing {
-        Standing {
-            month: Amounts {
-                messages: self.messages,
-                images: self.images,
-                voice_seconds: self.voice_seconds,
-                cost_micros: self.cost_micros,
-                ..Amounts::default()
-            },
-            reserved_micros: self.reserved_micros,
-            day: self.day,
-            today: Amounts {
-                messages: self.day_messages,
-                images: self.day_images,
-                voice_seconds: self.day_voice_seconds,
-                ..Amounts::default()
-            },
-        }
-    }
-}
-
 /// What a transaction counts. Collect all of it, then [`post`](Self::post) it at once.
 #[derive(Debug, Default)]
 pub(crate) struct Ledger {
@@ -151,10 +87,8 @@ impl Ledger {
         }
     }
 
-    /// Writes it. The answer is how the accounts stand then; also those for which all adds up to nothing, since somebody
-    /// may be about to decide by them.
-    pub(crate) async fn post(self, tx: &mut Tx<'_>) -> Result<HashMap<Account, Standing>> {
-        let mut standings = HashMap::new();
+    /// Writes it, also what adds up to nothing: it locks the counters, and somebody may be about to decide by them.
+    pub(crate) async fn post(self, tx: &mut Tx<'_>) -> Result<()> {
         let mut days: BTreeMap<Day, Vec<Entry>> = BTreeMap::new();
         for ((day, (tenant, month, subject)), (amounts, reserved)) in self.entries {
             days.entry(day).or_default().push(Entry {
@@ -172,9 +106,8 @@ impl Ledger {
             });
         }
         for entries in days.into_values() {
-            let rows: Vec<StandingRow> = tx.batch(POST, &entries).rows().await?;
-            standings.extend(rows.iter().map(|row| (row.account(), row.standing())));
+            tx.batch(POST, &entries).run().await?;
         }
-        Ok(standings)
+        Ok(())
     }
 }

@@ -27,8 +27,9 @@ statements! {
     IS_MEMBER = both("SELECT person_id FROM membership WHERE tenant_id = $1 AND person_id = $2");
 }
 
+/// A row of `plan`.
 #[derive(sqlx::FromRow)]
-struct PlanRow {
+pub(super) struct PlanRow {
     name: String,
     messages_per_day: Option<i64>,
     messages_per_month: Option<i64>,
@@ -39,21 +40,17 @@ struct PlanRow {
     cost_micros_per_month: Option<i64>,
 }
 
-/// All plans and what they allow each person.
-pub(super) async fn all(tx: &mut Tx<'_>) -> Result<Vec<(Plan, PlanLimits)>> {
-    let rows: Vec<PlanRow> = tx.query(LIST).rows().await?;
-    let allowance = |per_day, per_month| Allowance { per_day, per_month };
-    rows.into_iter()
-        .map(|row| {
-            let limits = PlanLimits {
-                messages: allowance(row.messages_per_day, row.messages_per_month),
-                images: allowance(row.images_per_day, row.images_per_month),
-                voice_seconds: allowance(row.voice_seconds_per_day, row.voice_seconds_per_month),
-                cost_micros_per_month: row.cost_micros_per_month,
-            };
-            Ok((word(&row.name)?, limits))
-        })
-        .collect()
+impl PlanRow {
+    pub(super) fn read(&self) -> Result<(Plan, PlanLimits)> {
+        let allowance = |per_day, per_month| Allowance { per_day, per_month };
+        let limits = PlanLimits {
+            messages: allowance(self.messages_per_day, self.messages_per_month),
+            images: allowance(self.images_per_day, self.images_per_month),
+            voice_seconds: allowance(self.voice_seconds_per_day, self.voice_seconds_per_month),
+            cost_micros_per_month: self.cost_micros_per_month,
+        };
+        Ok((word(&self.name)?, limits))
+    }
 }
 
 /// Lists the plans and what they allow each person.
@@ -70,7 +67,8 @@ impl Intent for ListPlans {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        all(tx).await
+        let rows: Vec<PlanRow> = tx.query(LIST).rows().await?;
+        rows.iter().map(PlanRow::read).collect()
     }
 }
 

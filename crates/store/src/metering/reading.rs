@@ -3,13 +3,22 @@
 use mainstay_domain::{Amounts, Day, Month, PersonId, TenantId};
 use uuid::Uuid;
 
-use super::admission::{Limits, limits};
+use super::admission::Limits;
+use super::plans::PlanRow;
 use crate::error::Result;
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
 
 statements! {
+    LIMITS = both("
+        SELECT l.name, l.messages_per_day, l.messages_per_month, l.images_per_day, l.images_per_month, l.voice_seconds_per_day,
+          l.voice_seconds_per_month, l.cost_micros_per_month,
+          p.cost_micros AS person_budget, w.cost_micros AS organisation_budget
+        FROM organisation o JOIN plan l ON l.name = o.plan
+        LEFT JOIN budget p ON p.tenant_id = o.tenant_id AND p.subject_id = $2
+        LEFT JOIN budget w ON w.tenant_id = o.tenant_id AND w.subject_id = o.tenant_id
+        WHERE o.tenant_id = $1");
     /// Of the person, and of all people together: the organisation's own row, which counts only money, is left out.
     OF = both("
         SELECT CAST(CASE WHEN subject_id = $3 THEN 1 ELSE 0 END AS bigint) AS mine,
@@ -116,6 +125,14 @@ pub struct GetUsage {
 }
 
 #[derive(sqlx::FromRow)]
+struct LimitsRow {
+    person_budget: Option<i64>,
+    organisation_budget: Option<i64>,
+    #[sqlx(flatten)]
+    plan: PlanRow,
+}
+
+#[derive(sqlx::FromRow)]
 struct ShareRow {
     mine: i64,
     #[sqlx(flatten)]
@@ -143,8 +160,11 @@ impl Intent for GetUsage {
             }
             organisation = organisation + used;
         }
-        let limits = limits(tx, [(self.tenant, self.person)]).await?.remove(&(self.tenant, self.person));
-        Ok(limits.map(|limits| UsageOf { limits, person, organisation }))
+        let read = tx.query(LIMITS).bind(self.tenant.uuid()).bind(self.person.uuid());
+        let Some(row) = read.row::<LimitsRow>().await? else { return Ok(None) };
+        let (plan, limits) = row.plan.read()?;
+        let (person_budget, organisation_budget) = (row.person_budget, row.organisation_budget);
+        Ok(Some(UsageOf { limits: Limits { plan, limits, person_budget, organisation_budget }, person, organisation }))
     }
 }
 
