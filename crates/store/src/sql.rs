@@ -32,6 +32,9 @@ impl Sql {
 ///   PostgreSQL takes the batch for a hundred rows; the condition that is always true makes it one in its reckoning, so
 ///   that it looks each row up by its key and never reads a table to compare it with the batch.
 /// - `locking((column: kind, ...) "...", "...")`: the same, with an end that only PostgreSQL gets: it locks the rows.
+/// - `insert((column: kind, ...) "table ...")` and `update((column: kind, ...) "table SET ...")`: the same for statements
+///   that begin so. On SQLite what one of them has done before it fails stays until the transaction is rolled back, as it
+///   always is then: it needs no journal of its own to undo just that.
 /// - `pair(sqlite "...", postgres "...", differs "...")`: two texts, and why.
 macro_rules! statements {
     ($($(#[$doc:meta])* $name:ident = $kind:ident $body:tt;)+) => {
@@ -50,18 +53,27 @@ macro_rules! statements {
     (@batch $name:ident (($($column:ident : $type:ident),+) $body:literal)) => {
         statements!(@locking $name (($($column: $type),+) $body, ""))
     };
+    (@insert $name:ident (($($column:ident : $type:ident),+) $body:literal)) => {
+        statements!(@set $name ($($column: $type),+) ("INSERT OR FAIL INTO ", $body) ("INSERT INTO ", $body))
+    };
+    (@update $name:ident (($($column:ident : $type:ident),+) $body:literal)) => {
+        statements!(@set $name ($($column: $type),+) ("UPDATE OR FAIL ", $body) ("UPDATE ", $body))
+    };
     (@locking $name:ident (($($column:ident : $type:ident),+) $body:literal, $lock:literal)) => {
+        statements!(@set $name ($($column: $type),+) ($body) ($body, " ", $lock))
+    };
+    (@set $name:ident ($($column:ident : $type:ident),+) ($($sqlite:literal),+) ($($postgres:literal),+)) => {
         statements!(@make $name,
             concat!(
                 "WITH batch AS (SELECT key AS n",
                 statements!(@cells ["1" "21" "41" "61" "81" "101" "121" "141" "161" "181" "201" "221" "241" "261" "281"]
                     $($column $type)+),
-                " FROM jsonb_each($1)) ", $body
+                " FROM jsonb_each($1)) ", $($sqlite),+
             ),
             concat!(
                 "WITH batch AS (SELECT ordinality - 1 AS n", $(statements!(@postgres $column $type)),+,
                 " FROM ROWS FROM (json_to_recordset($1::json) AS (", statements!(@types $($column $type),+),
-                ")) WITH ORDINALITY WHERE ordinality % 1 = 0) ", $body, " ", $lock
+                ")) WITH ORDINALITY WHERE ordinality % 1 = 0) ", $($postgres),+
             ),
             &[$($crate::sql::Column { name: stringify!($column), kind: statements!(@kind $type) }),+])
     };

@@ -27,25 +27,25 @@ use crate::tx::Tx;
 statements! {
     /// From here on the streams' rows are locked (PostgreSQL) until the commit: keep it late. The new numbers are
     /// head + 1 ... head + n, so their sum is n * head and a sum that is known before.
-    ADVANCE = batch((tenant_id: uuid, stream_id: uuid, given: bigint, live: bigint, total: bigint, epoch: bigint) "
-        INSERT INTO stream (tenant_id, stream_id, head, epoch, floor, live_rows, live_sum)
+    ADVANCE = insert((tenant_id: uuid, stream_id: uuid, given: bigint, live: bigint, total: bigint, epoch: bigint) "
+        stream (tenant_id, stream_id, head, epoch, floor, live_rows, live_sum)
         SELECT tenant_id, stream_id, given, epoch, 0, live, total FROM batch WHERE true ORDER BY tenant_id, stream_id
         ON CONFLICT (stream_id, tenant_id) DO UPDATE SET head = stream.head + excluded.head,
           live_rows = stream.live_rows + excluded.live_rows,
           live_sum = stream.live_sum + excluded.head * stream.head + excluded.live_sum
         RETURNING tenant_id, stream_id, head, epoch, floor, live_rows, live_sum");
     /// Tombstones have numbers but are not live. The rows are locked by `ADVANCE` already.
-    BURY = batch((tenant_id: uuid, stream_id: uuid, live: bigint, total: bigint) "
-        UPDATE stream SET live_rows = live_rows - b.live, live_sum = live_sum - b.total
+    BURY = update((tenant_id: uuid, stream_id: uuid, live: bigint, total: bigint) "
+        stream SET live_rows = live_rows - b.live, live_sum = live_sum - b.total
         FROM batch b WHERE stream.stream_id = b.stream_id AND stream.tenant_id = b.tenant_id
         RETURNING stream.tenant_id, stream.stream_id, stream.head, stream.epoch, stream.floor, stream.live_rows, stream.live_sum");
-    APPEAR = batch((tenant_id: uuid, stream_id: uuid, seq: bigint, kind: text, id: uuid) "
-        INSERT INTO change (tenant_id, stream_id, seq, kind, id) SELECT tenant_id, stream_id, seq, kind, id FROM batch");
+    APPEAR = insert((tenant_id: uuid, stream_id: uuid, seq: bigint, kind: text, id: uuid) "
+        change (tenant_id, stream_id, seq, kind, id) SELECT tenant_id, stream_id, seq, kind, id FROM batch");
     /// The nodes look at this counter.
     WRITTEN_OUTSIDE = both("
         INSERT INTO counter (name, value) VALUES ('outside', 1) ON CONFLICT (name) DO UPDATE SET value = counter.value + 1");
-    MOVE = batch((tenant_id: uuid, stream_id: uuid, old: bigint, seq: bigint, deleted_at: time) "
-        UPDATE change SET seq = b.seq, deleted_at = b.deleted_at
+    MOVE = update((tenant_id: uuid, stream_id: uuid, old: bigint, seq: bigint, deleted_at: time) "
+        change SET seq = b.seq, deleted_at = b.deleted_at
         FROM batch b WHERE change.stream_id = b.stream_id AND change.tenant_id = b.tenant_id AND change.seq = b.old");
 }
 
@@ -228,7 +228,7 @@ impl Changes {
             *last += 1;
             numbers.0.insert((entry.stream, entry.id), *last);
         }
-        self.write(tx, &numbers, now).await?;
+        self.write(tx, &numbers, now)?;
         let positions = self.bury(tx, &numbers, positions).await?;
         if tx.is_outside() {
             written_outside(tx).await?;
@@ -265,7 +265,7 @@ impl Changes {
             .collect()
     }
 
-    async fn write(&self, tx: &mut Tx<'_>, numbers: &Numbers, now: Timestamp) -> Result<()> {
+    fn write(&self, tx: &mut Tx<'_>, numbers: &Numbers, now: Timestamp) -> Result<()> {
         let mut appear = Vec::new();
         let mut moved = Vec::new();
         for Entry { stream: key @ (tenant, stream), kind, id, old, deleted } in &self.entries {
@@ -279,13 +279,8 @@ impl Changes {
                 }
             }
         }
-        if !appear.is_empty() {
-            tx.batch(APPEAR, &appear).run().await?;
-        }
-        if !moved.is_empty() && tx.batch(MOVE, &moved).run().await? != moved.len() as u64 {
-            return Err(Error::Bug("a synced row was not where its stream has it".to_owned()));
-        }
-        Ok(())
+        tx.later(APPEAR, &appear, None)?;
+        tx.later(MOVE, &moved, Some("a synced row was not where its stream has it"))
     }
 
     async fn bury(&self, tx: &mut Tx<'_>, numbers: &Numbers, positions: Vec<Position>) -> Result<Vec<Position>> {

@@ -212,8 +212,8 @@ impl Batch for Turns {
         accept::change(&accepts, &mut changes);
         if let Some(now) = latest(members) {
             let numbers = changes.record(tx, now).await?;
-            settle::write(tx, &settles, &numbers).await?;
-            accept::write(tx, accepts, &numbers).await?;
+            settle::write(tx, &settles, &numbers)?;
+            accept::write(tx, accepts, &numbers)?;
         }
         Ok(told)
     }

@@ -1,5 +1,7 @@
 //! A transaction on either engine. It never leaves the store.
 
+mod later;
+
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -48,6 +50,8 @@ pub struct Tx<'c> {
     advanced: Vec<Position>,
     /// True when nobody in this process is told of commits.
     pub(crate) outside: bool,
+    /// Writes that are not sent yet.
+    pending: Vec<later::Write>,
 }
 
 enum Engine<'c> {
@@ -58,23 +62,21 @@ enum Engine<'c> {
 }
 
 impl<'c> Tx<'c> {
+    fn new(engine: Engine<'c>, prepared: bool) -> Self {
+        let (advanced, pending) = (Vec::new(), Vec::new());
+        Self { engine, statements: 0, prepared, attempt: 0, advanced, outside: false, pending }
+    }
+
     /// Begins on SQLite: `BEGIN IMMEDIATE` takes the write lock at once, so that no statement fails half-way for it.
     pub(crate) async fn sqlite(connection: &'c mut SqliteConnection, write: bool) -> Result<Self> {
         let begin = if write { "BEGIN IMMEDIATE" } else { "BEGIN" };
-        Ok(Self {
-            engine: Engine::Sqlite(connection.begin_with(begin).await?),
-            statements: 0,
-            prepared: true,
-            attempt: 0,
-            advanced: Vec::new(),
-            outside: false,
-        })
+        Ok(Self::new(Engine::Sqlite(connection.begin_with(begin).await?), true))
     }
 
     /// For one statement that only reads, on SQLite.
     pub(crate) fn sqlite_bare(connection: &'c mut SqliteConnection) -> Self {
         let engine = Engine::SqliteBare(connection);
-        Self { engine, statements: 0, prepared: true, attempt: 0, advanced: Vec::new(), outside: false }
+        Self::new(engine, true)
     }
 
     /// Begins on PostgreSQL, with the deadline and the tenants in the same round trip. `prepared` says whether statements
@@ -106,7 +108,7 @@ impl<'c> Tx<'c> {
         // Only a number and UUIDs are interpolated.
         let transaction = connection.begin_with(AssertSqlSafe(text)).await?;
         let engine = Engine::Postgres(transaction);
-        Ok(Self { engine, statements: 0, prepared, attempt: 0, advanced: Vec::new(), outside: false })
+        Ok(Self::new(engine, prepared))
     }
 
     /// Starts a statement: bind its parameters, then run it.
@@ -135,6 +137,18 @@ impl<'c> Tx<'c> {
         }
     }
 
+    fn count(&mut self, name: &'static str) {
+        self.statements += 1;
+        #[cfg(test)]
+        if let Ok(mut executed) =
+            crate::conformance::EXECUTED[usize::from(matches!(self.engine, Engine::Postgres(_)))].lock()
+        {
+            executed.insert(name);
+        }
+        #[cfg(not(test))]
+        let _ = name;
+    }
+
     /// Notes where streams will stand when it commits.
     pub(crate) fn advanced(&mut self, positions: Vec<Position>) {
         self.advanced.extend(positions);
@@ -159,7 +173,8 @@ impl<'c> Tx<'c> {
     ///
     /// # Errors
     /// A connection that is lost here leaves the outcome unknown, and says so.
-    pub(crate) async fn commit(self) -> Result<()> {
+    pub(crate) async fn commit(mut self) -> Result<()> {
+        self.flush().await?;
         let committed = match self.engine {
             Engine::SqliteBare(_) => Ok(()),
             Engine::Sqlite(transaction) => transaction.commit().await,
@@ -192,6 +207,11 @@ enum Bound {
     Postgres(PgArguments),
 }
 
+/// The bytes of a packed row.
+fn stride(sql: Sql) -> i64 {
+    i64::try_from(sql.columns.len() * CELL).unwrap_or(i64::MAX)
+}
+
 /// Parameters of a batch on SQLite that come before the size of a row and the rows.
 const FIRST_OF_PACKED: usize = 7;
 
@@ -216,17 +236,16 @@ impl Query<'_, '_> {
         self
     }
 
-    fn begin(&mut self) {
-        self.tx.statements += 1;
+    async fn begin(&mut self) -> Result<()> {
+        self.tx.flush().await?;
+        self.tx.count(self.sql.name);
         self.bind_packed();
         if matches!(self.tx.engine, Engine::SqliteBare(_)) && self.tx.statements > 1 {
             self.bad = Some("a second statement where one was announced".into());
         }
-        #[cfg(test)]
-        if let Ok(mut executed) =
-            crate::conformance::EXECUTED[usize::from(matches!(self.arguments, Bound::Postgres(_)))].lock()
-        {
-            executed.insert(self.sql.name);
+        match self.bad.take() {
+            Some(error) => Err(Error::Bug(format!("{}: {error}", self.sql.name))),
+            None => Ok(()),
         }
     }
 
@@ -236,17 +255,13 @@ impl Query<'_, '_> {
         while added.is_ok() && Arguments::len(arguments) < FIRST_OF_PACKED {
             added = Arguments::add(arguments, None::<i64>);
         }
-        let stride = i64::try_from(self.sql.columns.len() * CELL).unwrap_or(i64::MAX);
-        let added = added.and_then(|()| Arguments::add(arguments, stride));
+        let added = added.and_then(|()| Arguments::add(arguments, stride(self.sql)));
         self.bad = self.bad.take().or(added.and_then(|()| Arguments::add(arguments, packed.blob)).err());
     }
 
     /// Runs it; the answer is how many rows it touched.
     pub(crate) async fn run(mut self) -> Result<u64> {
-        self.begin();
-        if let Some(error) = self.bad {
-            return Err(Error::Bug(format!("{}: {error}", self.sql.name)));
-        }
+        self.begin().await?;
         let done = match (&mut self.tx.engine, self.arguments) {
             (Engine::SqliteBare(connection), Bound::Sqlite(arguments)) => {
                 let query = sqlx::query_with(self.sql.sqlite, arguments);
@@ -266,10 +281,7 @@ impl Query<'_, '_> {
 
     /// Runs it; the answer is its rows.
     pub(crate) async fn rows<R: Row>(mut self) -> Result<Vec<R>> {
-        self.begin();
-        if let Some(error) = self.bad {
-            return Err(Error::Bug(format!("{}: {error}", self.sql.name)));
-        }
+        self.begin().await?;
         let rows = match (&mut self.tx.engine, self.arguments) {
             (Engine::SqliteBare(connection), Bound::Sqlite(arguments)) => {
                 sqlx::query_as_with(self.sql.sqlite, arguments).fetch_all(&mut **connection).await

@@ -17,8 +17,8 @@ use crate::tx::Tx;
 statements! {
     /// From here on the rows are locked (PostgreSQL) until the commit. What belongs to an earlier day than the latest one
     /// is counted in its month only.
-    POST = batch((tenant_id: uuid, month: bigint, subject_id: uuid, messages: bigint, input_tokens: bigint, output_tokens: bigint, images: bigint, voice_seconds: bigint, cost_micros: bigint, reserved_micros: bigint, day: bigint) "
-        INSERT INTO usage_month (tenant_id, month, subject_id, messages, input_tokens, output_tokens, images, voice_seconds,
+    POST = insert((tenant_id: uuid, month: bigint, subject_id: uuid, messages: bigint, input_tokens: bigint, output_tokens: bigint, images: bigint, voice_seconds: bigint, cost_micros: bigint, reserved_micros: bigint, day: bigint) "
+        usage_month (tenant_id, month, subject_id, messages, input_tokens, output_tokens, images, voice_seconds,
           cost_micros, reserved_micros, day, day_messages, day_images, day_voice_seconds)
         SELECT tenant_id, month, subject_id, messages, input_tokens, output_tokens, images, voice_seconds, cost_micros,
           reserved_micros, day, messages, images, voice_seconds

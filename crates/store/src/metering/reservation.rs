@@ -16,8 +16,8 @@ use crate::tx::{Scope, Tx};
 use crate::value::{At, Place};
 
 statements! {
-    RESERVE = batch((id: uuid, tenant_id: uuid, person_id: uuid, amount_micros: bigint, reserved_at: time, expires_at: time) "
-        INSERT INTO reservation (id, tenant_id, person_id, amount_micros, reserved_at, expires_at)
+    RESERVE = insert((id: uuid, tenant_id: uuid, person_id: uuid, amount_micros: bigint, reserved_at: time, expires_at: time) "
+        reservation (id, tenant_id, person_id, amount_micros, reserved_at, expires_at)
         SELECT id, tenant_id, person_id, amount_micros, reserved_at, expires_at FROM batch");
     /// Only on a repeat: what a commit that was not confirmed has set aside.
     HELD = batch((id: uuid, tenant_id: uuid) "

@@ -7,7 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::{AcceptMessage, Accepted, Id, Target, Told, ids};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::kinds::Kind;
 use crate::metering::admission::{self, Demand};
 use crate::metering::ledger::Ledger;
@@ -21,8 +21,8 @@ statements! {
     STORED = batch((id: uuid, tenant_id: uuid) "
         SELECT m.id FROM batch b JOIN message m ON m.id = b.id AND m.tenant_id = b.tenant_id");
     /// A key that is there already is left as it is. A concurrent duplicate waits for the first to commit.
-    CLAIM = batch((tenant_id: uuid, person_id: uuid, key: text, fingerprint: text, id: uuid, at: time) "
-        INSERT INTO idempotency (tenant_id, person_id, key, operation, fingerprint, resource_id, created_at)
+    CLAIM = insert((tenant_id: uuid, person_id: uuid, key: text, fingerprint: text, id: uuid, at: time) "
+        idempotency (tenant_id, person_id, key, operation, fingerprint, resource_id, created_at)
         SELECT tenant_id, person_id, key, 'message', fingerprint, id, at FROM batch WHERE true
         ORDER BY tenant_id, person_id, key, n
         ON CONFLICT (tenant_id, person_id, key) DO NOTHING");
@@ -38,18 +38,18 @@ statements! {
         SELECT c.id, c.next_ordinal, c.seq FROM batch b JOIN conversation c ON c.id = b.id AND c.tenant_id = b.tenant_id
         WHERE c.person_id = b.person_id AND c.deleted_at IS NULL",
         "ORDER BY c.id FOR UPDATE OF c");
-    CREATE = batch((id: uuid, tenant_id: uuid, person_id: uuid, title: text, next_ordinal: bigint, seq: bigint, at: time) "
-        INSERT INTO conversation (id, tenant_id, person_id, title, next_ordinal, seq, created_at, updated_at)
+    CREATE = insert((id: uuid, tenant_id: uuid, person_id: uuid, title: text, next_ordinal: bigint, seq: bigint, at: time) "
+        conversation (id, tenant_id, person_id, title, next_ordinal, seq, created_at, updated_at)
         SELECT id, tenant_id, person_id, title, next_ordinal, seq, at, at FROM batch");
     /// The rows are locked by `LOCK` already, so the order of this update cannot deadlock.
-    TOUCH = batch((id: uuid, tenant_id: uuid, next_ordinal: bigint, seq: bigint, at: time) "
-        UPDATE conversation SET next_ordinal = b.next_ordinal, seq = b.seq, updated_at = b.at
+    TOUCH = update((id: uuid, tenant_id: uuid, next_ordinal: bigint, seq: bigint, at: time) "
+        conversation SET next_ordinal = b.next_ordinal, seq = b.seq, updated_at = b.at
         FROM batch b WHERE conversation.id = b.id AND conversation.tenant_id = b.tenant_id");
-    INSERT = batch((id: uuid, tenant_id: uuid, conversation_id: uuid, person_id: uuid, role: text, status: text, content: text, ordinal: bigint, seq: bigint, at: time) "
-        INSERT INTO message (id, tenant_id, conversation_id, person_id, role, status, content, ordinal, seq, created_at)
+    INSERT = insert((id: uuid, tenant_id: uuid, conversation_id: uuid, person_id: uuid, role: text, status: text, content: text, ordinal: bigint, seq: bigint, at: time) "
+        message (id, tenant_id, conversation_id, person_id, role, status, content, ordinal, seq, created_at)
         SELECT id, tenant_id, conversation_id, person_id, role, status, content, ordinal, seq, at FROM batch");
-    BEGIN = batch((id: uuid, tenant_id: uuid, person_id: uuid, lease: bigint, seq: bigint, at: time) "
-        INSERT INTO generation (id, tenant_id, person_id, lease, text, seq, started_at)
+    BEGIN = insert((id: uuid, tenant_id: uuid, person_id: uuid, lease: bigint, seq: bigint, at: time) "
+        generation (id, tenant_id, person_id, lease, text, seq, started_at)
         SELECT id, tenant_id, person_id, lease, '', seq, at FROM batch");
 }
 
@@ -266,7 +266,7 @@ struct Generation {
 }
 
 /// Stores what was taken.
-pub(super) async fn write(tx: &mut Tx<'_>, claimed: Claimed<'_>, numbers: &Numbers) -> Result<()> {
+pub(super) fn write(tx: &mut Tx<'_>, claimed: Claimed<'_>, numbers: &Numbers) -> Result<()> {
     let Claimed { accepts, mut locked } = claimed;
     if accepts.is_empty() {
         return Ok(());
@@ -329,17 +329,9 @@ pub(super) async fn write(tx: &mut Tx<'_>, claimed: Claimed<'_>, numbers: &Numbe
             at: accept.now.as_millis(),
         });
     }
-    if !created.is_empty() {
-        tx.batch(CREATE, &created).run().await?;
-    }
-    if !touched.is_empty() {
-        let rows: Vec<_> = touched.into_values().collect();
-        let count = tx.batch(TOUCH, &rows).run().await?;
-        if count != rows.len() as u64 {
-            return Err(Error::Bug("a conversation that was locked is gone".to_owned()));
-        }
-    }
-    tx.batch(INSERT, &messages).run().await?;
-    tx.batch(BEGIN, &generations).run().await?;
-    Ok(())
+    let touched: Vec<_> = touched.into_values().collect();
+    tx.later(CREATE, &created, None)?;
+    tx.later(TOUCH, &touched, Some("a conversation that was locked is gone"))?;
+    tx.later(INSERT, &messages, None)?;
+    tx.later(BEGIN, &generations, None)
 }

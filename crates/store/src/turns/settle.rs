@@ -17,8 +17,8 @@ use crate::tx::Tx;
 use crate::value::At;
 
 statements! {
-    SAVE = batch((id: uuid, tenant_id: uuid, lease: bigint, text: text) "
-        UPDATE generation SET text = b.text FROM batch b
+    SAVE = update((id: uuid, tenant_id: uuid, lease: bigint, text: text) "
+        generation SET text = b.text FROM batch b
         WHERE generation.id = b.id AND generation.tenant_id = b.tenant_id AND generation.lease = b.lease
         RETURNING generation.id, generation.stop_requested_at");
     /// For a reply whose text is saved already: nothing is written, and a stop is seen.
@@ -33,8 +33,8 @@ statements! {
         SELECT m.id FROM batch b JOIN message m ON m.id = b.id AND m.tenant_id = b.tenant_id WHERE m.status = b.status");
     /// The stream is locked already, so the order of this update cannot deadlock. Without a number the conversation is
     /// deleted, and nobody syncs the reply.
-    SETTLE = batch((id: uuid, tenant_id: uuid, status: text, content: text, provider: text, model: text, input_tokens: bigint, output_tokens: bigint, cost_micros: bigint, error_code: text, error_detail: text, seq: bigint, at: time) "
-        UPDATE message SET status = b.status, content = b.content, provider = b.provider, model = b.model,
+    SETTLE = update((id: uuid, tenant_id: uuid, status: text, content: text, provider: text, model: text, input_tokens: bigint, output_tokens: bigint, cost_micros: bigint, error_code: text, error_detail: text, seq: bigint, at: time) "
+        message SET status = b.status, content = b.content, provider = b.provider, model = b.model,
                input_tokens = b.input_tokens, output_tokens = b.output_tokens, cost_micros = b.cost_micros, error_code = b.error_code,
                error_detail = b.error_detail, seq = coalesce(b.seq, message.seq), settled_at = b.at
         FROM batch b WHERE message.id = b.id AND message.tenant_id = b.tenant_id");
@@ -197,10 +197,7 @@ struct Settle<'a> {
 }
 
 /// Stores how the replies ended.
-pub(super) async fn write(tx: &mut Tx<'_>, won: &[Won<'_>], numbers: &Numbers) -> Result<()> {
-    if won.is_empty() {
-        return Ok(());
-    }
+pub(super) fn write(tx: &mut Tx<'_>, won: &[Won<'_>], numbers: &Numbers) -> Result<()> {
     let mut rows = Vec::with_capacity(won.len());
     for Won { settle, text, seq, cost_micros, .. } in won {
         let id = settle.generation.uuid();
@@ -221,6 +218,5 @@ pub(super) async fn write(tx: &mut Tx<'_>, won: &[Won<'_>], numbers: &Numbers) -
             at: settle.now.as_millis(),
         });
     }
-    tx.batch(SETTLE, &rows).run().await?;
-    Ok(())
+    tx.later(SETTLE, &rows, None)
 }
