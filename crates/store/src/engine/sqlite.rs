@@ -213,8 +213,8 @@ fn gone() -> Error {
 /// Moves what has been committed from the log into the file, and keeps the log short.
 ///
 /// A passive checkpoint runs beside the writer. Under steady writing it never ends with nothing left to move, which is what
-/// the log needs to begin again at its start; so the little rest is moved while the writer is held. Rarely and much at a
-/// time, because a page that has changed many times meanwhile is then moved once.
+/// the log needs to begin again at its start; so it is repeated until little is left, and that is moved while the writer is
+/// held. Rarely and much at a time, because a page that has changed many times meanwhile is then moved once.
 pub(crate) struct Checkpointer {
     connection: SqliteConnection,
     /// Until then the writer is not held: a reader of an old state stood in the way.
@@ -223,6 +223,11 @@ pub(crate) struct Checkpointer {
 
 /// For how long the writer is left alone after it was held in vain.
 const HOLD_OFF: Duration = Duration::from_secs(5);
+
+/// Passes beside the writer, at most, before the rest is moved while the writer is held.
+const PASSES: usize = 6;
+/// As little as this is left for that.
+const REST_BYTES: i64 = 1 << 20;
 
 /// The log is moved when it has grown past this. Written at full speed it stays well under 256 MB.
 const LOG_WANTED_BYTES: i64 = 64 << 20;
@@ -249,9 +254,17 @@ impl Checkpointer {
         if seen.log * FRAME_BYTES < LOG_WANTED_BYTES {
             return Ok(());
         }
-        let moved = self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").await?;
-        let rest = moved.checkpointed < moved.log || moved.log > seen.log;
-        if rest && Instant::now() >= self.held_off_until {
+        // Each pass leaves what was written meanwhile, and that is less each time.
+        let mut rest = seen.log;
+        for _ in 0..PASSES {
+            let before = rest;
+            let moved = self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").await?;
+            rest = self.checkpoint("PRAGMA wal_checkpoint(NOOP)").await?.log - moved.checkpointed;
+            if rest * FRAME_BYTES <= REST_BYTES || rest >= before {
+                break;
+            }
+        }
+        if rest > 0 && Instant::now() >= self.held_off_until {
             let writer = engine.writer(&Call::within(Duration::from_secs(5))).await?;
             let begun_again = self.checkpoint("PRAGMA wal_checkpoint(RESTART)").await?;
             writer.keep();

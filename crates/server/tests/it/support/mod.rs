@@ -162,6 +162,7 @@ impl TestApp {
             ("overload.least_in_flight", "1024"),
             ("overload.first_in_flight", "1024"),
             ("overload.most_in_flight", "1024"),
+            ("overload.queue_timeout_ms", "10000"),
         ];
         let limits = no_limits();
         all.extend(limits.iter().map(|key| (key.as_str(), "1000000")));
