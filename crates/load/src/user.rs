@@ -19,6 +19,8 @@ use crate::recorder::{Operation, Recorder};
 const CONVERSATION: u32 = 10;
 /// How long a request that is on its way when the user leaves is waited for.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// What is meant to begin this shortly before a user leaves may remain undone.
+const LAST_MOMENT: Duration = Duration::from_secs(1);
 /// How long a user leaves sync alone after it failed.
 const AFTER_A_FAILURE: Duration = Duration::from_secs(20);
 
@@ -357,8 +359,9 @@ impl User {
                 Err(_) => recorder.failed(Operation::Message, "unfinished"),
             }
         }
-        // What they meant to do while they waited for an answer, and never came to.
-        while let Some(meant) = self.next_act.filter(|meant| *meant < self.schedule.leave) {
+        // What they meant to do while they waited for an answer, and never came to; but for what came up in the last moment,
+        // when an answer that takes a little is nobody's fault. That answer is counted with the time that it took.
+        while let Some(meant) = self.next_act.filter(|meant| *meant + LAST_MOMENT < self.schedule.leave) {
             recorder.failed(Operation::Message, "not_begun");
             self.next_act = Some(meant + self.shared.think());
         }
