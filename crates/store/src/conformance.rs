@@ -198,6 +198,7 @@ cases! {
     metering::plans_and_budgets_are_set,
     batches::batches_do_what_their_members_mean,
     batches::the_model_of_a_stream_holds,
+    batches::what_fails_last_is_rolled_back,
     streams::no_replica_misses_a_change,
     streams::a_client_catches_up_in_bounded_pages,
     streams::each_stream_has_its_rows,

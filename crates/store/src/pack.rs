@@ -223,10 +223,6 @@ impl<'a> Serializer for Packer<'a> {
         self.number(number)
     }
 
-    fn serialize_i32(self, number: i32) -> Result<(), Fault> {
-        self.number(number.into())
-    }
-
     fn serialize_u32(self, number: u32) -> Result<(), Fault> {
         self.number(number.into())
     }
@@ -267,6 +263,7 @@ impl<'a> Serializer for Packer<'a> {
     refuse! { "a number of this size":
         serialize_i8(i8) -> ();
         serialize_i16(i16) -> ();
+        serialize_i32(i32) -> ();
         serialize_u8(u8) -> ();
         serialize_u16(u16) -> ();
         serialize_f32(f32) -> ();

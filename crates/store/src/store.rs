@@ -344,7 +344,11 @@ impl Inner {
     async fn finish<I: Intent>(&self, call: &Call, intent: &I, mut tx: Tx<'_>, attempt: u32) -> Result<I::Output> {
         tx.attempt = attempt;
         tx.outside = self.listener.get().is_none();
-        let outcome = intent.run(&mut tx).await;
+        let outcome = match intent.run(&mut tx).await {
+            // What it wrote last may fail as any statement may, and is rolled back as after any.
+            Ok(output) => tx.flush().await.map(|()| output),
+            Err(error) => Err(error),
+        };
         call.count(tx.statements());
         match outcome {
             Ok(output) => {

@@ -13,7 +13,7 @@ use sqlx::sqlite::SqliteArguments;
 use sqlx::{Arguments, AssertSqlSafe, Connection, PgConnection, Postgres, Sqlite, SqliteConnection};
 
 use crate::error::{Error, Result};
-use crate::pack::{CELL, Packed, pack};
+use crate::pack::{CELL, pack};
 use crate::sql::Sql;
 use crate::stream::Position;
 use crate::value::{Row, Value};
@@ -117,23 +117,25 @@ impl<'c> Tx<'c> {
             Engine::Sqlite(_) | Engine::SqliteBare(_) => Bound::Sqlite(SqliteArguments::default()),
             Engine::Postgres(_) => Bound::Postgres(PgArguments::default()),
         };
-        Query { tx: self, sql, arguments, packed: None, bad: None }
+        Query { tx: self, sql, arguments, blob: None, bad: None }
     }
 
     /// Starts a set-based statement (`batch` in [`crate::sql::statements`]) over these rows.
     pub(crate) fn batch<T: serde::Serialize>(&mut self, sql: Sql, rows: &[T]) -> Query<'_, 'c> {
-        let mut query = self.query(sql);
-        let bound = match query.arguments {
-            Bound::Postgres(_) => serde_json::to_string(rows).map_err(BoxDynError::from),
-            Bound::Sqlite(_) => pack(sql.columns, rows).map_err(BoxDynError::from).map(|packed| {
-                let list = packed.list();
-                query.packed = Some(packed);
-                list
-            }),
-        };
-        match bound {
-            Ok(rows) => query.bind(rows),
-            Err(error) => Query { bad: Some(error), ..query },
+        match self.encode(sql, rows) {
+            Ok(Rows { list, blob }) => Query { blob, ..self.query(sql) }.bind(list),
+            Err(error) => Query { bad: Some(error), ..self.query(sql) },
+        }
+    }
+
+    /// The rows of a batch as this engine gets them.
+    fn encode<T: serde::Serialize>(&self, sql: Sql, rows: &[T]) -> Result<Rows, BoxDynError> {
+        match self.engine {
+            Engine::Postgres(_) => Ok(Rows { list: serde_json::to_string(rows)?, blob: None }),
+            Engine::Sqlite(_) | Engine::SqliteBare(_) => {
+                let packed = pack(sql.columns, rows)?;
+                Ok(Rows { list: packed.list(), blob: Some(packed.blob) })
+            }
         }
     }
 
@@ -169,12 +171,14 @@ impl<'c> Tx<'c> {
         self.statements
     }
 
-    /// Commits.
+    /// Commits what was sent: flush before.
     ///
     /// # Errors
     /// A connection that is lost here leaves the outcome unknown, and says so.
-    pub(crate) async fn commit(mut self) -> Result<()> {
-        self.flush().await?;
+    pub(crate) async fn commit(self) -> Result<()> {
+        if !self.pending.is_empty() {
+            return Err(Error::Bug("a commit before everything was written".to_owned()));
+        }
         let committed = match self.engine {
             Engine::SqliteBare(_) => Ok(()),
             Engine::Sqlite(transaction) => transaction.commit().await,
@@ -202,6 +206,14 @@ impl Tx<'_> {
     }
 }
 
+/// The rows of a batch.
+struct Rows {
+    /// What `$1` is bound to.
+    list: String,
+    /// The packed rows (SQLite).
+    blob: Option<Vec<u8>>,
+}
+
 enum Bound {
     Sqlite(SqliteArguments),
     Postgres(PgArguments),
@@ -213,15 +225,15 @@ fn stride(sql: Sql) -> i64 {
 }
 
 /// Parameters of a batch on SQLite that come before the size of a row and the rows.
-const FIRST_OF_PACKED: usize = 7;
+const BEFORE_THE_BLOB: usize = 7;
 
 /// A statement that is being given its parameters.
 pub(crate) struct Query<'t, 'c> {
     tx: &'t mut Tx<'c>,
     sql: Sql,
     arguments: Bound,
-    /// The rows of a batch on SQLite, which are bound last.
-    packed: Option<Packed>,
+    /// The packed rows of a batch on SQLite, which are bound last.
+    blob: Option<Vec<u8>>,
     bad: Option<BoxDynError>,
 }
 
@@ -239,7 +251,7 @@ impl Query<'_, '_> {
     async fn begin(&mut self) -> Result<()> {
         self.tx.flush().await?;
         self.tx.count(self.sql.name);
-        self.bind_packed();
+        self.bind_blob();
         if matches!(self.tx.engine, Engine::SqliteBare(_)) && self.tx.statements > 1 {
             self.bad = Some("a second statement where one was announced".into());
         }
@@ -249,14 +261,14 @@ impl Query<'_, '_> {
         }
     }
 
-    fn bind_packed(&mut self) {
-        let (Some(packed), Bound::Sqlite(arguments)) = (self.packed.take(), &mut self.arguments) else { return };
+    fn bind_blob(&mut self) {
+        let (Some(blob), Bound::Sqlite(arguments)) = (self.blob.take(), &mut self.arguments) else { return };
         let mut added = Ok(());
-        while added.is_ok() && Arguments::len(arguments) < FIRST_OF_PACKED {
+        while added.is_ok() && Arguments::len(arguments) < BEFORE_THE_BLOB {
             added = Arguments::add(arguments, None::<i64>);
         }
         let added = added.and_then(|()| Arguments::add(arguments, stride(self.sql)));
-        self.bad = self.bad.take().or(added.and_then(|()| Arguments::add(arguments, packed.blob)).err());
+        self.bad = self.bad.take().or(added.and_then(|()| Arguments::add(arguments, blob)).err());
     }
 
     /// Runs it; the answer is how many rows it touched.

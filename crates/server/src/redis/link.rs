@@ -121,6 +121,14 @@ impl Link {
         Err(away)
     }
 
+    /// Asks nothing but for an answer.
+    ///
+    /// # Errors
+    /// [`Away`].
+    pub async fn ping(&self) -> Result<(), Away> {
+        self.call(|mut connection| async move { ping(&mut connection).await }).await
+    }
+
     /// How it stands.
     #[must_use]
     pub fn state(&self) -> State {

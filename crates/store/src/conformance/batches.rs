@@ -220,6 +220,39 @@ impl Intent for Take {
     }
 }
 
+/// Writes a new row and moves one that is not there: it fails with what it wrote last.
+struct Misplaced(TenantId, StreamId, Uuid, Timestamp);
+
+impl Intent for Misplaced {
+    type Output = ();
+    const WRITES: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.0)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let Self(tenant, stream, id, now) = *self;
+        let mut changes = Changes::default();
+        changes.put(tenant, stream, Kind::Message, id, None);
+        changes.put(tenant, stream, Kind::Message, Uuid::from_u128(1), Some(i64::MAX));
+        changes.record(tx, now).await.map(|_| ())
+    }
+}
+
+/// A transaction whose last writes fail, which are sent when it has run, leaves nothing behind and says why.
+pub(super) async fn what_fails_last_is_rolled_back(h: &Harness) {
+    let (tenant, person) = h.person("misplaced").await;
+    let stream = StreamId::from(person);
+    let take = |id: Uuid| Take { rows: vec![(tenant, stream, id)], fails: false, now: h.now() };
+    let before = h.store.run(&h.call(), take(h.ids.make::<MessageId>().uuid())).await.expect("a number")[0].2;
+    let (id, call) = (h.ids.make::<MessageId>().uuid(), h.call());
+    let failed = h.store.run(&call, Misplaced(tenant, stream, id, h.now())).await;
+    assert_eq!(failed, Err(Error::Bug("a synced row was not where its stream has it".to_owned())));
+    let after = h.store.run(&h.call(), take(id)).await.expect("the row of the same id is not there")[0].2;
+    assert_eq!(after, before + 1);
+}
+
 /// Transactions that take numbers of several streams at once, some of which roll back: each number is given once, a later
 /// transaction gets higher ones, and nobody deadlocks.
 pub(super) async fn the_model_of_a_stream_holds(h: &Harness) {

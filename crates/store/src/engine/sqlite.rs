@@ -147,6 +147,7 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         // What a long reader has made of the log is given back when it begins again.
         .pragma("journal_size_limit", LOG_WANTED_BYTES.to_string())
         .foreign_keys(true)
+        .disable_statement_logging()
 }
 
 fn millis_since(start: Instant, moment: Instant) -> u64 {

@@ -7,12 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::time::Duration;
 
-use mainstay_domain::{Amounts, Day, Meter, Month, PersonId, Plan, PlanLimits, Spent, TenantId, Timestamp};
+use mainstay_domain::{Amounts, Day, Meter, Month, PersonId, Spent, TenantId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::ledger::{Account, Ledger, account};
-use super::plans::PlanRow;
+use super::plans::{Limits, LimitsRow};
+use super::reading::{Used, UsedRow};
 use super::reservation::{Reserve, reserve};
 use crate::error::{Error, Result};
 use crate::sql::statements;
@@ -22,19 +23,20 @@ statements! {
     /// Those of the batch who are over a limit, or whose organisation is, with all that decides over them. What an
     /// organisation costs is looked at only where it has a budget.
     OVER = batch((tenant_id: uuid, person_id: uuid, month: bigint, day: bigint) "
-        SELECT b.n, u.messages, u.images, u.voice_seconds, u.cost_micros, u.reserved_micros, u.day, u.day_messages,
-          u.day_images, u.day_voice_seconds, o.cost_micros AS organisation_cost, o.reserved_micros AS organisation_reserved,
-          l.name, l.messages_per_day, l.messages_per_month, l.images_per_day, l.images_per_month, l.voice_seconds_per_day,
+        SELECT b.n, u.messages, u.input_tokens, u.output_tokens, u.images, u.voice_seconds, u.cost_micros,
+          u.reserved_micros, u.day, u.day_messages, u.day_images, u.day_voice_seconds,
+          o.cost_micros AS organisation_cost, o.reserved_micros AS organisation_reserved,
+          coalesce(l.name, '') AS name, l.messages_per_day, l.messages_per_month, l.images_per_day, l.images_per_month, l.voice_seconds_per_day,
           l.voice_seconds_per_month, l.cost_micros_per_month, p.cost_micros AS person_budget,
           w.cost_micros AS organisation_budget
         FROM batch b
-        LEFT JOIN usage_month u ON u.tenant_id = b.tenant_id AND u.month = b.month AND u.subject_id = b.person_id
+        JOIN usage_month u ON u.tenant_id = b.tenant_id AND u.month = b.month AND u.subject_id = b.person_id
         LEFT JOIN organisation g ON g.tenant_id = b.tenant_id
         LEFT JOIN plan l ON l.name = g.plan
         LEFT JOIN budget p ON p.tenant_id = b.tenant_id AND p.subject_id = b.person_id
         LEFT JOIN budget w ON w.tenant_id = b.tenant_id AND w.subject_id = b.tenant_id
         LEFT JOIN usage_month o ON o.tenant_id = w.tenant_id AND o.month = b.month AND o.subject_id = w.tenant_id
-        WHERE u.tenant_id IS NULL OR l.name IS NULL
+        WHERE l.name IS NULL
           OR u.messages > l.messages_per_month OR u.images > l.images_per_month
           OR u.voice_seconds > l.voice_seconds_per_month
           OR (u.day = b.day AND (u.day_messages > l.messages_per_day OR u.day_images > l.images_per_day
@@ -75,19 +77,6 @@ pub(crate) struct Demand {
 /// The answer: how many millionths are set aside, or which limit is spent.
 pub(crate) type Verdict = std::result::Result<i64, Spent>;
 
-/// What somebody may use.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The plan of the organisation.
-    pub plan: Plan,
-    /// What it allows each person.
-    pub limits: PlanLimits,
-    /// The most that the person may cost in a month, in millionths, if the organisation has said so.
-    pub person_budget: Option<i64>,
-    /// The most that the organisation may cost in a month, if it has said so.
-    pub organisation_budget: Option<i64>,
-}
-
 /// Who asks, in which month and on which day.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 struct Asker {
@@ -111,72 +100,30 @@ impl Asker {
 #[derive(sqlx::FromRow)]
 struct OverRow {
     n: i64,
-    messages: i64,
-    images: i64,
-    voice_seconds: i64,
-    cost_micros: i64,
-    reserved_micros: i64,
     day: i64,
-    day_messages: i64,
-    day_images: i64,
-    day_voice_seconds: i64,
+    #[sqlx(flatten)]
+    used: UsedRow,
     organisation_cost: Option<i64>,
     organisation_reserved: Option<i64>,
     #[sqlx(flatten)]
-    plan: PlanRow,
-    person_budget: Option<i64>,
-    organisation_budget: Option<i64>,
+    limits: LimitsRow,
 }
 
 impl OverRow {
-    fn person(&self) -> Standing {
-        Standing {
-            month: Amounts {
-                messages: self.messages,
-                images: self.images,
-                voice_seconds: self.voice_seconds,
-                cost_micros: self.cost_micros,
-                ..Amounts::default()
-            },
-            reserved_micros: self.reserved_micros,
-            day: self.day,
-            today: Amounts {
-                messages: self.day_messages,
-                images: self.day_images,
-                voice_seconds: self.day_voice_seconds,
-                ..Amounts::default()
-            },
-        }
-    }
-
     /// Of the organisation only its money counts.
     fn organisation(&self) -> Standing {
-        let cost_micros = self.organisation_cost.unwrap_or(0);
-        Standing {
-            month: Amounts { cost_micros, ..Amounts::default() },
-            reserved_micros: self.organisation_reserved.unwrap_or(0),
-            ..Standing::default()
-        }
-    }
-
-    fn limits(&self) -> Result<Limits> {
-        let (plan, limits) = self.plan.read()?;
-        let (person_budget, organisation_budget) = (self.person_budget, self.organisation_budget);
-        Ok(Limits { plan, limits, person_budget, organisation_budget })
+        let month = Amounts { cost_micros: self.organisation_cost.unwrap_or(0), ..Amounts::default() };
+        let reserved_micros = self.organisation_reserved.unwrap_or(0);
+        Standing { used: Used { month, reserved_micros, ..Used::default() }, ..Standing::default() }
     }
 }
 
 /// How an account stands, as far as it decides.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Standing {
-    /// What was used in the month.
-    month: Amounts,
-    /// What is set aside.
-    reserved_micros: i64,
-    /// The latest day that something was counted on.
+    used: Used,
+    /// The latest day that something was counted on, which is the one that `used` has.
     day: i64,
-    /// What was used on it: messages, images and seconds of speech.
-    today: Amounts,
 }
 
 /// Those over whom is decided one by one, since somebody cannot have all that they ask for.
@@ -193,12 +140,14 @@ impl Over {
         let askers: Vec<_> = askers.into_iter().collect();
         let rows: Vec<OverRow> = tx.batch(OVER, &askers).rows().await?;
         let mut over = Self::default();
-        for row in &rows {
-            let asker = usize::try_from(row.n).ok().and_then(|n| askers.get(n)).ok_or_else(gone)?;
+        for row in rows {
+            let asker = usize::try_from(row.n).ok().and_then(|n| askers.get(n));
+            let asker = asker.ok_or_else(|| Error::Bug(format!("row {} of a batch of {}", row.n, askers.len())))?;
             let tenant = TenantId(asker.tenant_id);
-            over.limits.insert(*asker, row.limits()?);
-            over.accounts.insert((tenant, asker.month, asker.person_id), row.person());
+            over.limits.insert(*asker, row.limits.read()?);
             over.accounts.insert((tenant, asker.month, asker.tenant_id), row.organisation());
+            let person = Standing { used: row.used.into(), day: row.day };
+            over.accounts.insert((tenant, asker.month, asker.person_id), person);
         }
         // From here on as it was before them.
         for demand in demands {
@@ -220,10 +169,10 @@ impl Over {
     fn take(&mut self, demand: &Demand, amounts: Amounts, reserved: i64) {
         for key in accounts_of(demand) {
             let standing = self.accounts.entry(key).or_default();
-            standing.month += amounts;
-            standing.reserved_micros += reserved;
+            standing.used.month += amounts;
+            standing.used.reserved_micros += reserved;
             if standing.day == Day::of(demand.at).number() {
-                standing.today += amounts;
+                standing.used.today += amounts;
             }
         }
     }
@@ -268,10 +217,6 @@ pub(crate) async fn admit(tx: &mut Tx<'_>, mut ledger: Ledger, demands: &[Demand
     Ok(verdicts)
 }
 
-fn gone() -> Error {
-    Error::Constraint("an organisation, its plan or a counter is not there".to_owned())
-}
-
 fn most(demand: &Demand) -> i64 {
     demand.bid.map_or(0, |bid| bid.most_micros)
 }
@@ -281,11 +226,11 @@ fn accounts_of(demand: &Demand) -> [Account; 2] {
 }
 
 fn decide([person, organisation]: [Standing; 2], demand: &Demand, limits: &Limits) -> Verdict {
-    let today = if person.day == Day::of(demand.at).number() { person.today } else { Amounts::default() };
+    let today = if person.day == Day::of(demand.at).number() { person.used.today } else { Amounts::default() };
     for meter in Meter::ALL.iter().copied() {
         let (asked, allowed) = (demand.amounts.of(meter), limits.limits.of(meter));
         let over = |used: i64, limit: Option<i64>| asked > 0 && limit.is_some_and(|limit| used + asked > limit);
-        if over(person.month.of(meter), allowed.per_month) {
+        if over(person.used.month.of(meter), allowed.per_month) {
             return Err(Spent::Monthly(meter));
         }
         if over(today.of(meter), allowed.per_day) {
@@ -293,7 +238,7 @@ fn decide([person, organisation]: [Standing; 2], demand: &Demand, limits: &Limit
         }
     }
     let Some(bid) = demand.bid else { return Ok(0) };
-    let left = |standing: &Standing, cap: i64| cap - standing.month.cost_micros - standing.reserved_micros;
+    let left = |standing: &Standing, cap: i64| cap - standing.used.month.cost_micros - standing.used.reserved_micros;
     let caps = [
         (limits.limits.cost_micros_per_month, &person, Spent::PlanCost),
         (limits.person_budget, &person, Spent::PersonBudget),

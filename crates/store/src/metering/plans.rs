@@ -29,7 +29,7 @@ statements! {
 
 /// A row of `plan`.
 #[derive(sqlx::FromRow)]
-pub(super) struct PlanRow {
+struct PlanRow {
     name: String,
     messages_per_day: Option<i64>,
     messages_per_month: Option<i64>,
@@ -41,7 +41,7 @@ pub(super) struct PlanRow {
 }
 
 impl PlanRow {
-    pub(super) fn read(&self) -> Result<(Plan, PlanLimits)> {
+    fn read(&self) -> Result<(Plan, PlanLimits)> {
         let allowance = |per_day, per_month| Allowance { per_day, per_month };
         let limits = PlanLimits {
             messages: allowance(self.messages_per_day, self.messages_per_month),
@@ -50,6 +50,36 @@ impl PlanRow {
             cost_micros_per_month: self.cost_micros_per_month,
         };
         Ok((word(&self.name)?, limits))
+    }
+}
+
+/// What somebody may use.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The plan of the organisation.
+    pub plan: Plan,
+    /// What it allows each person.
+    pub limits: PlanLimits,
+    /// The most that the person may cost in a month, in millionths, if the organisation has said so.
+    pub person_budget: Option<i64>,
+    /// The most that the organisation may cost in a month, if it has said so.
+    pub organisation_budget: Option<i64>,
+}
+
+/// A row of `plan` with the budgets that hold beside it.
+#[derive(sqlx::FromRow)]
+pub(super) struct LimitsRow {
+    #[sqlx(flatten)]
+    plan: PlanRow,
+    person_budget: Option<i64>,
+    organisation_budget: Option<i64>,
+}
+
+impl LimitsRow {
+    pub(super) fn read(&self) -> Result<Limits> {
+        let (plan, limits) = self.plan.read()?;
+        let (person_budget, organisation_budget) = (self.person_budget, self.organisation_budget);
+        Ok(Limits { plan, limits, person_budget, organisation_budget })
     }
 }
 

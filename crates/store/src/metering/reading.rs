@@ -3,8 +3,7 @@
 use mainstay_domain::{Amounts, Day, Month, PersonId, TenantId};
 use uuid::Uuid;
 
-use super::admission::Limits;
-use super::plans::PlanRow;
+use super::plans::{Limits, LimitsRow};
 use crate::error::Result;
 use crate::intent::Intent;
 use crate::sql::statements;
@@ -65,7 +64,7 @@ impl std::ops::Add for Used {
 }
 
 #[derive(sqlx::FromRow)]
-struct UsedRow {
+pub(super) struct UsedRow {
     messages: i64,
     input_tokens: i64,
     output_tokens: i64,
@@ -125,14 +124,6 @@ pub struct GetUsage {
 }
 
 #[derive(sqlx::FromRow)]
-struct LimitsRow {
-    person_budget: Option<i64>,
-    organisation_budget: Option<i64>,
-    #[sqlx(flatten)]
-    plan: PlanRow,
-}
-
-#[derive(sqlx::FromRow)]
 struct ShareRow {
     mine: i64,
     #[sqlx(flatten)]
@@ -162,9 +153,7 @@ impl Intent for GetUsage {
         }
         let read = tx.query(LIMITS).bind(self.tenant.uuid()).bind(self.person.uuid());
         let Some(row) = read.row::<LimitsRow>().await? else { return Ok(None) };
-        let (plan, limits) = row.plan.read()?;
-        let (person_budget, organisation_budget) = (row.person_budget, row.organisation_budget);
-        Ok(Some(UsageOf { limits: Limits { plan, limits, person_budget, organisation_budget }, person, organisation }))
+        Ok(Some(UsageOf { limits: row.read()?, person, organisation }))
     }
 }
 

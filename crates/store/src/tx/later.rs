@@ -6,19 +6,15 @@
 use futures_util::TryStreamExt;
 use sqlx::{Arguments, AssertSqlSafe, Either, Executor};
 
-use super::{Engine, Tx, named, stride};
+use super::{Engine, Rows, Tx, named, stride};
 use crate::error::{Error, Result};
-use crate::pack::pack;
 use crate::sql::Sql;
 
 /// A set-based write that has not been sent.
 pub(super) struct Write {
     sql: Sql,
-    rows: u64,
-    /// What `$1` is bound to.
-    list: String,
-    /// The packed rows (SQLite).
-    blob: Vec<u8>,
+    count: u64,
+    rows: Rows,
     /// What it means when not every row of the batch was written.
     short: Option<&'static str>,
 }
@@ -31,7 +27,7 @@ impl Tx<'_> {
     /// when not all of them were written: an error then.
     ///
     /// # Errors
-    /// When the rows are not what the statement expects, a bug. Whatever else fails is told by the next statement, or by
+    /// When the rows are not what the statement expects, a bug. Whatever else fails is told by the next statement, or before
     /// the commit.
     pub(crate) fn later<T: serde::Serialize>(
         &mut self,
@@ -42,21 +38,17 @@ impl Tx<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        let bug = |error: &dyn std::fmt::Display| Error::Bug(format!("{}: {error}", sql.name));
-        let (list, blob) = match self.engine {
-            Engine::Postgres(_) => (serde_json::to_string(rows).map_err(|error| bug(&error))?, Vec::new()),
-            Engine::Sqlite(_) | Engine::SqliteBare(_) => {
-                let packed = pack(sql.columns, rows).map_err(|error| bug(&error))?;
-                (packed.list(), packed.blob)
-            }
-        };
+        let encoded = self.encode(sql, rows).map_err(|error| Error::Bug(format!("{}: {error}", sql.name)))?;
         self.count(sql.name);
-        self.pending.push(Write { sql, rows: rows.len() as u64, list, blob, short });
+        self.pending.push(Write { sql, count: rows.len() as u64, rows: encoded, short });
         Ok(())
     }
 
     /// Sends what waits.
-    pub(super) async fn flush(&mut self) -> Result<()> {
+    ///
+    /// # Errors
+    /// What the writes failed with. The transaction must be rolled back.
+    pub(crate) async fn flush(&mut self) -> Result<()> {
         let pending = std::mem::take(&mut self.pending);
         if pending.is_empty() {
             return Ok(());
@@ -64,7 +56,7 @@ impl Tx<'_> {
         let written = self.send(&pending).await?;
         for (write, written) in pending.iter().zip(written) {
             match write.short {
-                Some(short) if written != write.rows => return Err(Error::Bug(short.to_owned())),
+                Some(short) if written != write.count => return Err(Error::Bug(short.to_owned())),
                 _ => {}
             }
         }
@@ -80,9 +72,9 @@ impl Tx<'_> {
                 let names = || pending.iter().map(|write| write.sql.name).collect::<Vec<_>>().join(", ");
                 let mut arguments = sqlx::sqlite::SqliteArguments::default();
                 for write in pending {
-                    let bound = Arguments::add(&mut arguments, write.list.as_str())
+                    let bound = Arguments::add(&mut arguments, write.rows.list.as_str())
                         .and_then(|()| Arguments::add(&mut arguments, stride(write.sql)))
-                        .and_then(|()| Arguments::add(&mut arguments, write.blob.as_slice()));
+                        .and_then(|()| Arguments::add(&mut arguments, write.rows.blob.as_deref()));
                     bound.map_err(|error| Error::Bug(format!("{}: {error}", write.sql.name)))?;
                 }
                 let mut done = (&mut **tx).fetch_many(sqlx::query_with(text, arguments));
@@ -94,7 +86,7 @@ impl Tx<'_> {
             }
             Engine::Postgres(tx) => {
                 for write in pending {
-                    let query = sqlx::query(write.sql.postgres).bind(&write.list).persistent(self.prepared);
+                    let query = sqlx::query(write.sql.postgres).bind(&write.rows.list).persistent(self.prepared);
                     let done = query.execute(&mut **tx).await.map_err(|error| named(write.sql.name, error))?;
                     written.push(done.rows_affected());
                 }

@@ -7,8 +7,8 @@
 //! - **returning**: Redis is back. For one whole window a request must pass both: the node's share, since the log may lack
 //!   what others let pass alone, and Redis, which counts what is written. A gap begins the window anew.
 //!
-//! So that a share can be taken, every node knows what passes on the others: Redis publishes each pass with the decision.
-//! When Redis is lost, a request waits until what is under way has been answered and what was published has arrived, at most
+//! So that a share can be taken, every node knows what passes on the others: Redis publishes each pass with the decision, and
+//! a pass of which they may not have been told counts against the share of the node alone ([`unconfirmed`]). When Redis is lost, a request waits until what is under way has been answered and what was published has arrived, at most
 //! one timeout. `docs/limits.md` tells what holds, and what a partition that only some nodes see can cost.
 
 mod coming_back;
@@ -16,6 +16,7 @@ mod script;
 mod share;
 #[cfg(test)]
 mod tests;
+mod unconfirmed;
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
@@ -28,6 +29,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use self::script::{Answer, Node, Question};
 use self::share::Shares;
+use self::unconfirmed::Unconfirmed;
 use super::key::{Key, Rule};
 use super::logs::{Moment, micros};
 use super::verdict::{Standing, Verdict};
@@ -69,6 +71,7 @@ pub(super) struct Shared {
     begun: Instant,
     window: Moment,
     shares: Shares,
+    unconfirmed: Unconfirmed,
     state: Mutex<State>,
     /// The newest pass of each key that is in the log, by the clock of Redis.
     newest: Mutex<HashMap<Key, Moment>>,
@@ -85,6 +88,13 @@ pub(super) struct Shared {
     changed: Notify,
     /// Wakes who comes back.
     wake: Notify,
+}
+
+/// What Redis decided.
+struct Answered {
+    /// How many had passed before, for each limit, when it passes.
+    granted: Option<Vec<u32>>,
+    verdict: Verdict,
 }
 
 /// Holds the count of questions under way up by one.
@@ -115,6 +125,7 @@ impl Shared {
             begun: Instant::now(),
             window: micros(window),
             shares: Shares::new(window, keys, most),
+            unconfirmed: Unconfirmed::default(),
             state: Mutex::new(State {
                 phase: Phase::Alone,
                 epoch: Arc::from(""),
@@ -163,6 +174,7 @@ impl Shared {
     }
 
     fn share(&self, rules: &[Rule]) -> (Verdict, Moment) {
+        self.unconfirmed.give_up(|(at, keys)| keys.into_iter().for_each(|key| self.shares.charge(key, at)));
         self.shares.decide(rules, self.nodes.get(), || self.now())
     }
 
@@ -178,15 +190,36 @@ impl Shared {
         (state.phase, Arc::clone(&state.epoch), state.gaps)
     }
 
-    /// Redis decides. Nothing when it did not.
+    /// Redis decides. Nothing when it did not, or when the other nodes may not know of it and had better.
     async fn together(&self, rules: &[Rule], epoch: &str, gaps: u64, pass: u64) -> Option<Verdict> {
-        let sent = Instant::now();
-        let (passes, verdict) = self.ask(rules, (epoch, gaps), pass, sent).await?;
-        if passes {
-            let now = self.now();
-            rules.iter().for_each(|rule| self.shares.learn(rule.key, now, 1));
+        let (sent, mark) = (Instant::now(), self.unconfirmed.mark());
+        let answer = self.ask(rules, (epoch, gaps), pass, sent).await?;
+        self.told(mark);
+        if let Some(counted) = &answer.granted
+            && !self.unconfirmed.granted(rules, counted, self.nodes.get(), self.now())
+        {
+            self.confirm(gaps).await?;
         }
-        Some(verdict)
+        Some(answer.verdict)
+    }
+
+    /// A question of this mark was answered: of every pass before it all nodes are told.
+    fn told(&self, mark: u64) {
+        self.unconfirmed.confirm(mark, |(at, keys)| keys.into_iter().for_each(|key| self.shares.learn(key, at, 1)));
+    }
+
+    /// Waits until all nodes are told of what was granted so far. Nothing when that is not known.
+    async fn confirm(&self, gaps: u64) -> Option<()> {
+        self.under_way.fetch_add(1, Ordering::AcqRel);
+        let _under_way = UnderWay(self);
+        let (sent, mark) = (Instant::now(), self.unconfirmed.mark());
+        match self.redis.link.ping().await {
+            Ok(()) => {
+                self.told(mark);
+                Some(())
+            }
+            Err(_) => self.gap(gaps, Some(sent), false),
+        }
     }
 
     /// Both decide: the share first, which is given back when Redis refuses.
@@ -196,8 +229,8 @@ impl Shared {
             return share;
         }
         match self.ask(rules, (epoch, gaps), pass, Instant::now()).await {
-            Some((true, verdict)) => tighter(share, verdict),
-            Some((false, verdict)) => {
+            Some(Answered { granted: Some(_), verdict }) => tighter(share, verdict),
+            Some(Answered { granted: None, verdict }) => {
                 self.shares.give_back(rules, at);
                 verdict
             }
@@ -209,13 +242,7 @@ impl Shared {
     }
 
     /// Asks Redis. Whatever is no decision is a gap.
-    async fn ask(
-        &self,
-        rules: &[Rule],
-        (epoch, gaps): (&str, u64),
-        pass: u64,
-        sent: Instant,
-    ) -> Option<(bool, Verdict)> {
+    async fn ask(&self, rules: &[Rule], (epoch, gaps): (&str, u64), pass: u64, sent: Instant) -> Option<Answered> {
         self.under_way.fetch_add(1, Ordering::AcqRel);
         let _under_way = UnderWay(self);
         // One that came too late by our reckoning of its clock is asked once more.
@@ -231,7 +258,9 @@ impl Shared {
                             if passes {
                                 rules.iter().for_each(|rule| self.heard(rule.key, now));
                             }
-                            return Some((passes, self.verdict(rules, &limits, passes)));
+                            let verdict = self.verdict(rules, &limits, passes);
+                            let granted = passes.then(|| limits.iter().map(|(count, _)| *count).collect());
+                            return Some(Answered { granted, verdict });
                         }
                         Answer::Late => {}
                         Answer::Epoch => return self.gap(gaps, Some(sent), false),

@@ -1,8 +1,9 @@
 //! Deciding without Redis: each node takes its share of what is left.
 //!
 //! Let `N` be the limit and `n` the number of nodes. Of the passes of one key that still count at a moment, a node knows
-//! two sorts: **its own** since its last gap, decided here, and **the others**: what Redis had let pass, on this node or
-//! another, and what other nodes made known since. Let there be `own` and `others` of them. The node lets one more pass when
+//! two sorts: **its own**, decided here since its last gap or granted by Redis when it died ([`super::unconfirmed`]), and
+//! **the others**: what Redis had let pass before, on this node or another, and what other nodes made known since. Let there
+//! be `own` and `others` of them. The node lets one more pass when
 //!
 //! ```text
 //! own + 1 <= (N - others) / n        rounded down
@@ -55,6 +56,11 @@ impl Shares {
         for _ in 0..count {
             self.others.record(key, at, self.most);
         }
+    }
+
+    /// Counts a pass against this node: no other may know of it.
+    pub(super) fn charge(&self, key: Key, at: Moment) {
+        self.own.record(key, at, self.most);
     }
 
     /// Decides, and counts a pass as this node's own.
