@@ -17,9 +17,9 @@ use prometheus_client::registry::{Registry, Unit};
 pub const UNMATCHED: &str = "unmatched";
 
 /// Bounds of the latency histogram, in seconds.
-const LATENCIES: [f64; 18] = [
-    0.001, 0.0015, 0.0025, 0.0035, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.035, 0.05, 0.075, 0.1, 0.25, 0.5, 1.0, 5.0,
-    30.0,
+const LATENCIES: [f64; 21] = [
+    0.001, 0.0015, 0.0025, 0.0035, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.35,
+    0.5, 1.0, 5.0, 30.0,
 ];
 
 /// Bounds of the histogram of statements for one request.

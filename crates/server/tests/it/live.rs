@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio_websockets::{ClientBuilder, MaybeTlsStream, Message, WebSocketStream};
 
-use crate::support::{ALL_AT_ONCE, Answer, Engine, Person, TestApp, UPGRADE, both};
+use crate::support::{Answer, Engine, Person, TestApp, UPGRADE, both};
 
 both!(
     a_change_is_pushed_when_it_is_committed,
@@ -175,7 +175,7 @@ async fn signing_out_ends_the_socket(engine: Engine) {
 }
 
 async fn a_slow_reader_is_told_to_sync(engine: Engine) {
-    let Some(app) = TestApp::start(engine, &[ALL_AT_ONCE]).await else { return };
+    let Some(app) = TestApp::start(engine, &[]).await else { return };
     let ada = app.person("ada").await;
     let mut slow = Socket::open(&app, &ada.access_token).await;
     slow.frame().await;

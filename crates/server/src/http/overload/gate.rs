@@ -17,8 +17,10 @@ use crate::limits::Network;
 
 /// For how long others count as being about after their last request.
 const ABOUT: Duration = Duration::from_secs(1);
-/// While the queue stands, a request waits for this part of the usual patience only.
+/// While the queue stands, as many may wait as are let in within this part of the patience.
 const STANDING_SHARE: u32 = 5;
+/// As many may wait at least, so that those who ask little find a place in the queue beside one that asks much.
+const FEWEST_WAITING: usize = 16;
 
 /// Who takes turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -173,6 +175,11 @@ pub(super) struct Gate<W> {
     empty_at: Option<Instant>,
     tickets: u64,
     seen: Use,
+    /// Since when it was seen, and how many places were given back since then.
+    seen_since: Option<Instant>,
+    left: u32,
+    /// How many are let in soon, as it went last: in the part of the patience that counts while the queue stands.
+    soon: Option<usize>,
 }
 
 impl<W> Gate<W> {
@@ -189,6 +196,9 @@ impl<W> Gate<W> {
             empty_at: None,
             tickets: 0,
             seen: Use::default(),
+            seen_since: None,
+            left: 0,
+            soon: None,
         }
     }
 
@@ -206,7 +216,13 @@ impl<W> Gate<W> {
     }
 
     /// What happened since it was last asked.
-    pub(super) fn take_use(&mut self) -> Use {
+    pub(super) fn take_use(&mut self, now: Instant) -> Use {
+        let left = std::mem::take(&mut self.left);
+        let since = self.seen_since.replace(now).map(|since| now.saturating_duration_since(since));
+        if let Some(since) = since.filter(|since| !since.is_zero()) {
+            let soon = (self.bounds.patience / STANDING_SHARE).as_micros() * u128::from(left) / since.as_micros();
+            self.soon = usize::try_from(soon).ok();
+        }
         std::mem::replace(&mut self.seen, Use { most_inside: self.inside, ..Use::default() })
     }
 
@@ -227,12 +243,11 @@ impl<W> Gate<W> {
             return Arrival::In { modest: self.enter(now, key) };
         }
         let own = self.tenants.get(&key).map_or(0, Tenant::count);
-        let displaced = match self.make_room(key, own, priority) {
+        let displaced = match self.make_room(now, key, own, priority) {
             Ok(displaced) => displaced,
             Err(refusal) => return Arrival::Refused(refusal),
         };
-        let standing = self.empty_at.is_some_and(|at| now.saturating_duration_since(at) > self.bounds.patience);
-        let patience = if standing { self.bounds.patience / STANDING_SHARE } else { self.bounds.patience };
+        let patience = if self.stands(now) { self.bounds.patience / STANDING_SHARE } else { self.bounds.patience };
         let (ticket, due) = (self.tickets, now + patience);
         self.tickets += 1;
         self.waiting += 1;
@@ -244,9 +259,22 @@ impl<W> Gate<W> {
         Arrival::Waits { ticket, due, displaced }
     }
 
+    /// Whether the queue has not been empty for longer than anybody waits.
+    fn stands(&self, now: Instant) -> bool {
+        self.empty_at.is_some_and(|at| now.saturating_duration_since(at) > self.bounds.patience)
+    }
+
+    /// How many may wait. In a queue that stands, whoever comes last would wait for as long as all others together take:
+    /// it is told at once, which costs less than to let it wait in vain.
+    fn most_waiting(&self, now: Instant) -> usize {
+        let soon = self.soon.filter(|_| self.stands(now)).unwrap_or(usize::MAX);
+        soon.max(FEWEST_WAITING).min(self.bounds.queue)
+    }
+
     /// One that is inside leaves.
     pub(super) fn leave(&mut self, key: Key) {
         self.inside = self.inside.saturating_sub(1);
+        self.left = self.left.saturating_add(1);
         if let Some(tenant) = self.tenants.get_mut(&key) {
             tenant.inside = tenant.inside.saturating_sub(1);
         }
@@ -270,7 +298,7 @@ impl<W> Gate<W> {
     /// Lets in the next of those who wait, if one may enter now. To be called until it answers nothing, whenever somebody
     /// has left or the limit has changed.
     pub(super) fn grant(&mut self, now: Instant) -> Option<Granted<W>> {
-        let standing = self.empty_at.is_some_and(|at| now.saturating_duration_since(at) > self.bounds.patience);
+        let standing = self.stands(now);
         for _ in 0..self.turns.len() {
             let key = *self.turns.front()?;
             let Some(priority) = self.next_of(now, key).filter(|priority| self.may_enter(now, key, *priority)) else {
@@ -340,11 +368,11 @@ impl<W> Gate<W> {
 
     /// Sees to it that there is a place in the queue, at the cost of one that is worth less or of an organisation that has
     /// many waiting.
-    fn make_room(&mut self, key: Key, own: usize, priority: Priority) -> Result<Option<W>, Refusal> {
+    fn make_room(&mut self, now: Instant, key: Key, own: usize, priority: Priority) -> Result<Option<W>, Refusal> {
         if own >= self.bounds.queue_per_tenant {
             return self.displace(key, priority).map(Some).ok_or(Refusal::TenantQueueFull);
         }
-        if self.waiting < self.bounds.queue {
+        if self.waiting < self.most_waiting(now) {
             return Ok(None);
         }
         let longest = self.turns.iter().copied().max_by_key(|key| self.tenants.get(key).map_or(0, Tenant::count));

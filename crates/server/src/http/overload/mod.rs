@@ -251,7 +251,7 @@ fn real(number: usize) -> f64 {
 impl State {
     fn turn(&mut self, now: Instant) {
         if self.limiter.is_due(now) {
-            let seen = self.gate.take_use();
+            let seen = self.gate.take_use(now);
             self.limiter.turn(now, seen);
             self.gate.set(self.limiter.whole.get(), self.limiter.share.get());
         }

@@ -107,7 +107,7 @@ fn one_organisation_has_its_share_only_while_others_are_about() {
     }
     assert!(!is_in(&gate.arrive(now, tenant(1), Priority::Write, || 0)), "six places are free, and not for this one");
     assert!(is_in(&gate.arrive(now, tenant(3), Priority::Write, || 0)));
-    let seen = gate.take_use();
+    let seen = gate.take_use(now);
     assert!(seen.one_held_back && !seen.full && seen.most_of_one == 3);
     let later = now + ABOUT + Duration::from_millis(1);
     gate.arrive(later, tenant(1), Priority::Write, || 0);
@@ -131,6 +131,37 @@ fn while_the_queue_stands_patience_is_short_and_the_newest_goes_first() {
     assert_eq!(due(gate.arrive(late, tenant(1), Priority::Write, || 3)), late + PATIENCE / STANDING_SHARE);
     // The first has waited its time.
     assert_eq!(order(&mut gate, late, tenant(9)), [3, 2]);
+}
+
+#[test]
+fn while_the_queue_stands_as_many_wait_as_are_let_in_soon() {
+    let start = Instant::now();
+    let mut gate = gate(1, 1, 1_000, 16);
+    gate.take_use(start);
+    // A thousand a second: twenty in a fifth of the patience.
+    for _ in 0..500 {
+        gate.arrive(start, tenant(9), Priority::Write, || 0);
+        gate.leave(tenant(9));
+    }
+    let now = start + Duration::from_millis(500);
+    gate.take_use(now);
+    gate.arrive(now, tenant(9), Priority::Write, || 0);
+    let arrive = |gate: &mut Gate<u32>, now, number: u32| {
+        gate.arrive(now, tenant(u128::from(number)), Priority::Write, || number)
+    };
+    let waits = |arrival: &Arrival<u32>| matches!(arrival, Arrival::Waits { .. });
+    assert!(waits(&arrive(&mut gate, now, 10)));
+    let mid = now + PATIENCE / 2;
+    assert!((0..30).all(|number| waits(&arrive(&mut gate, mid, 20 + number))), "a crowd may be gone in a moment");
+    let late = now + PATIENCE + Duration::from_millis(1);
+    assert!(matches!(arrive(&mut gate, late, 50), Arrival::Refused(Refusal::QueueFull)), "this one stays");
+    // Fifteen are let in, and the one that came first has given up: fifteen are left.
+    for _ in 0..15 {
+        gate.leave(tenant(9));
+        assert!(gate.grant(late).is_some());
+    }
+    let taken = (0..30).filter(|number| waits(&arrive(&mut gate, late, 60 + number))).count();
+    assert_eq!((taken, gate.waiting()), (5, 20));
 }
 
 #[test]
