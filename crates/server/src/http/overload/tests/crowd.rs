@@ -93,5 +93,5 @@ async fn twice_the_capacity_costs_nothing_of_what_is_served() {
     let tail = times[times.len() * 99 / 100];
     assert!(served > 1000 * 20 * 9 / 10, "{served} in 20 s of 1,000 a second");
     // The target, and a wait in the queue.
-    assert!(tail < Duration::from_millis(60 * 3 + 20), "{tail:?}");
+    assert!(tail < Duration::from_millis(70 * 3 + 20), "{tail:?}");
 }
