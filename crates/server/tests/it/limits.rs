@@ -224,11 +224,13 @@ async fn over_three_nodes_that_share_redis_exactly_sixty_pass() {
 async fn redis_is_missed_by_nobody_who_asks() {
     let Some(mut redis) = RedisServer::start(&[]) else { return };
     let Some(nodes) = three_nodes(&redis, &[("redis.command_timeout_ms", "1000")]).await else { return };
-    let ada = nodes[0].person("ada").await;
+    let (ada, bob) = (nodes[0].person("ada").await, nodes[0].person("bob").await);
     for node in &nodes {
         for _ in 0..10 {
             assert_eq!(me(node, &ada).await.status, 200);
         }
+        // The answer to a later question, about whomever, says that all nodes know of those.
+        assert_eq!(me(node, &bob).await.status, 200);
     }
     redis.kill_9().expect("it dies");
     // Of the sixty thirty are left, ten for each.
