@@ -224,6 +224,11 @@ fn stride(sql: Sql) -> i64 {
     i64::try_from(sql.columns.len() * CELL).unwrap_or(i64::MAX)
 }
 
+/// The error for parameters that do not fit their statement.
+fn bad_parameters(sql: Sql, error: &BoxDynError) -> Error {
+    Error::Bug(format!("{}: {error}", sql.name))
+}
+
 /// Parameters of a batch on SQLite that come before the size of a row and the rows.
 const BEFORE_THE_BLOB: usize = 7;
 
@@ -256,7 +261,7 @@ impl Query<'_, '_> {
             self.bad = Some("a second statement where one was announced".into());
         }
         match self.bad.take() {
-            Some(error) => Err(Error::Bug(format!("{}: {error}", self.sql.name))),
+            Some(error) => Err(bad_parameters(self.sql, &error)),
             None => Ok(()),
         }
     }

@@ -21,14 +21,15 @@ use crate::tx::Tx;
 
 statements! {
     /// Those of the batch who are over a limit, or whose organisation is, with all that decides over them. What an
-    /// organisation costs is looked at only where it has a budget.
+    /// organisation costs is looked at only where it has a budget. An organisation whose plan is missing comes back without
+    /// the name of one, which is an error further on: nobody is let in without limits.
     OVER = batch((tenant_id: uuid, person_id: uuid, month: bigint, day: bigint) "
         SELECT b.n, u.messages, u.input_tokens, u.output_tokens, u.images, u.voice_seconds, u.cost_micros,
           u.reserved_micros, u.day, u.day_messages, u.day_images, u.day_voice_seconds,
           o.cost_micros AS organisation_cost, o.reserved_micros AS organisation_reserved,
-          coalesce(l.name, '') AS name, l.messages_per_day, l.messages_per_month, l.images_per_day, l.images_per_month, l.voice_seconds_per_day,
-          l.voice_seconds_per_month, l.cost_micros_per_month, p.cost_micros AS person_budget,
-          w.cost_micros AS organisation_budget
+          coalesce(l.name, '') AS name, l.messages_per_day, l.messages_per_month, l.images_per_day,
+          l.images_per_month, l.voice_seconds_per_day, l.voice_seconds_per_month, l.cost_micros_per_month,
+          p.cost_micros AS person_budget, w.cost_micros AS organisation_budget
         FROM batch b
         JOIN usage_month u ON u.tenant_id = b.tenant_id AND u.month = b.month AND u.subject_id = b.person_id
         LEFT JOIN organisation g ON g.tenant_id = b.tenant_id

@@ -6,7 +6,7 @@
 use futures_util::TryStreamExt;
 use sqlx::{Arguments, AssertSqlSafe, Either, Executor};
 
-use super::{Engine, Rows, Tx, named, stride};
+use super::{Engine, Rows, Tx, bad_parameters, named, stride};
 use crate::error::{Error, Result};
 use crate::sql::Sql;
 
@@ -38,7 +38,7 @@ impl Tx<'_> {
         if rows.is_empty() {
             return Ok(());
         }
-        let encoded = self.encode(sql, rows).map_err(|error| Error::Bug(format!("{}: {error}", sql.name)))?;
+        let encoded = self.encode(sql, rows).map_err(|error| bad_parameters(sql, &error))?;
         self.count(sql.name);
         self.pending.push(Write { sql, count: rows.len() as u64, rows: encoded, short });
         Ok(())
@@ -75,7 +75,7 @@ impl Tx<'_> {
                     let bound = Arguments::add(&mut arguments, write.rows.list.as_str())
                         .and_then(|()| Arguments::add(&mut arguments, stride(write.sql)))
                         .and_then(|()| Arguments::add(&mut arguments, write.rows.blob.as_deref()));
-                    bound.map_err(|error| Error::Bug(format!("{}: {error}", write.sql.name)))?;
+                    bound.map_err(|error| bad_parameters(write.sql, &error))?;
                 }
                 let mut done = (&mut **tx).fetch_many(sqlx::query_with(text, arguments));
                 while let Some(one) = done.try_next().await.map_err(|error| named(&names(), error))? {

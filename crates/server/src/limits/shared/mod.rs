@@ -8,8 +8,9 @@
 //!   what others let pass alone, and Redis, which counts what is written. A gap begins the window anew.
 //!
 //! So that a share can be taken, every node knows what passes on the others: Redis publishes each pass with the decision, and
-//! a pass of which they may not have been told counts against the share of the node alone ([`unconfirmed`]). When Redis is lost, a request waits until what is under way has been answered and what was published has arrived, at most
-//! one timeout. `docs/limits.md` tells what holds, and what a partition that only some nodes see can cost.
+//! a pass of which they may not have been told counts against the share of the node alone ([`unconfirmed`]). When Redis is
+//! lost, a request waits until what is under way has been answered and what was published has arrived, at most one timeout.
+//! `docs/limits.md` tells what holds, and what a partition that only some nodes see can cost.
 
 mod coming_back;
 mod script;
@@ -210,8 +211,7 @@ impl Shared {
 
     /// Waits until all nodes are told of what was granted so far. Nothing when that is not known.
     async fn confirm(&self, gaps: u64) -> Option<()> {
-        self.under_way.fetch_add(1, Ordering::AcqRel);
-        let _under_way = UnderWay(self);
+        let _under_way = self.begin_question();
         let (sent, mark) = (Instant::now(), self.unconfirmed.mark());
         match self.redis.link.ping().await {
             Ok(()) => {
@@ -243,8 +243,7 @@ impl Shared {
 
     /// Asks Redis. Whatever is no decision is a gap.
     async fn ask(&self, rules: &[Rule], (epoch, gaps): (&str, u64), pass: u64, sent: Instant) -> Option<Answered> {
-        self.under_way.fetch_add(1, Ordering::AcqRel);
-        let _under_way = UnderWay(self);
+        let _under_way = self.begin_question();
         // One that came too late by our reckoning of its clock is asked once more.
         for _ in 0..2 {
             let known = self.newest(rules, epoch);
@@ -271,6 +270,12 @@ impl Shared {
             }
         }
         self.gap(gaps, Some(sent), false)
+    }
+
+    /// A question is under way for as long as the answer of this lives.
+    fn begin_question(&self) -> UnderWay<'_> {
+        self.under_way.fetch_add(1, Ordering::AcqRel);
+        UnderWay(self)
     }
 
     /// The newest pass of each limit that must be in this log. What is older than the log is in another.

@@ -164,7 +164,7 @@ impl Drop for Cluster {
     }
 }
 
-async fn ask(node: &Shared, passes: &Mutex<Vec<(Instant, Instant)>>, slowest: &Mutex<Duration>) -> Verdict {
+async fn ask(node: &Shared, passes: &Passes, slowest: &Mutex<Duration>) -> Verdict {
     let begun = Instant::now();
     let verdict = node.decide(&rules()).await;
     let now = Instant::now();
