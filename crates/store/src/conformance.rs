@@ -173,6 +173,7 @@ cases! {
     accounts::organisations_and_operators,
     accounts::the_signing_key_is_made_once,
     assistant::a_turn_is_accepted_saved_and_settled,
+    assistant::a_question_comes_with_what_was_said_before_it,
     assistant::a_key_is_used_once,
     assistant::conversations_are_listed_renamed_and_deleted,
     assistant::deleting_asks_the_replies_to_stop,

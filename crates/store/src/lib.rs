@@ -73,7 +73,7 @@ pub use intent::Intent;
 pub use kinds::{Kind, SyncedRow};
 pub use lease::{AcquireLease, ExpireLeases, ExpiredLease, ExpiredLeases, ReleaseLease, RenewLease};
 pub use members::{AddMember, ChangeMember, ListMembers, Member, MemberChanged, Membership, MembershipsIn};
-pub use messages::{Exchange, GetExchange, ListMessages, Message, RequestStop};
+pub use messages::{Exchange, GetExchange, ListMessages, Message, ReadHistory, RequestStop, Said};
 pub use metering::admission::Bid;
 pub use metering::plans::{Limits, ListPlans, SetBudget, SetPlan, SetPlanLimits};
 pub use metering::reading::{GetUsage, ListUsage, MemberUsage, UsageOf, Used as UsedOf};

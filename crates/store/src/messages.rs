@@ -5,7 +5,7 @@ use mainstay_domain::{
 };
 use uuid::Uuid;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::kinds::RowKey;
 use crate::members::word;
@@ -21,6 +21,21 @@ statements! {
         SELECT id, conversation_id, role, status, content, ordinal, provider, model, input_tokens, output_tokens,
                cost_micros, error_code, error_detail, created_at
         FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND ordinal < $3 ORDER BY ordinal DESC LIMIT $4");
+    /// What was said before a question, the newest first, as one JSON array of `[role, text]`. Of the hundred messages that a
+    /// model is told, a value for each column of each would cost more than the rest of the turn.
+    HISTORY = pair(sqlite "
+        SELECT json_group_array(json_array(role, content)) AS said FROM (
+          SELECT role, content FROM message
+          WHERE tenant_id = $1 AND conversation_id = $2 AND status NOT IN ('streaming', 'failed')
+            AND ordinal < (SELECT ordinal FROM message WHERE id = $3 AND tenant_id = $1)
+          ORDER BY ordinal DESC LIMIT $4)",
+        postgres "
+        SELECT coalesce(json_agg(json_build_array(role, content) ORDER BY ordinal DESC), '[]')::text AS said FROM (
+          SELECT role, content, ordinal FROM message
+          WHERE tenant_id = $1 AND conversation_id = $2 AND status NOT IN ('streaming', 'failed')
+            AND ordinal < (SELECT ordinal FROM message WHERE id = $3 AND tenant_id = $1)
+          ORDER BY ordinal DESC LIMIT $4) AS newest",
+        differs "each engine has its own words for an array made of rows");
     /// While a reply is made, its text is what was saved last.
     GET = both("
         SELECT m.id, m.conversation_id, m.role, m.status, coalesce(g.text, m.content) AS content, m.ordinal, m.provider,
@@ -166,6 +181,61 @@ impl Intent for ListMessages {
             .rows()
             .await?;
         rows.into_iter().map(Message::try_from).collect::<Result<_>>().map(Some)
+    }
+}
+
+/// Something that was said in a conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Said {
+    /// By whom.
+    pub role: MessageRole,
+    /// The text, as Markdown.
+    pub content: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct HistoryRow {
+    said: String,
+}
+
+/// Reads what was said in a conversation before a question, the newest first, for the model that answers it. Replies that
+/// are being made or failed are left out, and a question that is not there has nothing before it.
+///
+/// That the question may be asked there was found out when it was accepted.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadHistory {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Which conversation.
+    pub conversation: ConversationId,
+    /// The question.
+    pub before: MessageId,
+    /// At most so many.
+    pub limit: u32,
+}
+
+impl Intent for ReadHistory {
+    type Output = Vec<Said>;
+    const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        let row: Option<HistoryRow> = tx
+            .query(HISTORY)
+            .bind(self.tenant.uuid())
+            .bind(self.conversation.uuid())
+            .bind(self.before.uuid())
+            .bind(i64::from(self.limit))
+            .row()
+            .await?;
+        let said = row.map_or_else(|| "[]".to_owned(), |row| row.said);
+        let said: Vec<(String, String)> =
+            serde_json::from_str(&said).map_err(|error| Error::Corrupt(format!("{}: {error}", HISTORY.name)))?;
+        said.into_iter().map(|(role, content)| Ok(Said { role: word(&role)?, content })).collect()
     }
 }
 

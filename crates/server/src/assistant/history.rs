@@ -1,7 +1,7 @@
 //! What of a conversation is sent to the model: the newest messages that fit a budget of tokens.
 
-use mainstay_domain::{MessageRole, MessageStatus};
-use mainstay_store::Message;
+use mainstay_domain::MessageRole;
+use mainstay_store::Said;
 
 use crate::providers::Turn;
 
@@ -10,22 +10,21 @@ pub(super) fn tokens(text: &str) -> usize {
     text.len().div_ceil(4)
 }
 
-/// The turns for the model, oldest first. `newest_first` are the messages before the question. Replies that failed or were
-/// not finished before anything arrived are left out, and so is everything older than the first message that does not fit.
-pub(super) fn turns(newest_first: Vec<Message>, question: &str, budget: usize) -> Vec<Turn> {
+/// The turns for the model, oldest first. `newest_first` is what was said before the question. What is empty is left out,
+/// and so is everything older than the first that does not fit.
+pub(super) fn turns(newest_first: Vec<Said>, question: &str, budget: usize) -> Vec<Turn> {
     let mut left = budget.saturating_sub(tokens(question));
     let mut turns = vec![Turn { role: MessageRole::User, content: question.to_owned() }];
-    for message in newest_first {
-        let usable = !matches!(message.status, MessageStatus::Streaming | MessageStatus::Failed);
-        if !usable || message.content.trim().is_empty() {
+    for Said { role, content } in newest_first {
+        if content.trim().is_empty() {
             continue;
         }
-        let cost = tokens(&message.content);
+        let cost = tokens(&content);
         if cost > left {
             break;
         }
         left -= cost;
-        turns.push(Turn { role: message.role, content: message.content });
+        turns.push(Turn { role, content });
     }
     turns.reverse();
     turns
@@ -34,34 +33,19 @@ pub(super) fn turns(newest_first: Vec<Message>, question: &str, budget: usize) -
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mainstay_domain::{ConversationId, MessageId, Timestamp};
-    use uuid::Uuid;
 
-    fn message(role: MessageRole, status: MessageStatus, content: &str) -> Message {
-        Message {
-            id: MessageId(Uuid::nil()),
-            conversation: ConversationId(Uuid::nil()),
-            role,
-            status,
-            content: content.to_owned(),
-            ordinal: 0,
-            provider: None,
-            model: None,
-            usage: None,
-            cost_micros: 0,
-            fault: None,
-            created_at: Timestamp::EPOCH,
-        }
+    fn said(role: MessageRole, content: &str) -> Said {
+        Said { role, content: content.to_owned() }
     }
 
     #[test]
     fn the_newest_that_fit_are_sent_oldest_first() {
         let messages = vec![
-            message(MessageRole::Assistant, MessageStatus::Failed, "no"),
-            message(MessageRole::Assistant, MessageStatus::Stopped, "half"),
-            message(MessageRole::User, MessageStatus::Final, "four"),
-            message(MessageRole::Assistant, MessageStatus::Final, "a long answer"),
-            message(MessageRole::User, MessageStatus::Final, "a"),
+            said(MessageRole::Assistant, " "),
+            said(MessageRole::Assistant, "half"),
+            said(MessageRole::User, "four"),
+            said(MessageRole::Assistant, "a long answer"),
+            said(MessageRole::User, "a"),
         ];
         let contents = |budget| -> Vec<String> {
             turns(messages.clone(), "question", budget).into_iter().map(|turn| turn.content).collect()

@@ -11,8 +11,8 @@ use mainstay_domain::{
     MessageText, Result,
 };
 use mainstay_store::{
-    AcceptMessage, Accepted, Call, Claim, Exchange, FindUsed, GetExchange, ListMessages, Message, RequestStop, Store,
-    Target,
+    AcceptMessage, Accepted, Call, Claim, Exchange, FindUsed, GetExchange, Message, ReadHistory, RequestStop, Said,
+    Store, Target,
 };
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -207,7 +207,7 @@ impl Assistant {
     ) -> Result<Accepted> {
         let (answer, answered) = oneshot::channel();
         let (assistant, count) = (Arc::clone(self), call.clone());
-        let new = matches!(accept.target, Target::New(..));
+        let (new, message) = (matches!(accept.target, Target::New(..)), accept.message);
         let question = accept.content.as_str().to_owned();
         self.lifecycle.spawn_work("generation", async move {
             let storing = count.extended(Instant::now() + ACCEPT_PATIENCE);
@@ -220,7 +220,8 @@ impl Assistant {
             // A caller that has gone away finds the message by its idempotency key.
             let _ = answer.send(accepted);
             let Some((place, terms)) = begun else { return };
-            let earlier = if new { Vec::new() } else { Box::pin(assistant.earlier(&storing, place.live())).await };
+            let earlier =
+                if new { Vec::new() } else { Box::pin(assistant.earlier(&storing, place.live(), message)).await };
             let turns = history::turns(earlier, &question, budget(&assistant.settings));
             Box::pin(assistant.make(place, turns, terms)).await;
         });
@@ -256,26 +257,14 @@ impl Assistant {
         })
     }
 
-    /// The messages before a reply's question, the newest first. A reply can be made without them, so a failure is logged.
-    async fn earlier(&self, call: &Call, live: &Live) -> Vec<Message> {
-        let list = ListMessages {
-            tenant: live.tenant,
-            person: live.person,
-            conversation: live.conversation,
-            after: None,
-            limit: MOST_HISTORY,
-        };
-        match self.store.run(call, list).await {
-            Ok(messages) => {
-                let before = messages.into_iter().flatten().skip_while(|message| message.id != live.generation.into());
-                // The reply itself, and the question before it.
-                before.skip(2).collect()
-            }
-            Err(error) => {
-                tracing::warn!(%error, "the history of a conversation could not be read; it is answered without");
-                Vec::new()
-            }
-        }
+    /// What was said before a question, the newest first. A reply can be made without it, so a failure is logged.
+    async fn earlier(&self, call: &Call, live: &Live, question: MessageId) -> Vec<Said> {
+        let (tenant, conversation) = (live.tenant, live.conversation);
+        let read = ReadHistory { tenant, conversation, before: question, limit: MOST_HISTORY };
+        self.store.run(call, read).await.unwrap_or_else(|error| {
+            tracing::warn!(%error, "the history of a conversation could not be read; it is answered without");
+            Vec::new()
+        })
     }
 
     /// A reply and its question, with the text that has arrived until now.

@@ -4,14 +4,15 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mainstay_domain::{
-    ConversationId, ConversationTitle, IdempotencyKey, MessageId, MessageStatus, MessageText, PersonId, TenantId, Usage,
+    ConversationId, ConversationTitle, IdempotencyKey, MessageId, MessageRole, MessageStatus, MessageText, PersonId,
+    TenantId, Usage,
 };
 
 use super::Harness;
 use crate::{
     AcceptMessage, Accepted, AcquireLease, Claim, Conversation, Cost, CreateConversation, DeleteConversation, Error,
     FindUsed, ForgetExpired, GetConversation, GetExchange, LeasesGone, ListConversations, ListMessages, Message, Once,
-    RenameConversation, RepliesOf, RequestStop, SaveReply, Saved, SettleReply, Target,
+    ReadHistory, RenameConversation, RepliesOf, RequestStop, SaveReply, Saved, SettleReply, Target,
 };
 
 pub(super) fn accept(h: &Harness, tenant: TenantId, person: PersonId, target: Target) -> AcceptMessage {
@@ -109,6 +110,45 @@ pub(super) async fn a_turn_is_accepted_saved_and_settled(h: &Harness) {
     assert_eq!(both, (Ok(Accepted::Taken(0)), Ok(Accepted::Taken(0))));
     let ordinals: Vec<_> = messages(h, &first).await.into_iter().map(|message| message.ordinal).collect();
     assert_eq!(ordinals, [5, 4, 3, 2, 1, 0]);
+}
+
+pub(super) async fn a_question_comes_with_what_was_said_before_it(h: &Harness) {
+    let (tenant, person) = h.person("nia").await;
+    let first = accept(h, tenant, person, new_conversation(h));
+    let follow = || accept(h, tenant, person, Target::Existing(first.target.id()));
+    let (second, third, fourth) = (follow(), follow(), follow());
+    let strange = "\u{1}\t\\ \"[]\" \u{2028}\u{FFFF}🦀\n\u{7f}</script>";
+    for (turn, status, content) in [
+        (&first, Some(MessageStatus::Final), strange),
+        (&second, Some(MessageStatus::Failed), "not this"),
+        (&third, None, ""),
+        (&fourth, Some(MessageStatus::Stopped), "half"),
+    ] {
+        assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken(0)));
+        if let Some(status) = status {
+            let settle = SettleReply { status, ..settle(turn, content) };
+            assert_eq!(h.store.settle_reply(&h.call(), settle).await, Ok(true));
+        }
+    }
+    let question = first.content.as_str();
+    let last = follow();
+    assert_eq!(h.store.accept_message(&h.call(), last.clone()).await, Ok(Accepted::Taken(0)));
+    let conversation = first.target.id();
+    let said = async |tenant: TenantId, before: MessageId, limit: u32| -> Vec<(MessageRole, String)> {
+        let read = ReadHistory { tenant, conversation, before, limit };
+        let said = h.store.run(&h.call(), read).await.expect("read");
+        said.into_iter().map(|said| (said.role, said.content)).collect()
+    };
+    let (asked, answered) =
+        ((MessageRole::User, question.to_owned()), |text: &str| (MessageRole::Assistant, text.to_owned()));
+    let all = [answered("half"), asked.clone(), asked.clone(), asked.clone(), answered(strange), asked.clone()];
+    assert_eq!(said(tenant, last.message, 100).await, all);
+    assert_eq!(said(tenant, last.message, 2).await, all[..2]);
+    assert_eq!(said(tenant, second.message, 100).await, all[4..]);
+    assert!(said(tenant, first.message, 100).await.is_empty());
+    assert!(said(tenant, h.ids.make(), 100).await.is_empty());
+    let (other, _) = h.person("eve").await;
+    assert!(said(other, last.message, 100).await.is_empty());
 }
 
 pub(super) async fn a_key_is_used_once(h: &Harness) {
