@@ -9,9 +9,10 @@
 //! - After any failure that is not a constraint the connection is thrown away: SQLite may have rolled back the whole
 //!   transaction by itself (full disk, I/O error, interrupt), and later statements would commit alone.
 
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
@@ -49,6 +50,7 @@ pub(crate) struct Sqlite {
     writer: Mutex<Option<Connection>>,
     reader_permits: Arc<Semaphore>,
     idle_readers: std::sync::Mutex<Vec<Connection>>,
+    file: OnceLock<&'static File>,
 }
 
 /// A connection and the moment at which its present statement is stopped.
@@ -66,10 +68,23 @@ impl Sqlite {
             writer: Mutex::new(None),
             reader_permits: Arc::new(Semaphore::new(readers)),
             idle_readers: std::sync::Mutex::new(Vec::with_capacity(readers)),
+            file: OnceLock::new(),
         };
         let writer = engine.connect(WRITER_CACHE_KIB).await?;
         *engine.writer.lock().await = Some(writer);
         Ok(engine)
+    }
+
+    /// The file itself, to sync it. It stays open for good: whoever closes a file gives up all locks that his process has on
+    /// it (POSIX, `fcntl`), and with them those of SQLite.
+    fn file(&self) -> Result<&'static File> {
+        if let Some(file) = self.file.get() {
+            return Ok(file);
+        }
+        let file = File::open(&self.settings.path)
+            .map_err(|error| Error::Unavailable(format!("the database's file could not be opened: {error}")))?;
+        let file: &'static File = Box::leak(Box::new(file));
+        Ok(self.file.get_or_init(|| file))
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -216,8 +231,13 @@ fn gone() -> Error {
 /// A passive checkpoint runs beside the writer. Under steady writing it never ends with nothing left to move, which is what
 /// the log needs to begin again at its start; so it is repeated until little is left, and that is moved while the writer is
 /// held. Rarely and much at a time, because a page that has changed many times meanwhile is then moved once.
+///
+/// SQLite brings the file to the disk only in the pass that leaves nothing, which is the one for which the writer is held:
+/// tens of megabytes then, and as many milliseconds. So each pass is followed by a sync of our own, and the last has little
+/// left to sync as well.
 pub(crate) struct Checkpointer {
     connection: SqliteConnection,
+    file: &'static File,
     /// Until then the writer is not held: a reader of an old state stood in the way.
     held_off_until: Instant,
 }
@@ -246,7 +266,7 @@ struct Log {
 impl Checkpointer {
     pub(crate) async fn open(engine: &Sqlite) -> Result<Self> {
         let connection = options(engine.path()).busy_timeout(Duration::from_millis(200)).connect().await?;
-        Ok(Self { connection, held_off_until: Instant::now() })
+        Ok(Self { connection, file: engine.file()?, held_off_until: Instant::now() })
     }
 
     /// Looks at the log once.
@@ -260,6 +280,7 @@ impl Checkpointer {
         for _ in 0..PASSES {
             let before = rest;
             let moved = self.checkpoint("PRAGMA wal_checkpoint(PASSIVE)").await?;
+            self.sync().await?;
             rest = self.checkpoint("PRAGMA wal_checkpoint(NOOP)").await?.log - moved.checkpointed;
             if rest * FRAME_BYTES <= REST_BYTES || rest >= before {
                 break;
@@ -274,6 +295,14 @@ impl Checkpointer {
             }
         }
         Ok(())
+    }
+
+    /// Brings to the disk what was moved into the file.
+    async fn sync(&self) -> Result<()> {
+        let file = self.file;
+        let synced = tokio::task::spawn_blocking(move || file.sync_data()).await;
+        let synced = synced.map_err(|error| Error::Bug(format!("the task that syncs the file ended: {error}")))?;
+        synced.map_err(|error| Error::Unavailable(format!("the database's file could not be synced: {error}")))
     }
 
     async fn checkpoint(&mut self, pragma: &'static str) -> Result<Log> {
