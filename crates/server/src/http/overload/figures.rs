@@ -70,13 +70,14 @@ impl fmt::Debug for Overload {
 
 impl Collector for Overload {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
-        let Standing { limit, share, inside, waiting, pressure } = self.standing();
+        let Standing { limit, share, inside, waiting, pressure, busy } = self.standing();
         for (name, help, value) in [
             ("limit", "Requests that may be worked on at once", real(limit)),
-            ("tenant_limit", "Of one organisation, while others are about", real(share)),
+            ("tenant_limit", "Of one organisation, while others are about", share),
             ("in_flight", "Requests that are worked on", real(inside)),
             ("queued", "Requests that wait for a place", real(waiting)),
             ("pressure", "Latency against what is allowed: above 1 the limit shrinks", pressure),
+            ("processor", "Part of the processors that this process uses", busy),
         ] {
             let name = format!("mainstay_overload_{name}");
             let gauge = ConstGauge::new(value);

@@ -3,7 +3,8 @@
 //!
 //! Each organisation (or address, for what needs no token) has its own short queue. They take turns (deficit round robin:
 //! a turn buys one writing request or two reading ones); within one, the higher priority goes first. An organisation may
-//! have a bounded number of requests waiting, and while others are about, a bounded number inside.
+//! have a bounded number of requests waiting, and while others are about, a bounded number inside. One that asks for more
+//! than all others together may then be held to less than one place: it has the place for a part of the time.
 
 use std::collections::{HashMap, VecDeque};
 use std::net::IpAddr;
@@ -12,15 +13,21 @@ use std::time::Duration;
 use mainstay_domain::TenantId;
 use tokio::time::Instant;
 
+use super::asked::Asked;
 use super::priority::{Priority, REFUSABLE, TURN};
 use crate::limits::Network;
 
 /// For how long others count as being about after their last request.
-const ABOUT: Duration = Duration::from_secs(1);
+pub(super) const ABOUT: Duration = Duration::from_secs(1);
 /// While the queue stands, as many may wait as are let in within this part of the patience.
 const STANDING_SHARE: u32 = 5;
 /// As many may wait at least, so that those who ask little find a place in the queue beside one that asks much.
 const FEWEST_WAITING: usize = 16;
+
+/// The fewest places that an organisation has, unless it asks for more than all others together.
+pub(super) const FEWEST_PLACES: usize = 2;
+/// The longest that such a one stays outside for its last request.
+const LONGEST_REST: Duration = Duration::from_millis(250);
 
 /// Who takes turns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -163,8 +170,12 @@ pub(super) struct Gate<W> {
     bounds: Bounds,
     /// How many may be inside.
     limit: usize,
-    /// How many of one organisation may be inside while others are about.
-    share: usize,
+    /// How many of one organisation may be inside while others are about. Below 1, the part of the time for which one is.
+    share: f64,
+    asked: Asked,
+    /// When the loud one was let in last, and until when it stays outside.
+    entered: Option<Instant>,
+    rests_until: Option<Instant>,
     inside: usize,
     waiting: usize,
     tenants: HashMap<Key, Tenant<W>>,
@@ -183,11 +194,14 @@ pub(super) struct Gate<W> {
 }
 
 impl<W> Gate<W> {
-    pub(super) fn new(bounds: Bounds, limit: usize, share: usize) -> Self {
+    pub(super) fn new(bounds: Bounds, limit: usize, share: f64) -> Self {
         Self {
             bounds,
             limit: limit.max(1),
-            share: share.max(1),
+            share,
+            asked: Asked::default(),
+            entered: None,
+            rests_until: None,
             inside: 0,
             waiting: 0,
             tenants: HashMap::new(),
@@ -211,12 +225,13 @@ impl<W> Gate<W> {
     }
 
     /// Sets how many may be inside, in all and of one organisation. Those who are inside stay.
-    pub(super) fn set(&mut self, limit: usize, share: usize) {
-        (self.limit, self.share) = (limit.max(1), share.max(1));
+    pub(super) fn set(&mut self, limit: usize, share: f64) {
+        (self.limit, self.share) = (limit.max(1), share);
     }
 
     /// What happened since it was last asked.
     pub(super) fn take_use(&mut self, now: Instant) -> Use {
+        self.asked.turn(now);
         let left = std::mem::take(&mut self.left);
         let since = self.seen_since.replace(now).map(|since| now.saturating_duration_since(since));
         if let Some(since) = since.filter(|since| !since.is_zero()) {
@@ -235,6 +250,7 @@ impl<W> Gate<W> {
         waiter: impl FnOnce() -> W,
     ) -> Arrival<W> {
         self.about.see(key, now);
+        self.asked.count(key, priority.cost());
         if self.waiting == 0 {
             self.empty_at = Some(now);
         }
@@ -272,7 +288,13 @@ impl<W> Gate<W> {
     }
 
     /// One that is inside leaves.
-    pub(super) fn leave(&mut self, key: Key) {
+    pub(super) fn leave(&mut self, now: Instant, key: Key) {
+        if self.share < 1.0 && self.asked.is_loud(key, now) {
+            // The place for a part of the time: as much longer outside than inside as the share says.
+            let held = self.entered.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)).min(LONGEST_REST);
+            let rest = held.mul_f64((1.0 / self.share.max(f64::EPSILON) - 1.0).min(1000.0));
+            self.rests_until = Some(now + rest.min(LONGEST_REST));
+        }
         self.inside = self.inside.saturating_sub(1);
         self.left = self.left.saturating_add(1);
         if let Some(tenant) = self.tenants.get_mut(&key) {
@@ -346,11 +368,18 @@ impl<W> Gate<W> {
             self.seen.full = true;
             return false;
         }
-        if own >= self.share && self.about.others_than(key, now) {
+        if self.about.others_than(key, now) && self.has_its_share(now, key, own) {
             self.seen.one_held_back = true;
             return false;
         }
         true
+    }
+
+    /// Whether one that has so many inside has all that it may while others are about.
+    fn has_its_share(&self, now: Instant, key: Key, own: usize) -> bool {
+        let loud = self.asked.is_loud(key, now);
+        let places = whole(self.share).max(if loud { 1 } else { FEWEST_PLACES });
+        own >= places || (loud && self.share < 1.0 && self.rests_until.is_some_and(|until| now < until))
     }
 
     fn enter(&mut self, now: Instant, key: Key) -> bool {
@@ -359,11 +388,14 @@ impl<W> Gate<W> {
         let tenant = self.tenants.entry(key).or_default();
         tenant.inside += 1;
         let inside = tenant.inside;
+        if self.asked.is_loud(key, now) {
+            self.entered = Some(now);
+        }
         let others = self.about.others_than(key, now);
         if others {
             self.seen.most_of_one = self.seen.most_of_one.max(inside);
         }
-        others && inside <= (self.share / 4).max(1)
+        others && self.asked.is_modest(key)
     }
 
     /// Sees to it that there is a place in the queue, at the cost of one that is worth less or of an organisation that has
@@ -410,6 +442,12 @@ impl<W> Gate<W> {
             self.turns.remove(place);
         }
     }
+}
+
+/// Places of a share.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share is small and above zero")]
+fn whole(share: f64) -> usize {
+    share as usize
 }
 
 #[cfg(test)]

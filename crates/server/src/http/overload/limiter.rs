@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::gate::Use;
+use super::gate::{FEWEST_PLACES, Use};
 use super::real;
 
 /// How long a window is at least.
@@ -32,6 +32,9 @@ const QUIET: usize = 4;
 const FOLLOW: f64 = 0.05;
 /// The pressure that is assumed on those whose normal time is not known yet.
 const UNKNOWN: f64 = 2.0;
+/// The part of the processors in use from which an organisation that asks for more than all others together may be held to
+/// less than a place. Below, whoever waits does not wait for it.
+const BUSY: f64 = 0.75;
 /// Beside the multiple: what no clock and no scheduler can promise better, in seconds.
 const GRAIN: f64 = 0.001;
 
@@ -67,11 +70,21 @@ pub(super) struct Limit {
 }
 
 impl Limit {
+    /// At least a place.
     pub(super) fn new(least: usize, first: usize, most: usize) -> Self {
-        let [least, first, most] = [least, first, most].map(real);
-        let least = least.max(1.0);
-        let most = most.max(least);
-        Self { least, most, now: first.clamp(least, most) }
+        let least = real(least).max(1.0);
+        let most = real(most).max(least);
+        Self { least, most, now: real(first).clamp(least, most) }
+    }
+
+    /// The same limit with another least, which may be a part of a place.
+    pub(super) fn down_to(self, least: f64) -> Self {
+        Self { least, ..self }
+    }
+
+    /// How much it is now.
+    pub(super) fn now(&self) -> f64 {
+        self.now
     }
 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between least and most")]
@@ -83,13 +96,18 @@ impl Limit {
         if pressure > 1.0 {
             self.now *= (1.0 / pressure).clamp(0.8, 0.98);
         } else if pressure < 0.9 {
-            self.now += self.now.sqrt();
+            // By a quarter at most, so that a small one does not leap.
+            self.now += self.now.sqrt().min(self.now / 4.0);
         }
         self.now = self.now.clamp(self.least, self.most);
     }
 
-    fn lower(&mut self, to: usize) {
-        self.now = self.now.min(real(to)).max(self.least);
+    fn lower(&mut self, to: f64) {
+        self.now = self.now.min(to).max(self.least);
+    }
+
+    fn raise(&mut self, to: f64) {
+        self.now = self.now.max(to).min(self.most);
     }
 
     fn is_used(&self, by: usize) -> bool {
@@ -145,11 +163,11 @@ impl Limiter {
         self.count >= FEWEST && now.saturating_duration_since(self.begun) >= WINDOW
     }
 
-    /// Ends a window and moves the limits.
-    pub(super) fn turn(&mut self, now: Instant, seen: Use) {
+    /// Ends a window, in which this part of the processors was used, and moves the limits.
+    pub(super) fn turn(&mut self, now: Instant, seen: Use, busy: f64) {
         let (whole, modest) = self.judge();
         self.pressure = whole.unwrap_or(0.0);
-        self.learn(seen);
+        self.learn(seen, busy);
         if seen.full || self.whole.is_used(seen.most_inside) {
             self.whole.follow(self.pressure);
         }
@@ -157,15 +175,30 @@ impl Limiter {
         let modest = modest.unwrap_or(0.0);
         if modest > 1.0 {
             // Down from what was held and not from what might have been: others are slow already.
-            self.share.lower(seen.most_of_one);
+            self.share.lower(real(seen.most_of_one.max(FEWEST_PLACES)));
         }
         if modest > 1.0 || seen.one_held_back || self.share.is_used(seen.most_of_one) {
-            self.share.follow(modest);
+            self.follow(modest, busy);
         }
         for work in &mut self.works {
             *work = Work { baseline: work.baseline, ..Work::default() };
         }
         (self.begun, self.count) = (now, 0);
+    }
+
+    /// Moves the share. Less than a few places is for a server that is busy: elsewhere something else makes others slow, and
+    /// whoever asks for most of what is asked for may be the one whom the server is there for.
+    fn follow(&mut self, modest: f64, busy: f64) {
+        if self.has_few() {
+            self.share.follow(modest.min(busy / BUSY));
+        } else {
+            self.share.follow(modest);
+            self.share.raise(real(FEWEST_PLACES));
+        }
+    }
+
+    fn has_few(&self) -> bool {
+        self.share.now() <= real(FEWEST_PLACES)
     }
 
     /// How the mean times stand to what is allowed: of all, and of those who ask little.
@@ -192,9 +225,13 @@ impl Limiter {
 
     /// The baseline is what work takes in quiet moments, and is never learnt from a crowd: an overload that lasts must not
     /// come to look normal. Where there is no quiet moment, the limit at its least makes one.
-    fn learn(&mut self, seen: Use) {
-        let held_back = seen.one_held_back && !self.share.at_least();
-        let quiet = (seen.most_inside <= QUIET && !held_back) || self.whole.at_least();
+    ///
+    /// One that is held to as little as it may be held to is no crowd either.
+    fn learn(&mut self, seen: Use, busy: f64) {
+        let few = seen.most_inside <= QUIET;
+        let held = self.has_few() && (busy < BUSY || self.share.at_least());
+        let quiet = (few && (!seen.one_held_back || held)) || self.whole.at_least();
+        let first = quiet || (few && self.has_few());
         for work in &mut self.works {
             if work.count < FEWEST_TO_LEARN {
                 continue;
@@ -203,7 +240,7 @@ impl Limiter {
             work.baseline = match work.baseline {
                 Some(baseline) if mean < baseline => Some((baseline + mean) / 2.0),
                 Some(baseline) if quiet => Some(baseline + (mean - baseline) * FOLLOW),
-                None if quiet => Some(mean),
+                None if first => Some(mean),
                 unchanged => unchanged,
             };
         }

@@ -8,11 +8,13 @@
 //! begins to wait for something that is not our work ([`RequestContext::waits`](super::RequestContext::waits)).
 
 mod admission;
+mod asked;
 mod figures;
 mod gate;
 mod limiter;
 pub mod load;
 mod priority;
+mod processor;
 #[cfg(test)]
 mod tests;
 
@@ -33,12 +35,13 @@ pub(super) use self::admission::{Admission, Leaving};
 pub use self::gate::Key;
 pub use self::load::Load;
 pub use self::priority::Priority;
+use self::processor::Processor;
 
 /// The shortest and the longest time after which a refused client is asked to come back, in seconds. Spread out, so that
 /// those who were refused together do not come back together.
 const COME_BACK: (u64, u64) = (1, 5);
-/// The fewest places that one organisation has while others are about.
-const LEAST_SHARE: usize = 2;
+/// The part of the time for which one that asks for more than all others together has a place at least.
+const LEAST_SHARE: f64 = 0.125;
 /// How long others are told of refusals in the log at the most: once in this time.
 const TOLD_EVERY: Duration = Duration::from_secs(60);
 
@@ -59,6 +62,7 @@ struct Inner {
 struct State {
     gate: Gate<oneshot::Sender<Permit>>,
     limiter: Limiter,
+    processor: Processor,
 }
 
 /// How things stand.
@@ -66,20 +70,27 @@ struct State {
 pub struct Standing {
     /// How many may be inside at once.
     pub limit: usize,
-    /// How many of one organisation while others are about.
-    pub share: usize,
+    /// How many of one organisation while others are about. Below 1, the part of the time for which one that asks for more
+    /// than all others together has a place.
+    pub share: f64,
     /// How many are inside.
     pub inside: usize,
     /// How many wait.
     pub waiting: usize,
     /// The pressure of the last window: 1 is where the limit begins to shrink.
     pub pressure: f64,
+    /// The part of the processors that was used in the last window.
+    pub busy: f64,
 }
 
 impl Overload {
     /// The protection that these settings ask for.
     #[must_use]
     pub fn new(settings: &config::Overload, entropy: &dyn Entropy) -> Self {
+        Self::measuring(settings, entropy, Processor::of_this_process())
+    }
+
+    fn measuring(settings: &config::Overload, entropy: &dyn Entropy, processor: Processor) -> Self {
         let bounds = Bounds {
             queue: settings.queue,
             queue_per_tenant: settings.queue_per_tenant,
@@ -92,14 +103,14 @@ impl Overload {
             tenant_tolerance: per_cent(settings.tenant_tolerance_percent),
         };
         let whole = Limit::new(settings.least_in_flight, settings.first_in_flight, settings.most_in_flight);
-        let share = Limit::new(LEAST_SHARE, settings.first_in_flight / 2, settings.most_in_flight);
+        let share = Limit::new(1, settings.first_in_flight / 2, settings.most_in_flight).down_to(LEAST_SHARE);
         let limiter = Limiter::new(allowance, whole, share, Instant::now());
-        let gate = Gate::new(bounds, limiter.whole.get(), limiter.share.get());
+        let gate = Gate::new(bounds, limiter.whole.get(), limiter.share.now());
         let mut seed = [0; 8];
         entropy.fill(&mut seed);
         Self(Arc::new(Inner {
             enabled: settings.enabled,
-            state: Mutex::new(State { gate, limiter }),
+            state: Mutex::new(State { gate, limiter, processor }),
             figures: Figures::default(),
             chance: AtomicU64::new(u64::from_le_bytes(seed)),
             told: Mutex::new(None),
@@ -119,10 +130,11 @@ impl Overload {
         let state = self.state();
         Standing {
             limit: state.limiter.whole.get(),
-            share: state.limiter.share.get(),
+            share: state.limiter.share.now(),
             inside: state.gate.inside(),
             waiting: state.gate.waiting(),
             pressure: state.limiter.pressure(),
+            busy: state.processor.busy(),
         }
     }
 
@@ -223,7 +235,7 @@ impl Overload {
             let granted = {
                 let mut state = self.state();
                 if let Some(key) = leaving.take() {
-                    state.gate.leave(key);
+                    state.gate.leave(now, key);
                 }
                 if let Some(took) = took.take() {
                     state.limiter.record(work, took, modest);
@@ -252,8 +264,9 @@ impl State {
     fn turn(&mut self, now: Instant) {
         if self.limiter.is_due(now) {
             let seen = self.gate.take_use(now);
-            self.limiter.turn(now, seen);
-            self.gate.set(self.limiter.whole.get(), self.limiter.share.get());
+            let busy = self.processor.look(now);
+            self.limiter.turn(now, seen, busy);
+            self.gate.set(self.limiter.whole.get(), self.limiter.share.now());
         }
     }
 }

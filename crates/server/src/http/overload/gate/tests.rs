@@ -14,7 +14,7 @@ fn tenant(number: u128) -> Key {
     Key::Tenant(TenantId(Uuid::from_u128(number)))
 }
 
-fn gate(limit: usize, share: usize, queue: usize, queue_per_tenant: usize) -> Gate<u32> {
+fn gate(limit: usize, share: f64, queue: usize, queue_per_tenant: usize) -> Gate<u32> {
     Gate::new(Bounds { queue, queue_per_tenant, patience: PATIENCE }, limit, share)
 }
 
@@ -27,7 +27,7 @@ fn order(gate: &mut Gate<u32>, now: Instant, leaver: Key) -> Vec<u32> {
     let mut order = Vec::new();
     let mut leaver = leaver;
     loop {
-        gate.leave(leaver);
+        gate.leave(now, leaver);
         let Some(granted) = gate.grant(now) else { return order };
         order.push(granted.waiter);
         leaver = granted.key;
@@ -37,7 +37,7 @@ fn order(gate: &mut Gate<u32>, now: Instant, leaver: Key) -> Vec<u32> {
 #[test]
 fn organisations_take_turns_and_the_one_with_most_waiting_is_not_served_first() {
     let now = Instant::now();
-    let mut gate = gate(1, 1, 64, 16);
+    let mut gate = gate(1, 1.0, 64, 16);
     assert!(is_in(&gate.arrive(now, tenant(9), Priority::Write, || 0)));
     for number in 0..6 {
         assert!(!is_in(&gate.arrive(now, tenant(1), Priority::Write, || 10 + number)));
@@ -52,7 +52,7 @@ fn organisations_take_turns_and_the_one_with_most_waiting_is_not_served_first() 
 #[test]
 fn a_turn_buys_two_reading_requests_or_one_that_writes() {
     let now = Instant::now();
-    let mut gate = gate(1, 1, 64, 16);
+    let mut gate = gate(1, 1.0, 64, 16);
     gate.arrive(now, tenant(9), Priority::Write, || 0);
     // With one place only reading enters when nobody is inside.
     for number in 0..4 {
@@ -65,7 +65,7 @@ fn a_turn_buys_two_reading_requests_or_one_that_writes() {
 #[test]
 fn what_is_worth_more_goes_first_within_an_organisation_and_finds_room_in_a_full_queue() {
     let now = Instant::now();
-    let mut gate = gate(1, 1, 3, 3);
+    let mut gate = gate(1, 1.0, 3, 3);
     gate.arrive(now, tenant(9), Priority::Write, || 0);
     for (priority, number) in [(Priority::Heavy, 1), (Priority::Read, 2), (Priority::Heavy, 3)] {
         assert!(matches!(gate.arrive(now, tenant(1), priority, || number), Arrival::Waits { displaced: None, .. }));
@@ -80,7 +80,7 @@ fn what_is_worth_more_goes_first_within_an_organisation_and_finds_room_in_a_full
 #[test]
 fn the_last_places_are_kept_for_what_is_worth_more() {
     let now = Instant::now();
-    let mut gate = gate(100, 100, 64, 16);
+    let mut gate = gate(100, 100.0, 64, 16);
     let mut enter = |priority| {
         let mut entered = 0;
         while is_in(&gate.arrive(now, tenant(1), priority, || 0)) {
@@ -94,12 +94,12 @@ fn the_last_places_are_kept_for_what_is_worth_more() {
 #[test]
 fn one_organisation_has_its_share_only_while_others_are_about() {
     let now = Instant::now();
-    let mut gate = gate(10, 3, 64, 16);
+    let mut gate = gate(10, 3.0, 64, 16);
     for _ in 0..10 {
         assert!(is_in(&gate.arrive(now, tenant(1), Priority::Write, || 0)), "alone it may have all");
     }
     for _ in 0..10 {
-        gate.leave(tenant(1));
+        gate.leave(now, tenant(1));
     }
     assert!(is_in(&gate.arrive(now, tenant(2), Priority::Write, || 0)));
     for _ in 0..3 {
@@ -115,9 +115,34 @@ fn one_organisation_has_its_share_only_while_others_are_about() {
 }
 
 #[test]
+fn one_that_asks_for_more_than_all_others_has_a_place_for_a_part_of_the_time() {
+    let ms = Duration::from_millis;
+    let now = Instant::now();
+    let mut gate = gate(10, 0.25, 64, 16);
+    let asks = |gate: &mut Gate<u32>, now, who| is_in(&gate.arrive(now, tenant(who), Priority::Write, || 0));
+    // Nothing is known of it yet: it has two places, as anybody has.
+    assert!(asks(&mut gate, now, 2));
+    assert_eq!((0..9).filter(|_| asks(&mut gate, now, 1)).count(), 2);
+    gate.take_use(now);
+    for who in [1, 1, 2] {
+        gate.leave(now, tenant(who));
+    }
+    // From now on it has one, for a quarter of the time.
+    assert!(asks(&mut gate, now, 1) && !asks(&mut gate, now, 1));
+    let left = now + ms(10);
+    gate.leave(left, tenant(1));
+    assert!(!asks(&mut gate, left + ms(29), 1), "it was inside for 10 ms and stays outside for 30");
+    assert!(asks(&mut gate, left + ms(29), 2) && asks(&mut gate, left + ms(29), 2), "nobody else does");
+    assert!(asks(&mut gate, left + ms(30), 1));
+    // When the others are gone, all is its own.
+    let later = left + ABOUT + ms(60);
+    assert!(asks(&mut gate, later, 1) && asks(&mut gate, later, 1) && asks(&mut gate, later, 1));
+}
+
+#[test]
 fn while_the_queue_stands_patience_is_short_and_the_newest_goes_first() {
     let start = Instant::now();
-    let mut gate = gate(1, 1, 64, 16);
+    let mut gate = gate(1, 1.0, 64, 16);
     gate.arrive(start, tenant(9), Priority::Write, || 0);
     let due = |arrival| match arrival {
         Arrival::Waits { due, .. } => due,
@@ -136,12 +161,12 @@ fn while_the_queue_stands_patience_is_short_and_the_newest_goes_first() {
 #[test]
 fn while_the_queue_stands_as_many_wait_as_are_let_in_soon() {
     let start = Instant::now();
-    let mut gate = gate(1, 1, 1_000, 16);
+    let mut gate = gate(1, 1.0, 1_000, 16);
     gate.take_use(start);
     // A thousand a second: twenty in a fifth of the patience.
     for _ in 0..500 {
         gate.arrive(start, tenant(9), Priority::Write, || 0);
-        gate.leave(tenant(9));
+        gate.leave(start, tenant(9));
     }
     let now = start + Duration::from_millis(500);
     gate.take_use(now);
@@ -157,7 +182,7 @@ fn while_the_queue_stands_as_many_wait_as_are_let_in_soon() {
     assert!(matches!(arrive(&mut gate, late, 50), Arrival::Refused(Refusal::QueueFull)), "this one stays");
     // Fifteen are let in, and the one that came first has given up: fifteen are left.
     for _ in 0..15 {
-        gate.leave(tenant(9));
+        gate.leave(now, tenant(9));
         assert!(gate.grant(late).is_some());
     }
     let taken = (0..30).filter(|number| waits(&arrive(&mut gate, late, 60 + number))).count();
@@ -178,7 +203,8 @@ enum Step {
     Leave(prop::sample::Index),
     Abandon(prop::sample::Index),
     Later(u64),
-    Limit { limit: usize, share: usize },
+    Limit { limit: usize, share: f64 },
+    Window,
 }
 
 fn step() -> impl Strategy<Value = Step> {
@@ -187,7 +213,8 @@ fn step() -> impl Strategy<Value = Step> {
         4 => any::<prop::sample::Index>().prop_map(Step::Leave),
         1 => any::<prop::sample::Index>().prop_map(Step::Abandon),
         2 => (1..60_u64).prop_map(Step::Later),
-        1 => (1..12_usize, 1..6_usize).prop_map(|(limit, share)| Step::Limit { limit, share }),
+        1 => (1..12_usize, 0.1..6.0_f64).prop_map(|(limit, share)| Step::Limit { limit, share }),
+        1 => Just(Step::Window),
     ]
 }
 
@@ -198,8 +225,8 @@ proptest! {
     /// the queues keep their bounds, and when all have left nothing is remembered.
     #[test]
     fn the_model_of_the_gate_holds(steps in prop::collection::vec(step(), 1..200)) {
-        let (mut limit, mut share) = (4_usize, 2_usize);
-        let mut gate = gate(limit, share, 8, 3);
+        let mut limit = 4_usize;
+        let mut gate = gate(limit, 2.0, 8, 3);
         let mut now = Instant::now();
         let mut inside: VecDeque<Key> = VecDeque::new();
         let mut waiting: HashMap<u64, (Key, u32, Instant)> = HashMap::new();
@@ -225,7 +252,7 @@ proptest! {
                 }
                 Step::Leave(index) if !inside.is_empty() => {
                     let key = inside.remove(index.index(inside.len())).expect("it is there");
-                    gate.leave(key);
+                    gate.leave(now, key);
                 }
                 Step::Abandon(index) if !waiting.is_empty() => {
                     let mut tickets: Vec<u64> = waiting.keys().copied().collect();
@@ -235,9 +262,12 @@ proptest! {
                     prop_assert!(gate.abandon(key, ticket) || due <= now);
                 }
                 Step::Later(millis) => now += Duration::from_millis(millis),
-                Step::Limit { limit: new, share: own } => {
-                    (limit, share) = (new, own);
+                Step::Limit { limit: new, share } => {
+                    limit = new;
                     gate.set(limit, share);
+                }
+                Step::Window => {
+                    gate.take_use(now);
                 }
                 Step::Leave(_) | Step::Abandon(_) => {}
             }
@@ -258,7 +288,7 @@ proptest! {
             prop_assert!(gate.waiting() >= own.values().sum());
         }
         for key in inside {
-            gate.leave(key);
+            gate.leave(now, key);
         }
         now += PATIENCE + Duration::from_millis(1);
         prop_assert!(gate.grant(now).is_none());
@@ -269,7 +299,7 @@ proptest! {
     #[test]
     fn nobody_is_kept_waiting_by_another(crowd in 1..16_u32, quiet in 2..6_u128) {
         let now = Instant::now();
-        let mut gate = gate(1, 1, 64, 16);
+        let mut gate = gate(1, 1.0, 64, 16);
         gate.arrive(now, tenant(0), Priority::Write, || 0);
         for _ in 0..crowd {
             gate.arrive(now, tenant(1), Priority::Write, || 1);

@@ -38,7 +38,7 @@ impl Simulated {
         }
         self.now += WINDOW;
         assert!(self.limiter.is_due(self.now));
-        self.limiter.turn(self.now, Use { most_inside: inside, full: offered > limit, ..Use::default() });
+        self.limiter.turn(self.now, Use { most_inside: inside, full: offered > limit, ..Use::default() }, 0.5);
     }
 
     fn seconds(&mut self, seconds: u32, offered: usize) -> usize {
@@ -125,35 +125,55 @@ fn a_few_answers_decide_nothing() {
 }
 
 /// Windows in which one organisation holds all that it may while modest ones take this long for what takes 2 ms alone.
-fn share_after(windows: u32, modest: f64) -> usize {
-    share_after_holding(windows, modest, usize::MAX)
+fn share_after(windows: u32, modest: f64) -> f64 {
+    share_after_holding(windows, modest, usize::MAX, 0.5)
 }
 
-/// The same, of one that holds so many at most.
-fn share_after_holding(windows: u32, modest: f64, holds: usize) -> usize {
+/// The same, of one that holds so many at most, where this part of the processors is used.
+fn share_after_holding(windows: u32, modest: f64, holds: usize, busy: f64) -> f64 {
     let mut now = Instant::now();
-    let mut limiter = Limiter::new(allowance(), Limit::new(16, 256, 1024), Limit::new(4, 128, 1024), now);
+    let mut limiter =
+        Limiter::new(allowance(), Limit::new(16, 256, 1024), Limit::new(1, 128, 1024).down_to(0.125), now);
     for _ in 0..10 {
         (0..50).for_each(|_| limiter.record(0, Duration::from_millis(2), false));
         now += WINDOW;
-        limiter.turn(now, Use { most_inside: 1, ..Use::default() });
+        limiter.turn(now, Use { most_inside: 1, ..Use::default() }, 0.1);
     }
     for _ in 0..windows {
         (0..50).for_each(|_| limiter.record(0, Duration::from_secs_f64(modest), true));
-        let share = limiter.share.get().min(holds);
+        let share = limiter.share.get().clamp(1, holds);
         now += WINDOW;
         let seen = Use { most_inside: share + 5, most_of_one: share, one_held_back: true, ..Use::default() };
-        limiter.turn(now, seen);
+        limiter.turn(now, seen, busy);
     }
-    limiter.share.get()
+    limiter.share.now()
 }
 
 #[test]
 fn one_that_slows_the_others_is_given_less_and_one_that_does_not_is_given_more() {
-    assert!(share_after(40, 20.0 * MS) <= 6, "{}", share_after(40, 20.0 * MS));
+    assert!(share_after(40, 20.0 * MS) <= 6.0, "{}", share_after(40, 20.0 * MS));
     // It is what it holds that is taken from, and not what it may: 30 of 128 are fewer within a second.
-    assert!(share_after_holding(2, 20.0 * MS, 30) <= 20);
-    assert!(share_after(40, 3.0 * MS) >= 256, "{}", share_after(40, 3.0 * MS));
+    assert!(share_after_holding(2, 20.0 * MS, 30, 0.5) <= 20.0);
+    assert!(share_after(40, 3.0 * MS) >= 256.0, "{}", share_after(40, 3.0 * MS));
+}
+
+#[test]
+fn only_where_the_processors_are_busy_it_is_less_than_a_few_places() {
+    // Something else makes the others slow.
+    assert_eq!(share_after_holding(80, 20.0 * MS, usize::MAX, 0.4).floor(), 2.0);
+    assert_eq!(share_after_holding(80, 20.0 * MS, usize::MAX, 0.95), 0.125);
+}
+
+#[test]
+fn a_share_may_be_a_part_of_a_place_and_grows_from_there_by_a_quarter() {
+    let mut share = Limit::new(1, 4, 64).down_to(0.125);
+    (0..40).for_each(|_| share.follow(2.0));
+    assert!(share.at_least() && share.now() == 0.125);
+    for _ in 0..4 {
+        let before = share.now();
+        share.follow(0.5);
+        assert_eq!(share.now(), before * 1.25);
+    }
 }
 
 #[test]
@@ -164,7 +184,7 @@ fn kinds_of_work_are_compared_each_with_itself() {
         (0..fast).for_each(|_| limiter.record(0, Duration::from_millis(1), false));
         (0..slow).for_each(|_| limiter.record(1, Duration::from_millis(60), false));
         now += WINDOW;
-        limiter.turn(now, Use { most_inside: inside, ..Use::default() });
+        limiter.turn(now, Use { most_inside: inside, ..Use::default() }, 0.5);
         limiter.pressure()
     };
     for _ in 0..10 {

@@ -1,5 +1,8 @@
 //! A whole server in simulated time: one processor, many organisations, and one that asks a hundred times as much.
 
+use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
+
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -17,13 +20,18 @@ struct Server {
     /// How long answers may take on average before fewer are let in.
     target: Duration,
     processor: Semaphore,
+    /// Microseconds of it that were used.
+    used: Arc<AtomicU64>,
 }
 
 impl Server {
     fn new() -> Self {
         let settings = config::Config::from_overrides(&[]).expect("the defaults").overload;
-        let overload = Overload::new(&settings, &Seven);
-        Self { overload, target: settings.latency_target(), processor: Semaphore::new(1) }
+        let used = Arc::new(AtomicU64::new(0));
+        let spent = Arc::clone(&used);
+        let clock = Box::new(move || Duration::from_micros(spent.load(Ordering::Relaxed)));
+        let overload = Overload::measuring(&settings, &Seven, Processor::new(1, clock));
+        Self { overload, target: settings.latency_target(), processor: Semaphore::new(1), used }
     }
 
     /// One request; how long it took, unless it was refused.
@@ -32,6 +40,7 @@ impl Server {
         let leaving = Leaving(Some(enter(&self.overload, tenant).await.ok()?));
         let turn = self.processor.acquire().await.expect("it is open");
         sleep(WORK).await;
+        self.used.fetch_add(1_000, Ordering::Relaxed);
         drop(turn);
         leaving.answered(true);
         Some(begun.elapsed())
@@ -84,6 +93,16 @@ async fn beside(server: &Server, most: Duration) {
     // What the others leave is not wasted: 800 a second for 20 seconds.
     assert!(served > 800 * 20 * 8 / 10, "{served} served, {turned_away} refused");
     assert_eq!(stands(&server.overload), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_few_that_ask_as_much_as_each_other_are_not_held_to_less() {
+    let server = Server::new();
+    let all = join_all((0..300).map(|client| server.ask_every(client % 3, Duration::from_millis(200)))).await;
+    let served: usize = all.iter().map(|(times, _)| times.len()).sum();
+    assert!(served > 1000 * 20 * 9 / 10, "{served} in 20 s of 1,000 a second");
+    let share = server.overload.standing().share;
+    assert!(share >= 16.0, "{share} places for each of three");
 }
 
 #[tokio::test(start_paused = true)]
