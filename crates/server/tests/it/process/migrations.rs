@@ -61,7 +61,9 @@ async fn a_superuser_is_bound_by_the_policies_too() {
     installation.run(&["migrate", "up"]).await.says(0, &["applied 0001"]);
     let server = installation.serve().await;
     chat(&server).await;
-    let roles = "SELECT DISTINCT usename FROM pg_stat_activity WHERE application_name = 'mainstay'";
+    // Other databases of this PostgreSQL are other tests'.
+    let roles = "SELECT DISTINCT usename FROM pg_stat_activity \
+                 WHERE application_name = 'mainstay' AND datname = current_database()";
     assert_eq!(database.psql(roles).expect("psql"), ["postgres"]);
     // A login of one's own that the policies do not bind is refused: without SET ROLE nothing would hold it.
     let url = |login: &str| database.superuser_url.replace("postgres://postgres@", &format!("postgres://{login}@"));
