@@ -22,7 +22,7 @@ statements! {
                cost_micros, error_code, error_detail, created_at
         FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND ordinal < $3 ORDER BY ordinal DESC LIMIT $4");
     /// What was said before a question, the newest first, as one JSON array of `[role, text]`. Of the hundred messages that a
-    /// model is told, a value for each column of each would cost more than the rest of the turn.
+    /// model is told, a value for each column of each would be a sixth of what the whole turn costs.
     HISTORY = pair(sqlite "
         SELECT json_group_array(json_array(role, content)) AS said FROM (
           SELECT role, content FROM message
@@ -232,7 +232,7 @@ impl Intent for ReadHistory {
             .bind(i64::from(self.limit))
             .row()
             .await?;
-        let said = row.map_or_else(|| "[]".to_owned(), |row| row.said);
+        let said = row.ok_or_else(|| Error::Bug("a history has no row".to_owned()))?.said;
         let said: Vec<(String, String)> =
             serde_json::from_str(&said).map_err(|error| Error::Corrupt(format!("{}: {error}", HISTORY.name)))?;
         said.into_iter().map(|(role, content)| Ok(Said { role: word(&role)?, content })).collect()

@@ -15,6 +15,7 @@ use tokio::time::Instant;
 
 use super::asked::Asked;
 use super::priority::{Priority, REFUSABLE, TURN};
+use super::whole;
 use crate::limits::Network;
 
 /// For how long others count as being about after their last request.
@@ -292,8 +293,8 @@ impl<W> Gate<W> {
         if self.share < 1.0 && self.asked.is_loud(key, now) {
             // The place for a part of the time: as much longer outside than inside as the share says.
             let held = self.entered.map_or(Duration::ZERO, |at| now.saturating_duration_since(at)).min(LONGEST_REST);
-            let rest = held.mul_f64((1.0 / self.share.max(f64::EPSILON) - 1.0).min(1000.0));
-            self.rests_until = Some(now + rest.min(LONGEST_REST));
+            let rest = held.as_secs_f64() * (1.0 / self.share - 1.0);
+            self.rests_until = Some(now + Duration::from_secs_f64(rest.min(LONGEST_REST.as_secs_f64())));
         }
         self.inside = self.inside.saturating_sub(1);
         self.left = self.left.saturating_add(1);
@@ -442,12 +443,6 @@ impl<W> Gate<W> {
             self.turns.remove(place);
         }
     }
-}
-
-/// Places of a share.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share is small and above zero")]
-fn whole(share: f64) -> usize {
-    share as usize
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::gate::{FEWEST_PLACES, Use};
-use super::real;
+use super::{real, whole};
 
 /// How long a window is at least.
 const WINDOW: Duration = Duration::from_millis(500);
@@ -87,9 +87,9 @@ impl Limit {
         self.now
     }
 
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "between least and most")]
+    /// The whole places of it.
     pub(super) fn get(&self) -> usize {
-        self.now as usize
+        whole(self.now)
     }
 
     fn follow(&mut self, pressure: f64) {
@@ -102,12 +102,12 @@ impl Limit {
         self.now = self.now.clamp(self.least, self.most);
     }
 
-    fn lower(&mut self, to: f64) {
-        self.now = self.now.min(to).max(self.least);
+    fn lower(&mut self, to: usize) {
+        self.now = self.now.min(real(to)).max(self.least);
     }
 
-    fn raise(&mut self, to: f64) {
-        self.now = self.now.max(to).min(self.most);
+    fn raise(&mut self, to: usize) {
+        self.now = self.now.max(real(to)).min(self.most);
     }
 
     fn is_used(&self, by: usize) -> bool {
@@ -175,7 +175,7 @@ impl Limiter {
         let modest = modest.unwrap_or(0.0);
         if modest > 1.0 {
             // Down from what was held and not from what might have been: others are slow already.
-            self.share.lower(real(seen.most_of_one.max(FEWEST_PLACES)));
+            self.share.lower(seen.most_of_one.max(FEWEST_PLACES));
         }
         if modest > 1.0 || seen.one_held_back || self.share.is_used(seen.most_of_one) {
             self.follow(modest, busy);
@@ -193,7 +193,7 @@ impl Limiter {
             self.share.follow(modest.min(busy / BUSY));
         } else {
             self.share.follow(modest);
-            self.share.raise(real(FEWEST_PLACES));
+            self.share.raise(FEWEST_PLACES);
         }
     }
 

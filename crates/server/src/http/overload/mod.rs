@@ -255,6 +255,12 @@ impl Overload {
     }
 }
 
+/// The whole part of a number of places.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "places are few, and not below zero")]
+fn whole(places: f64) -> usize {
+    places as usize
+}
+
 /// A count as a number to reckon with.
 fn real(number: usize) -> f64 {
     u32::try_from(number).map_or(f64::from(u32::MAX), f64::from)

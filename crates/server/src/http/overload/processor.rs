@@ -1,6 +1,5 @@
 //! How far this process uses the processors that it may use.
 
-use std::fmt;
 use std::num::NonZero;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use tokio::time::Instant;
 use super::real;
 
 /// Time that all threads have spent on a processor so far.
-pub(super) type Spent = Box<dyn Fn() -> Duration + Send + Sync>;
+type Spent = Box<dyn Fn() -> Duration + Send + Sync>;
 
 /// What is used of the processors, from one look to the next.
 pub(super) struct Processor {
@@ -55,12 +54,6 @@ impl Processor {
     /// What the last look saw.
     pub(super) fn busy(&self) -> f64 {
         self.busy
-    }
-}
-
-impl fmt::Debug for Processor {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Processor({:.2} of {})", self.busy, self.count)
     }
 }
 
