@@ -159,8 +159,7 @@ pub(crate) fn options(path: &Path) -> SqliteConnectOptions {
         .busy_timeout(Duration::from_secs(2))
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
-        // What a long reader has made of the log is given back when it begins again.
-        .pragma("journal_size_limit", LOG_WANTED_BYTES.to_string())
+        .pragma("journal_size_limit", LOG_KEPT_BYTES.to_string())
         .foreign_keys(true)
         .disable_statement_logging()
 }
@@ -252,6 +251,9 @@ const REST_BYTES: i64 = 1 << 20;
 
 /// The log is moved when it has grown past this. Written at full speed it stays well under 256 MB.
 const LOG_WANTED_BYTES: i64 = 64 << 20;
+/// What a long reader has made of the log beyond this is given back when it begins again. Not less: a log that is cut and
+/// grows again each time makes commits wait for the file system's journal.
+const LOG_KEPT_BYTES: i64 = 256 << 20;
 /// A page in the log, with its header.
 const FRAME_BYTES: i64 = 4096 + 24;
 
