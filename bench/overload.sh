@@ -16,6 +16,7 @@ cd "$here/.."
 : "${FILL:=20}"                # seconds at the peak first: a database that is still empty is faster than any that is used
 : "${DURATION:=20}"            # seconds of each measurement
 : "${WARM_UP:=8}"              # seconds, not counted
+: "${OVERLOADS:=5}"           # of the overload; the median counts
 : "${RECOVERY:=40}"            # seconds that are watched after the overload
 : "${QUIET:=10}"               # quiet organisations
 : "${QUIET_RATE:=20}"          # requests a second of each of them; the loud one has a hundred times as many
@@ -113,35 +114,46 @@ row() {
   tail=$(p99 "$scratch/before" "$scratch/after" "$route")
   echo "| $1 | $sent | $fine | $refused | $untold | $other | $sockets | $tail | $(metric "$scratch/after" mainstay_overload_limit) |"
 }
+# recover NORMAL: half of the peak from here on; leaves $bad, the last second that was not well. Well is a second without a
+# refusal and within twice the p99 of before.
+recover() {
+  paced "$RECOVERY" "$CROWD" "$(every "$CROWD" $((peak / 2)))" "$scratch/tokens" >"$scratch/recovery" &
+  local half=$! second gone now
+  bad=0
+  scrape "$scratch/before"
+  for second in $(seq $((RECOVERY - 2))); do
+    sleep 1
+    scrape "$scratch/after"
+    gone=$(awk -v one="$(metric "$scratch/before" mainstay_overload_refused_total)" -v two="$(metric "$scratch/after" mainstay_overload_refused_total)" 'BEGIN { print two - one }')
+    now=$(p99 "$scratch/before" "$scratch/after" "$route")
+    if awk -v gone="$gone" -v now="$now" -v normal="$1" 'BEGIN { exit !(gone > 0 || now > 2 * normal) }'; then bad=$second; fi
+    mv "$scratch/after" "$scratch/before"
+  done
+  wait "$half" || true
+}
+# median COLUMN FILE
+median() { cut -d' ' -f"$1" "$2" | sort -n | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }'; }
+
 paced "$WARM_UP" 4 0 "$scratch/tokens" >/dev/null
 paced "$FILL" "$CONNECTIONS" 0 "$scratch/tokens" >/dev/null
 row "peak ($CONNECTIONS connections)" "$CONNECTIONS" 0
-peak=$fine; normal=$tail
-paced "$WARM_UP" "$CROWD" "$(every "$CROWD" $((peak * 2)))" "$scratch/tokens" >/dev/null
-row "twice the peak offered" "$CROWD" "$(every "$CROWD" $((peak * 2)))"
-crowd=$fine; crowd_tail=$tail
-
-# The overload ends: half of the peak from here on. Well is a second without a refusal and within twice the p99 of before.
-paced "$RECOVERY" "$CROWD" "$(every "$CROWD" $((peak / 2)))" "$scratch/tokens" >"$scratch/recovery" &
-half=$!
-bad=0
-scrape "$scratch/before"
-for second in $(seq $((RECOVERY - 2))); do
-  sleep 1
-  scrape "$scratch/after"
-  gone=$(awk -v one="$(metric "$scratch/before" mainstay_overload_refused_total)" -v two="$(metric "$scratch/after" mainstay_overload_refused_total)" 'BEGIN { print two - one }')
-  now=$(p99 "$scratch/before" "$scratch/after" "$route")
-  if awk -v gone="$gone" -v now="$now" -v normal="$normal" 'BEGIN { exit !(gone > 0 || now > 2 * normal) }'; then bad=$second; fi
-  mv "$scratch/after" "$scratch/before"
+for run in $(seq "$OVERLOADS"); do
+  peak=$fine; normal=$tail
+  paced "$WARM_UP" "$CROWD" "$(every "$CROWD" $((peak * 2)))" "$scratch/tokens" >/dev/null
+  row "twice the peak offered" "$CROWD" "$(every "$CROWD" $((peak * 2)))"
+  crowd=$fine; crowd_tail=$tail
+  recover "$normal"
+  row "peak again" "$CONNECTIONS" 0
+  # The file has grown meanwhile, which makes every turn dearer, and the machine may have become slower or faster: the mean
+  # of before and after is what could be done.
+  awk -v fine="$crowd" -v before="$peak" -v after="$fine" -v tail="$crowd_tail" -v normal="$normal" -v again="$tail" -v bad="$bad" \
+    'BEGIN { printf "%.0f %.1f %d\n", 200 * fine / (before + after), 2 * tail / (normal + again), bad }' >>"$scratch/overloads"
 done
-wait "$half" || true
-row "peak again" "$CONNECTIONS" 0
 echo
-# The file has grown meanwhile, which makes every turn dearer: the mean of before and after is what could be done.
-awk -v fine="$crowd" -v before="$peak" -v after="$fine" -v tail="$crowd_tail" -v normal="$normal" -v again="$tail" 'BEGIN {
-  printf "goodput %.0f %% of the peak (bar: 90), p99 of the accepted %.1f times that at the peak (bar: 3)\n",
-    200 * fine / (before + after), 2 * tail / (normal + again) }'
-echo "all well $bad s after the overload (bar: 30)"
+echo "| run | goodput, % of the peak (bar: 90) | p99 of the accepted, times that at the peak (bar: 3) | all well after s (bar: 30) |"
+echo "|---|---:|---:|---:|"
+awk '{ print "| " NR " | " $1 " | " $2 " | " $3 " |" }' "$scratch/overloads"
+echo "| median | $(median 1 "$scratch/overloads") | $(median 2 "$scratch/overloads") | $(median 3 "$scratch/overloads") |"
 if [ "$RUNS" -eq 0 ]; then exit 0; fi
 
 # One loud organisation beside quiet ones. The quiet ones write into conversations of their own, which is another route of
@@ -174,4 +186,4 @@ for run in $(seq "$RUNS"); do
   echo "| $run | $alone | $beside | $ratio | $(cut -d' ' -f1-3 "$scratch/noise") | $(cut -d' ' -f2 "$scratch/beside") | $(metric "$scratch/after" mainstay_overload_tenant_limit) |"
 done
 echo
-echo "median ratio: $(sort -n "$scratch/ratios" | awk '{ all[NR] = $1 } END { print all[int((NR + 1) / 2)] }') (bar: below 2)"
+echo "median ratio: $(median 1 "$scratch/ratios") (bar: below 2)"

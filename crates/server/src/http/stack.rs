@@ -1,8 +1,9 @@
 //! The stack: what happens around every handler, in one layer.
 //!
 //! In order: the request's id and context; refusals that need no handler (no host, a long address, a declared body that
-//! is too large, a preflight); the handler, under its deadline, with its panics caught, its body bounded and its answer
-//! compressed; then the answer's problem, headers, counts and line in the log.
+//! is too large, a preflight, a caller for whom there is no place anyway); the handler, under its deadline, with its
+//! panics caught, its body bounded and its answer compressed; then the answer's problem, headers, counts and line in the
+//! log.
 
 #[cfg(test)]
 mod tests;
@@ -201,7 +202,9 @@ impl Shared {
         let span = tracing::debug_span!("request", request_id = %context.request_id, route = &*context.route);
         let leaving = Leaving(context.admission.clone());
         let tally = context.tally.clone();
-        let refusal = match self.refuse(&request, &context, &cors) {
+        let turned_away =
+            || context.admission.as_ref()?.turned_away(request.headers()).map(IntoResponse::into_response);
+        let refusal = match self.refuse(&request, &context, &cors).or_else(turned_away) {
             None => self.limit(&context).await,
             refusal => refusal,
         };

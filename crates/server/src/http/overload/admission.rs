@@ -1,8 +1,11 @@
 //! The place of one request, from the moment that it is known whose it is until the head of its answer.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
+use axum::http::{HeaderMap, header};
+
+use super::callers::Caller;
 use super::{Key, Overload, Permit, Priority};
 use crate::http::Problem;
 
@@ -15,6 +18,8 @@ struct Shared {
     priority: Priority,
     /// The kind of work, as the limiter tells them apart.
     work: usize,
+    /// Whose token it carries, while the queue stands.
+    caller: OnceLock<Caller>,
     place: Mutex<State>,
 }
 
@@ -36,7 +41,15 @@ impl Admission {
             return None;
         }
         let place = Mutex::new(State::Outside);
-        Some(Self(Arc::new(Shared { overload: overload.clone(), priority, work, place })))
+        Some(Self(Arc::new(Shared { overload: overload.clone(), priority, work, caller: OnceLock::new(), place })))
+    }
+
+    /// Refuses a request whose token was seen a moment ago and that finds no place in the queue, before anything else is
+    /// done for it.
+    pub(in crate::http) fn turned_away(&self, headers: &HeaderMap) -> Option<Problem> {
+        let caller = self.0.overload.caller(headers.get(header::AUTHORIZATION)?)?;
+        let caller = *self.0.caller.get_or_init(|| caller);
+        self.0.overload.turn_away(caller, self.0.priority).map(|error| Problem::from(error).shed())
     }
 
     /// Takes a place, or waits for one for a moment. Who has one, or needs none any more, passes.
@@ -74,6 +87,9 @@ impl Admission {
     }
 
     async fn take(&self, key: Key) -> Result<(), Problem> {
+        if let Some(caller) = self.0.caller.get() {
+            self.0.overload.remember(*caller, key);
+        }
         let admitted = self.0.overload.admit(key, self.0.priority, self.0.work).await;
         let permit = admitted.map_err(|error| Problem::from(error).shed())?;
         let mut place = self.place();

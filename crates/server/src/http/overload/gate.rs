@@ -14,6 +14,7 @@ use mainstay_domain::TenantId;
 use tokio::time::Instant;
 
 use super::asked::Asked;
+use super::lasting::Crowd;
 use super::priority::{Priority, REFUSABLE, TURN};
 use super::whole;
 use crate::limits::Network;
@@ -131,6 +132,11 @@ impl<W> Tenant<W> {
     fn next(&self) -> Option<Priority> {
         REFUSABLE.into_iter().rev().find(|priority| !self.waiting[priority.index()].is_empty())
     }
+
+    /// The lowest priority that waits.
+    fn lowest(&self) -> Option<Priority> {
+        REFUSABLE.into_iter().find(|priority| !self.waiting[priority.index()].is_empty())
+    }
 }
 
 /// The two keys seen last, which is enough to tell whether anybody but one of them is about.
@@ -185,6 +191,7 @@ pub(super) struct Gate<W> {
     about: About,
     /// When nobody waited last.
     empty_at: Option<Instant>,
+    crowd: Crowd,
     tickets: u64,
     seen: Use,
     /// Since when it was seen, and how many places were given back since then.
@@ -209,6 +216,7 @@ impl<W> Gate<W> {
             turns: VecDeque::new(),
             about: About::default(),
             empty_at: None,
+            crowd: Crowd::default(),
             tickets: 0,
             seen: Use::default(),
             seen_since: None,
@@ -233,6 +241,7 @@ impl<W> Gate<W> {
     /// What happened since it was last asked.
     pub(super) fn take_use(&mut self, now: Instant) -> Use {
         self.asked.turn(now);
+        self.crowd.turn(now);
         let left = std::mem::take(&mut self.left);
         let since = self.seen_since.replace(now).map(|since| now.saturating_duration_since(since));
         if let Some(since) = since.filter(|since| !since.is_zero()) {
@@ -250,8 +259,7 @@ impl<W> Gate<W> {
         priority: Priority,
         waiter: impl FnOnce() -> W,
     ) -> Arrival<W> {
-        self.about.see(key, now);
-        self.asked.count(key, priority.cost());
+        self.come(now, key, priority);
         if self.waiting == 0 {
             self.empty_at = Some(now);
         }
@@ -259,9 +267,8 @@ impl<W> Gate<W> {
         if self.may_enter(now, key, priority) {
             return Arrival::In { modest: self.enter(now, key) };
         }
-        let own = self.tenants.get(&key).map_or(0, Tenant::count);
-        let displaced = match self.make_room(now, key, own, priority) {
-            Ok(displaced) => displaced,
+        let displaced = match self.room(now, key, priority) {
+            Ok(displaced) => displaced.and_then(|key| self.displace(key)),
             Err(refusal) => return Arrival::Refused(refusal),
         };
         let patience = if self.stands(now) { self.bounds.patience / STANDING_SHARE } else { self.bounds.patience };
@@ -276,9 +283,33 @@ impl<W> Gate<W> {
         Arrival::Waits { ticket, due, displaced }
     }
 
-    /// Whether the queue has not been empty for longer than anybody waits.
+    /// Why a request would be refused now, were it to come: it counts as one that came then. Only while the queue stands,
+    /// when most are refused and it pays to ask before anything else is done for a request.
+    pub(super) fn turns_away(&mut self, now: Instant, key: Key, priority: Priority) -> Option<Refusal> {
+        if !self.is_standing(now) || self.may_enter(now, key, priority) {
+            return None;
+        }
+        let refusal = self.room(now, key, priority).err()?;
+        self.come(now, key, priority);
+        Some(refusal)
+    }
+
+    fn come(&mut self, now: Instant, key: Key, priority: Priority) {
+        self.about.see(key, now);
+        self.asked.count(key, priority.cost());
+        self.crowd.count(self.inside >= priority.places(self.limit));
+    }
+
+    /// Whether somebody waits, and the queue stands.
+    pub(super) fn is_standing(&self, now: Instant) -> bool {
+        self.waiting > 0 && self.stands(now)
+    }
+
+    /// Whether it is no passing crowd: the queue has not been empty for longer than anybody waits, or there has been a crowd
+    /// for some windows.
     fn stands(&self, now: Instant) -> bool {
-        self.empty_at.is_some_and(|at| now.saturating_duration_since(at) > self.bounds.patience)
+        self.crowd.lasts(now)
+            || self.empty_at.is_some_and(|at| now.saturating_duration_since(at) > self.bounds.patience)
     }
 
     /// How many may wait. In a queue that stands, whoever comes last would wait for as long as all others together take:
@@ -399,30 +430,32 @@ impl<W> Gate<W> {
         others && self.asked.is_modest(key)
     }
 
-    /// Sees to it that there is a place in the queue, at the cost of one that is worth less or of an organisation that has
-    /// many waiting.
-    fn make_room(&mut self, now: Instant, key: Key, own: usize, priority: Priority) -> Result<Option<W>, Refusal> {
+    /// Whether there is a place in the queue, and which organisation gives one up for it where there is none free: one that
+    /// has many waiting, or the same with a request that is worth less.
+    fn room(&self, now: Instant, key: Key, priority: Priority) -> Result<Option<Key>, Refusal> {
+        let count = |key: &Key| self.tenants.get(key).map_or(0, Tenant::count);
+        let own = count(&key);
         if own >= self.bounds.queue_per_tenant {
-            return self.displace(key, priority).map(Some).ok_or(Refusal::TenantQueueFull);
+            return if self.gives_way(key, priority) { Ok(Some(key)) } else { Err(Refusal::TenantQueueFull) };
         }
         if self.waiting < self.most_waiting(now) {
             return Ok(None);
         }
-        let longest = self.turns.iter().copied().max_by_key(|key| self.tenants.get(key).map_or(0, Tenant::count));
-        let longest = longest.ok_or(Refusal::QueueFull)?;
-        let theirs = self.tenants.get(&longest).map_or(0, Tenant::count);
+        let longest = self.turns.iter().copied().max_by_key(count).ok_or(Refusal::QueueFull)?;
         // Whoever has two more waiting than this one gives a place up even to an equal.
-        let below = if theirs > own + 1 { Priority::Always } else { priority };
-        self.displace(longest, below).map(Some).ok_or(Refusal::QueueFull)
+        let below = if count(&longest) > own + 1 { Priority::Always } else { priority };
+        if self.gives_way(longest, below) { Ok(Some(longest)) } else { Err(Refusal::QueueFull) }
     }
 
-    /// Takes the newest of the lowest priority below this one out of an organisation's queue.
-    fn displace(&mut self, key: Key, below: Priority) -> Option<W> {
+    /// Whether this organisation has one waiting of a priority below this one.
+    fn gives_way(&self, key: Key, below: Priority) -> bool {
+        self.tenants.get(&key).and_then(Tenant::lowest).is_some_and(|lowest| lowest < below)
+    }
+
+    /// Takes the newest of the lowest priority out of an organisation's queue.
+    fn displace(&mut self, key: Key) -> Option<W> {
         let tenant = self.tenants.get_mut(&key)?;
-        let lowest = REFUSABLE.into_iter().find(|priority| !tenant.waiting[priority.index()].is_empty())?;
-        if lowest >= below {
-            return None;
-        }
+        let lowest = tenant.lowest()?;
         let waiting = tenant.waiting[lowest.index()].pop_back()?;
         self.waiting -= 1;
         self.forget(key);

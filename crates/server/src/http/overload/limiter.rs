@@ -3,9 +3,9 @@
 //! Time is cut into windows. For each kind of work (a line of the table of routes) the mean time from admission to the
 //! head of the response is compared with what is allowed for it: a target in milliseconds, or a multiple of the time that
 //! it takes when nothing else is going on, whichever is more. The mean of these ratios is the **pressure**. Above 1 the
-//! limit shrinks in proportion, by a fifth at most; below 0.9 it grows by its square root. It moves only while it is used:
-//! under light load a slow answer has other reasons than our own crowd, and a limit that nobody feels proves nothing by
-//! growing.
+//! limit shrinks in proportion, by a fifth at most; below 0.9 it grows, by its square root when the pressure is small and by
+//! less the nearer it comes. It moves only while it is used: under light load a slow answer has other reasons than our own
+//! crowd, and a limit that nobody feels proves nothing by growing.
 //!
 //! A target beside the multiple, because here slower can be better: what waits at the same moment shares a commit, so that
 //! a hundred at once take ten times as long as one and ten times as many get through. A limiter that knows only the
@@ -24,6 +24,10 @@ const WINDOW: Duration = Duration::from_millis(500);
 const FEWEST: u32 = 20;
 /// Answers of one kind of work that a mean needs at least to be learnt from.
 const FEWEST_TO_LEARN: u32 = 5;
+/// The pressure above which the limit does not grow, and how far below it grows at its full pace: in between, what looks like
+/// room is half chance.
+const ENOUGH: f64 = 0.9;
+const SLOWER: f64 = 0.4;
 /// The part of its limit at which it counts as used.
 const USED: f64 = 0.6;
 /// The most requests at once that are no crowd: what they take is what the work takes alone.
@@ -95,9 +99,10 @@ impl Limit {
     fn follow(&mut self, pressure: f64) {
         if pressure > 1.0 {
             self.now *= (1.0 / pressure).clamp(0.8, 0.98);
-        } else if pressure < 0.9 {
+        } else if pressure < ENOUGH {
             // By a quarter at most, so that a small one does not leap.
-            self.now += self.now.sqrt().min(self.now / 4.0);
+            let step = self.now.sqrt().min(self.now / 4.0);
+            self.now += step * ((ENOUGH - pressure) / SLOWER).min(1.0);
         }
         self.now = self.now.clamp(self.least, self.most);
     }

@@ -4,13 +4,16 @@
 //! database feel it together and shrink together.
 //!
 //! A request enters when it is known whose it is: with a token, when the token has been checked (which takes no query);
-//! without one, by its address, before the handler. It leaves when the head of its response is made, or earlier, when it
+//! without one, by its address, before the handler. While the queue stands, a token that was checked a moment ago is known
+//! by its looks, and what is to be refused is refused before the token is checked and the limits are counted. It leaves when the head of its response is made, or earlier, when it
 //! begins to wait for something that is not our work ([`RequestContext::waits`](super::RequestContext::waits)).
 
 mod admission;
 mod asked;
+mod callers;
 mod figures;
 mod gate;
+mod lasting;
 mod limiter;
 pub mod load;
 mod priority;
@@ -22,10 +25,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use axum::http::HeaderValue;
 use mainstay_domain::{Entropy, Error, Kind};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
+use self::callers::{Caller, Callers, Naming};
 use self::figures::Figures;
 use self::gate::{Arrival, Bounds, Gate, Refusal};
 use self::limiter::{Allowance, Limit, Limiter};
@@ -54,6 +59,7 @@ struct Inner {
     /// None of the places is ever lent under this lock, and nothing waits for anything else while it is held.
     state: Mutex<State>,
     figures: Figures,
+    naming: Naming,
     chance: AtomicU64,
     told: Mutex<Option<Instant>>,
     load: Load,
@@ -63,6 +69,7 @@ struct State {
     gate: Gate<oneshot::Sender<Permit>>,
     limiter: Limiter,
     processor: Processor,
+    callers: Callers,
 }
 
 /// How things stand.
@@ -110,8 +117,9 @@ impl Overload {
         entropy.fill(&mut seed);
         Self(Arc::new(Inner {
             enabled: settings.enabled,
-            state: Mutex::new(State { gate, limiter, processor }),
+            state: Mutex::new(State { gate, limiter, processor, callers: Callers::default() }),
             figures: Figures::default(),
+            naming: Naming::default(),
             chance: AtomicU64::new(u64::from_le_bytes(seed)),
             told: Mutex::new(None),
             load: Load::default(),
@@ -140,6 +148,26 @@ impl Overload {
 
     pub(super) fn is_enabled(&self) -> bool {
         self.0.enabled
+    }
+
+    /// Who sends this header, while the queue stands: only then it is worth being asked.
+    fn caller(&self, authorization: &HeaderValue) -> Option<Caller> {
+        let standing = self.state().gate.is_standing(Instant::now());
+        standing.then(|| self.0.naming.caller(authorization))
+    }
+
+    fn remember(&self, caller: Caller, key: Key) {
+        self.state().callers.remember(caller, key);
+    }
+
+    /// Refuses a request that would be refused as well once it is known whose it is.
+    fn turn_away(&self, caller: Caller, priority: Priority) -> Option<Error> {
+        let refusal = {
+            let mut state = self.state();
+            let key = state.callers.key_of(caller)?;
+            state.gate.turns_away(Instant::now(), key, priority)?
+        };
+        Some(self.refuse(priority, refusal))
     }
 
     /// Waits for a place, for a short time at most.

@@ -190,6 +190,37 @@ fn while_the_queue_stands_as_many_wait_as_are_let_in_soon() {
 }
 
 #[test]
+fn a_crowd_that_lasts_is_known_although_the_queue_empties_with_each_commit() {
+    let mut now = Instant::now();
+    let mut gate = gate(4, 4.0, 64, 64);
+    // How long the last one of forty may wait that come while ten at a time are answered together.
+    let mut window = |gate: &mut Gate<u32>| {
+        let mut patience = None;
+        for _ in 0..4 {
+            now += Duration::from_millis(20);
+            for number in 0..10 {
+                if let Arrival::Waits { due, .. } = gate.arrive(now, tenant(number), Priority::Write, || 0) {
+                    patience = Some(due.duration_since(now));
+                }
+            }
+            let mut inside: VecDeque<Key> = (0..4).map(tenant).collect();
+            while let Some(key) = inside.pop_front() {
+                gate.leave(now, key);
+                while let Some(granted) = gate.grant(now) {
+                    inside.push_back(granted.key);
+                }
+            }
+            assert_eq!((gate.inside(), gate.waiting()), (0, 0));
+        }
+        gate.take_use(now);
+        patience
+    };
+    assert_eq!(window(&mut gate), Some(PATIENCE), "it may be gone in a moment");
+    assert_eq!(window(&mut gate), Some(PATIENCE));
+    assert_eq!(window(&mut gate), Some(PATIENCE / STANDING_SHARE));
+}
+
+#[test]
 fn ipv6_addresses_of_one_network_take_turns_together() {
     let key = |text: &str| Key::address(text.parse().expect("an address"));
     assert_eq!(key("2001:db8::1"), key("2001:db8::ffff:1"));
@@ -222,7 +253,8 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 
     /// Never more inside than the limit (nor let in past a share while others are about), nobody is lost or served twice,
-    /// the queues keep their bounds, and when all have left nothing is remembered.
+    /// the queues keep their bounds, who is turned away would have been refused, and when all have left nothing is
+    /// remembered.
     #[test]
     fn the_model_of_the_gate_holds(steps in prop::collection::vec(step(), 1..200)) {
         let mut limit = 4_usize;
@@ -236,7 +268,13 @@ proptest! {
                 Step::Arrive { tenant: number, priority } => {
                     name += 1;
                     let before = inside.len();
-                    match gate.arrive(now, tenant(number), REFUSABLE[priority], || name) {
+                    let standing = gate.is_standing(now);
+                    let turned_away = gate.turns_away(now, tenant(number), REFUSABLE[priority]);
+                    let arrival = gate.arrive(now, tenant(number), REFUSABLE[priority], || name);
+                    // While the queue stands, it is known before whether it is refused.
+                    let refused = if let Arrival::Refused(refusal) = &arrival { Some(*refusal) } else { None };
+                    prop_assert_eq!(turned_away, refused.filter(|_| standing));
+                    match arrival {
                         Arrival::In { .. } => {
                             prop_assert!(before < REFUSABLE[priority].places(limit));
                             inside.push_back(tenant(number));

@@ -1,4 +1,7 @@
-//! The stack around handlers that panic, run into their deadline or refuse: the place comes back each time.
+//! The stack around handlers that panic, run into their deadline or refuse: the place comes back each time. And the stack
+//! before them: whoever would be refused by them is refused by it.
+
+use std::sync::atomic::AtomicUsize;
 
 use axum::body::Body;
 use axum::extract::Request;
@@ -7,7 +10,7 @@ use prometheus_client::registry::Registry;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::http::{Access, HttpMetrics, Policy, Problem, RequestContext, Routes, Settings, wrap};
+use crate::http::{Access, HttpMetrics, Policy, Problem, RequestContext, RouteTable, Routes, Settings, wrap};
 
 /// Handlers for anybody that do as if they asked the store.
 fn router(overload: &Overload) -> axum::Router {
@@ -38,10 +41,14 @@ fn router(overload: &Overload) -> axum::Router {
         .get("/waits", waits, WORKS)
         .get("/never", std::future::pending::<()>, WORKS.deadline(Duration::from_secs(2)));
     let (router, table) = routes.build().expect("routes");
+    wrapped(router, &table, overload)
+}
+
+fn wrapped(router: axum::Router, table: &RouteTable, overload: &Overload) -> axum::Router {
     let metrics = HttpMetrics::register(&mut Registry::default());
     let ids = Ids::new(Arc::new(ManualClock::new(Timestamp::EPOCH)), Arc::new(Seven));
     let config = config::Config::from_overrides(&[]).expect("the defaults");
-    let settings = Settings::new(&config.http, &table, ids, metrics).expect("settings").with_overload(overload);
+    let settings = Settings::new(&config.http, table, ids, metrics).expect("settings").with_overload(overload);
     wrap(router, settings)
 }
 
@@ -77,4 +84,42 @@ async fn the_place_comes_back_however_the_handler_ends() {
     drop(gone);
     assert_eq!(stands(&overload), (0, 0));
     assert_eq!(status(&router, "/works").await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_the_queue_stands_a_known_caller_is_refused_before_the_handler() {
+    let overload = overload(1);
+    let begun = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&begun);
+    // A handler that finds out whose the request is, as authorities do.
+    let member = |context: RequestContext| async move {
+        counted.fetch_add(1, Ordering::Relaxed);
+        context.admit(tenant(1)).await
+    };
+    let policy = Policy::new(Access::Session).statements(1).priority(Priority::Write);
+    let (router, table) = Routes::new().get("/member", member, policy).build().expect("routes");
+    let router = wrapped(router, &table, &overload);
+    let ask = async |token: &str| {
+        let request = Request::builder().uri("/member").header("authorization", token).body(Body::empty());
+        router.clone().oneshot(request.expect("a request")).await.expect("infallible").status().as_u16()
+    };
+    let _first = enter(&overload, 9).await.expect("there is room");
+    let mut early = pin!(enter(&overload, 2));
+    assert!(poll_once(&mut early).await.is_pending());
+    tokio::time::advance(Duration::from_millis(60)).await;
+    let mut late = pin!(enter(&overload, 3));
+    assert!(poll_once(&mut late).await.is_pending());
+    tokio::time::advance(Duration::from_millis(41)).await;
+    assert!(early.await.is_err());
+    // The queue stands. Two of this caller wait, and whose they are is known from here on.
+    let (mut one, mut two) = (pin!(ask("Bearer a")), pin!(ask("Bearer a")));
+    assert!(poll_once(&mut one).await.is_pending() && poll_once(&mut two).await.is_pending());
+    assert_eq!(begun.load(Ordering::Relaxed), 2);
+    assert_eq!((ask("Bearer a").await, begun.load(Ordering::Relaxed)), (503, 2), "refused by the stack");
+    assert_eq!((ask("Bearer b").await, begun.load(Ordering::Relaxed)), (503, 3), "refused by the handler");
+    assert_eq!((ask("Bearer b").await, begun.load(Ordering::Relaxed)), (503, 3), "known now as well");
+    assert_eq!((one.await, two.await), (503, 503));
+    assert!(late.await.is_err());
+    // The queue is empty again: known or not, it is for the handler to tell.
+    assert_eq!((ask("Bearer a").await, begun.load(Ordering::Relaxed)), (503, 4));
 }
