@@ -51,7 +51,7 @@ pub struct Limits {
     pub api_key: u32,
     /// Requests from one address to routes that need no token.
     pub public: u32,
-    /// Attempts to open a live connection from one address, whoever makes them.
+    /// Attempts to open a live connection from one address, whoever makes them. Everybody in one office comes from one address.
     pub live_connect_per_address: u32,
     /// The most addresses, and the most people, keys and organisations, whose requests are remembered at once on a node.
     pub max_keys: usize,

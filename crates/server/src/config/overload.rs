@@ -40,7 +40,7 @@ pub struct Overload {
     pub queue: usize,
     /// The most requests of one organisation, or from one address without a token, that wait for a place.
     pub queue_per_tenant: usize,
-    /// How long a request waits for a place, in milliseconds. While the queue never empties, a fifth of it.
+    /// How long a request waits for a place, in milliseconds. While a crowd lasts, a fifth of it.
     pub queue_timeout_ms: u64,
     /// Use of the database's connections over the last minute at which the log warns, in per cent.
     pub pool_warning_percent: u64,

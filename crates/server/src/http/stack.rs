@@ -202,9 +202,8 @@ impl Shared {
         let span = tracing::debug_span!("request", request_id = %context.request_id, route = &*context.route);
         let leaving = Leaving(context.admission.clone());
         let tally = context.tally.clone();
-        let turned_away =
-            || context.admission.as_ref()?.turned_away(request.headers()).map(IntoResponse::into_response);
-        let refusal = match self.refuse(&request, &context, &cors).or_else(turned_away) {
+        let refusal = self.refuse(&request, &context, &cors);
+        let refusal = match refusal.or_else(|| turned_away(&request, &context, &exchange.route)) {
             None => self.limit(&context).await,
             refusal => refusal,
         };
@@ -346,6 +345,12 @@ impl Shared {
             }
         }
     }
+}
+
+/// What is answered to a known caller for whom there is no place.
+fn turned_away(request: &Request, context: &RequestContext, route: &Route) -> Option<Response> {
+    let admission = context.admission.as_ref().filter(|_| !is_public(route))?;
+    admission.turned_away(request.headers()).map(IntoResponse::into_response)
 }
 
 /// Whether a request of this route comes without a token. Its time is not compared with others': it may hash a password.

@@ -44,11 +44,11 @@ impl Admission {
         Some(Self(Arc::new(Shared { overload: overload.clone(), priority, work, caller: OnceLock::new(), place })))
     }
 
-    /// Refuses a request whose token was seen a moment ago and that finds no place in the queue, before anything else is
-    /// done for it.
+    /// Refuses a request whose token was checked a few requests ago and that finds no place in the queue, before anything
+    /// else is done for it. Not for what needs no token: there the header says nothing.
     pub(in crate::http) fn turned_away(&self, headers: &HeaderMap) -> Option<Problem> {
         let caller = self.0.overload.caller(headers.get(header::AUTHORIZATION)?)?;
-        let caller = *self.0.caller.get_or_init(|| caller);
+        let _ = self.0.caller.set(caller);
         self.0.overload.turn_away(caller, self.0.priority).map(|error| Problem::from(error).shed())
     }
 

@@ -241,8 +241,8 @@ impl<W> Gate<W> {
     /// What happened since it was last asked.
     pub(super) fn take_use(&mut self, now: Instant) -> Use {
         self.asked.turn(now);
-        self.crowd.turn(now);
         let left = std::mem::take(&mut self.left);
+        self.crowd.turn(now, left);
         let since = self.seen_since.replace(now).map(|since| now.saturating_duration_since(since));
         if let Some(since) = since.filter(|since| !since.is_zero()) {
             let soon = (self.bounds.patience / STANDING_SHARE).as_micros() * u128::from(left) / since.as_micros();

@@ -9,6 +9,8 @@ use tokio::time::Instant;
 
 /// After so many crowded windows one behind the other, it lasts.
 const WINDOWS: u32 = 2;
+/// At least one in so many has to have gone without.
+const UNSERVED: u32 = 8;
 /// For how long after a window what it showed is believed. Without answers there are no windows.
 const BELIEVED: Duration = Duration::from_secs(2);
 
@@ -27,9 +29,11 @@ impl Crowd {
         self.without_place = self.without_place.saturating_add(u32::from(without_place));
     }
 
-    /// A window is over. It was crowded when every second one that came found no place.
-    pub(super) fn turn(&mut self, now: Instant) {
-        let crowded = self.without_place > self.came / 2;
+    /// A window is over, in which so many were served. It was crowded when more than half of those who came found no place,
+    /// and clearly more came than were served: a burst of whom all are served in time is none.
+    pub(super) fn turn(&mut self, now: Instant, served: u32) {
+        let unserved = self.came.saturating_sub(served);
+        let crowded = self.without_place > self.came / 2 && unserved > self.came / UNSERVED;
         self.crowded = if crowded { self.crowded.saturating_add(1) } else { 0 };
         (self.came, self.without_place, self.turned) = (0, 0, Some(now));
     }
@@ -44,8 +48,12 @@ mod tests {
     use super::*;
 
     fn window(crowd: &mut Crowd, now: Instant, came: u32, without_place: u32) -> bool {
+        window_serving(crowd, now, came, without_place, came / 2)
+    }
+
+    fn window_serving(crowd: &mut Crowd, now: Instant, came: u32, without_place: u32, served: u32) -> bool {
         (0..came).for_each(|number| crowd.count(number < without_place));
-        crowd.turn(now);
+        crowd.turn(now, served);
         crowd.lasts(now)
     }
 
@@ -58,9 +66,13 @@ mod tests {
         assert!(window(&mut crowd, now, 100, 60));
         assert!(window(&mut crowd, now, 3, 2));
         assert!(!crowd.lasts(now + BELIEVED));
-        assert!(!window(&mut crowd, now, 100, 50), "every second one found a place at once");
+        assert!(!window(&mut crowd, now, 100, 50), "half found a place at once");
         assert!(!window(&mut crowd, now, 100, 100));
         assert!(window(&mut crowd, now, 100, 100));
         assert!(!window(&mut crowd, now, 0, 0), "nobody came");
+        for _ in 0..4 {
+            assert!(!window_serving(&mut crowd, now, 40, 30, 40), "all were served");
+            assert!(!window_serving(&mut crowd, now, 40, 30, 35), "nearly all were");
+        }
     }
 }

@@ -24,9 +24,10 @@ const WINDOW: Duration = Duration::from_millis(500);
 const FEWEST: u32 = 20;
 /// Answers of one kind of work that a mean needs at least to be learnt from.
 const FEWEST_TO_LEARN: u32 = 5;
-/// The pressure above which the limit does not grow, and how far below it grows at its full pace: in between, what looks like
-/// room is half chance.
+/// The pressure above which the limit does not grow.
 const ENOUGH: f64 = 0.9;
+/// How far below that it grows at its full pace. In between it grows the slower the nearer it is: what looks like room there
+/// is half chance.
 const SLOWER: f64 = 0.4;
 /// The part of its limit at which it counts as used.
 const USED: f64 = 0.6;

@@ -4,9 +4,10 @@
 //! database feel it together and shrink together.
 //!
 //! A request enters when it is known whose it is: with a token, when the token has been checked (which takes no query);
-//! without one, by its address, before the handler. While the queue stands, a token that was checked a moment ago is known
-//! by its looks, and what is to be refused is refused before the token is checked and the limits are counted. It leaves when the head of its response is made, or earlier, when it
-//! begins to wait for something that is not our work ([`RequestContext::waits`](super::RequestContext::waits)).
+//! without one, by its address, before the handler. While a crowd lasts, a token that was checked a few requests ago is
+//! known by its looks, and what is to be refused is refused before the token is checked and the limits are counted. It
+//! leaves when the head of its response is made, or earlier, when it begins to wait for something that is not our work
+//! ([`RequestContext::waits`](super::RequestContext::waits)).
 
 mod admission;
 mod asked;
@@ -165,7 +166,9 @@ impl Overload {
         let refusal = {
             let mut state = self.state();
             let key = state.callers.key_of(caller)?;
-            state.gate.turns_away(Instant::now(), key, priority)?
+            let refusal = state.gate.turns_away(Instant::now(), key, priority)?;
+            state.callers.refused(caller);
+            refusal
         };
         Some(self.refuse(priority, refusal))
     }

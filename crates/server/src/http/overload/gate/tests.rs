@@ -189,16 +189,16 @@ fn while_the_queue_stands_as_many_wait_as_are_let_in_soon() {
     assert_eq!((taken, gate.waiting()), (5, 20));
 }
 
-#[test]
-fn a_crowd_that_lasts_is_known_although_the_queue_empties_with_each_commit() {
+/// How long one may wait that finds no place, in each of four windows: so many come at the same moment, four times in each,
+/// and those who are inside are answered together, four at a time.
+fn patience_of_bursts(size: u128, queue: usize) -> [Option<Duration>; 4] {
     let mut now = Instant::now();
-    let mut gate = gate(4, 4.0, 64, 64);
-    // How long the last one of forty may wait that come while ten at a time are answered together.
-    let mut window = |gate: &mut Gate<u32>| {
+    let mut gate = gate(4, 4.0, queue, queue);
+    [(); 4].map(|()| {
         let mut patience = None;
         for _ in 0..4 {
             now += Duration::from_millis(20);
-            for number in 0..10 {
+            for number in 0..size {
                 if let Arrival::Waits { due, .. } = gate.arrive(now, tenant(number), Priority::Write, || 0) {
                     patience = Some(due.duration_since(now));
                 }
@@ -214,10 +214,36 @@ fn a_crowd_that_lasts_is_known_although_the_queue_empties_with_each_commit() {
         }
         gate.take_use(now);
         patience
-    };
-    assert_eq!(window(&mut gate), Some(PATIENCE), "it may be gone in a moment");
-    assert_eq!(window(&mut gate), Some(PATIENCE));
-    assert_eq!(window(&mut gate), Some(PATIENCE / STANDING_SHARE));
+    })
+}
+
+#[test]
+fn a_crowd_that_lasts_is_known_although_the_queue_empties_with_each_commit() {
+    let (long, short) = (Some(PATIENCE), Some(PATIENCE / STANDING_SHARE));
+    assert_eq!(patience_of_bursts(20, 3), [long, long, short, short], "13 of 20 go without each time");
+    assert_eq!(patience_of_bursts(20, 64), [long; 4], "they come in bursts, and all are served");
+}
+
+#[test]
+fn one_that_is_turned_away_has_asked_all_the_same() {
+    let mut now = Instant::now();
+    let mut gate = gate(1, 1.0, 2, 2);
+    gate.arrive(now, tenant(9), Priority::Write, || 0);
+    for _ in 0..2 {
+        now += PATIENCE * 3 / 5;
+        gate.grant(now);
+        gate.arrive(now, tenant(2), Priority::Write, || 0);
+    }
+    now += PATIENCE / 2;
+    gate.arrive(now, tenant(1), Priority::Write, || 0);
+    gate.take_use(now);
+    assert!(gate.is_standing(now) && !gate.asked.is_loud(tenant(1), now));
+    gate.arrive(now, tenant(2), Priority::Write, || 0);
+    for _ in 0..50 {
+        assert_eq!(gate.turns_away(now, tenant(1), Priority::Write), Some(Refusal::QueueFull));
+    }
+    gate.take_use(now);
+    assert!(gate.asked.is_loud(tenant(1), now));
 }
 
 #[test]
@@ -256,9 +282,13 @@ proptest! {
     /// the queues keep their bounds, who is turned away would have been refused, and when all have left nothing is
     /// remembered.
     #[test]
-    fn the_model_of_the_gate_holds(steps in prop::collection::vec(step(), 1..200)) {
+    fn the_model_of_the_gate_holds(
+        steps in prop::collection::vec(step(), 1..200),
+        // With the longer one it also matters how many are let in soon.
+        (queue, queue_per_tenant) in prop::sample::select(vec![(8, 3), (24, 6)]),
+    ) {
         let mut limit = 4_usize;
-        let mut gate = gate(limit, 2.0, 8, 3);
+        let mut gate = gate(limit, 2.0, queue, queue_per_tenant);
         let mut now = Instant::now();
         let mut inside: VecDeque<Key> = VecDeque::new();
         let mut waiting: HashMap<u64, (Key, u32, Instant)> = HashMap::new();
@@ -285,7 +315,7 @@ proptest! {
                             }
                             waiting.insert(ticket, (tenant(number), name, due));
                         }
-                        Arrival::Refused(_) => prop_assert!(gate.waiting() >= 3),
+                        Arrival::Refused(_) => prop_assert!(gate.waiting() >= queue_per_tenant),
                     }
                 }
                 Step::Leave(index) if !inside.is_empty() => {
@@ -318,10 +348,10 @@ proptest! {
                 inside.push_back(key);
             }
             prop_assert_eq!(gate.inside(), inside.len());
-            prop_assert!(gate.waiting() <= 8);
+            prop_assert!(gate.waiting() <= queue);
             let mut own: HashMap<Key, usize> = HashMap::new();
             waiting.values().filter(|(_, _, due)| *due > now).for_each(|(key, ..)| *own.entry(*key).or_default() += 1);
-            prop_assert!(own.values().all(|count| *count <= 3));
+            prop_assert!(own.values().all(|count| *count <= queue_per_tenant));
             // Whoever waits in time is known to the gate.
             prop_assert!(gate.waiting() >= own.values().sum());
         }

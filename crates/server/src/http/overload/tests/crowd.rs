@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
+use axum::http::{HeaderMap, HeaderValue, header};
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -35,9 +36,15 @@ impl Server {
     }
 
     /// One request; how long it took, unless it was refused.
-    async fn ask(&self, tenant: u128) -> Option<Duration> {
+    async fn ask(&self, number: u128) -> Option<Duration> {
         let begun = Instant::now();
-        let leaving = Leaving(Some(enter(&self.overload, tenant).await.ok()?));
+        let admission = admission(&self.overload);
+        let token = HeaderValue::from_str(&format!("Bearer {number}")).expect("a header");
+        if admission.turned_away(&HeaderMap::from_iter([(header::AUTHORIZATION, token)])).is_some() {
+            return None;
+        }
+        overload_error(admission.enter(tenant(number)).await).ok()?;
+        let leaving = Leaving(Some(admission));
         let turn = self.processor.acquire().await.expect("it is open");
         sleep(WORK).await;
         self.used.fetch_add(1_000, Ordering::Relaxed);

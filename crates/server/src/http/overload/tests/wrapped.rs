@@ -97,12 +97,15 @@ async fn while_the_queue_stands_a_known_caller_is_refused_before_the_handler() {
         context.admit(tenant(1)).await
     };
     let policy = Policy::new(Access::Session).statements(1).priority(Priority::Write);
-    let (router, table) = Routes::new().get("/member", member, policy).build().expect("routes");
+    let anybody = Policy::new(Access::Public).statements(1).priority(Priority::Write);
+    let routes = Routes::new().get("/member", member, policy).get("/anybody", || async { "ok" }, anybody);
+    let (router, table) = routes.build().expect("routes");
     let router = wrapped(router, &table, &overload);
-    let ask = async |token: &str| {
-        let request = Request::builder().uri("/member").header("authorization", token).body(Body::empty());
+    let ask_for = async |path: &str, token: &str| {
+        let request = Request::builder().uri(path).header("authorization", token).body(Body::empty());
         router.clone().oneshot(request.expect("a request")).await.expect("infallible").status().as_u16()
     };
+    let ask = async |token: &str| ask_for("/member", token).await;
     let _first = enter(&overload, 9).await.expect("there is room");
     let mut early = pin!(enter(&overload, 2));
     assert!(poll_once(&mut early).await.is_pending());
@@ -118,7 +121,10 @@ async fn while_the_queue_stands_a_known_caller_is_refused_before_the_handler() {
     assert_eq!((ask("Bearer a").await, begun.load(Ordering::Relaxed)), (503, 2), "refused by the stack");
     assert_eq!((ask("Bearer b").await, begun.load(Ordering::Relaxed)), (503, 3), "refused by the handler");
     assert_eq!((ask("Bearer b").await, begun.load(Ordering::Relaxed)), (503, 3), "known now as well");
-    assert_eq!((one.await, two.await), (503, 503));
+    // What needs no token is judged by its address, whatever header it carries: there is room for that one.
+    let mut address = pin!(ask_for("/anybody", "Bearer a"));
+    assert!(poll_once(&mut address).await.is_pending());
+    assert_eq!((one.await, two.await, address.await), (503, 503, 503));
     assert!(late.await.is_err());
     // The queue is empty again: known or not, it is for the handler to tell.
     assert_eq!((ask("Bearer a").await, begun.load(Ordering::Relaxed)), (503, 4));
