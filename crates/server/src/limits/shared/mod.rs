@@ -196,12 +196,24 @@ impl Shared {
         let (sent, mark) = (Instant::now(), self.unconfirmed.mark());
         let answer = self.ask(rules, (epoch, gaps), pass, sent).await?;
         self.told(mark);
-        if let Some(counted) = &answer.granted
-            && !self.unconfirmed.granted(rules, counted, self.nodes.get(), self.now())
-        {
-            self.confirm(gaps).await?;
+        if let Some(counted) = &answer.granted {
+            self.granted(rules, counted, gaps).await?;
         }
         Some(answer.verdict)
+    }
+
+    /// Redis has granted a pass. Nothing when it must not be used: other nodes may not know of it, or this node may have
+    /// decided by its share in the meantime, without knowing of it.
+    async fn granted(&self, rules: &[Rule], counted: &[u32], gaps: u64) -> Option<()> {
+        if !self.unconfirmed.granted(rules, counted, self.nodes.get(), self.now()) {
+            self.confirm(gaps).await?;
+        }
+        // After it was counted: whoever decides by the share from here on knows of it.
+        self.is_without_gap_since(gaps).then_some(())
+    }
+
+    fn is_without_gap_since(&self, gaps: u64) -> bool {
+        lock(&self.state).gaps == gaps
     }
 
     /// A question of this mark was answered: of every pass before it all nodes are told.
@@ -214,6 +226,8 @@ impl Shared {
         let _under_way = self.begin_question();
         let (sent, mark) = (Instant::now(), self.unconfirmed.mark());
         match self.redis.link.ping().await {
+            // After a gap it may be another Redis that answers.
+            Ok(()) if !self.is_without_gap_since(gaps) => None,
             Ok(()) => {
                 self.told(mark);
                 Some(())

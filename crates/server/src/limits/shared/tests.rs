@@ -322,6 +322,26 @@ async fn flushed_in_the_middle() {
     cluster.nobody_waited();
 }
 
+/// The answer of Redis came before the loss was noticed, and is looked at after others have decided by the share.
+#[tokio::test]
+async fn what_was_granted_is_not_used_once_the_share_has_decided() {
+    let lifecycle = Lifecycle::new();
+    // Nobody listens there.
+    let config = Config::from_overrides(&[("redis.url", "\"redis://127.0.0.1:1\"")]).expect("a configuration");
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let redis = Redis::open(&config.redis, &entropy, &lifecycle).expect("an address").expect("a link");
+    let count = NodeCount::default();
+    count.set(NODES);
+    let node = Shared::new(redis, count, Duration::from_secs(60), (10_000, 6_000), entropy.as_ref());
+    let (rules, (_, _, gaps)) = (rules(), node.phase());
+    assert!(node.granted(&rules, &[0, 0], gaps).await.is_some());
+    assert!(node.gap::<()>(gaps, None, false).is_none());
+    let passed = (0..LIMIT).filter(|_| node.share(&rules).0.passes()).count();
+    assert_eq!(passed, 19, "its share of 20 less what was granted");
+    assert!(node.granted(&rules, &[1, 1], gaps).await.is_none(), "the share is used up");
+    lifecycle.stop_hard();
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_redis_from_the_beginning_each_node_takes_its_share() {
     let Some(mut server) = RedisServer::start(&[]) else { return };
