@@ -16,7 +16,7 @@ cd "$here/.."
 : "${FILL:=20}"                # seconds at the peak first: a database that is still empty is faster than any that is used
 : "${DURATION:=20}"            # seconds of each measurement
 : "${WARM_UP:=8}"              # seconds, not counted
-: "${OVERLOADS:=5}"           # of the overload; the median counts, 0 leaves it out
+: "${OVERLOADS:=5}"            # of the overload; the median counts, 0 leaves it out
 : "${RECOVERY:=40}"            # seconds that are watched after the overload
 : "${QUIET:=10}"               # quiet organisations
 : "${QUIET_RATE:=20}"          # requests a second of each of them; the loud one has a hundred times as many

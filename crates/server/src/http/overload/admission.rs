@@ -87,10 +87,8 @@ impl Admission {
     }
 
     async fn take(&self, key: Key) -> Result<(), Problem> {
-        if let Some(caller) = self.0.caller.get() {
-            self.0.overload.remember(*caller, key);
-        }
-        let admitted = self.0.overload.admit(key, self.0.priority, self.0.work).await;
+        let Shared { overload, priority, work, caller, .. } = &*self.0;
+        let admitted = overload.admit(key, caller.get().copied(), *priority, *work).await;
         let permit = admitted.map_err(|error| Problem::from(error).shed())?;
         let mut place = self.place();
         if !matches!(*place, State::Done) {

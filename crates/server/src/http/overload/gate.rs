@@ -259,7 +259,7 @@ impl<W> Gate<W> {
         priority: Priority,
         waiter: impl FnOnce() -> W,
     ) -> Arrival<W> {
-        self.come(now, key, priority);
+        self.count_arrival(now, key, priority);
         if self.waiting == 0 {
             self.empty_at = Some(now);
         }
@@ -290,11 +290,11 @@ impl<W> Gate<W> {
             return None;
         }
         let refusal = self.room(now, key, priority).err()?;
-        self.come(now, key, priority);
+        self.count_arrival(now, key, priority);
         Some(refusal)
     }
 
-    fn come(&mut self, now: Instant, key: Key, priority: Priority) {
+    fn count_arrival(&mut self, now: Instant, key: Key, priority: Priority) {
         self.about.see(key, now);
         self.asked.count(key, priority.cost());
         self.crowd.count(self.inside >= priority.places(self.limit));

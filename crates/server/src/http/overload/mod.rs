@@ -157,10 +157,6 @@ impl Overload {
         standing.then(|| self.0.naming.caller(authorization))
     }
 
-    fn remember(&self, caller: Caller, key: Key) {
-        self.state().callers.remember(caller, key);
-    }
-
     /// Refuses a request that would be refused as well once it is known whose it is.
     fn turn_away(&self, caller: Caller, priority: Priority) -> Option<Error> {
         let refusal = {
@@ -173,15 +169,21 @@ impl Overload {
         Some(self.refuse(priority, refusal))
     }
 
-    /// Waits for a place, for a short time at most.
-    async fn admit(&self, key: Key, priority: Priority, work: usize) -> Result<Permit, Error> {
+    /// Waits for a place, for a short time at most. `caller` is known while the queue stands, and whose it is from here on.
+    async fn admit(&self, key: Key, caller: Option<Caller>, priority: Priority, work: usize) -> Result<Permit, Error> {
         let now = Instant::now();
         let mut receiver = None;
-        let arrival = self.state().gate.arrive(now, key, priority, || {
-            let (sender, waiting) = oneshot::channel();
-            receiver = Some(waiting);
-            sender
-        });
+        let arrival = {
+            let mut state = self.state();
+            if let Some(caller) = caller {
+                state.callers.remember(caller, key);
+            }
+            state.gate.arrive(now, key, priority, || {
+                let (sender, waiting) = oneshot::channel();
+                receiver = Some(waiting);
+                sender
+            })
+        };
         let (ticket, due) = match arrival {
             Arrival::In { modest } => return Ok(self.permit(key, work, modest)),
             Arrival::Refused(refusal) => return Err(self.refuse(priority, refusal)),

@@ -65,14 +65,7 @@ impl Cluster {
     }
 
     async fn add(&mut self, patience_ms: u64) {
-        let (url, patience) = (format!("\"{}\"", self.server.url()), patience_ms.to_string());
-        let settings = [("redis.url", url.as_str()), ("redis.command_timeout_ms", patience.as_str())];
-        let config = Config::from_overrides(&settings).expect("a configuration");
-        let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-        let redis = Redis::open(&config.redis, &entropy, &self.lifecycle).expect("an address").expect("a link");
-        let count = NodeCount::default();
-        count.set(NODES);
-        let node = Arc::new(Shared::new(redis, count, self.window, (10_000, 6_000), entropy.as_ref()));
+        let node = Arc::new(node(&self.server.url(), patience_ms, self.window, &self.lifecycle));
         let (subscription, keeper) = (node.subscribe(), Arc::clone(&node));
         self.lifecycle.spawn("keeper", async move { keeper.keep(subscription).await });
         node.joined(PATIENCE).await;
@@ -162,6 +155,18 @@ impl Drop for Cluster {
     fn drop(&mut self) {
         self.lifecycle.stop_hard();
     }
+}
+
+/// One of the nodes that share the Redis of this address.
+fn node(url: &str, patience_ms: u64, window: Duration, lifecycle: &Lifecycle) -> Shared {
+    let (url, patience) = (format!("\"{url}\""), patience_ms.to_string());
+    let settings = [("redis.url", url.as_str()), ("redis.command_timeout_ms", patience.as_str())];
+    let config = Config::from_overrides(&settings).expect("a configuration");
+    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
+    let redis = Redis::open(&config.redis, &entropy, lifecycle).expect("an address").expect("a link");
+    let count = NodeCount::default();
+    count.set(NODES);
+    Shared::new(redis, count, window, (10_000, 6_000), entropy.as_ref())
 }
 
 async fn ask(node: &Shared, passes: &Passes, slowest: &Mutex<Duration>) -> Verdict {
@@ -327,12 +332,7 @@ async fn flushed_in_the_middle() {
 async fn what_was_granted_is_not_used_once_the_share_has_decided() {
     let lifecycle = Lifecycle::new();
     // Nobody listens there.
-    let config = Config::from_overrides(&[("redis.url", "\"redis://127.0.0.1:1\"")]).expect("a configuration");
-    let entropy: Arc<dyn Entropy> = Arc::new(SystemEntropy);
-    let redis = Redis::open(&config.redis, &entropy, &lifecycle).expect("an address").expect("a link");
-    let count = NodeCount::default();
-    count.set(NODES);
-    let node = Shared::new(redis, count, Duration::from_secs(60), (10_000, 6_000), entropy.as_ref());
+    let node = node("redis://127.0.0.1:1", 100, Duration::from_secs(60), &lifecycle);
     let (rules, (_, _, gaps)) = (rules(), node.phase());
     assert!(node.granted(&rules, &[0, 0], gaps).await.is_some());
     assert!(node.gap::<()>(gaps, None, false).is_none());
