@@ -61,6 +61,11 @@ impl Route {
         self.most_statements.load(Ordering::Relaxed)
     }
 
+    /// Counts a request that was refused before anything was done for it.
+    pub(super) fn count_refused(&self) {
+        self.metrics.record(Some(StatusCode::SERVICE_UNAVAILABLE), Duration::ZERO, 0);
+    }
+
     fn count(&self, statements: u32) {
         if statements > self.most_statements.load(Ordering::Relaxed) {
             self.most_statements.fetch_max(statements, Ordering::Relaxed);

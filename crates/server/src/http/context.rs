@@ -85,7 +85,7 @@ impl RequestContext {
     /// and for tests.
     #[must_use]
     pub fn taking_a_place(overload: &Overload) -> Self {
-        Self { admission: Admission::new(overload, Priority::Write, 0), ..Self::detached() }
+        Self { admission: Admission::new(overload, None, Priority::Write, 0), ..Self::detached() }
     }
 
     /// Takes a place among the requests that are worked on, for this organisation or address. Waits a moment when there is

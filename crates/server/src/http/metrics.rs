@@ -16,10 +16,11 @@ use prometheus_client::registry::{Registry, Unit};
 /// The label of requests for paths that are not served.
 pub const UNMATCHED: &str = "unmatched";
 
-/// Bounds of the latency histogram, in seconds.
-const LATENCIES: [f64; 21] = [
-    0.001, 0.0015, 0.0025, 0.0035, 0.005, 0.0075, 0.01, 0.015, 0.025, 0.035, 0.05, 0.075, 0.1, 0.15, 0.2, 0.25, 0.35,
-    0.5, 1.0, 5.0, 30.0,
+/// Bounds of the latency histogram, in seconds: finest where the answers of a server lie that is full, so that a percentile
+/// between two bounds is not a matter of chance.
+const LATENCIES: [f64; 26] = [
+    0.001, 0.0025, 0.005, 0.0075, 0.01, 0.015, 0.02, 0.025, 0.03, 0.035, 0.04, 0.05, 0.06, 0.075, 0.09, 0.105, 0.12,
+    0.135, 0.15, 0.2, 0.25, 0.35, 0.5, 1.0, 5.0, 30.0,
 ];
 
 /// Bounds of the histogram of statements for one request.

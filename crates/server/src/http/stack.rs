@@ -1,9 +1,9 @@
 //! The stack: what happens around every handler, in one layer.
 //!
-//! In order: the request's id and context; refusals that need no handler (no host, a long address, a declared body that
-//! is too large, a preflight, a caller for whom there is no place anyway); the handler, under its deadline, with its
-//! panics caught, its body bounded and its answer compressed; then the answer's problem, headers, counts and line in the
-//! log.
+//! In order: a caller for whom there is no place anyway, who is refused before anything is made for the request; the
+//! request's id and context; refusals that need no handler (no host, a long address, a declared body that is too large, a
+//! preflight); the handler, under its deadline, with its panics caught, its body bounded and its answer compressed; then
+//! the answer's problem, headers, counts and line in the log.
 
 #[cfg(test)]
 mod tests;
@@ -24,7 +24,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use mainstay_domain::{Error, Ids};
+use mainstay_domain::{Error, Ids, RequestId};
 use mainstay_store::Call;
 use tower::{Layer, Service};
 use tower_http::compression::predicate::{Predicate, SizeAbove};
@@ -36,7 +36,7 @@ use super::body::{self, BoundedBody, Bounds};
 use super::context::{Limits, Peer, RequestContext, TrustedProxies, X_REQUEST_ID};
 use super::headers::StandardHeaders;
 use super::origins::{AllowedOrigins, Cors, origin_of};
-use super::overload::{Admission, Key, Leaving, Overload};
+use super::overload::{Admission, Caller, Key, Leaving, Overload, Priority};
 use super::routes_table::{Access, Policy, RouteTable};
 use super::{HttpMetrics, Problem};
 use crate::config;
@@ -182,28 +182,86 @@ where
     }
 
     fn call(&mut self, request: Request) -> Self::Future {
+        let caller = match self.shared.look(&request) {
+            Look::TurnedAway(response) => return Box::pin(std::future::ready(Ok(response))),
+            Look::Passes(caller) => caller,
+        };
         let shared = Arc::clone(&self.shared);
         let inner = self.inner.clone();
-        Box::pin(async move { Ok(shared.answer(inner, request).await) })
+        Box::pin(async move { Ok(shared.answer(inner, request, caller).await) })
     }
 }
 
+/// What the looks of a request's token say, while the queue stands.
+enum Look {
+    /// There is no place for this caller.
+    TurnedAway(Response),
+    /// The request is to be looked at closely. Whose token it carries is told as soon as it is known.
+    Passes(Option<Caller>),
+}
+
 impl Shared {
-    async fn answer<S>(&self, inner: S, mut request: Request) -> Response
+    fn route(&self, request: &Request) -> &Arc<Route> {
+        let template = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+        self.routes.find(template, request.method())
+    }
+
+    /// Refuses a request whose token was checked a few requests ago and that would find no place, before anything else is
+    /// done for it. Not one that needs no token, where the header says nothing, nor one that is refused for its form.
+    fn look(&self, request: &Request) -> Look {
+        let known = self.overload.as_ref().zip(request.headers().get(header::AUTHORIZATION));
+        let known = known.and_then(|(overload, token)| Some((overload, overload.caller(token)?)));
+        let Some((overload, caller)) = known else { return Look::Passes(None) };
+        let route = self.route(request);
+        let cors = Cors { ours: &self.ours, allowed: &self.origins };
+        let refusable = route.priority != Priority::Always && !is_public(route) && self.needs_a_place(route);
+        if !refusable || self.refuse(request, self.most_body(route), &cors).is_some() {
+            return Look::Passes(Some(caller));
+        }
+        let Some(problem) = overload.turn_away(caller, route.priority) else { return Look::Passes(Some(caller)) };
+        let request_id = self.proxies.request_id(peer_of(request), request.headers(), &self.ids);
+        let mut response = problem.into_response();
+        self.finish(&mut response, route, request_id, cors.granted(request.headers()));
+        route.count_refused();
+        Look::TurnedAway(response)
+    }
+
+    /// Writes what every answer carries. Whether the answer is left out of the log.
+    fn finish(
+        &self,
+        response: &mut Response,
+        route: &Route,
+        request_id: RequestId,
+        granted: Option<HeaderValue>,
+    ) -> bool {
+        let mut unlogged = false;
+        if let Some(problem) = Problem::take(response) {
+            unlogged = problem.is_shed();
+            problem.log(request_id, &route.template);
+            problem.write(response, request_id);
+        }
+        let headers = response.headers_mut();
+        self.headers.apply(headers);
+        Cors { ours: &self.ours, allowed: &self.origins }.apply(granted, headers);
+        if let Ok(id) = HeaderValue::from_str(request_id.uuid().hyphenated().encode_lower(&mut [0; 36])) {
+            headers.insert(X_REQUEST_ID, id);
+        }
+        unlogged
+    }
+
+    async fn answer<S>(&self, inner: S, mut request: Request, caller: Option<Caller>) -> Response
     where
         S: Service<Request, Response = Response, Error = Infallible>,
     {
-        let template = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-        let route = Arc::clone(self.routes.find(template, request.method()));
-        let context = self.context(&request, &route);
+        let route = Arc::clone(self.route(&request));
+        let context = self.context(&request, &route, caller);
         let mut exchange = Exchange::new(route, &context, request.method(), &self.metrics);
         let cors = Cors { ours: &self.ours, allowed: &self.origins };
         let granted = cors.granted(request.headers());
         let span = tracing::debug_span!("request", request_id = %context.request_id, route = &*context.route);
         let leaving = Leaving(context.admission.clone());
         let tally = context.tally.clone();
-        let refusal = self.refuse(&request, &context, &cors);
-        let refusal = match refusal.or_else(|| turned_away(&request, &context, &exchange.route)) {
+        let refusal = match self.refuse(&request, context.limits.body, &cors) {
             None => self.limit(&context).await,
             refusal => refusal,
         };
@@ -220,25 +278,14 @@ impl Shared {
         let status = response.status();
         let failed = status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE;
         leaving.answered(!failed && !is_public(&exchange.route) && exchange.call.statements() > 0);
-        if let Some(problem) = Problem::take(&mut response) {
-            exchange.unlogged = problem.is_shed();
-            problem.log(exchange.request_id, &exchange.route.template);
-            problem.write(&mut response, exchange.request_id);
-        }
-        let headers = response.headers_mut();
-        self.headers.apply(headers);
-        tally.write(headers);
-        cors.apply(granted, headers);
-        if let Ok(id) = HeaderValue::from_str(exchange.request_id.uuid().hyphenated().encode_lower(&mut [0; 36])) {
-            headers.insert(X_REQUEST_ID, id);
-        }
+        exchange.unlogged = self.finish(&mut response, &exchange.route, exchange.request_id, granted);
+        tally.write(response.headers_mut());
         exchange.answered(response.status());
         response
     }
 
-    fn context(&self, request: &Request, route: &Route) -> RequestContext {
-        let peer = request.extensions().get::<Peer>();
-        let peer = peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip());
+    fn context(&self, request: &Request, route: &Route, caller: Option<Caller>) -> RequestContext {
+        let peer = peer_of(request);
         let policy = route.policy;
         RequestContext {
             request_id: self.proxies.request_id(peer, request.headers(), &self.ids),
@@ -248,23 +295,29 @@ impl Shared {
             route: Arc::clone(&route.template),
             tally: Tally::default(),
             policy,
-            limits: Limits {
-                body: policy.and_then(|policy| policy.body).unwrap_or(self.most_body),
-                json_depth: self.json_depth,
-            },
-            admission: self.admission(route),
+            limits: Limits { body: self.most_body(route), json_depth: self.json_depth },
+            admission: self.admission(route, caller),
         }
     }
 
-    /// The place that a request will need; none where there is no work in the store to protect.
-    fn admission(&self, route: &Route) -> Option<Admission> {
-        route.policy.filter(|policy| policy.statements > 0 || policy.access != Access::Public)?;
-        Admission::new(self.overload.as_ref()?, route.priority, route.number)
+    /// The largest body of this route, in bytes.
+    fn most_body(&self, route: &Route) -> usize {
+        route.policy.and_then(|policy| policy.body).unwrap_or(self.most_body)
     }
 
-    /// What is answered without asking the handler.
-    fn refuse(&self, request: &Request, context: &RequestContext, cors: &Cors<'_>) -> Option<Response> {
-        let most = context.limits.body;
+    /// Not where there is no work in the store to protect.
+    fn needs_a_place(&self, route: &Route) -> bool {
+        route.policy.is_some_and(|policy| policy.statements > 0 || policy.access != Access::Public)
+    }
+
+    /// The place that a request will need, if it needs one.
+    fn admission(&self, route: &Route, caller: Option<Caller>) -> Option<Admission> {
+        let overload = self.overload.as_ref().filter(|_| self.needs_a_place(route))?;
+        Admission::new(overload, caller, route.priority, route.number)
+    }
+
+    /// What is answered without asking the handler. `most` bounds the body, in bytes.
+    fn refuse(&self, request: &Request, most: usize, cors: &Cors<'_>) -> Option<Response> {
         let problem = if request.extensions().get::<Peer>().is_some_and(|peer| !peer.host_named) {
             Problem::new(StatusCode::BAD_REQUEST, "bad_request", "The request must name its host, once.")
         } else if request.uri().path_and_query().is_some_and(|address| address.as_str().len() > LONGEST_URI) {
@@ -347,10 +400,9 @@ impl Shared {
     }
 }
 
-/// What is answered to a known caller for whom there is no place.
-fn turned_away(request: &Request, context: &RequestContext, route: &Route) -> Option<Response> {
-    let admission = context.admission.as_ref().filter(|_| !is_public(route))?;
-    admission.turned_away(request.headers()).map(IntoResponse::into_response)
+/// The other end of the socket that a request came over.
+fn peer_of(request: &Request) -> IpAddr {
+    request.extensions().get::<Peer>().map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.address.ip())
 }
 
 /// Whether a request of this route comes without a token. Its time is not compared with others': it may hash a password.

@@ -1,9 +1,7 @@
 //! The place of one request, from the moment that it is known whose it is until the head of its answer.
 
 use std::fmt;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
-
-use axum::http::{HeaderMap, header};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::callers::Caller;
 use super::{Key, Overload, Permit, Priority};
@@ -19,7 +17,7 @@ struct Shared {
     /// The kind of work, as the limiter tells them apart.
     work: usize,
     /// Whose token it carries, while the queue stands.
-    caller: OnceLock<Caller>,
+    caller: Option<Caller>,
     place: Mutex<State>,
 }
 
@@ -36,20 +34,17 @@ enum State {
 
 impl Admission {
     /// A request of this priority; nothing for what is never refused.
-    pub(in crate::http) fn new(overload: &Overload, priority: Priority, work: usize) -> Option<Self> {
+    pub(in crate::http) fn new(
+        overload: &Overload,
+        caller: Option<Caller>,
+        priority: Priority,
+        work: usize,
+    ) -> Option<Self> {
         if priority == Priority::Always || !overload.is_enabled() {
             return None;
         }
         let place = Mutex::new(State::Outside);
-        Some(Self(Arc::new(Shared { overload: overload.clone(), priority, work, caller: OnceLock::new(), place })))
-    }
-
-    /// Refuses a request whose token was checked a few requests ago and that finds no place in the queue, before anything
-    /// else is done for it. Not for what needs no token: there the header says nothing.
-    pub(in crate::http) fn turned_away(&self, headers: &HeaderMap) -> Option<Problem> {
-        let caller = self.0.overload.caller(headers.get(header::AUTHORIZATION)?)?;
-        let _ = self.0.caller.set(caller);
-        self.0.overload.turn_away(caller, self.0.priority).map(|error| Problem::from(error).shed())
+        Some(Self(Arc::new(Shared { overload: overload.clone(), priority, work, caller, place })))
     }
 
     /// Takes a place, or waits for one for a moment. Who has one, or needs none any more, passes.
@@ -88,7 +83,7 @@ impl Admission {
 
     async fn take(&self, key: Key) -> Result<(), Problem> {
         let Shared { overload, priority, work, caller, .. } = &*self.0;
-        let admitted = overload.admit(key, caller.get().copied(), *priority, *work).await;
+        let admitted = overload.admit(key, *caller, *priority, *work).await;
         let permit = admitted.map_err(|error| Problem::from(error).shed())?;
         let mut place = self.place();
         if !matches!(*place, State::Done) {

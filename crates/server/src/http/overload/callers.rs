@@ -17,7 +17,7 @@ const REFUSED_EACH: u32 = 8;
 
 /// The value of the header `Authorization`, as a number that nobody outside can foretell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub(super) struct Caller(u64);
+pub(in crate::http) struct Caller(u64);
 
 /// Makes the numbers. Each start of the process makes others.
 #[derive(Default)]

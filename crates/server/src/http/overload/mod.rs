@@ -31,13 +31,15 @@ use mainstay_domain::{Entropy, Error, Kind};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, timeout_at};
 
-use self::callers::{Caller, Callers, Naming};
+use self::callers::{Callers, Naming};
 use self::figures::Figures;
 use self::gate::{Arrival, Bounds, Gate, Refusal};
 use self::limiter::{Allowance, Limit, Limiter};
+use super::Problem;
 use crate::config;
 
 pub(super) use self::admission::{Admission, Leaving};
+pub(super) use self::callers::Caller;
 pub use self::gate::Key;
 pub use self::load::Load;
 pub use self::priority::Priority;
@@ -152,13 +154,13 @@ impl Overload {
     }
 
     /// Who sends this header, while the queue stands: only then it is worth being asked.
-    fn caller(&self, authorization: &HeaderValue) -> Option<Caller> {
+    pub(super) fn caller(&self, authorization: &HeaderValue) -> Option<Caller> {
         let standing = self.state().gate.is_standing(Instant::now());
         standing.then(|| self.0.naming.caller(authorization))
     }
 
     /// Refuses a request that would be refused as well once it is known whose it is.
-    fn turn_away(&self, caller: Caller, priority: Priority) -> Option<Error> {
+    pub(super) fn turn_away(&self, caller: Caller, priority: Priority) -> Option<Problem> {
         let refusal = {
             let mut state = self.state();
             let key = state.callers.key_of(caller)?;
@@ -166,7 +168,7 @@ impl Overload {
             state.callers.refused(caller);
             refusal
         };
-        Some(self.refuse(priority, refusal))
+        Some(Problem::from(self.refuse(priority, refusal)).shed())
     }
 
     /// Waits for a place, for a short time at most. `caller` is known while the queue stands, and whose it is from here on.

@@ -42,7 +42,7 @@ fn tenant(number: u128) -> Key {
 }
 
 fn admission(overload: &Overload) -> Admission {
-    Admission::new(overload, Priority::Write, 0).expect("writing is refusable")
+    Admission::new(overload, None, Priority::Write, 0).expect("writing is refusable")
 }
 
 async fn enter(overload: &Overload, number: u128) -> Result<Admission, Error> {
@@ -165,13 +165,13 @@ async fn a_request_has_one_place_and_none_while_its_body_is_on_its_way() {
 
 #[tokio::test(start_paused = true)]
 async fn what_is_never_refused_and_what_is_switched_off_takes_no_place() {
-    assert!(Admission::new(&overload(1), Priority::Always, 0).is_none());
+    assert!(Admission::new(&overload(1), None, Priority::Always, 0).is_none());
     let off = overload(1);
     let off = Overload(Arc::new(match Arc::try_unwrap(off.0) {
         Ok(inner) => Inner { enabled: false, ..inner },
         Err(_) => panic!("it is shared"),
     }));
-    assert!(Admission::new(&off, Priority::Heavy, 0).is_none());
+    assert!(Admission::new(&off, None, Priority::Heavy, 0).is_none());
 }
 
 /// Many organisations, clients that give up, handlers of any length: at the end every place is free.

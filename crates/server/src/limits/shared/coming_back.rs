@@ -31,7 +31,7 @@ impl Shared {
             let attempt = async {
                 if alone && connected {
                     self.redis.link.up().await;
-                } else {
+                } else if alone || !self.has_stragglers() {
                     self.wake.notified().await;
                 }
             };
@@ -42,6 +42,9 @@ impl Shared {
                     None => return,
                 },
                 () = attempt => {
+                    if !alone {
+                        self.write_stragglers().await;
+                    }
                     if !(alone && connected) {
                         continue;
                     }
@@ -85,7 +88,7 @@ impl Shared {
                 let Some(learned) = script::learn(&message) else { return };
                 let now = self.now();
                 for key in learned.keys {
-                    self.heard(key, learned.now);
+                    self.heard(key, learned.newest);
                     if learned.node != self.node {
                         self.shares.learn(key, now, learned.count);
                     }
@@ -130,10 +133,26 @@ impl Shared {
         true
     }
 
+    fn has_stragglers(&self) -> bool {
+        self.unwritten_count.load(Ordering::Relaxed) > 0
+    }
+
+    /// Writes down what was decided alone and remembered only after this node had come back. What cannot be written is a
+    /// gap.
+    async fn write_stragglers(&self) {
+        let (_, epoch, gaps) = self.phase();
+        if self.has_stragglers() && !matches!(self.write_down(&epoch).await, Ok(true)) {
+            self.gap::<()>(gaps, None, false);
+        }
+    }
+
     /// Writes down what passed alone and still counts.
     async fn write_down(&self, epoch: &str) -> Result<bool, Away> {
-        let all = std::mem::take(&mut *lock(&self.unwritten));
-        self.unwritten_count.store(0, Ordering::Relaxed);
+        let all = {
+            let mut unwritten = lock(&self.unwritten);
+            self.unwritten_count.store(0, Ordering::Relaxed);
+            std::mem::take(&mut *unwritten)
+        };
         let now = self.now();
         let chunks = all.into_iter().flat_map(|(key, passes)| {
             let counting: Vec<_> = passes.into_iter().filter(|(_, at)| at + self.window > now).collect();

@@ -26,7 +26,7 @@ use std::time::Duration;
 
 use mainstay_domain::Entropy;
 use tokio::sync::Notify;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use self::script::{Answer, Node, Question};
 use self::share::Shares;
@@ -40,6 +40,9 @@ use crate::redis::{Redis, Subscription};
 
 /// Passes that wait to be written down. Further ones are not: the node's own share counts them, Redis does not.
 const MOST_UNWRITTEN: usize = 200_000;
+/// How often, and how long each time, those get a turn who read what came before the loss.
+const TURNS_TO_READ: u32 = 5;
+const TURN_TO_READ: Duration = Duration::from_millis(1);
 
 /// Who decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -338,15 +341,21 @@ impl Shared {
         }
     }
 
-    /// Remembers a pass that Redis has not counted, as far as is known.
+    /// Remembers a pass that Redis has not counted, as far as is known. Who comes back writes it down; when that was done
+    /// just before, it is written now: another node may believe the log already.
     fn keep_for_later(&self, rules: &[Rule], pass: u64, at: Moment) {
         if self.unwritten_count.load(Ordering::Relaxed) >= MOST_UNWRITTEN {
             return;
         }
-        let mut unwritten = lock(&self.unwritten);
-        for rule in rules {
-            unwritten.entry(rule.key).or_default().push((pass, at));
-            self.unwritten_count.fetch_add(1, Ordering::Relaxed);
+        {
+            let mut unwritten = lock(&self.unwritten);
+            for rule in rules {
+                unwritten.entry(rule.key).or_default().push((pass, at));
+            }
+            self.unwritten_count.fetch_add(rules.len(), Ordering::Relaxed);
+        }
+        if lock(&self.state).phase != Phase::Alone {
+            self.wake.notify_one();
         }
     }
 
@@ -375,7 +384,8 @@ impl Shared {
         None
     }
 
-    /// Waits, after the loss, until nothing is under way and what was published has arrived; at most one timeout.
+    /// Waits, after the loss, until nothing is under way and what was published has arrived; at most one timeout, and what
+    /// it takes to read what came meanwhile.
     async fn settled(&self) {
         loop {
             let mut changed = std::pin::pin!(self.changed.notified());
@@ -387,12 +397,27 @@ impl Shared {
             let (Some(settled_at), Some(quiet_at)) = (settled_at, quiet_at) else { return };
             let now = Instant::now();
             let idle = self.under_way.load(Ordering::Acquire) == 0;
-            let silent = now >= quiet_at || !self.messages.load(Ordering::Acquire);
-            if now >= settled_at || (idle && silent) {
+            // The end of the messages comes after the last of them.
+            if idle && !self.messages.load(Ordering::Acquire) {
                 return;
+            }
+            if now >= settled_at || (idle && now >= quiet_at) {
+                return self.read_what_came(settled_at).await;
             }
             let until = if now < quiet_at { quiet_at.min(settled_at) } else { settled_at };
             let _ = timeout_at(until, changed).await;
+        }
+    }
+
+    /// The time is over. Perhaps it passed while this process stood still, and messages that came are not read yet: those
+    /// who read them get some turns. Once after a loss.
+    async fn read_what_came(&self, settled_at: Instant) {
+        for _ in 0..TURNS_TO_READ {
+            sleep(TURN_TO_READ).await;
+        }
+        let mut state = lock(&self.state);
+        if state.settled_at == Some(settled_at) {
+            (state.settled_at, state.quiet_at) = (None, None);
         }
     }
 

@@ -90,7 +90,8 @@ return {epoch, now}
     )
 });
 
-/// Writes passes that were decided without Redis.
+/// Writes passes that were decided without Redis, and makes known the moment of the newest: a node that took a later one for
+/// it would think that the log has lost it.
 ///
 /// KEYS: the epoch, the log. ARGV: the epoch that the node knows, the window, channel, message, then for each pass its
 /// member and how long ago it was.
@@ -100,12 +101,14 @@ static WRITE: LazyLock<Script> = LazyLock::new(|| {
 local clock = redis.call('TIME')
 local now = clock[1] * 1000000 + clock[2]
 if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-local window = tonumber(ARGV[2])
+local window, newest = tonumber(ARGV[2]), 0
 for i = 5, #ARGV, 2 do
-  redis.call('ZADD', KEYS[2], string.format('%.0f', now - ARGV[i + 1]), ARGV[i])
+  local moment = now - ARGV[i + 1]
+  newest = math.max(newest, moment)
+  redis.call('ZADD', KEYS[2], string.format('%.0f', moment), ARGV[i])
 end
 redis.call('PEXPIRE', KEYS[2], math.ceil(window / 1000) + 1000)
-redis.call('PUBLISH', ARGV[3], ARGV[4] .. string.format('%.0f', now))
+redis.call('PUBLISH', ARGV[3], ARGV[4] .. string.format('%.0f', newest))
 return 1
 ",
     )
@@ -222,8 +225,8 @@ pub(super) struct Learned {
     pub(super) keys: Vec<Key>,
     /// How many passes there were for each key.
     pub(super) count: u16,
-    /// When, by the clock of Redis.
-    pub(super) now: Moment,
+    /// When the newest of them was, by the clock of Redis.
+    pub(super) newest: Moment,
 }
 
 /// A key in a message: class, kind, and 32 bytes of ids.
@@ -262,7 +265,7 @@ pub(super) fn learn(message: &[u8]) -> Option<Learned> {
         node: *node,
         keys: keys.chunks_exact(KEY_BYTES).map(read_key).collect::<Option<_>>()?,
         count: u16::from_be_bytes(*count),
-        now: std::str::from_utf8(digits).ok()?.parse().ok()?,
+        newest: std::str::from_utf8(digits).ok()?.parse().ok()?,
     })
 }
 
@@ -301,7 +304,7 @@ mod tests {
         let mut written = message(&node, 3, keys.iter()).to_vec();
         written.extend_from_slice(b"1700000000123456");
         let learned = learn(&written).expect("a message");
-        assert_eq!(learned, Learned { node, keys: keys.to_vec(), count: 3, now: 1_700_000_000_123_456 });
+        assert_eq!(learned, Learned { node, keys: keys.to_vec(), count: 3, newest: 1_700_000_000_123_456 });
         for length in 0..written.len() - 16 {
             assert_eq!(learn(&written[..length]), None, "{length} bytes");
         }

@@ -342,6 +342,51 @@ async fn what_was_granted_is_not_used_once_the_share_has_decided() {
     lifecycle.stop_hard();
 }
 
+/// What was decided alone and is remembered only when its node is back is written down all the same: otherwise another node,
+/// for which the log is whole by then, lets as many pass again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_remembered_late_is_written_down() {
+    let Some(cluster) = Cluster::start(Duration::from_secs(60), 5_000).await else { return };
+    let (late, other) = (&cluster.nodes[0], &cluster.nodes[1]);
+    let mut told = std::pin::pin!(other.changed.notified());
+    told.as_mut().enable();
+    late.keep_for_later(&rules(), late.passes.fetch_add(1, Ordering::Relaxed), late.now());
+    timeout(PATIENCE, told).await.expect("the other node is told");
+    assert_eq!(cluster.ask(1).await.standings[0].left, LIMIT - 2);
+    assert!(late.is_together());
+}
+
+/// A process that stood still finds its time of waiting over, and messages that it has not read.
+#[tokio::test]
+async fn what_came_while_the_process_stood_still_is_read_before_the_share_decides() {
+    let Some(cluster) = Cluster::start(Duration::from_secs(60), 100).await else { return };
+    let url = cluster.server.url();
+    let elsewhere = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime");
+        runtime.block_on(async {
+            let lifecycle = Lifecycle::new();
+            let node = Arc::new(node(&url, 5_000, Duration::from_secs(60), &lifecycle));
+            let (subscription, keeper) = (node.subscribe(), Arc::clone(&node));
+            lifecycle.spawn("keeper", async move { keeper.keep(subscription).await });
+            node.joined(PATIENCE).await;
+            for _ in 0..30 {
+                assert!(node.decide(&rules()).await.passes());
+            }
+            lifecycle.stop_hard();
+        });
+    });
+    // Nothing else runs in this process meanwhile: its one thread waits here.
+    elsewhere.join().expect("the other node's passes");
+    let node = &cluster.nodes[0];
+    assert!(node.gap::<()>(node.phase().2, None, false).is_none());
+    std::thread::sleep(Duration::from_millis(150));
+    let mut passed = 0;
+    for _ in 0..LIMIT {
+        passed += usize::from(cluster.ask(0).await.passes());
+    }
+    assert_eq!(passed, 10, "a third of what the other node has left");
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn without_redis_from_the_beginning_each_node_takes_its_share() {
     let Some(mut server) = RedisServer::start(&[]) else { return };

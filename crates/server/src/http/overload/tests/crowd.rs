@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::HeaderValue;
 use futures_util::future::join_all;
 use tokio::sync::Semaphore;
 use tokio::time::sleep;
@@ -38,11 +38,12 @@ impl Server {
     /// One request; how long it took, unless it was refused.
     async fn ask(&self, number: u128) -> Option<Duration> {
         let begun = Instant::now();
-        let admission = admission(&self.overload);
         let token = HeaderValue::from_str(&format!("Bearer {number}")).expect("a header");
-        if admission.turned_away(&HeaderMap::from_iter([(header::AUTHORIZATION, token)])).is_some() {
+        let caller = self.overload.caller(&token);
+        if caller.is_some_and(|caller| self.overload.turn_away(caller, Priority::Write).is_some()) {
             return None;
         }
+        let admission = Admission::new(&self.overload, caller, Priority::Write, 0).expect("a place is needed");
         overload_error(admission.enter(tenant(number)).await).ok()?;
         let leaving = Leaving(Some(admission));
         let turn = self.processor.acquire().await.expect("it is open");
