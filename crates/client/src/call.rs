@@ -53,6 +53,10 @@ impl Call {
         Self::new(Method::PATCH, path, Repeat::Safe)
     }
 
+    pub(crate) fn put(path: impl Into<String>) -> Self {
+        Self::new(Method::PUT, path, Repeat::Safe)
+    }
+
     /// A POST is not repeated unless [`Call::repeatable`] or [`Call::keyed`] says so.
     pub(crate) fn post(path: impl Into<String>) -> Self {
         Self::new(Method::POST, path, Repeat::Unsent)

@@ -34,12 +34,14 @@
 
 mod accounts;
 mod assistant;
+mod billing;
 mod builder;
 mod call;
 mod chance;
 mod client;
 mod credentials;
 mod error;
+mod flags;
 mod live;
 mod model;
 mod replica;
@@ -48,10 +50,14 @@ mod streaming;
 mod sync;
 
 pub use assistant::{Listing, SendMessage};
+pub use billing::{
+    Budget, MemberUsage, OrganisationUsage, UsageAllowance, UsageLimit, UsageLimits, UsageOfMonth, Used,
+};
 pub use builder::{ClientBuilder, Pool, Timeouts};
 pub use client::Client;
 pub use credentials::Tokens;
 pub use error::{Error, FieldFault, Problem, TransportFault};
+pub use flags::{Flags, OutcomeEvent, Recorded};
 pub use live::{Closure, Disconnection, Frame, Live, LiveEvent, LivePolicy, RawFrame, Ready};
 pub use model::{
     ApiKey, Conversation, FaultOfMessage, Me, Member, Membership, Message, NewApiKey, NewOrganisation, Organisation,

@@ -1,14 +1,17 @@
 //! The typed client against the real server.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mainstay_client::{
-    Client, Error, Follower, Listing, Live, Memory, Mutation, MutationStatus, Replica, ReplyEvent, SendMessage,
+    Client, Error, Follower, Listing, Live, Memory, Mutation, MutationStatus, OutcomeEvent, Recorded, Replica,
+    ReplyEvent, SendMessage,
 };
-use mainstay_domain::{ApiKeyScope, MessageStatus, Role, Secret};
+use mainstay_domain::{ApiKeyScope, Flag, Measure, MessageStatus, Role, Secret, Share, Unit};
 use mainstay_server::app::Outside;
 use tokio::time::{Instant, timeout_at};
 
+use crate::flags::{experiment, found, put_flag, running};
 use crate::support::{Engine, TestApp, both};
 
 fn client(app: &TestApp) -> Client {
@@ -107,7 +110,54 @@ async fn conversations(engine: Engine) {
     assert_eq!(ada.conversation(renamed.id).await.expect_err("gone").code(), Some("not_found"));
 }
 
-both!(accounts, conversations, a_replica_follows_the_server);
+both!(accounts, conversations, usage_and_budgets, flags_and_experiments, a_replica_follows_the_server);
+
+async fn usage_and_budgets(engine: Engine) {
+    let Some(app) = TestApp::start(engine, &[]).await else { return };
+    let anybody = client(&app);
+    let (ada, who) = anybody.sign_up("ada@example.com", &secret("a long password"), "Ada").await.expect("signed up");
+    let (bob, _) = anybody.sign_up("bob@example.com", &secret("a long password"), "Bob").await.expect("signed up");
+    ada.add_member("bob@example.com", Role::Member).await.expect("added");
+    bob.switch(who.organisation.id).await.expect("switched");
+    ada.send(&SendMessage::new("Hello")).await.expect("sent");
+    ada.set_organisation_budget(Some(25_000_000)).await.expect("set");
+    ada.set_member_budget(who.user.id, Some(2_000_000)).await.expect("set");
+    let usage = ada.usage(None).await.expect("usage");
+    assert_eq!((usage.used.messages, usage.budget.left_micros), (1, Some(2_000_000)));
+    assert_eq!(usage.limits.expect("of this month").messages.day.used, 1);
+    let organisation = usage.organisation.expect("administrators are told");
+    assert_eq!((organisation.used.messages, organisation.budget.cost_micros), (1, Some(25_000_000)));
+    let members = ada.members_usage(Some(usage.month), &Listing::default()).await.expect("members");
+    assert_eq!((members.data.len(), members.data[0].id, members.data[0].used.messages), (1, who.user.id, 1));
+    // Another month, in which nothing was used and nothing is limited any more.
+    let earlier = ada.usage(Some("2020-01".parse().expect("a month"))).await.expect("usage");
+    assert_eq!((earlier.used.messages, earlier.limits), (0, None));
+    ada.set_organisation_budget(None).await.expect("removed");
+    assert_eq!(ada.usage(None).await.expect("usage").organisation.expect("told").budget.cost_micros, None);
+    // A member is told of themselves only.
+    let of_bob = bob.usage(None).await.expect("usage");
+    assert_eq!((of_bob.used.messages, of_bob.organisation), (0, None));
+    assert_eq!(bob.set_organisation_budget(None).await.expect_err("refused").status(), Some(403));
+}
+
+async fn flags_and_experiments(engine: Engine) {
+    let Some(app) = TestApp::start(engine, &[]).await else { return };
+    put_flag(&app, "editor", Flag { share: Share::EVERYBODY, ..Flag::off() }).await;
+    running(&app, "intro", experiment(Unit::Person, Measure::Conversion)).await;
+    let (ada, _) = client(&app).sign_up("ada@example.com", &secret("a long password"), "Ada").await.expect("signed up");
+    let flags = ada.flags().await.expect("flags");
+    assert_eq!(flags.flags, BTreeMap::from([("editor".to_owned(), true)]));
+    let variant = ada.expose("intro").await.expect("exposed");
+    assert!(variant.is_some());
+    assert_eq!(flags.experiments.get("intro"), variant.as_ref());
+    assert_eq!(ada.expose("another").await.expect_err("there is none").code(), Some("not_found"));
+    let event = |name: &str| OutcomeEvent { id: ada.new_id(), name: name.to_owned(), value: None, at: None };
+    let events = [event("paid"), event("looked")];
+    for _ in 0..2 {
+        assert_eq!(ada.record_events(&events).await.expect("told"), Recorded { recorded: 1, ignored: 1 });
+    }
+    assert_eq!(found(&app, "intro").await.1, 1);
+}
 
 async fn a_replica_follows_the_server(engine: Engine) {
     let Some(app) = TestApp::start(engine, &[]).await else { return };

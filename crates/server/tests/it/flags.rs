@@ -45,13 +45,13 @@ async fn settled(server: &TestApp) {
     known.expect("the server reads what was written").expect("it lives");
 }
 
-async fn put_flag(server: &TestApp, name: &str, flag: Flag) {
+pub(crate) async fn put_flag(server: &TestApp, name: &str, flag: Flag) {
     let put = PutFlag { key: key(name), flag, now: server.now() };
     assert_eq!(server.app.store.run(&call(), put).await, Ok(Put::Done));
     settled(server).await;
 }
 
-fn experiment(unit: Unit, measure: Measure) -> Experiment {
+pub(crate) fn experiment(unit: Unit, measure: Measure) -> Experiment {
     let variant = |name: &str| Variant { name: VariantName::parse(name).expect("a name"), weight: 1 };
     Experiment {
         description: String::new(),
@@ -75,7 +75,7 @@ async fn step(server: &TestApp, name: &str, step: ExperimentStep) {
     settled(server).await;
 }
 
-async fn running(server: &TestApp, name: &str, experiment: Experiment) {
+pub(crate) async fn running(server: &TestApp, name: &str, experiment: Experiment) {
     draft(server, name, experiment).await;
     step(server, name, ExperimentStep::Start).await;
 }
@@ -102,7 +102,7 @@ fn stored(server: &TestApp, name: &str) -> StoredExperiment {
 }
 
 /// Units, those that converted, and the mean, over both variants.
-async fn found(server: &TestApp, name: &str) -> (u64, u64, f64) {
+pub(crate) async fn found(server: &TestApp, name: &str) -> (u64, u64, f64) {
     server.app.flags.flush().await;
     let results = server.app.flags.results(&call(), &stored(server, name), server.now()).await.expect("added up");
     let sum = |of: fn(&mainstay_server::flags::VariantResult) -> u64| results.variants.iter().map(of).sum();
