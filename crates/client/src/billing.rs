@@ -1,6 +1,6 @@
 //! What was used, and what may be used.
 
-use mainstay_domain::{Month, Plan, Timestamp};
+use mainstay_domain::{Amounts, Month, Plan, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -13,19 +13,10 @@ use crate::model::Page;
 /// What was used in a month.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 pub struct Used {
-    /// Messages that were accepted.
-    pub messages: i64,
-    /// Tokens that models read.
-    pub input_tokens: i64,
-    /// Tokens that models wrote.
-    pub output_tokens: i64,
-    /// Images that were made.
-    pub images: i64,
-    /// Seconds of speech.
-    pub voice_seconds: i64,
-    /// What it cost, in millionths of the currency's unit.
-    pub cost_micros: i64,
-    /// What is set aside for work under way, in millionths.
+    /// How much of what.
+    #[serde(flatten)]
+    pub amounts: Amounts,
+    /// What is set aside for work under way, in millionths of the currency's unit.
     pub reserved_micros: i64,
 }
 

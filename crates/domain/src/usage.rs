@@ -16,7 +16,7 @@ use crate::text::Refused;
 const DAY_MILLIS: i64 = 86_400_000;
 
 /// What was used. Also a difference of two amounts, whose parts may be below zero.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
 pub struct Amounts {
     /// Messages that were accepted.
     pub messages: i64,

@@ -123,20 +123,20 @@ async fn usage_and_budgets(engine: Engine) {
     ada.set_organisation_budget(Some(25_000_000)).await.expect("set");
     ada.set_member_budget(who.user.id, Some(2_000_000)).await.expect("set");
     let usage = ada.usage(None).await.expect("usage");
-    assert_eq!((usage.used.messages, usage.budget.left_micros), (1, Some(2_000_000)));
+    assert_eq!((usage.used.amounts.messages, usage.budget.left_micros), (1, Some(2_000_000)));
     assert_eq!(usage.limits.expect("of this month").messages.day.used, 1);
     let organisation = usage.organisation.expect("administrators are told");
-    assert_eq!((organisation.used.messages, organisation.budget.cost_micros), (1, Some(25_000_000)));
+    assert_eq!((organisation.used.amounts.messages, organisation.budget.cost_micros), (1, Some(25_000_000)));
     let members = ada.members_usage(Some(usage.month), &Listing::default()).await.expect("members");
-    assert_eq!((members.data.len(), members.data[0].id, members.data[0].used.messages), (1, who.user.id, 1));
+    assert_eq!((members.data.len(), members.data[0].id, members.data[0].used.amounts.messages), (1, who.user.id, 1));
     // Another month, in which nothing was used and nothing is limited any more.
     let earlier = ada.usage(Some("2020-01".parse().expect("a month"))).await.expect("usage");
-    assert_eq!((earlier.used.messages, earlier.limits), (0, None));
+    assert_eq!((earlier.used.amounts.messages, earlier.limits), (0, None));
     ada.set_organisation_budget(None).await.expect("removed");
     assert_eq!(ada.usage(None).await.expect("usage").organisation.expect("told").budget.cost_micros, None);
     // A member is told of themselves only.
     let of_bob = bob.usage(None).await.expect("usage");
-    assert_eq!((of_bob.used.messages, of_bob.organisation), (0, None));
+    assert_eq!((of_bob.used.amounts.messages, of_bob.organisation), (0, None));
     assert_eq!(bob.set_organisation_budget(None).await.expect_err("refused").status(), Some(403));
 }
 

@@ -1,6 +1,7 @@
 //! The console as a person meets it: Chromium against the real binary.
 
 mod desk;
+mod experiments;
 mod memory;
 mod offline;
 mod releases;

@@ -1,6 +1,6 @@
 // The part with the theme and the account menu.
 
-import { Problem, signOut } from "./api.js";
+import { Problem, call, signOut } from "./api.js";
 import { emit, events } from "./bus.js";
 import { $ } from "./dom.js";
 import { showProblem } from "./notice.js";
@@ -38,7 +38,9 @@ export const accountPart = new Part("account", (part) => {
   part.on(events, "signed-out", drawPerson);
   part.on(panel, "toggle", (event) => {
     menu.setAttribute("aria-expanded", String(event.newState === "open"));
-    if (event.newState === "open") find("#show-usage").focus();
+    if (event.newState !== "open") return;
+    find("#show-usage").focus();
+    drawOperator();
   });
   part.on(find("#show-usage"), "click", () => {
     panel.hidePopover();
@@ -50,6 +52,18 @@ export const accountPart = new Part("account", (part) => {
     const detail = `${length === 1 ? "One thing" : `${length} things`} that you wrote would be lost.`;
     showProblem(part, find(".panel-notice"), new Problem({ code: "unsent", detail }), { retry: leave, label: "Sign out anyway" });
   });
+
+  /** What only an operator of the installation may open. Who cannot ask could not open it either. */
+  async function drawOperator() {
+    const link = find("#show-experiments");
+    link.hidden = true;
+    try {
+      const { operator } = await call("GET", "/v1/me");
+      link.hidden = !operator;
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+    }
+  }
 
   async function leave() {
     const button = find("#sign-out");
