@@ -214,7 +214,8 @@ impl Shared {
         let Some((overload, caller)) = known else { return Look::Passes(None) };
         let route = self.route(request);
         let cors = Cors { ours: &self.ours, allowed: &self.origins };
-        let refusable = route.priority != Priority::Always && !is_public(route) && self.needs_a_place(route);
+        // What is not in the table is always answered; whatever asks for a token needs a place.
+        let refusable = route.priority != Priority::Always && !is_public(route);
         if !refusable || self.refuse(request, self.most_body(route), &cors).is_some() {
             return Look::Passes(Some(caller));
         }

@@ -44,8 +44,9 @@ impl Shared {
                 () = attempt => {
                     if !alone {
                         self.write_stragglers().await;
+                        continue;
                     }
-                    if !(alone && connected) {
+                    if !connected {
                         continue;
                     }
                     if back_since.take().is_some_and(|at| at.elapsed() >= LONGEST_PAUSE) {
