@@ -24,8 +24,9 @@ const NODES: &str = "node:";
 const PATIENCE: Duration = Duration::from_secs(3);
 /// How often leases that have ended are looked for.
 const RESCUE_EVERY: Duration = Duration::from_secs(2);
-/// After how long a reply that nobody on this node makes, though it has this node's lease, is given up.
-const ORPHAN_AFTER: Duration = Duration::from_secs(60);
+/// Between two looks for replies that have this node's lease and that nobody on this node makes. What is found twice is
+/// given up. Whoever sent the message waits until then: it was stored, by a commit whose answer did not arrive.
+const ORPHANS_EVERY: Duration = Duration::from_secs(5);
 /// The most bites, of 500 replies each, that one look takes from one lease. The next look goes on.
 const MOST_BITES: usize = 20;
 
@@ -169,7 +170,7 @@ impl Assistant {
             if let Err(error) = self.rescue_once().await {
                 tracing::warn!(%error, "replies of nodes that are gone could not be looked for; it is tried again");
             }
-            if seen.1.elapsed() >= ORPHAN_AFTER {
+            if seen.1.elapsed() >= ORPHANS_EVERY {
                 match self.orphans(&seen.0).await {
                     Ok(unmade) => seen = (unmade, Instant::now()),
                     Err(error) => tracing::warn!(%error, "replies without a maker could not be looked for"),

@@ -59,6 +59,47 @@ async fn a_node_takes_up_what_a_dead_one_left_and_nothing_else() {
     assert_eq!(end.data["reply"]["error"]["code"], "server_stopped");
 }
 
+/// Takes in a message under a lease, by its number, for a reply that nobody makes. The answer is the reply's id.
+async fn stray(stage: &Stage, lease: i64) -> String {
+    let ids = &stage.server.app.ids;
+    let text = MessageText::parse("Hello".to_owned()).expect("a message");
+    let reply: MessageId = ids.make();
+    let stray = AcceptMessage {
+        tenant: TenantId(stage.ada.organisation.parse().expect("an id")),
+        person: PersonId(stage.ada.id.parse().expect("an id")),
+        target: Target::New(ids.make(), ConversationTitle::from_message(&text)),
+        message: ids.make(),
+        reply,
+        content: text,
+        lease,
+        claim: None,
+        bid: None,
+        now: stage.server.now(),
+    };
+    let call = Call::within(PATIENCE);
+    assert_eq!(stage.server.app.store.accept_message(&call, stray).await, Ok(Accepted::Taken(0)));
+    reply.uuid().to_string()
+}
+
+/// A message whose commit got through though its answer did not: it has this node's lease, and nobody answers it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_reply_that_its_own_node_does_not_make_is_interrupted_and_no_other() {
+    for engine in [Engine::Sqlite, Engine::Postgres] {
+        let Some(stage) = Stage::set(engine, &[FAST]).await else { continue };
+        let mut gated = stage.gated().await;
+        gated.half().await;
+        let generation = stray(&stage, stage.server.app.assistant.lease_number()).await;
+        eventually("the stray reply is found", async || {
+            stored(&stage.server, &stage.ada, &generation).await.status == MessageStatus::Interrupted
+        })
+        .await;
+        assert_eq!(stored(&stage.server, &stage.ada, &gated.generation).await.status, MessageStatus::Streaming);
+        gated.open();
+        let events = gated.events.rest().await;
+        assert_eq!(events[events.len() - 1].event, "done");
+    }
+}
+
 /// A reply under a lease whose row is gone: nothing leads to it but the reply itself.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_reply_whose_lease_is_gone_is_interrupted_and_no_other() {
@@ -67,24 +108,7 @@ async fn a_reply_whose_lease_is_gone_is_interrupted_and_no_other() {
         let other = if engine == Engine::Postgres { Some(stage.server.second_node().await) } else { None };
         let mut gated = stage.gated().await;
         gated.half().await;
-        let ids = &stage.server.app.ids;
-        let text = MessageText::parse("Hello".to_owned()).expect("a message");
-        let reply: MessageId = ids.make();
-        let stray = AcceptMessage {
-            tenant: TenantId(stage.ada.organisation.parse().expect("an id")),
-            person: PersonId(stage.ada.id.parse().expect("an id")),
-            target: Target::New(ids.make(), ConversationTitle::from_message(&text)),
-            message: ids.make(),
-            reply,
-            content: text,
-            lease: 1 << 40,
-            claim: None,
-            bid: None,
-            now: stage.server.now(),
-        };
-        let call = Call::within(PATIENCE);
-        assert_eq!(stage.server.app.store.accept_message(&call, stray).await, Ok(Accepted::Taken(0)));
-        let generation = reply.uuid().to_string();
+        let generation = stray(&stage, 1 << 40).await;
         eventually("the stray reply is found", async || {
             stored(&stage.server, &stage.ada, &generation).await.status == MessageStatus::Interrupted
         })
