@@ -67,6 +67,8 @@ id! {
     StreamId;
     /// An experiment. One that is made anew under an old key is another.
     ExperimentId;
+    /// A job: work that is done later.
+    JobId;
     /// One request to the server, as its answer and its log lines name it.
     RequestId;
 }

@@ -12,6 +12,8 @@ mod error;
 mod flag;
 mod hexadecimal;
 mod id;
+mod job;
+mod schedule;
 mod secret;
 mod sync;
 mod text;
@@ -25,8 +27,11 @@ pub use error::{Error, FieldFault, Kind, Result};
 pub use flag::{EventName, Experiment, ExperimentState, Flag, FlagKey, Measure, Share, Unit, Variant, VariantName};
 pub use hexadecimal::hexadecimal;
 pub use id::{
-    ApiKeyId, ConversationId, ExperimentId, GenerationId, MessageId, PersonId, RequestId, SessionId, StreamId, TenantId,
+    ApiKeyId, ConversationId, ExperimentId, GenerationId, JobId, MessageId, PersonId, RequestId, SessionId, StreamId,
+    TenantId,
 };
+pub use job::{JobPriority, JobState};
+pub use schedule::Schedule;
 pub use secret::Secret;
 pub use sync::{Cursor, NoCursor, StreamCursor, StreamScope};
 pub use text::{ConversationTitle, IdempotencyKey, MessageText, OrganisationName, Refused};

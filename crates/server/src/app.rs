@@ -1,9 +1,10 @@
 //! The one composition root: `serve`, the command line and the tests all build the same [`App`].
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use mainstay_domain::{Clock, Entropy, Error, Ids, Kind, Result};
+use mainstay_jobs::{JobFigures, Worker};
 use mainstay_store::{Call, Options, SigningKeyOr, Store};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -51,6 +52,8 @@ pub struct App {
     pub config: Config,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// Chance.
+    pub entropy: Arc<dyn Entropy>,
     /// Identifiers.
     pub ids: Ids,
     /// What is remembered.
@@ -67,6 +70,10 @@ pub struct App {
     pub billing: BillingFigures,
     /// What this node knows of the others.
     pub nodes: Arc<Nodes>,
+    /// Who works on jobs here, once it has started.
+    pub worker: OnceLock<Worker>,
+    /// The figures of jobs.
+    pub job_figures: JobFigures,
     /// Delta sync.
     pub sync: Sync,
     /// Feature flags and experiments.
@@ -190,10 +197,12 @@ impl App {
         figures.register(&mut metrics);
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
         flags.register(&mut metrics);
+        let job_figures = JobFigures::register(&mut metrics);
         let health = Health::new(store.clone(), redis.clone());
         Ok(Arc::new(Self {
             config,
             clock,
+            entropy,
             ids,
             store,
             accounts,
@@ -202,6 +211,8 @@ impl App {
             assistant,
             billing,
             nodes,
+            worker: OnceLock::new(),
+            job_figures,
             sync,
             flags,
             hub,
@@ -230,6 +241,7 @@ impl App {
         crate::ops::housekeeping::start(self);
         pools::start(self);
         crate::limits::start(self).await;
+        crate::job_list::start(self).await?;
         self.lifecycle.set_ready(true);
         Ok(())
     }

@@ -9,6 +9,7 @@ pub mod config;
 pub mod console;
 pub mod flags;
 pub mod http;
+pub mod job_list;
 pub mod lifecycle;
 pub mod limits;
 pub mod live;

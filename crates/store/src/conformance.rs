@@ -7,6 +7,7 @@ mod batches;
 mod deadlines;
 mod flags;
 mod isolation;
+mod jobs;
 mod leases;
 mod metering;
 mod plans;
@@ -190,6 +191,18 @@ cases! {
     flags::results_equal_a_naive_model,
     flags::what_old_experiments_found_is_erased,
     isolation::rows_of_another_organisation_are_not_there,
+    jobs::a_job_is_promised_claimed_and_done,
+    jobs::a_key_is_promised_once,
+    jobs::every_ending_is_what_it_says,
+    jobs::jobs_are_cancelled_wherever_they_are,
+    jobs::what_a_dead_worker_left_is_taken_back_and_stays_taken,
+    jobs::queues_are_read_paused_and_swept,
+    jobs::a_tick_is_taken_once,
+    jobs::limits::groups_take_turns_and_priorities_go_first,
+    jobs::limits::many_groups_are_served_round_the_ring,
+    jobs::limits::limits_hold_over_all_nodes,
+    jobs::limits::rates_hold_over_all_nodes,
+    jobs::model::the_model_of_a_job_holds,
     leases::a_lease_has_one_holder,
     leases::the_model_of_a_lease_holds,
     metering::the_model_of_a_reservation_holds,

@@ -22,6 +22,11 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::stream::STATEMENTS,
         crate::sync::STATEMENTS,
     ];
-    let folders = [crate::experiments::ALL_STATEMENTS, crate::turns::STATEMENTS, crate::metering::STATEMENTS];
+    let folders = [
+        crate::jobs::ALL_STATEMENTS,
+        crate::experiments::ALL_STATEMENTS,
+        crate::turns::STATEMENTS,
+        crate::metering::STATEMENTS,
+    ];
     modules.into_iter().chain(folders.into_iter().flatten().copied()).flatten()
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use mainstay_domain::{Entropy, Secret, TenantId};
+use mainstay_domain::{Entropy, Secret, TenantId, Timestamp};
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
@@ -98,6 +98,12 @@ pub trait Listener: Send + Sync {
     fn unconfirmed(&self, tenants: &[TenantId]);
 }
 
+/// Who is told of jobs that were promised, after the commit.
+pub trait JobListener: Send + Sync {
+    /// In these queues something is due from this moment on; the empty name stands for any queue.
+    fn promised(&self, queues: &[(String, Timestamp)]);
+}
+
 pub(crate) enum Engine {
     Sqlite(Sqlite),
     Postgres(Postgres),
@@ -108,6 +114,8 @@ pub(crate) struct Inner {
     entropy: Arc<dyn Entropy>,
     /// Who is told of commits that streams have advanced by.
     listener: OnceLock<Arc<dyn Listener>>,
+    /// Who is told of jobs.
+    job_listener: OnceLock<Arc<dyn JobListener>>,
     meter: Meter,
     /// How many of the next commits are reported as not confirmed, though they were.
     #[cfg(test)]
@@ -137,6 +145,7 @@ impl Store {
             engine,
             entropy,
             listener: OnceLock::new(),
+            job_listener: OnceLock::new(),
             meter: Meter::default(),
             #[cfg(test)]
             lost_commits: std::sync::atomic::AtomicU32::new(0),
@@ -172,6 +181,19 @@ impl Store {
         let _ = self.inner.listener.set(listener);
     }
 
+    /// Runs an intent of a worker. On PostgreSQL workers have connections of their own.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn run_for_jobs<I: Intent>(&self, call: &Call, intent: I) -> Result<I::Output> {
+        self.inner.run_in(call, &intent, Pool::Jobs).await
+    }
+
+    /// Names who is told of jobs that were promised. Once; a second listener is not taken.
+    pub fn listen_for_jobs(&self, listener: Arc<dyn JobListener>) {
+        let _ = self.inner.job_listener.set(listener);
+    }
+
     /// Which engine this is: `sqlite` or `postgresql`.
     #[must_use]
     pub fn engine_name(&self) -> &'static str {
@@ -194,7 +216,7 @@ impl Store {
     #[must_use]
     pub fn usage(&self) -> [Usage; LENDINGS.len()] {
         let sizes = match &self.inner.engine {
-            Engine::Sqlite(engine) => [engine.readers_in_use().1, 1, 0],
+            Engine::Sqlite(engine) => [engine.readers_in_use().1, 1, 0, 0],
             Engine::Postgres(engine) => engine.sizes(),
         };
         self.inner.meter.usage(sizes)
@@ -302,11 +324,12 @@ impl Inner {
             }
             Engine::Postgres(engine) => {
                 let scope = intent.scope();
-                let pool = if matches!(scope, Scope::System) { Pool::System } else { pool };
+                let pool = if matches!(scope, Scope::System) && pool != Pool::Jobs { Pool::System } else { pool };
                 let lending = match pool {
                     Pool::App => Lending::Requests,
                     Pool::Lanes => Lending::Writing,
                     Pool::System => Lending::System,
+                    Pool::Jobs => Lending::Jobs,
                 };
                 let (mut loan, _lent) = self.lend(lending, engine.connection(pool, call)).await?;
                 let (timeout, prepared) = (engine.statement_timeout(call), engine.keeps_statements());
@@ -352,13 +375,16 @@ impl Inner {
         call.count(tx.statements());
         match outcome {
             Ok(output) => {
-                let (advanced, begun) = (tx.take_advanced(), Instant::now());
+                let (advanced, promised, begun) = (tx.take_advanced(), tx.take_promised(), Instant::now());
                 tx.commit().await?;
                 if I::WRITES {
                     self.meter.commits.observe(begun.elapsed().as_secs_f64());
                 }
                 if let Some(listener) = self.listener.get().filter(|_| !advanced.is_empty()) {
                     listener.committed(&advanced);
+                }
+                if let Some(listener) = self.job_listener.get().filter(|_| !promised.is_empty()) {
+                    listener.promised(&promised);
                 }
                 Ok(output)
             }

@@ -58,5 +58,11 @@ pub const TABLES: &[Table] = &[
     table("plan", TableKind::Global, false),
     table("counter", TableKind::Global, false),
     table("lease", TableKind::System, false),
+    table("job", TableKind::System, true),
+    table("job_attempt", TableKind::System, true),
+    table("job_queue", TableKind::System, false),
+    table("job_rate", TableKind::System, true),
+    table("job_schedule", TableKind::System, false),
+    table("job_probe", TableKind::System, true),
     table("schema_migration", TableKind::System, false),
 ];

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use mainstay_domain::TenantId;
+use mainstay_domain::{TenantId, Timestamp};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
@@ -48,6 +48,8 @@ pub struct Tx<'c> {
     pub(crate) attempt: u32,
     /// Where the streams stand that it has advanced, should it commit.
     advanced: Vec<Position>,
+    /// The queues that jobs were promised in, and when the first of each is due.
+    promised: Vec<(String, Timestamp)>,
     /// True when nobody in this process is told of commits.
     pub(crate) outside: bool,
     /// Writes that are not sent yet.
@@ -63,8 +65,8 @@ enum Engine<'c> {
 
 impl<'c> Tx<'c> {
     fn new(engine: Engine<'c>, prepared: bool) -> Self {
-        let (advanced, pending) = (Vec::new(), Vec::new());
-        Self { engine, statements: 0, prepared, attempt: 0, advanced, outside: false, pending }
+        let (advanced, promised, pending) = (Vec::new(), Vec::new(), Vec::new());
+        Self { engine, statements: 0, prepared, attempt: 0, advanced, promised, outside: false, pending }
     }
 
     /// Begins on SQLite: `BEGIN IMMEDIATE` takes the write lock at once, so that no statement fails half-way for it.
@@ -164,6 +166,19 @@ impl<'c> Tx<'c> {
     /// Where the streams that it has advanced will stand.
     pub(crate) fn take_advanced(&mut self) -> Vec<Position> {
         std::mem::take(&mut self.advanced)
+    }
+
+    /// Notes that a job of a queue is due at a moment, should it commit. The empty name stands for a queue that is not known.
+    pub(crate) fn enqueued(&mut self, queue: &str, due: Timestamp) {
+        match self.promised.iter_mut().find(|(known, _)| known == queue) {
+            Some((_, first)) => *first = due.min(*first),
+            None => self.promised.push((queue.to_owned(), due)),
+        }
+    }
+
+    /// The queues that jobs were promised in.
+    pub(crate) fn take_promised(&mut self) -> Vec<(String, Timestamp)> {
+        std::mem::take(&mut self.promised)
     }
 
     /// How many statements it has run.

@@ -22,10 +22,12 @@ pub enum Lending {
     Writing,
     /// Work across organisations (PostgreSQL).
     System,
+    /// Claiming and ending jobs (PostgreSQL).
+    Jobs,
 }
 
 /// Every kind, in the order of [`Store::usage`](crate::Store::usage).
-pub const LENDINGS: [Lending; 3] = [Lending::Requests, Lending::Writing, Lending::System];
+pub const LENDINGS: [Lending; 4] = [Lending::Requests, Lending::Writing, Lending::System, Lending::Jobs];
 
 /// The use of one kind of connections, since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -164,13 +166,13 @@ mod tests {
         let second = meter.lend(Lending::Requests, Instant::now());
         tokio::time::advance(Duration::from_secs(3)).await;
         drop(first);
-        let [requests, writing, _] = meter.usage([4, 1, 2]);
+        let [requests, writing, ..] = meter.usage([4, 1, 2, 3]);
         assert_eq!((requests.size, requests.in_use, requests.most_in_use, requests.loans), (4, 1, 2, 2));
         assert_eq!(requests.lent, Duration::from_secs(2 + 2 * 3));
         assert_eq!(requests.waited, Duration::from_secs(1));
         assert_eq!((writing.size, writing.loans), (1, 0));
         tokio::time::advance(Duration::from_secs(1)).await;
-        let [requests, ..] = meter.usage([4, 1, 2]);
+        let [requests, ..] = meter.usage([4, 1, 2, 3]);
         assert_eq!((requests.most_in_use, requests.lent), (1, Duration::from_secs(9)), "also while it lasts");
         drop(second);
     }

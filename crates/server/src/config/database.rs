@@ -19,8 +19,8 @@ pub(super) const BOUNDS: &[Bound] = &[
     ("database.batch_queue", 1, 1_000_000),
 ];
 
-/// Connections on PostgreSQL beside those of the lanes: two of the system's role, and one at least for requests.
-const BESIDE_THE_LANES: usize = 3;
+/// Connections on PostgreSQL beside those of the lanes: five of the system's role, and one at least for requests.
+const BESIDE_THE_LANES: usize = 6;
 
 /// Where the data is, and how much of it is used at once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -120,7 +120,7 @@ impl Database {
         let least = self.batch_lanes + BESIDE_THE_LANES;
         if self.engine() == Engine::Postgres && self.pool_size < least {
             let reason = format!(
-                "is {}, too few on PostgreSQL for batch_lanes ({}), two for work across organisations and one for requests",
+                "is {}, too few on PostgreSQL for batch_lanes ({}), two for work across organisations, three for jobs and one for requests",
                 self.pool_size, self.batch_lanes
             );
             let cure = format!("Raise it to {least} or more, or lower database.batch_lanes");

@@ -11,6 +11,7 @@ mod documentation;
 mod fault;
 mod flags;
 mod http;
+mod jobs;
 mod layers;
 mod lifecycle;
 mod limits;
@@ -41,6 +42,7 @@ pub use documentation::documentation;
 pub use fault::{Fault, Faults, Warning};
 pub use flags::Flags;
 pub use http::Http;
+pub use jobs::Jobs;
 pub use layers::FILE_VARIABLE;
 pub use lifecycle::Lifecycle;
 pub use limits::{Limits, PlanLimits};
@@ -77,6 +79,8 @@ pub struct Config {
     pub live: Live,
     /// Feature flags and experiments.
     pub flags: Flags,
+    /// Work that is done later.
+    pub jobs: Jobs,
     /// Who makes the replies.
     pub providers: Providers,
     /// More to do than can be done at once.

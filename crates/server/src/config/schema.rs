@@ -4,7 +4,7 @@ use std::sync::LazyLock;
 
 use toml::{Table, Value};
 
-use super::{assistant, auth, database, flags, http, lifecycle, limits, live, overload, providers, redis, sync};
+use super::{assistant, auth, database, flags, http, jobs, lifecycle, limits, live, overload, providers, redis, sync};
 
 /// The text of `config.default.toml`.
 pub(super) const DEFAULTS: &str = include_str!("../../../../config.default.toml");
@@ -46,6 +46,7 @@ const BOUNDS: &[&[Bound]] = &[
     sync::BOUNDS,
     live::BOUNDS,
     flags::BOUNDS,
+    jobs::BOUNDS,
     providers::BOUNDS,
     overload::BOUNDS,
     lifecycle::BOUNDS,

@@ -4,3 +4,4 @@ pub mod health;
 pub mod housekeeping;
 pub mod metrics;
 pub mod pools;
+pub mod probe;

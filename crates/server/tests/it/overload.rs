@@ -135,7 +135,7 @@ async fn pools_that_cannot_fit_are_refused_at_start() {
     let many = mainstay_server::config::Database { nodes: 1000, ..database.clone() };
     let refused = pools::check_room(&many, &server.app.store).await.expect_err("16,000 connections");
     assert_eq!(refused.code, "too_many_connections");
-    for part in ["database.pool_size (16)", "1000 nodes", "16000 connections", "max_connections"] {
+    for part in ["database.pool_size (19)", "1000 nodes", "19000 connections", "max_connections"] {
         assert!(refused.detail.contains(part), "{}", refused.detail);
     }
 }

@@ -14,7 +14,7 @@ pub(super) async fn the_database_answers(h: &Harness) {
     h.store.run(&h.call(), Ping).await.expect("it answers");
     let (used, most) = h.store.connections_in_use();
     assert!(used <= most && most > 0);
-    let [requests, writing, _] = h.store.usage();
+    let [requests, writing, ..] = h.store.usage();
     assert!(requests.loans > 0 && requests.most_in_use > 0 && requests.size > 0 && writing.size > 0);
     assert_eq!(requests.in_use, 0, "whatever was lent is back");
     // The server of the database says how many connections it has; a file has none to say.

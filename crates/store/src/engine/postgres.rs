@@ -18,6 +18,8 @@ use crate::error::{Error, Result};
 
 /// Connections of the system's role: background work across organisations is rare and must not crowd out requests.
 const SYSTEM_POOL: u32 = 2;
+/// Connections of workers, with the system's role: one claims while another ends what was claimed before.
+const JOBS_POOL: u32 = 3;
 /// The oldest server that has all that is used here.
 const OLDEST_VERSION: i32 = 150_000;
 
@@ -43,6 +45,7 @@ pub(crate) struct Postgres {
     app: PgPool,
     lanes: PgPool,
     system: PgPool,
+    jobs: PgPool,
 }
 
 /// Which pool a transaction takes its connection from.
@@ -54,6 +57,8 @@ pub(crate) enum Pool {
     Lanes,
     /// Work across organisations.
     System,
+    /// Claiming and ending jobs.
+    Jobs,
 }
 
 impl Postgres {
@@ -66,11 +71,12 @@ impl Postgres {
         let system_address = if own_addresses { &settings.system_url } else { &settings.url };
         let take = |role: &str| (!own_addresses).then(|| role.to_owned());
         let lanes = settings.lanes;
-        let rest = settings.pool_size.saturating_sub(lanes + SYSTEM_POOL).max(1);
+        let rest = settings.pool_size.saturating_sub(lanes + SYSTEM_POOL + JOBS_POOL).max(1);
         let engine = Self {
             app: pool(&settings, app_address, rest, take(&settings.app_role))?,
             lanes: pool(&settings, app_address, lanes, take(&settings.app_role))?,
             system: pool(&settings, system_address, SYSTEM_POOL, take(&settings.system_role))?,
+            jobs: pool(&settings, system_address, JOBS_POOL, take(&settings.system_role))?,
             settings,
         };
         check_role(&engine.app, &engine.settings.app_role).await?;
@@ -84,6 +90,7 @@ impl Postgres {
             Pool::App => &self.app,
             Pool::Lanes => &self.lanes,
             Pool::System => &self.system,
+            Pool::Jobs => &self.jobs,
         };
         match timeout_at(call.deadline(), pool.acquire()).await {
             Ok(connection) => Ok(Loan(Some(connection?))),
@@ -103,16 +110,16 @@ impl Postgres {
 
     /// Connections in use now, and all there may be.
     pub(crate) fn in_use(&self) -> (usize, usize) {
-        let pools = [&self.app, &self.lanes, &self.system];
+        let pools = [&self.app, &self.lanes, &self.system, &self.jobs];
         let used = pools.iter().map(|pool| (pool.size() as usize).saturating_sub(pool.num_idle())).sum();
         (used, self.settings.pool_size as usize)
     }
 
     /// How many connections each pool may have, in the order of [`crate::LENDINGS`].
-    pub(crate) fn sizes(&self) -> [usize; 3] {
-        let lanes = self.settings.lanes as usize;
-        let all = self.settings.pool_size as usize;
-        [all.saturating_sub(lanes + SYSTEM_POOL as usize).max(1), lanes, SYSTEM_POOL as usize]
+    pub(crate) fn sizes(&self) -> [usize; 4] {
+        let lanes = self.settings.lanes;
+        let rest = self.settings.pool_size.saturating_sub(lanes + SYSTEM_POOL + JOBS_POOL).max(1);
+        [rest, lanes, SYSTEM_POOL, JOBS_POOL].map(|size| size as usize)
     }
 
     /// How many connections the server allows; nothing behind a transaction pooler.
@@ -125,7 +132,7 @@ impl Postgres {
     }
 
     pub(crate) async fn close(&self) {
-        for pool in [&self.app, &self.lanes, &self.system] {
+        for pool in [&self.app, &self.lanes, &self.system, &self.jobs] {
             pool.close().await;
         }
     }
@@ -175,7 +182,11 @@ fn pool(settings: &Settings, url: &Secret, size: u32, role: Option<String>) -> R
     let prepared = if settings.transaction_pooler { 0 } else { 300 };
     let timeout = settings.statement_timeout.as_millis();
     let setup = match role {
-        Some(role) => format!("SET ROLE {}; SET statement_timeout = {timeout}; {PLANNER}", quoted(&role)),
+        // A node that is frozen inside a transaction must not hold its locks for ever.
+        Some(role) => format!(
+            "SET ROLE {}; SET statement_timeout = {timeout}; SET idle_in_transaction_session_timeout = {timeout}; {PLANNER}",
+            quoted(&role)
+        ),
         None if settings.transaction_pooler => String::new(),
         None => PLANNER.to_owned(),
     };

@@ -118,7 +118,9 @@ impl LoadMeter {
         let span = elapsed.saturating_mul(u32::try_from(back).unwrap_or(1));
         let mut load: f64 = 0.0;
         let kinds = LENDINGS.into_iter().zip(before.iter().zip(&reading)).zip(&mut self.alone);
-        for ((lending, (before, after)), alone) in kinds.filter(|((lending, _), _)| *lending != Lending::System) {
+        for ((lending, (before, after)), alone) in
+            kinds.filter(|((lending, _), _)| matches!(lending, Lending::Requests | Lending::Writing))
+        {
             let seen = between(before, after, span);
             if lending == Lending::Requests {
                 load = load.max(ratio(seen.lent, real(after.size)));

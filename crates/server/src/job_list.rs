@@ -1,0 +1,77 @@
+//! Every queue, every kind of job and every schedule on one page.
+
+use std::sync::{Arc, Weak};
+
+use mainstay_domain::Result;
+use mainstay_jobs::{BoxFuture, Job, JobContext, JobList, JobResult, Queue, Spawn, Worker};
+use mainstay_store::QueueLimits;
+
+use crate::app::App;
+use crate::config::Engine;
+use crate::lifecycle::Lifecycle;
+use crate::ops::probe;
+
+/// Probes, which show that jobs are done.
+pub const PROBES: &str = "probes";
+
+/// All of it.
+fn list(app: &Arc<App>) -> JobList {
+    let jobs = &app.config.jobs;
+    let queue = |name| Queue { name, slots: jobs.slots, limits: QueueLimits::default(), oldest: jobs.oldest() };
+    JobList::new()
+        // Queues
+        .queue(queue(PROBES))
+        // Kinds
+        .kind(with(app, probe::run))
+}
+
+/// A handler that is given the app. It holds no share in it, so that the app can end while jobs are still listed.
+fn with<J, F>(
+    app: &Arc<App>,
+    handler: impl Fn(Weak<App>, JobContext, J) -> F + Send + Sync + 'static,
+) -> impl Fn(JobContext, J) -> F + Send + Sync + 'static
+where
+    J: Job,
+    F: Future<Output = JobResult> + Send + 'static,
+{
+    let app = Arc::downgrade(app);
+    move |context, job| handler(app.clone(), context, job)
+}
+
+/// Begins to work on jobs, if this node does.
+///
+/// # Errors
+/// When the worker's lease cannot be had.
+pub async fn start(app: &Arc<App>) -> Result<()> {
+    if !app.config.jobs.enabled {
+        return Ok(());
+    }
+    let outside = (Arc::clone(&app.clock), app.ids.clone(), Arc::clone(&app.entropy));
+    let spawn: Arc<dyn Spawn> = Arc::new(Tasks(app.lifecycle.clone()));
+    let settings = app.config.jobs.settings();
+    let worker = Worker::new(list(app), settings, app.store.clone(), outside, app.job_figures.clone(), spawn)?;
+    worker.start(app.config.database.engine() == Engine::Sqlite).await?;
+    let _ = app.worker.set(worker);
+    Ok(())
+}
+
+/// The tasks of a worker, under the names that the lifecycle knows.
+struct Tasks(Lifecycle);
+
+impl Spawn for Tasks {
+    fn forever(&self, name: &'static str, task: BoxFuture<()>) {
+        self.0.spawn(name, task);
+    }
+
+    fn work(&self, name: &'static str, task: BoxFuture<()>) {
+        self.0.spawn_work(name, task);
+    }
+
+    fn stopped(&self) -> BoxFuture<()> {
+        Box::pin(self.0.stopped())
+    }
+
+    fn drained(&self) -> BoxFuture<()> {
+        Box::pin(self.0.drained())
+    }
+}

@@ -1,0 +1,143 @@
+//! Queues as people see them: how much waits, since when; and pausing one.
+
+use mainstay_domain::{JobPriority, Timestamp};
+
+use super::count;
+use crate::error::Result;
+use crate::intent::Intent;
+use crate::sql::statements;
+use crate::tx::{Scope, Tx};
+use crate::value::At;
+
+statements! {
+    PAUSE = both("UPDATE job_queue SET paused_at = $2 WHERE name = $1");
+    DEPTHS = both("
+        SELECT q.name, q.paused_at,
+          (SELECT count(*) FROM (SELECT 1 FROM job j WHERE j.state = 'ready' AND j.queue = q.name LIMIT 100000) r) AS ready,
+          (SELECT count(*) FROM (SELECT 1 FROM job j WHERE j.state = 'running' AND j.queue = q.name LIMIT 100000) r) AS running
+        FROM job_queue q ORDER BY q.name");
+    SCHEDULED_AND_DEAD = both("
+        SELECT (SELECT count(*) FROM (SELECT 1 FROM job j WHERE j.state = 'scheduled' LIMIT 100000) r) AS scheduled,
+               (SELECT count(*) FROM (SELECT 1 FROM job j WHERE j.state = 'dead' LIMIT 100000) r) AS dead");
+    /// When the oldest that is ready became due: the first of each group, for the first thousand groups.
+    OLDEST = both("
+        WITH RECURSIVE held (group_key, n) AS (
+          SELECT (SELECT min(j.group_key) FROM job j
+                  WHERE j.state = 'ready' AND j.queue = $1 AND j.priority = $2), cast(1 AS bigint)
+          UNION ALL
+          SELECT (SELECT min(j.group_key) FROM job j
+                  WHERE j.state = 'ready' AND j.queue = $1 AND j.priority = $2 AND j.group_key > held.group_key), held.n + 1
+          FROM held WHERE held.group_key IS NOT NULL AND held.n < 1000)
+        SELECT min((SELECT min(j.run_at) FROM job j
+          WHERE j.state = 'ready' AND j.queue = $1 AND j.priority = $2 AND j.group_key = held.group_key)) AS oldest
+        FROM held WHERE held.group_key IS NOT NULL");
+}
+
+/// Pauses a queue, or lets it go on. What runs is not touched.
+#[derive(Clone, Debug)]
+pub struct PauseQueue {
+    /// Which.
+    pub queue: String,
+    /// Since when; nothing lets it go on.
+    pub paused_at: Option<Timestamp>,
+}
+
+impl Intent for PauseQueue {
+    /// False when there is no such queue.
+    type Output = bool;
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::System
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<bool> {
+        let changed = tx.query(PAUSE).bind(self.queue.clone()).bind(self.paused_at.map(At)).run().await?;
+        tx.enqueued(&self.queue, Timestamp::EPOCH);
+        Ok(changed == 1)
+    }
+}
+
+/// The figures of a queue. Counts end at 100,000.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QueueDepth {
+    /// Its name.
+    pub name: String,
+    /// Since when it is paused.
+    pub paused_at: Option<Timestamp>,
+    /// How many jobs wait for a worker.
+    pub ready: u32,
+    /// How many run.
+    pub running: u32,
+    /// When the oldest of those that wait became due. Among more than a thousand groups the first thousand are looked at.
+    pub oldest: Option<Timestamp>,
+}
+
+/// The figures of all queues.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct QueueDepths {
+    /// Each queue.
+    pub queues: Vec<QueueDepth>,
+    /// How many jobs wait for their time.
+    pub scheduled: u32,
+    /// How many were given up and are kept.
+    pub dead: u32,
+}
+
+/// Reads the figures of all queues.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadQueues;
+
+#[derive(sqlx::FromRow)]
+struct DepthRow {
+    name: String,
+    paused_at: Option<At>,
+    ready: i64,
+    running: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct TotalsRow {
+    scheduled: i64,
+    dead: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct OldestRow {
+    oldest: Option<At>,
+}
+
+impl Intent for ReadQueues {
+    type Output = QueueDepths;
+    const WRITES: bool = false;
+
+    fn scope(&self) -> Scope {
+        Scope::System
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<QueueDepths> {
+        let rows: Vec<DepthRow> = tx.query(DEPTHS).rows().await?;
+        let totals: Option<TotalsRow> = tx.query(SCHEDULED_AND_DEAD).row().await?;
+        let mut queues = Vec::with_capacity(rows.len());
+        for row in rows {
+            let mut oldest: Option<Timestamp> = None;
+            if row.ready > 0 {
+                for priority in JobPriority::ALL {
+                    let found = tx.query(OLDEST).bind(row.name.clone()).bind(priority.number());
+                    let found = found.row::<OldestRow>().await?.and_then(|row| row.oldest).map(|at| at.0);
+                    oldest = [oldest, found].into_iter().flatten().min();
+                }
+            }
+            queues.push(QueueDepth {
+                name: row.name,
+                paused_at: row.paused_at.map(|at| at.0),
+                ready: count(row.ready),
+                running: count(row.running),
+                oldest,
+            });
+        }
+        let totals = totals.map_or((0, 0), |row| (count(row.scheduled), count(row.dead)));
+        Ok(QueueDepths { queues, scheduled: totals.0, dead: totals.1 })
+    }
+}
