@@ -22,3 +22,4 @@ pub mod providers;
 pub mod redis;
 pub mod routes;
 pub mod sync;
+pub mod webhooks;
