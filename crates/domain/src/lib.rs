@@ -15,6 +15,7 @@ mod id;
 mod job;
 mod schedule;
 mod secret;
+mod subscription;
 mod sync;
 mod text;
 mod usage;
@@ -33,6 +34,7 @@ pub use id::{
 pub use job::{JobPriority, JobState};
 pub use schedule::Schedule;
 pub use secret::Secret;
+pub use subscription::{Aspect, Change, Charge, Difference, Subscription, SubscriptionEvent, SubscriptionState};
 pub use sync::{Cursor, NoCursor, StreamCursor, StreamScope};
 pub use text::{ConversationTitle, IdempotencyKey, MessageText, OrganisationName, Refused};
 pub use usage::{Allowance, Amounts, Day, Meter, Month, PlanLimits, Spent};
