@@ -4,6 +4,7 @@
 //! set, and a refusal is put into words.
 
 pub mod api;
+pub mod fastspring;
 mod figures;
 mod refusal;
 mod service;
