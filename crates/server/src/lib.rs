@@ -17,6 +17,7 @@ mod locking;
 pub mod nodes;
 pub mod openapi;
 pub mod ops;
+pub mod outgoing;
 pub mod outside;
 pub mod providers;
 pub mod redis;
