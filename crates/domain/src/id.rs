@@ -69,6 +69,12 @@ id! {
     ExperimentId;
     /// A job: work that is done later.
     JobId;
+    /// An endpoint that events are delivered to.
+    EndpointId;
+    /// An event that an organisation's endpoints are told of.
+    EventId;
+    /// The delivery of an event to an endpoint. It shares the id of the job that makes it.
+    DeliveryId;
     /// One request to the server, as its answer and its log lines name it.
     RequestId;
 }
@@ -82,6 +88,18 @@ impl From<MessageId> for GenerationId {
 impl From<GenerationId> for MessageId {
     fn from(generation: GenerationId) -> Self {
         Self(generation.0)
+    }
+}
+
+impl From<JobId> for DeliveryId {
+    fn from(job: JobId) -> Self {
+        Self(job.0)
+    }
+}
+
+impl From<DeliveryId> for JobId {
+    fn from(delivery: DeliveryId) -> Self {
+        Self(delivery.0)
     }
 }
 

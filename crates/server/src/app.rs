@@ -14,6 +14,7 @@ use crate::accounts::keys::SigningKey;
 use crate::assistant::Assistant;
 use crate::billing::BillingFigures;
 use crate::config::{self, Config};
+use crate::deliveries::Deliveries;
 use crate::flags::Flags;
 use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
 use crate::lifecycle::Lifecycle;
@@ -74,6 +75,8 @@ pub struct App {
     pub worker: OnceLock<Worker>,
     /// The figures of jobs.
     pub job_figures: JobFigures,
+    /// What organisations are told of.
+    pub deliveries: Arc<Deliveries>,
     /// Delta sync.
     pub sync: Sync,
     /// Feature flags and experiments.
@@ -198,6 +201,9 @@ impl App {
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
         flags.register(&mut metrics);
         let job_figures = JobFigures::register(&mut metrics);
+        let outside = (Arc::clone(&clock), Arc::clone(&entropy), ids.clone());
+        let deliveries = Deliveries::new(&config, store.clone(), outside, &mut metrics);
+        let deliveries = Arc::new(deliveries.inspect_err(|_| lifecycle.stop_hard())?);
         let health = Health::new(store.clone(), redis.clone());
         Ok(Arc::new(Self {
             config,
@@ -213,6 +219,7 @@ impl App {
             nodes,
             worker: OnceLock::new(),
             job_figures,
+            deliveries,
             sync,
             flags,
             hub,
@@ -241,6 +248,7 @@ impl App {
         crate::ops::housekeeping::start(self);
         pools::start(self);
         crate::limits::start(self).await;
+        crate::deliveries::start(self);
         crate::job_list::start(self).await?;
         self.lifecycle.set_ready(true);
         Ok(())

@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use toml::{Table, Value};
 
-use super::{assistant, auth, database, flags, http, jobs, lifecycle, limits, live, overload, providers, redis, sync};
+use super::{
+    assistant, auth, database, deliveries, flags, http, jobs, lifecycle, limits, live, overload, providers, redis, sync,
+};
 
 /// The text of `config.default.toml`.
 pub(super) const DEFAULTS: &str = include_str!("../../../../config.default.toml");
@@ -47,6 +49,7 @@ const BOUNDS: &[&[Bound]] = &[
     live::BOUNDS,
     flags::BOUNDS,
     jobs::BOUNDS,
+    deliveries::BOUNDS,
     providers::BOUNDS,
     overload::BOUNDS,
     lifecycle::BOUNDS,
