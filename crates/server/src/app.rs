@@ -24,6 +24,7 @@ use crate::nodes::Nodes;
 use crate::ops::health::Health;
 use crate::ops::metrics::Figures;
 use crate::ops::pools::{self, PoolUse};
+use crate::outgoing::{Lookup, SystemLookup};
 use crate::outside::{SystemClock, SystemEntropy};
 use crate::providers::Providers;
 use crate::redis::Redis;
@@ -39,11 +40,14 @@ pub struct Outside {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub entropy: Arc<dyn Entropy>,
+    /// Which addresses the names of endpoints have.
+    pub lookup: Arc<dyn Lookup>,
 }
 
 impl Default for Outside {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) }
+        let lookup = Arc::new(SystemLookup::default());
+        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), lookup }
     }
 }
 
@@ -158,7 +162,7 @@ impl App {
     /// When the database cannot be opened, or a setting cannot be used.
     pub async fn open(config: Config, outside: Outside, lifecycle: Lifecycle) -> Result<Arc<Self>> {
         install_tls();
-        let Outside { clock, entropy } = outside;
+        let Outside { clock, entropy, lookup } = outside;
         let ids = Ids::new(Arc::clone(&clock), Arc::clone(&entropy));
         let store = open_store(&config.database, &entropy, &lifecycle).await?;
         let key = signing_key(&config.auth, &store, clock.as_ref(), entropy.as_ref()).await;
@@ -202,7 +206,7 @@ impl App {
         flags.register(&mut metrics);
         let job_figures = JobFigures::register(&mut metrics);
         let outside = (Arc::clone(&clock), Arc::clone(&entropy), ids.clone());
-        let deliveries = Deliveries::new(&config, store.clone(), outside, &mut metrics);
+        let deliveries = Deliveries::new(&config, store.clone(), outside, lookup, &mut metrics);
         let deliveries = Arc::new(deliveries.inspect_err(|_| lifecycle.stop_hard())?);
         let health = Health::new(store.clone(), redis.clone());
         Ok(Arc::new(Self {

@@ -26,7 +26,7 @@ use tokio::sync::mpsc;
 
 use crate::app::App;
 use crate::config::Config;
-use crate::outgoing::{self, Outgoing, Rules};
+use crate::outgoing::{self, Lookup, Outgoing, Rules};
 
 use ending::Waiting;
 use figures::DeliveryFigures;
@@ -103,18 +103,20 @@ impl Deliveries {
         config: &Config,
         store: Store,
         (clock, entropy, ids): (Arc<dyn Clock>, Arc<dyn Entropy>, Ids),
+        lookup: Arc<dyn Lookup>,
         registry: &mut Registry,
     ) -> Result<Self> {
         let settings = &config.deliveries;
         let rules =
             Rules { allow_http: settings.allow_http, allowed: settings.private_networks(), refused: Vec::new() };
-        let outgoing = Outgoing::new(outgoing::Settings {
+        let client = outgoing::Settings {
             deadline: settings.deadline(),
             max_body_bytes: settings.most_response_bytes,
             idle_connections: settings.per_endpoint as usize,
             rules: rules.clone(),
             ..outgoing::Settings::default()
-        })?;
+        };
+        let outgoing = Outgoing::with_lookup(client, lookup)?;
         // One place for each delivery that is under way.
         let (endings, ended) = mpsc::channel(settings.slots.max(1) as usize);
         Ok(Self {
