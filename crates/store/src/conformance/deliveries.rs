@@ -12,11 +12,11 @@ use uuid::Uuid;
 use super::Harness;
 use crate::{
     AcquireLease, AttemptEnd, AttemptLog, CancelBite, Cancelling, ChangeEndpoint, Claim, ClaimJobs, Claimed,
-    CountEndpoints, CreateEndpoint, DELIVERIES, DELIVERY_CHORES, DeleteEndpoint, Delivery, DeliveryLog, EndAttempts,
-    EndUnsent, EndedAttempts, Endpoint, EndpointMade, EndpointPolicy, EndpointSettings, Error, Fence, FindEvent,
-    GetDelivery, GetEndpoint, Intent, Keeping, ListDeliveries, ListEndpoints, ListEventTypes, NewEvent, Once,
-    OpenQueues, PromoteJobs, PublishEvents, PublishTo, PutOffDeliveries, QueueLimits, ReadDelivery, Replay, ReplayBite,
-    ReplayDelivery, Replayed, RequestReplay, Result, RotateSecret, SigningSecret, TakeTurn, Turn, Verdict,
+    CountEndpoints, CreateEndpoint, DELIVERIES, DELIVERY_CHORES, DeleteEndpoint, Delivery, DeliveryAt, DeliveryLog,
+    EndAttempts, EndUnsent, EndedAttempts, Endpoint, EndpointMade, EndpointPolicy, EndpointSettings, Error, Fence,
+    FindEvent, GetDelivery, GetEndpoint, Intent, Keeping, ListDeliveries, ListEndpoints, ListEventTypes, NewEvent,
+    Once, OpenQueues, PromoteJobs, PublishEvents, PublishTo, PutOffDeliveries, QueueLimits, ReadDeliveries, Replay,
+    ReplayBite, ReplayDelivery, Replayed, RequestReplay, Result, RotateSecret, SigningSecret, TakeTurn, Turn, Verdict,
 };
 
 const KEEPING: Keeping = Keeping { done: Duration::from_secs(60), dead: Duration::from_secs(600) };
@@ -239,15 +239,18 @@ pub(super) async fn an_event_and_its_deliveries_are_one_transaction(h: &Harness)
     groups.dedup();
     assert!(groups.contains(&all.to_string()) && jobs.iter().all(|job| job.tenant == Some(tenant)));
     // What a worker reads, and what somebody of another organisation does not.
-    let read = ReadDelivery { tenant, id: jobs[0].id.into(), endpoint: all };
-    let due = work(h, read).await.expect("read").expect("it is there");
+    let read = DeliveryAt { tenant, id: jobs[0].id.into(), endpoint: all };
+    let unknown = DeliveryAt { id: h.ids.make(), ..read };
+    let both = work(h, ReadDeliveries(vec![unknown, read])).await.expect("read");
+    assert!(both[0].is_none());
+    let due = both[1].clone().expect("it is there");
     let content = due.content.expect("it is kept");
     assert_eq!(
         (due.state, due.attempts, content.payload.as_str()),
         (DeliveryState::Pending, 0, r#"{"text": "Ada 🦀"}"#)
     );
-    let theirs = ReadDelivery { tenant: other, ..read };
-    assert!(work(h, theirs).await.expect("read").is_none());
+    let theirs = DeliveryAt { tenant: other, ..read };
+    assert!(work(h, ReadDeliveries(vec![theirs])).await.expect("read")[0].is_none());
     // Lists: pages, filters.
     let everything = listed(h, list(tenant)).await;
     assert_eq!(everything.len(), 5);
@@ -450,6 +453,6 @@ pub(super) async fn what_was_kept_long_enough_is_forgotten(h: &Harness) {
     assert_eq!(forget(h, old, old).await, Ok(2));
     assert_eq!(run(h, ListEventTypes(tenant)).await, Ok(vec!["c".to_owned()]));
     assert_eq!(forget(h, old, old).await, Ok(0));
-    let read = ReadDelivery { tenant, id: jobs[1].id.into(), endpoint: id };
-    assert!(work(h, read).await.expect("read").is_none());
+    let read = DeliveryAt { tenant, id: jobs[1].id.into(), endpoint: id };
+    assert!(work(h, ReadDeliveries(vec![read])).await.expect("read")[0].is_none());
 }
