@@ -21,6 +21,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use mainstay_domain::{
     Clock, EmailAddress, Entropy, Ids, ManualClock, OrganisationName, PersonId, PersonName, Plan, PlanLimits, Secret,
     TenantId, Timestamp,
@@ -144,16 +145,29 @@ pub(crate) fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 
     tokio::spawn(future)
 }
 
+/// Runs one case; false when the engine is not on this machine. All of them in one future would not fit on a stack.
+fn run_one(
+    engine: EngineKind,
+    name: &'static str,
+    case: for<'h> fn(&'h Harness) -> BoxFuture<'h, ()>,
+) -> BoxFuture<'static, bool> {
+    Box::pin(async move {
+        let Some(harness) = Harness::open(engine).await else { return false };
+        eprintln!("{engine:?}: {name}");
+        case(&harness).await;
+        // The connections are wanted by the next one.
+        harness.store.close().await;
+        true
+    })
+}
+
 macro_rules! cases {
     ($($case:path),+ $(,)?) => {
         async fn run_all(engine: EngineKind) {
             $(
-                let Some(harness) = Box::pin(Harness::open(engine)).await else { return };
-                eprintln!("{:?}: {}", engine, stringify!($case));
-                // All of them in one future would not fit on a stack.
-                Box::pin($case(&harness)).await;
-                // The connections are wanted by the next one.
-                harness.store.close().await;
+                if !run_one(engine, stringify!($case), |h| Box::pin($case(h))).await {
+                    return;
+                }
             )+
             let executed = EXECUTED[engine as usize].lock().expect("no case panicked");
             let missed: Vec<_> =
