@@ -19,6 +19,12 @@ const FILL: &[&str] = &[
     "INSERT INTO api_key (id, tenant_id, person_id, name, prefix, hash, scopes, created_at) SELECT {id:k:i}, {id:o:i}, {id:p:i}, 'k', 'x', i || 'h', 'read', {at} FROM {n:5000}",
     "INSERT INTO revocation (position, kind, subject, revoked_at, expires_at) SELECT i, 'person', {id:p:i}, {at}, {at+i} FROM {n:200000}",
     "INSERT INTO lease (name, number, holder, expires_at) SELECT 'node:' || i, i, 'x', {at+i} FROM {n:3}",
+    "INSERT INTO job (id, queue, kind, group_key, tenant_id, state, priority, arguments, unique_key, unique_kept, run_at, attempt, most_attempts, lease, worker, keep_until, created_at, finished_at, cancel_asked_at) SELECT {id:m:i}, 'q' || (i%3), 'k', 'g' || (i%5000), {id:o:i%5000}, CASE WHEN i%10 < 6 THEN 'done' WHEN i%10 = 6 THEN 'dead' WHEN i%10 = 7 THEN 'scheduled' WHEN i%1000 = 8 THEN 'running' ELSE 'ready' END, i%3, '{}', CASE WHEN i%10 = 1 THEN 'u' || i END, 0, {at+i}, 0, 3, 1, i%3, {at+i}, {at}, CASE WHEN i%10 < 7 THEN {at} END, CASE WHEN i%100000 = 8 THEN {at} END FROM {n:200000}",
+    "INSERT INTO job_attempt (job_id, lease, attempt, outcome, error, started_at, ended_at) SELECT {id:m:i}, 1, 1, 'failed', 'e', {at}, {at} FROM {n:200000}",
+    "INSERT INTO job_queue (name, turns) SELECT 'q' || i, '[]' FROM {n:3}",
+    "INSERT INTO job_rate (queue, group_key, full_at) SELECT 'q1', 'g' || i, {at+i} FROM {n:200000}",
+    "INSERT INTO job_schedule (name, definition, next_at, updated_at) SELECT 's' || i, 'd', {at}, {at} FROM {n:3}",
+    "INSERT INTO job_probe (key, effects, happened_at) SELECT 'probe/' || i, 1, {at+i} FROM {n:200000}",
     "INSERT INTO counter (name, value) SELECT 'c' || i, i FROM {n:3}",
     "INSERT INTO stream (stream_id, tenant_id, head, epoch, floor) SELECT {id:p:i}, {id:o:i}, 1000, 1, 0 FROM {n:5000}",
     "INSERT INTO change (stream_id, tenant_id, seq, kind, id, deleted_at) SELECT {id:p:i%5000}, {id:o:i%5000}, i, 'message', {id:m:i}, CASE WHEN i % 100 = 0 THEN {at+i} END FROM {n:1000000}",
@@ -107,8 +113,11 @@ fn is_scan_on_sqlite(step: &str) -> bool {
     match step.strip_prefix("SCAN ").and_then(|rest| rest.split_whitespace().next()) {
         None => false,
         // `held` walks numbers of leases: one for each node.
+        // `walked` and `counted` are sub-selects with a limit of their own.
         // `t` and `totals` are what one experiment has found, `means` that for each variant.
-        Some("jsonb_each" | "batch" | "b" | "held" | "t" | "totals" | "means" | "CONSTANT") => false,
+        Some("jsonb_each" | "batch" | "b" | "held" | "t" | "totals" | "means" | "walked" | "counted" | "CONSTANT") => {
+            false
+        }
         Some(name) if name.starts_with('(') => false,
         Some(name) => !small.contains(&name),
     }

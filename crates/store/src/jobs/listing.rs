@@ -16,19 +16,19 @@ use crate::value::At;
 statements! {
     /// A bounded walk down the ids: what does not fit the filter is passed over.
     LIST = both("
-        SELECT w.id, w.queue, w.kind, w.group_key, w.tenant_id, w.state, w.priority, w.run_at, w.attempt, w.most_attempts,
-               w.created_at, w.started_at, w.finished_at, w.cancel_asked_at
-        FROM (SELECT j.* FROM job j WHERE j.id < $1 ORDER BY j.id DESC LIMIT $2) w
-        WHERE ($3 = '' OR w.state = $3) AND ($4 = '' OR w.queue = $4) AND ($5 = '' OR w.kind = $5)
-          AND ($6 = '' OR w.group_key = $6)
-        ORDER BY w.id DESC LIMIT $7");
+        SELECT walked.id, walked.queue, walked.kind, walked.group_key, walked.tenant_id, walked.state, walked.priority, walked.run_at, walked.attempt, walked.most_attempts,
+               walked.created_at, walked.started_at, walked.finished_at, walked.cancel_asked_at
+        FROM (SELECT j.* FROM job j WHERE j.id < $1 ORDER BY j.id DESC LIMIT $2) walked
+        WHERE ($3 = '' OR walked.state = $3) AND ($4 = '' OR walked.queue = $4) AND ($5 = '' OR walked.kind = $5)
+          AND ($6 = '' OR walked.group_key = $6)
+        ORDER BY walked.id DESC LIMIT $7");
     WALKED = both("SELECT j.id FROM job j WHERE j.id < $1 ORDER BY j.id DESC LIMIT 1 OFFSET $2");
     DEAD = both("
-        SELECT w.id, w.queue, w.kind, w.group_key, w.tenant_id, w.state, w.priority, w.run_at, w.attempt, w.most_attempts,
-               w.created_at, w.started_at, w.finished_at, w.cancel_asked_at
-        FROM (SELECT j.* FROM job j WHERE j.state = 'dead' AND j.id < $1 ORDER BY j.id DESC LIMIT $2) w
-        WHERE ($3 = '' OR w.queue = $3) AND ($4 = '' OR w.kind = $4) AND ($5 = '' OR w.group_key = $5)
-        ORDER BY w.id DESC LIMIT $6");
+        SELECT walked.id, walked.queue, walked.kind, walked.group_key, walked.tenant_id, walked.state, walked.priority, walked.run_at, walked.attempt, walked.most_attempts,
+               walked.created_at, walked.started_at, walked.finished_at, walked.cancel_asked_at
+        FROM (SELECT j.* FROM job j WHERE j.state = 'dead' AND j.id < $1 ORDER BY j.id DESC LIMIT $2) walked
+        WHERE ($3 = '' OR walked.queue = $3) AND ($4 = '' OR walked.kind = $4) AND ($5 = '' OR walked.group_key = $5)
+        ORDER BY walked.id DESC LIMIT $6");
     DEAD_WALKED = both("SELECT j.id FROM job j WHERE j.state = 'dead' AND j.id < $1 ORDER BY j.id DESC LIMIT 1 OFFSET $2");
     GET = both("
         SELECT id, queue, kind, group_key, tenant_id, state, priority, run_at, attempt, most_attempts, created_at, started_at,

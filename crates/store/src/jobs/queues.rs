@@ -1,6 +1,7 @@
 //! Queues as people see them: how much waits, since when; and pausing one.
 
 use mainstay_domain::{JobPriority, Timestamp};
+use uuid::Uuid;
 
 use super::count;
 use crate::error::Result;
@@ -12,13 +13,13 @@ use crate::value::At;
 statements! {
     PAUSE = both("UPDATE job_queue SET paused_at = $2 WHERE name = $1");
     DEPTHS = both("
-        SELECT q.name, q.paused_at,
-          (SELECT count(*) FROM (SELECT 1 FROM job j WHERE j.state = 'ready' AND j.queue = q.name LIMIT 100000) r) AS ready,
-          (SELECT count(*) FROM (SELECT 1 FROM job j WHERE j.state = 'running' AND j.queue = q.name LIMIT 100000) r) AS running
-        FROM job_queue q ORDER BY q.name");
+        SELECT job_queue.name, job_queue.paused_at,
+          (SELECT count(*) FROM (SELECT 1 FROM job j WHERE j.state = 'ready' AND j.queue = job_queue.name LIMIT 100000) counted) AS ready,
+          (SELECT count(*) FROM (SELECT 1 FROM job j WHERE j.state = 'running' AND j.queue = job_queue.name LIMIT 100000) counted) AS running
+        FROM job_queue ORDER BY job_queue.name");
     SCHEDULED_AND_DEAD = both("
-        SELECT (SELECT count(*) FROM (SELECT 1 FROM job j WHERE j.state = 'scheduled' LIMIT 100000) r) AS scheduled,
-               (SELECT count(*) FROM (SELECT 1 FROM job j WHERE j.state = 'dead' LIMIT 100000) r) AS dead");
+        SELECT (SELECT count(*) FROM (SELECT 1 FROM job j WHERE j.state = 'scheduled' AND j.run_at >= $1 LIMIT 100000) counted) AS scheduled,
+               (SELECT count(*) FROM (SELECT 1 FROM job j WHERE j.state = 'dead' AND j.id >= $2 LIMIT 100000) counted) AS dead");
     /// When the oldest that is ready became due: the first of each group, for the first thousand groups.
     OLDEST = both("
         WITH RECURSIVE held (group_key, n) AS (
@@ -118,7 +119,8 @@ impl Intent for ReadQueues {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<QueueDepths> {
         let rows: Vec<DepthRow> = tx.query(DEPTHS).rows().await?;
-        let totals: Option<TotalsRow> = tx.query(SCHEDULED_AND_DEAD).row().await?;
+        let totals: Option<TotalsRow> =
+            tx.query(SCHEDULED_AND_DEAD).bind(At(Timestamp::EPOCH)).bind(Uuid::nil()).row().await?;
         let mut queues = Vec::with_capacity(rows.len());
         for row in rows {
             let mut oldest: Option<Timestamp> = None;
