@@ -27,6 +27,7 @@ use crate::outside::{SystemClock, SystemEntropy};
 use crate::providers::Providers;
 use crate::redis::Redis;
 use crate::sync::Sync;
+use crate::webhooks::{Inbox, InboxFigures, processors};
 
 /// How long opening the parts may wait for the database.
 const OPENING: Duration = Duration::from_secs(10);
@@ -74,6 +75,8 @@ pub struct App {
     pub worker: OnceLock<Worker>,
     /// The figures of jobs.
     pub job_figures: JobFigures,
+    /// What arrives from outside.
+    pub inbox: Inbox,
     /// Delta sync.
     pub sync: Sync,
     /// Feature flags and experiments.
@@ -198,6 +201,10 @@ impl App {
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
         flags.register(&mut metrics);
         let job_figures = JobFigures::register(&mut metrics);
+        let outside = (Arc::clone(&clock), ids.clone());
+        let inbox_figures = InboxFigures::register(&mut metrics);
+        let inbox = Inbox::new(&config, store.clone(), outside, processors::all(), inbox_figures)
+            .inspect_err(|_| lifecycle.stop_hard())?;
         let health = Health::new(store.clone(), redis.clone());
         Ok(Arc::new(Self {
             config,
@@ -213,6 +220,7 @@ impl App {
             nodes,
             worker: OnceLock::new(),
             job_figures,
+            inbox,
             sync,
             flags,
             hub,

@@ -10,9 +10,13 @@ use crate::app::App;
 use crate::config::Engine;
 use crate::lifecycle::Lifecycle;
 use crate::ops::probe;
+use crate::webhooks::work;
 
 /// Probes, which show that jobs are done.
 pub const PROBES: &str = "probes";
+
+/// Events that have arrived.
+pub const INBOX: &str = "inbox";
 
 /// All of it.
 fn list(app: &Arc<App>) -> JobList {
@@ -21,8 +25,10 @@ fn list(app: &Arc<App>) -> JobList {
     JobList::new()
         // Queues
         .queue(queue(PROBES))
+        .queue(queue(INBOX))
         // Kinds
         .kind(with(app, probe::run))
+        .kind(with(app, work::run))
 }
 
 /// A handler that is given the app. It holds no share in it, so that the app can end while jobs are still listed.

@@ -15,6 +15,8 @@ use crate::limits::api as limits;
 use crate::live::api as live;
 use crate::ops::{health, metrics};
 use crate::sync::api as sync;
+use crate::webhooks::api::{events as inbox, senders};
+use crate::webhooks::receive as hooks;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -32,6 +34,9 @@ use crate::sync::api as sync;
         assistant::rename_conversation, assistant::delete_conversation, assistant::list_messages, assistant::send_into,
         assistant::send_message, assistant::get_generation, assistant::generation_events, assistant::stop_generation,
         flags::flags, flags::expose, flags::events, flags::experiments, flags::results,
+        hooks::receive, hooks::token, hooks::receive_fastspring,
+        senders::list, senders::create, senders::get, senders::change, senders::remove,
+        inbox::list, inbox::get, inbox::replay, inbox::replay_all,
         sync::sync, sync::push, live::ticket, live::live,
     )
 )]

@@ -19,6 +19,8 @@ use crate::limits::{Class, api as limits};
 use crate::live::api as live;
 use crate::ops::{health, metrics};
 use crate::sync::api as sync;
+use crate::webhooks::api::{events as inbox, senders};
+use crate::webhooks::receive as hooks;
 use crate::{console, openapi};
 
 /// Anybody may call it.
@@ -39,6 +41,9 @@ const HEAVY: Priority = Priority::Heavy;
 /// and these never. Where none is named, reading goes before writing.
 const ALWAYS: Priority = Priority::Always;
 
+/// The largest body of a webhook, in bytes: the report of a long call has some hundred thousand.
+const MOST_OF_A_WEBHOOK: usize = 1024 * 1024;
+
 /// How much longer than the reply a request that waits for one may take.
 const AFTER_THE_REPLY: Duration = Duration::from_secs(10);
 
@@ -48,6 +53,7 @@ const AFTER_THE_REPLY: Duration = Duration::from_secs(10);
 /// When two lines contradict each other: a programming error.
 pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFault> {
     let waits = MEMBER.limit(Class::Messages).deadline(config.assistant.wait_timeout() + AFTER_THE_REPLY);
+    let hook = OPEN.priority(ALWAYS).body(MOST_OF_A_WEBHOOK);
     let mut routes = Routes::new()
         // Operations
         .get("/healthz", health::live, OPEN.priority(ALWAYS))
@@ -97,6 +103,21 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .post("/v1/events", flags::events, MEMBER.statements(1))
         .get("/v1/experiments", flags::experiments, OPERATOR.statements(1).priority(HEAVY))
         .get("/v1/experiments/{id}", flags::results, OPERATOR.statements(2).priority(HEAVY))
+        // The inbox. What senders call is bounded by what waits to be stored, and never refused for other work: they would
+        // give up. Whose an address is takes 2 statements once in a while; a batch takes 3, and one more for what is
+        // there already.
+        .post("/hooks/{provider}/{key}", hooks::receive, hook.statements(6))
+        .post("/hooks/{provider}/{key}/token", hooks::token, hook.statements(2).body(8 * 1024))
+        .post("/hooks/fastspring", hooks::receive_fastspring, hook.statements(4))
+        .get("/v1/inbox-sources", senders::list, ADMIN.statements(1).priority(HEAVY))
+        .post("/v1/inbox-sources", senders::create, ADMIN.statements(5))
+        .get("/v1/inbox-sources/{id}", senders::get, ADMIN.statements(1))
+        .patch("/v1/inbox-sources/{id}", senders::change, ADMIN.statements(3))
+        .delete("/v1/inbox-sources/{id}", senders::remove, ADMIN.statements(2))
+        .get("/v1/inbox", inbox::list, ADMIN.statements(2).priority(HEAVY))
+        .get("/v1/inbox/{id}", inbox::get, ADMIN.statements(3))
+        .post("/v1/inbox/{id}/replay", inbox::replay, ADMIN.statements(4))
+        .post("/v1/inbox/replays", inbox::replay_all, ADMIN.statements(5))
         // Sync and live. A page takes the positions, both streams, each kind that is in it, and the plan. Of 50 mutations
         // each may be a message.
         .get("/v1/sync", sync::sync, MEMBER.limit(Class::Sync).statements(7).priority(Priority::Sync))

@@ -6,6 +6,7 @@ mod assistant;
 mod batches;
 mod deadlines;
 mod flags;
+mod inbox;
 mod isolation;
 mod jobs;
 mod leases;
@@ -143,14 +144,21 @@ pub(crate) fn spawn<T: Send + 'static>(future: impl Future<Output = T> + Send + 
     tokio::spawn(future)
 }
 
+/// A case on the heap. All of them in one future would not fit on a stack, and neither would what an unoptimised build keeps
+/// there of each that it has boxed in one function.
+fn boxed<'a, F: Future<Output = ()> + 'a>(
+    case: impl FnOnce() -> F,
+) -> std::pin::Pin<Box<dyn Future<Output = ()> + 'a>> {
+    Box::pin(case())
+}
+
 macro_rules! cases {
     ($($case:path),+ $(,)?) => {
         async fn run_all(engine: EngineKind) {
             $(
                 let Some(harness) = Box::pin(Harness::open(engine)).await else { return };
                 eprintln!("{:?}: {}", engine, stringify!($case));
-                // All of them in one future would not fit on a stack.
-                Box::pin($case(&harness)).await;
+                boxed(|| $case(&harness)).await;
                 // The connections are wanted by the next one.
                 harness.store.close().await;
             )+
@@ -190,6 +198,10 @@ cases! {
     flags::an_exposure_is_recorded_once_at_its_first_moment,
     flags::results_equal_a_naive_model,
     flags::what_old_experiments_found_is_erased,
+    inbox::an_event_is_taken_once_whoever_brings_it,
+    inbox::the_newest_is_kept_whatever_the_order,
+    inbox::events_are_listed_and_processed_again,
+    inbox::senders_come_change_and_go,
     isolation::rows_of_another_organisation_are_not_there,
     jobs::a_job_is_promised_claimed_and_done,
     jobs::a_key_is_promised_once,

@@ -23,6 +23,7 @@ mod flags;
 mod health;
 mod housekeeping;
 mod idempotency;
+mod inbox;
 mod intent;
 mod jobs;
 mod kinds;
@@ -70,6 +71,14 @@ pub use flags::{Definitions, KillFlag, LoadDefinitions, MOST_FLAGS, Put, PutFlag
 pub use health::Ping;
 pub use housekeeping::{ForgetExpired, LeasesGone, OpenReply, RepliesOf};
 pub use idempotency::{ClaimOnce, FindUsed, Once, Used};
+pub use inbox::listing::{GetInboxEvent, InboxEvent, InboxFilter, InboxPage, InboxSummary, ListInbox, ReplayEvents};
+pub use inbox::receive::{ReceiveEvent, Received};
+pub use inbox::sources::{
+    ChangeInboxSource, CreateInboxSource, DeleteInboxSource, GetInboxSource, InboxSource, InboxSourceMade,
+    ListInboxSources, LookUpInboxKey, MOST_INBOX_SOURCES,
+};
+pub use inbox::subjects::{InboxSubject, KeepNewest, ListSubjects, Telling};
+pub use inbox::sweep::ForgetInbox;
 pub use intent::Intent;
 pub use jobs::claim::{ClaimJobs, Claims, OpenQueues, QueueLimits};
 pub use jobs::enqueue::{Enqueue, Enqueued};

@@ -8,12 +8,14 @@ use mainstay_domain::{Entropy, Secret, TenantId, Timestamp};
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::batcher::Batcher;
+use crate::batcher::{Batcher, Bounds};
 use crate::call::Call;
 use crate::engine::postgres::{self, Pool, Postgres};
 use crate::engine::room::Room;
 use crate::engine::sqlite::{self, Checkpointer, Sqlite};
 use crate::error::{Error, Result};
+use crate::inbox::receive::Receipts;
+use crate::inbox::subjects::Tellings;
 use crate::intent::Intent;
 use crate::stream::Position;
 use crate::tasks::Task;
@@ -25,6 +27,10 @@ use crate::usage::{LENDINGS, Lending, Lent, Meter, Usage};
 const REPEATS: u32 = 3;
 /// What the database's own deadline is given before ours ends the wait from outside.
 const GRACE: Duration = Duration::from_millis(250);
+
+/// The batches of the inbox. They are large, because a sender's burst is one organisation's; how many bytes wait is bounded
+/// by whoever hands them in. One lane: the next batch fills while one is being committed.
+const INBOX: Bounds = Bounds { lanes: 1, size: 1_000, size_per_tenant: 500, queue: 20_000 };
 
 /// How the store is opened. Times and sizes as in the configuration.
 #[derive(Clone, Debug)]
@@ -127,6 +133,8 @@ pub(crate) struct Inner {
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
     pub(crate) turns: Batcher<Turns>,
+    pub(crate) receipts: Batcher<Receipts>,
+    pub(crate) tellings: Batcher<Tellings>,
 }
 
 impl Store {
@@ -150,19 +158,23 @@ impl Store {
             #[cfg(test)]
             lost_commits: std::sync::atomic::AtomicU32::new(0),
         });
-        let bounds = crate::batcher::Bounds {
+        let bounds = Bounds {
             lanes,
             size: options.batch_size,
             size_per_tenant: options.batch_size_per_tenant,
             queue: options.batch_queue,
         };
         let (turns, mut tasks) = Batcher::new(&inner, Turns, bounds);
+        let (receipts, further) = Batcher::new(&inner, Receipts, INBOX);
+        tasks.extend(further);
+        let (tellings, further) = Batcher::new(&inner, Tellings, INBOX);
+        tasks.extend(further);
         if matches!(inner.engine, Engine::Sqlite(_)) {
             // The one writer stands still while its lane waits to be run, after every statement.
             tasks = tasks.into_iter().map(Task::on_own_thread).collect();
             tasks.push(checkpointer(Arc::clone(&inner)));
         }
-        Ok((Self { inner, turns }, tasks))
+        Ok((Self { inner, turns, receipts, tellings }, tasks))
     }
 
     /// Runs an intent: one transaction, repeated as a whole after a deadlock, a serialisation failure or a lost
@@ -433,7 +445,7 @@ fn postgres_settings(options: &Options) -> postgres::Settings {
         system_role: options.system_role.clone(),
         transaction_pooler: options.transaction_pooler,
         pool_size: count(options.pool_size),
-        lanes: count(options.batch_lanes),
+        lanes: count(options.batch_lanes + INBOX.lanes),
         acquire_timeout: options.acquire_timeout,
         idle_timeout: options.idle_timeout,
         statement_timeout: options.statement_timeout,

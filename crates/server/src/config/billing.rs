@@ -1,5 +1,6 @@
 //! The section `[billing]`.
 
+use mainstay_domain::Secret;
 use serde::{Deserialize, Serialize};
 
 use super::Fault;
@@ -9,6 +10,25 @@ use super::Fault;
 pub struct Billing {
     /// What prices, costs and budgets are in: three letters (ISO 4217).
     pub currency: String,
+    /// What is paid for at FastSpring.
+    pub fastspring: FastSpring,
+}
+
+/// What is paid for at FastSpring.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FastSpring {
+    /// The secret of the webhook at FastSpring; while it is replaced both, with a space between them. Empty: /hooks/fastspring is not there.
+    pub webhook_secrets: Secret,
+    /// A file that holds the secrets.
+    pub webhook_secrets_file: String,
+}
+
+impl FastSpring {
+    /// Each secret.
+    #[must_use]
+    pub fn secrets(&self) -> Vec<Secret> {
+        self.webhook_secrets.expose().split_whitespace().map(|secret| Secret::new(secret.to_owned())).collect()
+    }
 }
 
 impl Billing {

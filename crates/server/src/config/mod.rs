@@ -11,6 +11,7 @@ mod documentation;
 mod fault;
 mod flags;
 mod http;
+mod inbox;
 mod jobs;
 mod layers;
 mod lifecycle;
@@ -36,12 +37,13 @@ use serde::{Deserialize, Serialize};
 
 pub use assistant::Assistant;
 pub use auth::{Auth, Issuer};
-pub use billing::Billing;
+pub use billing::{Billing, FastSpring};
 pub use database::{Database, Engine};
 pub use documentation::documentation;
 pub use fault::{Fault, Faults, Warning};
 pub use flags::Flags;
 pub use http::Http;
+pub use inbox::Inbox;
 pub use jobs::Jobs;
 pub use layers::FILE_VARIABLE;
 pub use lifecycle::Lifecycle;
@@ -81,6 +83,8 @@ pub struct Config {
     pub flags: Flags,
     /// Work that is done later.
     pub jobs: Jobs,
+    /// Webhooks that arrive.
+    pub inbox: Inbox,
     /// Who makes the replies.
     pub providers: Providers,
     /// More to do than can be done at once.

@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use toml::{Table, Value};
 
-use super::{assistant, auth, database, flags, http, jobs, lifecycle, limits, live, overload, providers, redis, sync};
+use super::{
+    assistant, auth, database, flags, http, inbox, jobs, lifecycle, limits, live, overload, providers, redis, sync,
+};
 
 /// The text of `config.default.toml`.
 pub(super) const DEFAULTS: &str = include_str!("../../../../config.default.toml");
@@ -31,6 +33,7 @@ const SECRETS: &[&str] = &[
     "auth.signing_key",
     "providers.anthropic.api_key",
     "providers.openai.api_key",
+    "billing.fastspring.webhook_secrets",
 ];
 
 /// A least and a greatest value for a key, both allowed.
@@ -47,6 +50,7 @@ const BOUNDS: &[&[Bound]] = &[
     live::BOUNDS,
     flags::BOUNDS,
     jobs::BOUNDS,
+    inbox::BOUNDS,
     providers::BOUNDS,
     overload::BOUNDS,
     lifecycle::BOUNDS,

@@ -1,11 +1,12 @@
 //! What is swept up, in small bites, by one node at a time: expired idempotency keys, sign-ins and revocations, the
-//! messages of deleted conversations, what was set aside for work that nobody settled, and what old experiments found.
+//! messages of deleted conversations, what was set aside for work that nobody settled, what old experiments found, and what
+//! arrived long ago.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_domain::Timestamp;
-use mainstay_store::{AcquireLease, Call, ForgetExpired, ForgetSwept, ReleaseLease};
+use mainstay_store::{AcquireLease, Call, ForgetExpired, ForgetInbox, ForgetSwept, ReleaseLease};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::App;
@@ -78,7 +79,8 @@ async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<()> {
         let old = app.store.run(&call(), ForgetSwept(now.minus(SWEPT_LAST))).await?;
         let stopped = now.minus(app.config.flags.kept());
         let erased = app.store.erase_experiments(&call(), stopped, now.minus(ERASE_AFTER), now).await?;
-        if forgotten == 0 && purged == 0 && tombstones == 0 && swept == 0 && old == 0 && !erased {
+        let arrived = app.store.run(&call(), ForgetInbox(now.minus(app.config.inbox.kept()))).await?;
+        if arrived == 0 && forgotten == 0 && purged == 0 && tombstones == 0 && swept == 0 && old == 0 && !erased {
             break;
         }
     }

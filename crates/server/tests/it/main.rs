@@ -12,6 +12,7 @@ mod contract;
 mod crash;
 mod documents;
 mod flags;
+mod inbox;
 mod job_crash;
 mod limits;
 mod live;

@@ -17,7 +17,7 @@ use crate::{
 };
 
 const QUEUE: &str = "work";
-const KEEPING: Keeping = Keeping { done: Duration::from_secs(60), dead: Duration::from_secs(600) };
+pub(super) const KEEPING: Keeping = Keeping { done: Duration::from_secs(60), dead: Duration::from_secs(600) };
 const LASTS: Duration = Duration::from_secs(30);
 
 fn job(h: &Harness) -> NewJob {
@@ -41,7 +41,12 @@ async fn promise(h: &Harness, jobs: Vec<NewJob>) -> Vec<Enqueued> {
 
 /// A worker's lease.
 async fn worker(h: &Harness, name: &str) -> i64 {
-    h.store.run(&h.call(), OpenQueues(vec![QUEUE])).await.expect("opened");
+    worker_of(h, QUEUE, name).await
+}
+
+/// A worker's lease, for a queue.
+pub(super) async fn worker_of(h: &Harness, queue: &'static str, name: &str) -> i64 {
+    h.store.run(&h.call(), OpenQueues(vec![queue])).await.expect("opened");
     let acquire = AcquireLease { name: format!("worker:{name}"), holder: name.to_owned(), now: h.now(), lasts: LASTS };
     h.store.run(&h.call(), acquire).await.expect("asked").expect("free")
 }

@@ -6,7 +6,8 @@ use mainstay_domain::{JobId, JobPriority, JobState, TenantId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{count, tenant_of};
+use super::enqueue::{Enqueued, enqueue};
+use super::{NewJob, count, tenant_of};
 use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::sql::statements;
@@ -41,6 +42,9 @@ statements! {
           unique_key = CASE WHEN unique_kept = 1 THEN unique_key END
         WHERE id = $1 AND lease = $2");
     ASK_TO_CANCEL = both("UPDATE job SET cancel_asked_at = $3 WHERE id = $1 AND lease = $2");
+    /// Which of these there are, and whether they have ended.
+    STAND = batch((id: uuid) "
+        SELECT j.id, j.lease, cast(CASE WHEN j.finished_at IS NULL THEN 0 ELSE 1 END AS bigint) AS ended FROM batch b JOIN job j ON j.id = b.id");
     ANEW = batch((id: uuid, lease: bigint) "
         UPDATE job SET state = 'ready', lease = job.lease + 1, attempt = 0, worker = 0, run_at = $2, finished_at = NULL,
           cancel_asked_at = NULL
@@ -157,7 +161,7 @@ pub struct ListJobs {
     pub limit: u32,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow)]
 struct IdRow {
     id: Uuid,
 }
@@ -328,6 +332,32 @@ impl Intent for CancelJob {
             _ => Cancelled::Done,
         })
     }
+}
+
+#[derive(sqlx::FromRow)]
+struct StandRow {
+    id: Uuid,
+    lease: i64,
+    ended: i64,
+}
+
+/// Begins these jobs anew where they have ended, and promises those that are not there any more. The answer is which of
+/// them will be done: the others have not ended yet.
+pub(crate) async fn again(tx: &mut Tx<'_>, jobs: &[NewJob], now: Timestamp) -> Result<BTreeSet<JobId>> {
+    let rows: Vec<_> = jobs.iter().map(|job| IdRow { id: job.id.uuid() }).collect();
+    let stand: Vec<StandRow> = tx.batch(STAND, &rows).rows().await?;
+    let known: BTreeSet<_> = stand.iter().map(|row| row.id).collect();
+    let ended = stand.into_iter().filter(|row| row.ended != 0);
+    let ended: Vec<_> = ended.map(|row| FenceRow { id: row.id, lease: row.lease }).collect();
+    let mut begun = BTreeSet::new();
+    if !ended.is_empty() {
+        let anew: Vec<AnewRow> = tx.batch(ANEW, &ended).bind(At(now)).rows().await?;
+        anew.iter().for_each(|row| tx.enqueued(&row.queue, now));
+        begun.extend(anew.into_iter().map(|row| JobId(row.id)));
+    }
+    let gone: Vec<_> = jobs.iter().filter(|job| !known.contains(&job.id.uuid())).collect();
+    begun.extend(enqueue(tx, &gone, now).await?.into_iter().filter_map(Enqueued::job));
+    Ok(begun)
 }
 
 /// Begins jobs anew that have ended, with all their attempts before them.

@@ -38,7 +38,7 @@ fn what_cannot_be_used_is_refused_by_its_key() {
         ("database.batch_size_per_tenant", &[("database.batch_size", "8")]),
         ("database.batch_queue", &[("database.batch_queue", "8")]),
         ("database.pool_size", &[postgres, ("database.batch_lanes", "14")]),
-        ("database.pool_size", &[postgres, ("database.pool_size", "7")]),
+        ("database.pool_size", &[postgres, ("database.pool_size", "9")]),
         ("database.app_role", &[("database.app_role", "\"App; drop\"")]),
         ("database.system_role", &[("database.system_role", "\"mainstay_app\"")]),
         ("database.system_url", &[postgres, app]),
@@ -85,7 +85,7 @@ fn what_can_be_used_is_accepted() {
         &[("http.host", "\"::1\""), ("http.port", "0")],
         &[("database.url", "\"sqlite:///var/lib/mainstay.db\"")],
         &[postgres],
-        &[postgres, ("database.pool_size", "8")],
+        &[postgres, ("database.pool_size", "10")],
         // SQLite has no lanes.
         &[("database.pool_size", "1")],
         &[

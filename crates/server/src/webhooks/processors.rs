@@ -1,0 +1,117 @@
+//! Who processes which events, and who answers those that wait for an answer: one page. A feature adds its line to
+//! [`all`].
+//!
+//! A processor is run by a job, as often as it takes: it may be run twice for one event, also at the same moment on two
+//! nodes. One that keeps a state ends the job in the transaction of its effect and compares versions there
+//! (`apply_if_newer` of the store).
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mainstay_domain::{InboxEventId, InboxSourceId, Result, TenantId};
+use mainstay_jobs::{BoxFuture, JobContext, JobResult};
+use mainstay_store::InboxEvent;
+use serde_json::Value;
+use tokio::time::Instant;
+
+use super::sources::Source;
+use crate::app::App;
+
+/// An event that is to be processed.
+#[derive(Clone, Debug)]
+pub struct ToProcess {
+    /// Whose it is; the nil UUID for the installation's own.
+    pub tenant: TenantId,
+    /// The event.
+    pub event: InboxEvent,
+}
+
+/// A question that somebody waits for.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// Whose it is.
+    pub tenant: TenantId,
+    /// Who asks.
+    pub source: InboxSourceId,
+    /// The event, which is the same when the question is asked again: whoever does something for it does it once.
+    pub event: InboxEventId,
+    /// Whether it was asked before.
+    pub again: bool,
+    /// What kind of event it is.
+    pub kind: String,
+    /// What it says: JSON.
+    pub payload: Arc<str>,
+    /// When the sender has given up waiting, all but the way back.
+    pub deadline: Instant,
+}
+
+type Processor = Arc<dyn Fn(Arc<App>, JobContext, ToProcess) -> BoxFuture<JobResult> + Send + Sync>;
+pub(super) type Answerer = Arc<dyn Fn(Arc<App>, Question) -> BoxFuture<Result<Value>> + Send + Sync>;
+
+/// Who processes, and who answers.
+#[derive(Clone, Default)]
+pub struct Processors {
+    processors: BTreeMap<(Source, &'static str), Processor>,
+    answerers: BTreeMap<(Source, &'static str), Answerer>,
+}
+
+/// The kind that stands for all.
+const ANY: &str = "";
+
+impl Processors {
+    /// With a processor of events of these kinds, or of all when none is named.
+    #[must_use]
+    pub fn register<F>(
+        mut self,
+        source: Source,
+        kinds: &[&'static str],
+        processor: impl Fn(Arc<App>, JobContext, ToProcess) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = JobResult> + Send + 'static,
+    {
+        let processor: Processor = Arc::new(move |app, context, event| Box::pin(processor(app, context, event)));
+        for kind in if kinds.is_empty() { &[ANY] } else { kinds } {
+            self.processors.insert((source, *kind), Arc::clone(&processor));
+        }
+        self
+    }
+
+    /// With an answer to events of these kinds, or to all that wait for one when none is named. What it fails with is
+    /// told in the form that the sender has for errors.
+    #[must_use]
+    pub fn answer<F>(
+        mut self,
+        source: Source,
+        kinds: &[&'static str],
+        answerer: impl Fn(Arc<App>, Question) -> F + Send + Sync + 'static,
+    ) -> Self
+    where
+        F: Future<Output = Result<Value>> + Send + 'static,
+    {
+        let answerer: Answerer = Arc::new(move |app, question| Box::pin(answerer(app, question)));
+        for kind in if kinds.is_empty() { &[ANY] } else { kinds } {
+            self.answerers.insert((source, *kind), Arc::clone(&answerer));
+        }
+        self
+    }
+
+    pub(super) fn processor(&self, source: Source, kind: &str) -> Option<&Processor> {
+        find(&self.processors, source, kind)
+    }
+
+    pub(super) fn answerer(&self, source: Source, kind: &str) -> Option<&Answerer> {
+        find(&self.answerers, source, kind)
+    }
+}
+
+fn find<'a, T>(all: &'a BTreeMap<(Source, &'static str), T>, source: Source, kind: &str) -> Option<&'a T> {
+    let own = all.iter().find(|((known, word), _)| *known == source && *word == kind && *word != ANY);
+    own.map(|(_, found)| found).or_else(|| all.get(&(source, ANY)))
+}
+
+/// All of them. FastSpring's events have their place here; until somebody takes it they are accepted and kept.
+#[must_use]
+pub fn all() -> Processors {
+    Processors::default()
+}
