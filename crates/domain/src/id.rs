@@ -73,6 +73,12 @@ id! {
     InboxSourceId;
     /// An event that arrived in the inbox. Its job has the same id.
     InboxEventId;
+    /// An endpoint that events are delivered to.
+    EndpointId;
+    /// An event that an organisation's endpoints are told of.
+    EventId;
+    /// The delivery of an event to an endpoint. It shares the id of the job that makes it.
+    DeliveryId;
     /// One request to the server, as its answer and its log lines name it.
     RequestId;
 }
@@ -92,6 +98,18 @@ impl From<GenerationId> for MessageId {
 impl From<InboxEventId> for JobId {
     fn from(event: InboxEventId) -> Self {
         Self(event.0)
+    }
+}
+
+impl From<JobId> for DeliveryId {
+    fn from(job: JobId) -> Self {
+        Self(job.0)
+    }
+}
+
+impl From<DeliveryId> for JobId {
+    fn from(delivery: DeliveryId) -> Self {
+        Self(delivery.0)
     }
 }
 

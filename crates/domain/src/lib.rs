@@ -7,6 +7,7 @@
 mod account;
 mod assistant;
 mod clock;
+mod delivery;
 mod entropy;
 mod error;
 mod flag;
@@ -24,13 +25,14 @@ mod usage;
 pub use account::{ApiKeyScope, EmailAddress, PersonName, Plan, Role, UnknownWord};
 pub use assistant::{MessageRole, MessageStatus, Usage};
 pub use clock::{Clock, ManualClock, Timestamp};
+pub use delivery::{DeliveryState, DisabledReason, EventType};
 pub use entropy::{Entropy, Ids};
 pub use error::{Error, FieldFault, Kind, Result};
 pub use flag::{EventName, Experiment, ExperimentState, Flag, FlagKey, Measure, Share, Unit, Variant, VariantName};
 pub use hexadecimal::hexadecimal;
 pub use id::{
-    ApiKeyId, ConversationId, ExperimentId, GenerationId, InboxEventId, InboxSourceId, JobId, MessageId, PersonId,
-    RequestId, SessionId, StreamId, TenantId,
+    ApiKeyId, ConversationId, DeliveryId, EndpointId, EventId, ExperimentId, GenerationId, InboxEventId, InboxSourceId,
+    JobId, MessageId, PersonId, RequestId, SessionId, StreamId, TenantId,
 };
 pub use inbox::InboxState;
 pub use job::{JobPriority, JobState};

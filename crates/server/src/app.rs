@@ -14,6 +14,7 @@ use crate::accounts::keys::SigningKey;
 use crate::assistant::Assistant;
 use crate::billing::BillingFigures;
 use crate::config::{self, Config};
+use crate::deliveries::Deliveries;
 use crate::flags::Flags;
 use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
 use crate::lifecycle::Lifecycle;
@@ -23,6 +24,7 @@ use crate::nodes::Nodes;
 use crate::ops::health::Health;
 use crate::ops::metrics::Figures;
 use crate::ops::pools::{self, PoolUse};
+use crate::outgoing::{Lookup, SystemLookup};
 use crate::outside::{SystemClock, SystemEntropy};
 use crate::providers::Providers;
 use crate::redis::Redis;
@@ -39,11 +41,14 @@ pub struct Outside {
     pub clock: Arc<dyn Clock>,
     /// Chance.
     pub entropy: Arc<dyn Entropy>,
+    /// Which addresses the names of endpoints have.
+    pub lookup: Arc<dyn Lookup>,
 }
 
 impl Default for Outside {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy) }
+        let lookup = Arc::new(SystemLookup::default());
+        Self { clock: Arc::new(SystemClock), entropy: Arc::new(SystemEntropy), lookup }
     }
 }
 
@@ -77,6 +82,8 @@ pub struct App {
     pub job_figures: JobFigures,
     /// What arrives from outside.
     pub inbox: Inbox,
+    /// What organisations are told of.
+    pub deliveries: Arc<Deliveries>,
     /// Delta sync.
     pub sync: Sync,
     /// Feature flags and experiments.
@@ -158,7 +165,7 @@ impl App {
     /// When the database cannot be opened, or a setting cannot be used.
     pub async fn open(config: Config, outside: Outside, lifecycle: Lifecycle) -> Result<Arc<Self>> {
         install_tls();
-        let Outside { clock, entropy } = outside;
+        let Outside { clock, entropy, lookup } = outside;
         let ids = Ids::new(Arc::clone(&clock), Arc::clone(&entropy));
         let store = open_store(&config.database, &entropy, &lifecycle).await?;
         let key = signing_key(&config.auth, &store, clock.as_ref(), entropy.as_ref()).await;
@@ -201,10 +208,13 @@ impl App {
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
         flags.register(&mut metrics);
         let job_figures = JobFigures::register(&mut metrics);
-        let outside = (Arc::clone(&clock), ids.clone());
+        let inbox_outside = (Arc::clone(&clock), ids.clone());
         let inbox_figures = InboxFigures::register(&mut metrics);
-        let inbox = Inbox::new(&config, store.clone(), outside, processors::all(), inbox_figures)
+        let inbox = Inbox::new(&config, store.clone(), inbox_outside, processors::all(), inbox_figures)
             .inspect_err(|_| lifecycle.stop_hard())?;
+        let outside = (Arc::clone(&clock), Arc::clone(&entropy), ids.clone());
+        let deliveries = Deliveries::new(&config, store.clone(), outside, lookup, &mut metrics);
+        let deliveries = Arc::new(deliveries.inspect_err(|_| lifecycle.stop_hard())?);
         let health = Health::new(store.clone(), redis.clone());
         Ok(Arc::new(Self {
             config,
@@ -221,6 +231,7 @@ impl App {
             worker: OnceLock::new(),
             job_figures,
             inbox,
+            deliveries,
             sync,
             flags,
             hub,
@@ -249,6 +260,7 @@ impl App {
         crate::ops::housekeeping::start(self);
         pools::start(self);
         crate::limits::start(self).await;
+        crate::deliveries::start(self);
         crate::job_list::start(self).await?;
         self.lifecycle.set_ready(true);
         Ok(())

@@ -4,10 +4,11 @@ use std::sync::{Arc, Weak};
 
 use mainstay_domain::Result;
 use mainstay_jobs::{BoxFuture, Job, JobContext, JobList, JobResult, Queue, Spawn, Worker};
-use mainstay_store::QueueLimits;
+use mainstay_store::{DELIVERY_CHORES, QueueLimits};
 
 use crate::app::App;
 use crate::config::Engine;
+use crate::deliveries;
 use crate::lifecycle::Lifecycle;
 use crate::ops::probe;
 use crate::webhooks::work;
@@ -26,9 +27,14 @@ fn list(app: &Arc<App>) -> JobList {
         // Queues
         .queue(queue(PROBES))
         .queue(queue(INBOX))
+        .queue(deliveries::queue(&app.config))
+        .queue(queue(DELIVERY_CHORES))
         // Kinds
         .kind(with(app, probe::run))
         .kind(with(app, work::run))
+        .kind(with(app, deliveries::deliver))
+        .kind(with(app, deliveries::replay))
+        .kind(with(app, deliveries::cancel))
 }
 
 /// A handler that is given the app. It holds no share in it, so that the app can end while jobs are still listed.

@@ -10,6 +10,7 @@ use utoipa::{Modify, OpenApi};
 use crate::accounts::api::{api_keys, auth, members};
 use crate::assistant::api as assistant;
 use crate::billing::api as billing;
+use crate::deliveries::api::{endpoints, events as webhooks};
 use crate::flags::api as flags;
 use crate::limits::api as limits;
 use crate::live::api as live;
@@ -33,6 +34,9 @@ use crate::webhooks::receive as hooks;
         assistant::list_conversations, assistant::create_conversation, assistant::get_conversation,
         assistant::rename_conversation, assistant::delete_conversation, assistant::list_messages, assistant::send_into,
         assistant::send_message, assistant::get_generation, assistant::generation_events, assistant::stop_generation,
+        endpoints::create, endpoints::list, endpoints::get, endpoints::change, endpoints::delete, endpoints::rotate,
+        endpoints::test, endpoints::replay, webhooks::publish, webhooks::types, webhooks::deliveries, webhooks::delivery,
+        webhooks::replay,
         flags::flags, flags::expose, flags::events, flags::experiments, flags::results,
         hooks::receive, hooks::token, hooks::receive_fastspring,
         senders::list, senders::create, senders::get, senders::change, senders::remove,

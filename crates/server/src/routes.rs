@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::assistant::api as assistant;
 use crate::billing::api as billing;
 use crate::config::Config;
+use crate::deliveries::api::{endpoints, events as webhooks};
 use crate::flags::api as flags;
 use crate::http::{Access, Policy, Priority, RouteFault, RouteTable, Routes};
 use crate::limits::{Class, api as limits};
@@ -97,6 +98,20 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/v1/generations/{id}", assistant::get_generation, MEMBER.statements(2))
         .get("/v1/generations/{id}/events", assistant::generation_events, MEMBER.statements(2))
         .post("/v1/generations/{id}/stop", assistant::stop_generation, MEMBER.statements(3).priority(ALWAYS))
+        // Deliveries
+        .post("/v1/webhook-endpoints", endpoints::create, ADMIN.statements(4))
+        .get("/v1/webhook-endpoints", endpoints::list, ADMIN.statements(1).priority(HEAVY))
+        .get("/v1/webhook-endpoints/{id}", endpoints::get, ADMIN.statements(1))
+        .patch("/v1/webhook-endpoints/{id}", endpoints::change, ADMIN.statements(3))
+        .delete("/v1/webhook-endpoints/{id}", endpoints::delete, ADMIN.statements(2))
+        .post("/v1/webhook-endpoints/{id}/secret/rotate", endpoints::rotate, ADMIN.statements(2))
+        .post("/v1/webhook-endpoints/{id}/test", endpoints::test, ADMIN.statements(4))
+        .post("/v1/webhook-endpoints/{id}/replays", endpoints::replay, ADMIN.statements(2))
+        .post("/v1/webhook-events", webhooks::publish, ADMIN.statements(5).body(webhooks::LARGEST_BODY))
+        .get("/v1/webhook-event-types", webhooks::types, ADMIN.statements(1).priority(HEAVY))
+        .get("/v1/webhook-deliveries", webhooks::deliveries, ADMIN.statements(2).priority(HEAVY))
+        .get("/v1/webhook-deliveries/{id}", webhooks::delivery, ADMIN.statements(2))
+        .post("/v1/webhook-deliveries/{id}/replay", webhooks::replay, ADMIN.statements(4))
         // Flags and experiments
         .get("/v1/flags", flags::flags, MEMBER)
         .post("/v1/exposures", flags::expose, MEMBER)

@@ -16,6 +16,7 @@ mod call;
 #[cfg(test)]
 mod conformance;
 mod conversations;
+mod deliveries;
 mod engine;
 mod error;
 mod experiments;
@@ -60,6 +61,23 @@ pub use api_keys::{
 pub use call::Call;
 pub use conversations::{
     Conversation, CreateConversation, DeleteConversation, GetConversation, ListConversations, RenameConversation,
+};
+pub use deliveries::ending::{AttemptEnd, AttemptLog, EndAttempts, EndedAttempts, EndpointPolicy, Verdict, spread_of};
+pub use deliveries::endpoints::{
+    Cancelling, ChangeEndpoint, CreateEndpoint, DeleteEndpoint, EndpointMade, EndpointSettings, GetEndpoint,
+    ListEndpoints, MAKING_AN_ENDPOINT, RotateSecret,
+};
+pub use deliveries::listing::{Delivery, DeliveryLog, DeliveryPage, GetDelivery, ListDeliveries, LoggedAttempt};
+pub use deliveries::publish::{
+    FindEvent, ListEventTypes, NewEvent, PUBLISHING, PublishEvents, PublishTo, PublishedEvent,
+};
+pub use deliveries::replay::{CancelBite, Replay, ReplayBite, ReplayDelivery, Replayed, RequestReplay};
+pub use deliveries::resting::PutOffDeliveries;
+pub use deliveries::sweep::CountEndpoints;
+pub use deliveries::working::{DeliveryDue, EndUnsent, EventContent, ReadDelivery, TakeTurn, Turn};
+pub use deliveries::{
+    CANCELLING_KIND, DELIVERIES, DELIVERY_CHORES, DELIVERY_KIND, ENDPOINT_DISABLED, Endpoint, Health, MOST_ENDPOINTS,
+    REPLAY_KIND, SigningSecret, TEST_EVENT,
 };
 pub use engine::room::Room;
 pub use error::{Error, Result};

@@ -25,6 +25,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
     let folders = [
         crate::jobs::ALL_STATEMENTS,
         crate::inbox::ALL_STATEMENTS,
+        crate::deliveries::ALL_STATEMENTS,
         crate::experiments::ALL_STATEMENTS,
         crate::turns::STATEMENTS,
         crate::metering::STATEMENTS,

@@ -130,7 +130,7 @@ pub(super) async fn run(arguments: LoadArguments, config: Config) -> Result<Answ
             make_users(config, arguments.users, arguments.plans, lasts(&options)).await?
         }
     };
-    let Outside { clock, entropy } = Outside::default();
+    let Outside { clock, entropy, .. } = Outside::default();
     let stop = async {
         // Without signals it runs to its end.
         if tokio::signal::ctrl_c().await.is_err() {

@@ -7,6 +7,7 @@ mod assistant;
 mod auth;
 mod billing;
 mod database;
+mod deliveries;
 mod documentation;
 mod fault;
 mod flags;
@@ -39,6 +40,7 @@ pub use assistant::Assistant;
 pub use auth::{Auth, Issuer};
 pub use billing::{Billing, FastSpring};
 pub use database::{Database, Engine};
+pub use deliveries::Deliveries;
 pub use documentation::documentation;
 pub use fault::{Fault, Faults, Warning};
 pub use flags::Flags;
@@ -85,6 +87,8 @@ pub struct Config {
     pub jobs: Jobs,
     /// Webhooks that arrive.
     pub inbox: Inbox,
+    /// What organisations are told of.
+    pub deliveries: Deliveries,
     /// Who makes the replies.
     pub providers: Providers,
     /// More to do than can be done at once.
@@ -192,6 +196,7 @@ impl Config {
         self.auth.validate(faults);
         self.assistant.validate(faults);
         self.sync.validate(faults);
+        self.deliveries.validate(faults);
         self.providers.validate(faults);
         self.overload.validate(faults);
         self.log.validate(faults);
@@ -213,6 +218,7 @@ impl Config {
         self.redis.advise(self.database.engine() == Engine::Sqlite, warnings);
         self.auth.advise(warnings);
         self.limits.advise(warnings);
+        self.deliveries.advise(warnings);
         self.providers.advise(warnings);
     }
 }

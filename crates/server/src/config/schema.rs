@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use toml::{Table, Value};
 
 use super::{
-    assistant, auth, database, flags, http, inbox, jobs, lifecycle, limits, live, overload, providers, redis, sync,
+    assistant, auth, database, deliveries, flags, http, inbox, jobs, lifecycle, limits, live, overload, providers,
+    redis, sync,
 };
 
 /// The text of `config.default.toml`.
@@ -51,6 +52,7 @@ const BOUNDS: &[&[Bound]] = &[
     flags::BOUNDS,
     jobs::BOUNDS,
     inbox::BOUNDS,
+    deliveries::BOUNDS,
     providers::BOUNDS,
     overload::BOUNDS,
     lifecycle::BOUNDS,

@@ -1,6 +1,6 @@
 //! What is swept up, in small bites, by one node at a time: expired idempotency keys, sign-ins and revocations, the
-//! messages of deleted conversations, what was set aside for work that nobody settled, what old experiments found, and what
-//! arrived long ago.
+//! messages of deleted conversations, what was set aside for work that nobody settled, what old experiments found, what
+//! arrived long ago, and the logs of deliveries.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -80,7 +80,9 @@ async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<()> {
         let stopped = now.minus(app.config.flags.kept());
         let erased = app.store.erase_experiments(&call(), stopped, now.minus(ERASE_AFTER), now).await?;
         let arrived = app.store.run(&call(), ForgetInbox(now.minus(app.config.inbox.kept()))).await?;
-        if arrived == 0 && forgotten == 0 && purged == 0 && tombstones == 0 && swept == 0 && old == 0 && !erased {
+        let delivered = app.deliveries.sweep(&call(), now).await?;
+        let any = [forgotten, purged, tombstones, swept, old, arrived, delivered].iter().any(|count| *count > 0);
+        if !any && !erased {
             break;
         }
     }

@@ -10,6 +10,7 @@ mod client;
 mod console;
 mod contract;
 mod crash;
+mod deliveries;
 mod documents;
 mod flags;
 mod inbox;

@@ -8,6 +8,8 @@ pub(crate) mod fake_provider;
 
 pub(crate) mod events;
 
+pub(crate) mod receiver;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -126,22 +128,32 @@ impl Drop for Judged {
 impl TestApp {
     /// Starts on this engine; nothing when it is not on this machine. Settings are given as key and TOML value.
     pub(crate) async fn start(engine: Engine, settings: &[(&str, &str)]) -> Option<Self> {
+        Self::start_with(engine, settings, Outside::default()).await
+    }
+
+    /// The same, with time, chance or names from a test.
+    pub(crate) async fn start_with(engine: Engine, settings: &[(&str, &str)], outside: Outside) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a folder");
         let database = match engine {
             Engine::Sqlite => None,
             Engine::Postgres => Some(Arc::new(Cluster::shared()?.database().expect("a database"))),
         };
-        Some(Self::start_on(folder, database, settings).await)
+        Some(Self::start_on(folder, database, settings, outside).await)
     }
 
     /// Another node on the same PostgreSQL, with the same settings.
     pub(crate) async fn second_node(&self) -> Self {
         let database = self.database.clone().expect("several nodes need PostgreSQL");
         let settings: Vec<_> = self.own_settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        Self::start_on(tempfile::tempdir().expect("a folder"), Some(database), &settings).await
+        Self::start_on(tempfile::tempdir().expect("a folder"), Some(database), &settings, Outside::default()).await
     }
 
-    async fn start_on(folder: tempfile::TempDir, database: Option<Arc<Database>>, settings: &[(&str, &str)]) -> Self {
+    async fn start_on(
+        folder: tempfile::TempDir,
+        database: Option<Arc<Database>>,
+        settings: &[(&str, &str)],
+        outside: Outside,
+    ) -> Self {
         let own_settings = settings.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
         install_tls();
         let url = match &database {
@@ -171,9 +183,9 @@ impl TestApp {
         all.extend_from_slice(settings);
         let config = Config::from_overrides(&all).unwrap_or_else(|faults| panic!("{faults}"));
         let mut migrator = Migrator::open(&store_options(&config.database)).await.expect("the migrator opens");
-        let now = Outside::default().clock.now();
+        let now = outside.clock.now();
         migrator.up(now, Duration::from_secs(30)).await.expect("the schema is made");
-        let app = App::open(config, Outside::default(), Lifecycle::new()).await.expect("the app opens");
+        let app = App::open(config, outside, Lifecycle::new()).await.expect("the app opens");
         let service = Service::new(&app).expect("the service is made");
         let (settings, table) = (service.settings.clone(), service.table.routes().to_vec());
         no_plan_limits(&app.store).await;
@@ -192,7 +204,7 @@ impl TestApp {
         self.app.store.close().await;
         let Self { app, folder, database, .. } = self;
         drop(app);
-        Self::start_on(folder, database, settings).await
+        Self::start_on(folder, database, settings, Outside::default()).await
     }
 
     /// The present moment, as the server sees it.
