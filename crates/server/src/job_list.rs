@@ -7,12 +7,15 @@ use mainstay_jobs::{BoxFuture, Job, JobContext, JobList, JobResult, Queue, Spawn
 use mainstay_store::QueueLimits;
 
 use crate::app::App;
+use crate::billing;
 use crate::config::Engine;
 use crate::lifecycle::Lifecycle;
 use crate::ops::probe;
 
 /// Probes, which show that jobs are done.
 pub const PROBES: &str = "probes";
+/// What follows from payments.
+pub const BILLING: &str = "billing";
 
 /// All of it.
 fn list(app: &Arc<App>) -> JobList {
@@ -21,8 +24,10 @@ fn list(app: &Arc<App>) -> JobList {
     JobList::new()
         // Queues
         .queue(queue(PROBES))
+        .queue(queue(BILLING))
         // Kinds
         .kind(with(app, probe::run))
+        .kind(with(app, billing::run_review))
 }
 
 /// A handler that is given the app. It holds no share in it, so that the app can end while jobs are still listed.

@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 
 pub use assistant::Assistant;
 pub use auth::{Auth, Issuer};
-pub use billing::Billing;
+pub use billing::{Billing, FastSpring};
 pub use database::{Database, Engine};
 pub use documentation::documentation;
 pub use fault::{Fault, Faults, Warning};
@@ -206,6 +206,7 @@ impl Config {
     fn advise(&self, warnings: &mut Vec<Warning>) {
         self.http.advise(warnings);
         self.database.advise(warnings);
+        self.billing.advise(warnings);
         self.redis.advise(self.database.engine() == Engine::Sqlite, warnings);
         self.auth.advise(warnings);
         self.limits.advise(warnings);

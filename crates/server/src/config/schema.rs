@@ -4,7 +4,9 @@ use std::sync::LazyLock;
 
 use toml::{Table, Value};
 
-use super::{assistant, auth, database, flags, http, jobs, lifecycle, limits, live, overload, providers, redis, sync};
+use super::{
+    assistant, auth, billing, database, flags, http, jobs, lifecycle, limits, live, overload, providers, redis, sync,
+};
 
 /// The text of `config.default.toml`.
 pub(super) const DEFAULTS: &str = include_str!("../../../../config.default.toml");
@@ -29,6 +31,7 @@ const SECRETS: &[&str] = &[
     "database.system_url",
     "redis.url",
     "auth.signing_key",
+    "billing.fastspring.api_password",
     "providers.anthropic.api_key",
     "providers.openai.api_key",
 ];
@@ -39,6 +42,7 @@ pub(super) type Bound = (&'static str, i64, i64);
 const BOUNDS: &[&[Bound]] = &[
     http::BOUNDS,
     database::BOUNDS,
+    billing::BOUNDS,
     redis::BOUNDS,
     auth::BOUNDS,
     limits::BOUNDS,
