@@ -203,15 +203,15 @@ pub async fn get_plan(
 
 /// Prepares a page on which a plan is paid for. The plan changes when the provider has told that it was.
 #[utoipa::path(post, path = "/v1/checkout-sessions", tag = "billing", request_body = PlanChoice,
-    responses((status = 201, body = CheckoutBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = CheckoutBody), (status = "default", body = Document<'static>)))]
 pub async fn create_checkout(
     State(app): State<Arc<App>>,
     context: RequestContext,
     Administrator(by): Administrator,
     Json(body): Json<PlanChoice>,
-) -> Result<(StatusCode, Json<CheckoutBody>), Problem> {
+) -> Result<Json<CheckoutBody>, Problem> {
     let url = plans::checkout(&app, &context.call, &by, body.plan).await?;
-    Ok((StatusCode::CREATED, Json(CheckoutBody { url })))
+    Ok(Json(CheckoutBody { url }))
 }
 
 /// Asks the provider for another plan, or for one that was cancelled to go on. It holds when the provider has told so.

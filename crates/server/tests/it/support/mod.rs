@@ -1,6 +1,7 @@
 //! A whole server inside the test process, on either engine, with a client that speaks to it over a socket.
 
 pub(crate) mod binary;
+pub(crate) mod fake_fastspring;
 // The fake is shared with unit tests, and neither uses all of it.
 #[expect(dead_code, reason = "each test binary uses its own part of the fake")]
 pub(crate) mod fake_provider;
