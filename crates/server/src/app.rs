@@ -12,7 +12,7 @@ use tokio::net::TcpListener;
 use crate::accounts::Accounts;
 use crate::accounts::keys::SigningKey;
 use crate::assistant::Assistant;
-use crate::billing::BillingFigures;
+use crate::billing::{BillingFigures, FastSpringApi};
 use crate::config::{self, Config};
 use crate::deliveries::Deliveries;
 use crate::flags::Flags;
@@ -74,6 +74,8 @@ pub struct App {
     pub assistant: Arc<Assistant>,
     /// The figures of usage.
     pub billing: BillingFigures,
+    /// Who takes the money, where it can be asked.
+    pub fastspring: Option<FastSpringApi>,
     /// What this node knows of the others.
     pub nodes: Arc<Nodes>,
     /// Who works on jobs here, once it has started.
@@ -176,6 +178,7 @@ impl App {
             Accounts::new(&config, &key, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), ids.clone())?;
         let mut metrics = Registry::default();
         let billing = BillingFigures::register(&mut metrics);
+        let fastspring = FastSpringApi::new(&config.billing.fastspring, &config.providers, Arc::clone(&clock))?;
         let providers = Providers::new(&config.providers, Arc::clone(&clock), Arc::clone(&entropy))?;
         let assistant = Arc::new(Assistant::new(
             &config.assistant,
@@ -227,6 +230,7 @@ impl App {
             limits,
             assistant,
             billing,
+            fastspring,
             nodes,
             worker: OnceLock::new(),
             job_figures,

@@ -7,6 +7,7 @@ use mainstay_jobs::{BoxFuture, Job, JobContext, JobList, JobResult, Queue, Spawn
 use mainstay_store::{DELIVERY_CHORES, QueueLimits};
 
 use crate::app::App;
+use crate::billing;
 use crate::config::Engine;
 use crate::deliveries;
 use crate::lifecycle::Lifecycle;
@@ -15,6 +16,8 @@ use crate::webhooks::work;
 
 /// Probes, which show that jobs are done.
 pub const PROBES: &str = "probes";
+/// What follows from payments.
+pub const BILLING: &str = "billing";
 
 /// Events that have arrived.
 pub const INBOX: &str = "inbox";
@@ -27,11 +30,13 @@ fn list(app: &Arc<App>) -> JobList {
         // Queues
         .queue(queue(PROBES))
         .queue(queue(INBOX))
+        .queue(queue(BILLING))
         .queue(deliveries::queue(&app.config))
         .queue(queue(DELIVERY_CHORES))
         // Kinds
         .kind(with(app, probe::run))
         .kind(with(app, work::run))
+        .kind(with(app, billing::run_review))
         .kind(with(app, deliveries::deliver))
         .kind(with(app, deliveries::replay))
         .kind(with(app, deliveries::cancel))

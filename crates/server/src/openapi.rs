@@ -9,7 +9,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::accounts::api::{api_keys, auth, members};
 use crate::assistant::api as assistant;
-use crate::billing::api as billing;
+use crate::billing::{api as billing, plan_api as plan};
 use crate::deliveries::api::{endpoints, events as webhooks};
 use crate::flags::api as flags;
 use crate::limits::api as limits;
@@ -31,6 +31,7 @@ use crate::webhooks::receive as hooks;
         api_keys::list, api_keys::create, api_keys::get, api_keys::revoke,
         limits::refusals,
         billing::get_usage, billing::get_members_usage, billing::set_organisation_budget, billing::set_member_budget,
+        plan::get_plan, plan::create_checkout, plan::change_plan, plan::cancel_plan, plan::list_invoices,
         assistant::list_conversations, assistant::create_conversation, assistant::get_conversation,
         assistant::rename_conversation, assistant::delete_conversation, assistant::list_messages, assistant::send_into,
         assistant::send_message, assistant::get_generation, assistant::generation_events, assistant::stop_generation,

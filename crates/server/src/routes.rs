@@ -11,7 +11,7 @@ use axum::http::Method;
 use crate::accounts::api::{api_keys, auth, members};
 use crate::app::App;
 use crate::assistant::api as assistant;
-use crate::billing::api as billing;
+use crate::billing::{api as billing, plan_api as plan};
 use crate::config::Config;
 use crate::deliveries::api::{endpoints, events as webhooks};
 use crate::flags::api as flags;
@@ -85,6 +85,11 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/v1/usage/members", billing::get_members_usage, ADMIN.statements(1).priority(HEAVY))
         .put("/v1/budgets/organisation", billing::set_organisation_budget, ADMIN.statements(1))
         .put("/v1/budgets/members/{id}", billing::set_member_budget, ADMIN.statements(2))
+        .get("/v1/plan", plan::get_plan, MEMBER.statements(3))
+        .post("/v1/checkout-sessions", plan::create_checkout, ADMIN.statements(4))
+        .post("/v1/plan/change", plan::change_plan, ADMIN.statements(3))
+        .post("/v1/plan/cancel", plan::cancel_plan, ADMIN.statements(3))
+        .get("/v1/invoices", plan::list_invoices, ADMIN.statements(1).priority(HEAVY))
         // Assistant. What a batch takes is counted for each of its members: 20 when it has accepted, saved,
         // settled and counted, and refused a repeat and what was over a limit. A repeat then takes 3 to be found, and what is no repeat 2 for its history.
         .get("/v1/conversations", assistant::list_conversations, MEMBER.statements(1).priority(HEAVY))

@@ -4,6 +4,7 @@
 mod accounts;
 mod assistant;
 mod batches;
+mod billing;
 mod deadlines;
 mod flags;
 mod inbox;
@@ -222,6 +223,11 @@ cases! {
     metering::a_budget_holds_under_concurrency,
     metering::counters_equal_the_rows_that_they_count,
     metering::plans_and_budgets_are_set,
+    billing::events_in_any_order_give_one_plan,
+    billing::a_plan_changes_with_the_end_of_the_job,
+    billing::the_grace_ends_by_time_alone,
+    billing::invoices_are_put_together_in_any_order,
+    billing::a_subscription_belongs_to_one_organisation,
     batches::batches_do_what_their_members_mean,
     batches::the_model_of_a_stream_holds,
     batches::what_fails_last_is_rolled_back,

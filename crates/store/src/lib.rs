@@ -12,6 +12,7 @@
 mod accounts;
 mod api_keys;
 mod batcher;
+mod billing;
 mod call;
 #[cfg(test)]
 mod conformance;
@@ -58,6 +59,10 @@ pub use accounts::{
 pub use api_keys::{
     ApiKey, ApiKeyAuthority, AuthoriseApiKey, CreateApiKey, GetApiKey, ListApiKeys, LookUpApiKey, RevokeApiKey,
 };
+pub use billing::apply::{AppliedEvent, ApplyBillingEvent, BillingRules, EventOf, IgnoreBillingEvent, ReviewPlan};
+pub use billing::invoices::{Invoice, InvoiceState, ListInvoices};
+pub use billing::organisation::{Organisation, PlanChange, SetPlan};
+pub use billing::reading::{BillingOf, FindPayer, GetBilling, ListPlanChanges, Payer};
 pub use call::Call;
 pub use conversations::{
     Conversation, CreateConversation, DeleteConversation, GetConversation, ListConversations, RenameConversation,
@@ -115,7 +120,7 @@ pub use lease::{AcquireLease, ExpireLeases, ExpiredLease, ExpiredLeases, Release
 pub use members::{AddMember, ChangeMember, ListMembers, Member, MemberChanged, Membership, MembershipsIn};
 pub use messages::{Exchange, GetExchange, ListMessages, Message, ReadHistory, RequestStop, Said};
 pub use metering::admission::Bid;
-pub use metering::plans::{Limits, ListPlans, SetBudget, SetPlan, SetPlanLimits};
+pub use metering::plans::{Limits, ListPlans, SetBudget, SetPlanLimits};
 pub use metering::reading::{GetUsage, ListUsage, MemberUsage, UsageOf, Used as UsedOf};
 pub use metering::reservation::{Cost, ForgetSwept};
 pub use migrate::{Applied, Migrator, Planned, StatementRisk, Step, StepState, file_fault, folder_fault};

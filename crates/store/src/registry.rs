@@ -23,6 +23,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::sync::STATEMENTS,
     ];
     let folders = [
+        crate::billing::ALL_STATEMENTS,
         crate::jobs::ALL_STATEMENTS,
         crate::inbox::ALL_STATEMENTS,
         crate::deliveries::ALL_STATEMENTS,

@@ -215,6 +215,7 @@ impl Config {
     fn advise(&self, warnings: &mut Vec<Warning>) {
         self.http.advise(warnings);
         self.database.advise(warnings);
+        self.billing.advise(warnings);
         self.redis.advise(self.database.engine() == Engine::Sqlite, warnings);
         self.auth.advise(warnings);
         self.limits.advise(warnings);

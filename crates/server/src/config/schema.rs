@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use toml::{Table, Value};
 
 use super::{
-    assistant, auth, database, deliveries, flags, http, inbox, jobs, lifecycle, limits, live, overload, providers,
-    redis, sync,
+    assistant, auth, billing, database, deliveries, flags, http, inbox, jobs, lifecycle, limits, live, overload,
+    providers, redis, sync,
 };
 
 /// The text of `config.default.toml`.
@@ -32,6 +32,7 @@ const SECRETS: &[&str] = &[
     "database.system_url",
     "redis.url",
     "auth.signing_key",
+    "billing.fastspring.api_password",
     "providers.anthropic.api_key",
     "providers.openai.api_key",
     "billing.fastspring.webhook_secrets",
@@ -43,6 +44,7 @@ pub(super) type Bound = (&'static str, i64, i64);
 const BOUNDS: &[&[Bound]] = &[
     http::BOUNDS,
     database::BOUNDS,
+    billing::BOUNDS,
     redis::BOUNDS,
     auth::BOUNDS,
     limits::BOUNDS,

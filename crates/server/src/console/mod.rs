@@ -8,6 +8,7 @@
 mod assets;
 mod experiments;
 mod pages;
+mod plan;
 #[cfg(test)]
 mod tests;
 
@@ -16,9 +17,10 @@ use axum::routing::{MethodRouter, get};
 pub use assets::asset;
 pub use experiments::experiments;
 pub use pages::{index, worker};
+pub use plan::plan;
 
 /// The routes of the console, for the one page that lists every URL: the shell, the files that it names, the worker that
-/// keeps both for when there is no network, and the page of experiments. All answer `GET` and `HEAD`, and need neither state
+/// keeps both for when there is no network, and the pages of experiments and of the plan. All answer `GET` and `HEAD`, and need neither state
 /// nor a signed-in caller.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Vec<(&'static str, MethodRouter<S>)> {
     vec![
@@ -26,5 +28,11 @@ pub fn routes<S: Clone + Send + Sync + 'static>() -> Vec<(&'static str, MethodRo
         ("/assets/{*path}", get(asset)),
         ("/sw.js", get(worker)),
         ("/experiments", get(experiments)),
+        ("/plan", get(plan)),
     ]
+}
+
+/// True for the files of pages beside the console itself, which its first load does not need.
+fn is_of_another_page(name: &str) -> bool {
+    [experiments::FILES, plan::FILES].as_flattened().contains(&name)
 }

@@ -4,6 +4,7 @@ mod desk;
 mod experiments;
 mod memory;
 mod offline;
+mod plan;
 mod releases;
 mod replica;
 mod usage;

@@ -2,6 +2,7 @@
 //! document says, repeats are harmless, lists are bounded, and no route runs more SQL than its line grants.
 
 mod flags;
+mod plans;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -217,12 +218,12 @@ async fn drive_sync(driver: &mut Driver<'_>, token: Option<&str>) {
 }
 
 async fn every_operation_answers_as_documented_within_its_statements(engine: Engine) {
-    let Some(server) = TestApp::start(engine, &[]).await else { return };
+    let Some((server, _fake)) = plans::start(engine).await else { return };
     let document = server.send("GET", "/openapi.json", None, None).await.expect(200);
     let documented = documented(&document);
 
     // The document and the table: the same operations, the pages of the console aside.
-    let page = |path: &str| ["/", "/sw.js", "/experiments"].contains(&path) || path.starts_with("/assets/");
+    let page = |path: &str| ["/", "/sw.js", "/experiments", "/plan"].contains(&path) || path.starts_with("/assets/");
     let served: BTreeSet<_> = server
         .table
         .iter()
@@ -244,6 +245,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     let mut driver = Driver::new(&server);
     let ada = drive_accounts(&mut driver).await;
     drive_billing(&mut driver, &ada).await;
+    plans::drive(&mut driver, &ada).await;
     drive_assistant(&mut driver, Some(&ada.access_token)).await;
     drive_sync(&mut driver, Some(&ada.access_token)).await;
     flags::drive(&mut driver, &ada).await;

@@ -20,6 +20,7 @@ mod live;
 mod load;
 mod overload;
 mod process;
+mod subscriptions;
 mod support;
 mod sync;
 mod tenants;

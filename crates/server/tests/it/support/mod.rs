@@ -2,6 +2,7 @@
 
 pub(crate) mod binary;
 pub(crate) mod chance;
+pub(crate) mod fake_fastspring;
 // The fake is shared with unit tests, and neither uses all of it.
 #[expect(dead_code, reason = "each test binary uses its own part of the fake")]
 pub(crate) mod fake_provider;
