@@ -16,6 +16,7 @@ use crate::billing::BillingFigures;
 use crate::config::{self, Config};
 use crate::flags::Flags;
 use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
+use crate::jobs::Jobs;
 use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
 use crate::live::{Connects, Hub, Tickets};
@@ -74,6 +75,8 @@ pub struct App {
     pub worker: OnceLock<Worker>,
     /// The figures of jobs.
     pub job_figures: JobFigures,
+    /// What is known of all jobs.
+    pub jobs: Jobs,
     /// Delta sync.
     pub sync: Sync,
     /// Feature flags and experiments.
@@ -197,7 +200,8 @@ impl App {
         figures.register(&mut metrics);
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
         flags.register(&mut metrics);
-        let job_figures = JobFigures::register(&mut metrics);
+        let (job_figures, jobs) = (JobFigures::register(&mut metrics), Jobs::default());
+        jobs.depths.register(&mut metrics);
         let health = Health::new(store.clone(), redis.clone());
         Ok(Arc::new(Self {
             config,
@@ -213,6 +217,7 @@ impl App {
             nodes,
             worker: OnceLock::new(),
             job_figures,
+            jobs,
             sync,
             flags,
             hub,
@@ -241,6 +246,7 @@ impl App {
         crate::ops::housekeeping::start(self);
         pools::start(self);
         crate::limits::start(self).await;
+        crate::jobs::start(self);
         crate::job_list::start(self).await?;
         self.lifecycle.set_ready(true);
         Ok(())

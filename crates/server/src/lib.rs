@@ -10,6 +10,7 @@ pub mod console;
 pub mod flags;
 pub mod http;
 pub mod job_list;
+pub mod jobs;
 pub mod lifecycle;
 pub mod limits;
 pub mod live;

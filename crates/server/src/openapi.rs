@@ -11,6 +11,7 @@ use crate::accounts::api::{api_keys, auth, members};
 use crate::assistant::api as assistant;
 use crate::billing::api as billing;
 use crate::flags::api as flags;
+use crate::jobs::api as jobs;
 use crate::limits::api as limits;
 use crate::live::api as live;
 use crate::ops::{health, metrics};
@@ -22,7 +23,7 @@ use crate::sync::api as sync;
     modifiers(&Bearer),
     security(("bearer" = [])),
     paths(
-        health::live, health::ready, health::database, health::redis, metrics::metrics, document,
+        health::live, health::ready, health::database, health::redis, health::queue, metrics::metrics, document,
         auth::sign_up, auth::sign_in, auth::refresh, auth::sign_out, auth::switch, auth::me, auth::create_organisation,
         members::list, members::add, members::change, members::remove,
         api_keys::list, api_keys::create, api_keys::get, api_keys::revoke,
@@ -32,6 +33,8 @@ use crate::sync::api as sync;
         assistant::rename_conversation, assistant::delete_conversation, assistant::list_messages, assistant::send_into,
         assistant::send_message, assistant::get_generation, assistant::generation_events, assistant::stop_generation,
         flags::flags, flags::expose, flags::events, flags::experiments, flags::results,
+        jobs::list, jobs::get, jobs::cancel, jobs::replay, jobs::replay_some, jobs::probes, jobs::promise_probes,
+        jobs::queues, jobs::pause, jobs::resume,
         sync::sync, sync::push, live::ticket, live::live,
     )
 )]

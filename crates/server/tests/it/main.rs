@@ -12,6 +12,7 @@ mod contract;
 mod crash;
 mod documents;
 mod flags;
+mod jobs;
 mod limits;
 mod live;
 mod load;
