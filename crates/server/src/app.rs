@@ -17,6 +17,7 @@ use crate::config::{self, Config};
 use crate::deliveries::Deliveries;
 use crate::flags::Flags;
 use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
+use crate::jobs::Jobs;
 use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
 use crate::live::{Connects, Hub, Tickets};
@@ -86,6 +87,8 @@ pub struct App {
     pub inbox: Inbox,
     /// What organisations are told of.
     pub deliveries: Arc<Deliveries>,
+    /// What is known of all jobs.
+    pub jobs: Jobs,
     /// Delta sync.
     pub sync: Sync,
     /// Feature flags and experiments.
@@ -210,7 +213,6 @@ impl App {
         figures.register(&mut metrics);
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
         flags.register(&mut metrics);
-        let job_figures = JobFigures::register(&mut metrics);
         let inbox_outside = (Arc::clone(&clock), ids.clone());
         let inbox_figures = InboxFigures::register(&mut metrics);
         let inbox = Inbox::new(&config, store.clone(), inbox_outside, processors::all(), inbox_figures)
@@ -218,6 +220,8 @@ impl App {
         let outside = (Arc::clone(&clock), Arc::clone(&entropy), ids.clone());
         let deliveries = Deliveries::new(&config, store.clone(), outside, lookup, &mut metrics);
         let deliveries = Arc::new(deliveries.inspect_err(|_| lifecycle.stop_hard())?);
+        let (job_figures, jobs) = (JobFigures::register(&mut metrics), Jobs::default());
+        jobs.depths.register(&mut metrics);
         let health = Health::new(store.clone(), redis.clone());
         Ok(Arc::new(Self {
             config,
@@ -236,6 +240,7 @@ impl App {
             job_figures,
             inbox,
             deliveries,
+            jobs,
             sync,
             flags,
             hub,
@@ -265,6 +270,7 @@ impl App {
         pools::start(self);
         crate::limits::start(self).await;
         crate::deliveries::start(self);
+        crate::jobs::start(self);
         crate::job_list::start(self).await?;
         self.lifecycle.set_ready(true);
         Ok(())

@@ -12,6 +12,7 @@ use crate::assistant::api as assistant;
 use crate::billing::{api as billing, plan_api as plan};
 use crate::deliveries::api::{endpoints, events as webhooks};
 use crate::flags::api as flags;
+use crate::jobs::api as jobs;
 use crate::limits::api as limits;
 use crate::live::api as live;
 use crate::ops::{health, metrics};
@@ -25,7 +26,7 @@ use crate::webhooks::receive as hooks;
     modifiers(&Bearer),
     security(("bearer" = [])),
     paths(
-        health::live, health::ready, health::database, health::redis, metrics::metrics, document,
+        health::live, health::ready, health::database, health::redis, health::queue, metrics::metrics, document,
         auth::sign_up, auth::sign_in, auth::refresh, auth::sign_out, auth::switch, auth::me, auth::create_organisation,
         members::list, members::add, members::change, members::remove,
         api_keys::list, api_keys::create, api_keys::get, api_keys::revoke,
@@ -42,6 +43,8 @@ use crate::webhooks::receive as hooks;
         hooks::receive, hooks::token, hooks::receive_fastspring,
         senders::list, senders::create, senders::get, senders::change, senders::remove,
         inbox::list, inbox::get, inbox::replay, inbox::replay_all,
+        jobs::list, jobs::get, jobs::cancel, jobs::replay, jobs::replay_some, jobs::probes, jobs::promise_probes,
+        jobs::queues, jobs::pause, jobs::resume,
         sync::sync, sync::push, live::ticket, live::live,
     )
 )]

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::deliveries::api::{endpoints, events as webhooks};
 use crate::flags::api as flags;
 use crate::http::{Access, Policy, Priority, RouteFault, RouteTable, Routes};
+use crate::jobs::api as jobs;
 use crate::limits::{Class, api as limits};
 use crate::live::api as live;
 use crate::ops::{health, metrics};
@@ -61,6 +62,7 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/readyz", health::ready, OPEN.statements(1).priority(ALWAYS))
         .get("/health/database", health::database, PUBLIC.statements(1).priority(ALWAYS))
         .get("/health/redis", health::redis, PUBLIC.priority(ALWAYS))
+        .get("/health/queue", health::queue, PUBLIC.statements(1).priority(ALWAYS))
         .get("/metrics", metrics::metrics, OPEN.priority(ALWAYS))
         .get("/openapi.json", openapi::document, OPEN)
         // Accounts
@@ -144,9 +146,26 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .post("/v1/sync", sync::push, MEMBER.limit(Class::Sync).body(768 * 1024).statements(50 * 26))
         .post("/v1/live/tickets", live::ticket, MEMBER.limit(Class::LiveConnect).priority(Priority::Sync))
         .get("/v1/live", live::live, TICKET.statements(2));
+    routes = operator_routes(routes);
     // People
     for (path, handler) in console::routes() {
         routes = routes.add(Method::GET, path, handler, OPEN);
     }
     routes.build()
+}
+
+/// What operators of the installation see and do of what is done later.
+fn operator_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
+    routes
+        // Jobs. To cancel one that moves on at the same moment is tried three times.
+        .get("/v1/jobs", jobs::list, OPERATOR.statements(3).priority(HEAVY))
+        .get("/v1/jobs/{id}", jobs::get, OPERATOR.statements(3))
+        .post("/v1/jobs/{id}/cancel", jobs::cancel, OPERATOR.statements(7))
+        .post("/v1/jobs/{id}/replay", jobs::replay, OPERATOR.statements(4))
+        .post("/v1/jobs/replays", jobs::replay_some, OPERATOR.statements(5))
+        .get("/v1/jobs/probes", jobs::probes, OPERATOR.statements(2).priority(HEAVY))
+        .post("/v1/jobs/probes", jobs::promise_probes, OPERATOR.statements(3))
+        .get("/v1/queues", jobs::queues, OPERATOR.statements(5))
+        .post("/v1/queues/{name}/pause", jobs::pause, OPERATOR.statements(2))
+        .post("/v1/queues/{name}/resume", jobs::resume, OPERATOR.statements(2))
 }

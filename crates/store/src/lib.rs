@@ -110,7 +110,7 @@ pub use jobs::listing::{
     CancelJob, Cancelled, GetJob, JobAttempt, JobFilter, JobLife, JobPage, JobSummary, ListJobs, ReplayJobs,
 };
 pub use jobs::probe::{ForgetProbes, ListProbes, ProbeEffects, RecordProbe};
-pub use jobs::queues::{PauseQueue, QueueDepth, QueueDepths, ReadQueues};
+pub use jobs::queues::{PauseQueue, QueueAge, QueueDepth, QueueDepths, ReadAges, ReadQueues};
 pub use jobs::rate::Rate;
 pub use jobs::schedule::{ListSchedules, RegisterSchedule, StoredSchedule, TakeTick};
 pub use jobs::upkeep::{ForgetJobs, JobsOf, JobsWaiting, LookForJobs, PromoteJobs, RescueJobs};

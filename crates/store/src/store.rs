@@ -1,7 +1,7 @@
 //! The store: where an intent meets an engine.
 
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use mainstay_domain::{Entropy, Secret, TenantId, Timestamp};
@@ -104,7 +104,7 @@ pub trait Listener: Send + Sync {
     fn unconfirmed(&self, tenants: &[TenantId]);
 }
 
-/// Who is told of jobs that were promised, after the commit.
+/// Who is told of jobs that were promised, after the commit and before the caller is: it must not wait.
 pub trait JobListener: Send + Sync {
     /// In these queues something is due from this moment on; the empty name stands for any queue.
     fn promised(&self, queues: &[(String, Timestamp)]);
@@ -120,8 +120,8 @@ pub(crate) struct Inner {
     entropy: Arc<dyn Entropy>,
     /// Who is told of commits that streams have advanced by.
     listener: OnceLock<Arc<dyn Listener>>,
-    /// Who is told of jobs.
-    job_listener: OnceLock<Arc<dyn JobListener>>,
+    /// Who is told of jobs: whoever works here, and whoever tells other nodes.
+    job_listeners: RwLock<Vec<Arc<dyn JobListener>>>,
     meter: Meter,
     /// How many of the next commits are reported as not confirmed, though they were.
     #[cfg(test)]
@@ -153,7 +153,7 @@ impl Store {
             engine,
             entropy,
             listener: OnceLock::new(),
-            job_listener: OnceLock::new(),
+            job_listeners: RwLock::default(),
             meter: Meter::default(),
             #[cfg(test)]
             lost_commits: std::sync::atomic::AtomicU32::new(0),
@@ -201,9 +201,9 @@ impl Store {
         self.inner.run_in(call, &intent, Pool::Jobs).await
     }
 
-    /// Names who is told of jobs that were promised. Once; a second listener is not taken.
+    /// Adds somebody who is told of jobs that were promised. It stays for as long as the store does.
     pub fn listen_for_jobs(&self, listener: Arc<dyn JobListener>) {
-        let _ = self.inner.job_listener.set(listener);
+        self.inner.job_listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
     /// Which engine this is: `sqlite` or `postgresql`.
@@ -395,8 +395,9 @@ impl Inner {
                 if let Some(listener) = self.listener.get().filter(|_| !advanced.is_empty()) {
                     listener.committed(&advanced);
                 }
-                if let Some(listener) = self.job_listener.get().filter(|_| !promised.is_empty()) {
-                    listener.promised(&promised);
+                if !promised.is_empty() {
+                    let listeners = self.job_listeners.read().unwrap_or_else(PoisonError::into_inner);
+                    listeners.iter().for_each(|listener| listener.promised(&promised));
                 }
                 Ok(output)
             }

@@ -2,6 +2,7 @@
 //! document says, repeats are harmless, lists are bounded, and no route runs more SQL than its line grants.
 
 mod flags;
+mod jobs;
 mod plans;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,7 +38,10 @@ impl<'a> Driver<'a> {
         headers: &[(&str, &str)],
     ) -> Answer {
         let (method, template) = operation.split_once(' ').expect("a method and a path");
-        let path = id.map_or_else(|| template.to_owned(), |id| template.replacen("{id}", id, 1));
+        let path = match (id, template.split_once('{')) {
+            (Some(id), Some((before, rest))) => format!("{before}{id}{}", rest.split_once('}').expect("an end").1),
+            _ => template.to_owned(),
+        };
         let answer = self.server.send_with(method, &path, token, body, headers).await;
         assert!(answer.status < 500, "{operation}: {} {}", answer.status, answer.text);
         let key = (method.to_owned(), template.to_owned());
@@ -79,7 +83,9 @@ fn documented(document: &Value) -> BTreeMap<(String, String), BTreeSet<String>> 
 /// What an administrator does: people, members, keys.
 async fn drive_accounts(driver: &mut Driver<'_>) -> Person {
     let server = driver.server;
-    for path in ["/healthz", "/readyz", "/health/database", "/health/redis", "/metrics", "/openapi.json"] {
+    for path in
+        ["/healthz", "/readyz", "/health/database", "/health/redis", "/health/queue", "/metrics", "/openapi.json"]
+    {
         driver.good(200, &format!("GET {path}"), None, None, None).await;
     }
     let body = json!({"email": "ada@example.com", "password": "password of ada", "name": "Ada"});
@@ -249,6 +255,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     drive_assistant(&mut driver, Some(&ada.access_token)).await;
     drive_sync(&mut driver, Some(&ada.access_token)).await;
     flags::drive(&mut driver, &ada).await;
+    jobs::drive(&mut driver, &ada).await;
     driver.call("GET /openapi.json", None, None, None, &[("if-none-match", "\"x\"")]).await;
     assert_eq!(driver.seen.keys().cloned().collect::<BTreeSet<_>>(), served, "every operation was driven");
     for (operation, statuses) in &driver.seen {
@@ -431,6 +438,7 @@ async fn every_list_is_bounded(engine: Engine) {
         let path = format!("/v1/conversations/{}/messages", made[0]);
         server.send("POST", &path, token, Some(json!({"content": format!("{number}")}))).await.expect(201);
     }
+    jobs::five(&server, &ada).await;
     // A list is what the document says has a parameter `limit`.
     let document = server.send("GET", "/openapi.json", None, None).await.expect(200);
     let mut lists = Vec::new();
@@ -441,7 +449,7 @@ async fn every_list_is_bounded(engine: Engine) {
             lists.push(path.replacen("{id}", &made[0], 1));
         }
     }
-    assert_eq!(lists.len(), 5, "{lists:?}");
+    assert_eq!(lists.len(), 6, "{lists:?}");
     for path in lists {
         let get = async |query: &str| server.send("GET", &format!("{path}?{query}"), token, None).await;
         let all = get("").await.expect(200);

@@ -9,12 +9,13 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 7] = [
+const PAGES: [&str; 8] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/flags.md",
+    "docs/jobs.md",
     "docs/load.md",
     "docs/requirements.md",
 ];

@@ -15,6 +15,7 @@ mod documents;
 mod flags;
 mod inbox;
 mod job_crash;
+mod jobs;
 mod limits;
 mod live;
 mod load;

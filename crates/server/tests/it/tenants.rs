@@ -24,6 +24,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/assets/{*path}"),
     ("GET", "/experiments"),
     ("GET", "/health/database"),
+    ("GET", "/health/queue"),
     ("GET", "/health/redis"),
     ("GET", "/healthz"),
     ("GET", "/metrics"),
@@ -63,6 +64,11 @@ impl Things {
     /// The address of a route with these things in it. A route with a parameter that this does not know fails: whoever
     /// adds one says here what it stands for.
     fn path(&self, route: &RouteSpec) -> String {
+        if let Some((before, after)) = route.path.split_once("{name}") {
+            // Nobody's, and only for operators.
+            assert_eq!(before, "/v1/queues/", "say here what the parameter of {} stands for", route.path);
+            return format!("{before}probes{after}");
+        }
         let Some((before, _)) = route.path.split_once("{id}") else {
             assert!(!route.path.contains('{'), "say here what the parameter of {} stands for", route.path);
             return route.path.to_owned();
@@ -73,7 +79,7 @@ impl Things {
             "/v1/conversations/" => &self.conversation,
             "/v1/generations/" => &self.generation,
             // Nobody's, and only for operators.
-            "/v1/experiments/" => &self.conversation,
+            "/v1/experiments/" | "/v1/jobs/" => &self.conversation,
             _ => panic!("say here what the parameter of {} stands for", route.path),
         };
         let path = route.path.replacen("{id}", id, 1);
@@ -94,7 +100,10 @@ impl Things {
             ("POST", "/v1/conversations/{id}/messages") => Some(json!({"content": "Hello"})),
             ("POST", "/v1/messages") => Some(json!({"content": "Hello", "conversation_id": self.conversation})),
             ("PUT", "/v1/budgets/organisation" | "/v1/budgets/members/{id}") => Some(json!({"cost_micros": 5})),
-            ("POST", "/v1/live/tickets") => None,
+            ("POST", "/v1/live/tickets" | "/v1/jobs/{id}/cancel" | "/v1/jobs/{id}/replay") => None,
+            ("POST", "/v1/queues/{name}/pause" | "/v1/queues/{name}/resume") => None,
+            ("POST", "/v1/jobs/replays") => Some(json!({"state": "dead"})),
+            ("POST", "/v1/jobs/probes") => Some(json!({"count": 1})),
             ("POST", "/v1/exposures") => Some(json!({"experiment": "none"})),
             ("POST", "/v1/events") => Some(json!({"events": [{"id": CLIENT, "name": "done"}]})),
             ("POST", "/v1/sync") => Some(json!({

@@ -12,8 +12,8 @@ use super::Harness;
 use crate::{
     AcquireLease, CancelJob, Cancelled, ClaimJobs, Claimed, Claims, Ending, Enqueue, Enqueued, Error, ExpireLeases,
     Fence, FinishJobs, Finished, ForgetJobs, ForgetProbes, GetJob, JobFilter, JobLife, JobsOf, Keeping, ListJobs,
-    ListProbes, ListSchedules, LookForJobs, NO_GROUP, NewJob, OpenQueues, PauseQueue, PromoteJobs, QueueLimits,
-    ReadQueues, RecordProbe, RegisterSchedule, ReplayJobs, RescueJobs, TakeTick, Unique,
+    ListProbes, ListSchedules, LookForJobs, NO_GROUP, NewJob, OpenQueues, PauseQueue, PromoteJobs, QueueAge,
+    QueueLimits, ReadAges, ReadQueues, RecordProbe, RegisterSchedule, ReplayJobs, RescueJobs, TakeTick, Unique,
 };
 
 const QUEUE: &str = "work";
@@ -275,6 +275,8 @@ pub(super) async fn queues_are_read_paused_and_swept(h: &Harness) {
     let queue = &depths.queues[0];
     assert_eq!((queue.name.as_str(), queue.ready, queue.running, depths.scheduled), (QUEUE, 5, 2, 1));
     assert_eq!(queue.oldest, Some(begin));
+    let ages = h.store.run(&h.call(), ReadAges).await.expect("read");
+    assert_eq!(ages, [QueueAge { name: QUEUE.to_owned(), paused_at: None, oldest: Some(begin) }]);
     let pause = |paused_at| PauseQueue { queue: QUEUE.to_owned(), paused_at };
     assert_eq!(h.store.run(&h.call(), pause(Some(begin))).await, Ok(true));
     assert_eq!(read().await.queues[0].paused_at, Some(begin));

@@ -129,7 +129,8 @@ fn is_scan_on_sqlite(step: &str) -> bool {
         // `walked`, `w` and `counted` are sub-selects with a limit of their own.
         // `t` and `totals` are what one experiment has found, `means` that for each variant.
         Some(
-            "jsonb_each" | "batch" | "b" | "held" | "t" | "totals" | "means" | "walked" | "counted" | "w" | "CONSTANT",
+            "jsonb_each" | "batch" | "b" | "held" | "t" | "totals" | "means" | "walked" | "counted" | "w" | "levels"
+            | "CONSTANT",
         ) => false,
         Some(name) if name.starts_with('(') => false,
         Some(name) => !small.contains(&name),

@@ -41,6 +41,8 @@ statements! {
         UPDATE job SET state = 'cancelled', lease = lease + 1, finished_at = $3, keep_until = CASE WHEN $4 > keep_until THEN $4 ELSE keep_until END,
           unique_key = CASE WHEN unique_kept = 1 THEN unique_key END
         WHERE id = $1 AND lease = $2");
+    ENDED = batch((id: uuid) "
+        SELECT j.id, j.lease FROM batch b JOIN job j ON j.id = b.id WHERE j.finished_at IS NOT NULL");
     ASK_TO_CANCEL = both("UPDATE job SET cancel_asked_at = $3 WHERE id = $1 AND lease = $2");
     /// Which of these there are, and whether they have ended.
     STAND = batch((id: uuid) "
@@ -370,6 +372,11 @@ pub struct ReplayJobs {
 }
 
 #[derive(Serialize)]
+struct WantedRow {
+    id: Uuid,
+}
+
+#[derive(Serialize, sqlx::FromRow)]
 struct FenceRow {
     id: Uuid,
     lease: i64,
@@ -391,13 +398,12 @@ impl Intent for ReplayJobs {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<JobId>> {
-        let mut ended = Vec::new();
-        for id in self.jobs.iter().collect::<BTreeSet<_>>() {
-            let row: Option<LifeRow> = tx.query(GET).bind(id.uuid()).row().await?;
-            if let Some(row) = row.filter(|row| row.summary.finished_at.is_some()) {
-                ended.push(FenceRow { id: id.uuid(), lease: row.lease });
-            }
+        let wanted: BTreeSet<_> = self.jobs.iter().map(|job| job.uuid()).collect();
+        let wanted: Vec<_> = wanted.into_iter().map(|id| WantedRow { id }).collect();
+        if wanted.is_empty() {
+            return Ok(Vec::new());
         }
+        let ended: Vec<FenceRow> = tx.batch(ENDED, &wanted).rows().await?;
         if ended.is_empty() {
             return Ok(Vec::new());
         }

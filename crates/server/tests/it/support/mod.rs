@@ -144,9 +144,14 @@ impl TestApp {
 
     /// Another node on the same PostgreSQL, with the same settings.
     pub(crate) async fn second_node(&self) -> Self {
-        let database = self.database.clone().expect("several nodes need PostgreSQL");
         let settings: Vec<_> = self.own_settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        Self::start_on(tempfile::tempdir().expect("a folder"), Some(database), &settings, Outside::default()).await
+        self.another_node(&settings).await
+    }
+
+    /// Another node on the same PostgreSQL, with settings of its own.
+    pub(crate) async fn another_node(&self, settings: &[(&str, &str)]) -> Self {
+        let database = self.database.clone().expect("several nodes need PostgreSQL");
+        Self::start_on(tempfile::tempdir().expect("a folder"), Some(database), settings, Outside::default()).await
     }
 
     async fn start_on(
