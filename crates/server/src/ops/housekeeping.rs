@@ -81,8 +81,8 @@ async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<()> {
         let erased = app.store.erase_experiments(&call(), stopped, now.minus(ERASE_AFTER), now).await?;
         let arrived = app.store.run(&call(), ForgetInbox(now.minus(app.config.inbox.kept()))).await?;
         let delivered = app.deliveries.sweep(&call(), now).await?;
-        let any = [forgotten, purged, tombstones, swept, old, arrived, delivered].iter().any(|count| *count > 0);
-        if !any && !erased {
+        let settled = forgotten == 0 && purged == 0 && tombstones == 0 && swept == 0 && old == 0 && !erased;
+        if settled && arrived == 0 && delivered == 0 {
             break;
         }
     }
