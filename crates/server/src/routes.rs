@@ -142,7 +142,7 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .post("/v1/inbox/replays", inbox::replay_all, ADMIN.statements(5))
         // Sync and live. A page takes the positions, both streams, each kind that is in it, and the plan. Of 50 mutations
         // each may be a message.
-        .get("/v1/sync", sync::sync, MEMBER.limit(Class::Sync).statements(7).priority(Priority::Sync))
+        .get("/v1/sync", sync::sync, MEMBER.limit(Class::Sync).statements(8).priority(Priority::Sync))
         .post("/v1/sync", sync::push, MEMBER.limit(Class::Sync).body(768 * 1024).statements(50 * 26))
         .post("/v1/live/tickets", live::ticket, MEMBER.limit(Class::LiveConnect).priority(Priority::Sync))
         .get("/v1/live", live::live, TICKET.statements(2));

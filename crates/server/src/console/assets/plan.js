@@ -152,7 +152,7 @@ async function drawLimits() {
 }
 
 function table(names, rows) {
-  const head = make("tr", {}, ...names.map((text) => make("th", { text, scope: "col" })));
+  const head = make("tr", {}, ...names.map((text) => make("th", { text, scope: "col", class: text === "Amount" ? "amount" : null })));
   return make("table", {}, make("thead", {}, head), make("tbody", {}, ...rows));
 }
 
@@ -166,13 +166,13 @@ async function drawInvoices() {
     const text = invoice.reference || invoice.id;
     const name = invoice.url?.startsWith("https://") ? make("a", { href: invoice.url, text, rel: "noreferrer", target: "_blank" }) : text;
     const amount = make("td", { class: "amount", text: money(invoice.total_micros, invoice.currency) });
-    return make("tr", {}, make("td", {}, name), make("td", { text: date(invoice.issued_at) }), make("td", { text: STATES[invoice.state] ?? invoice.state }), amount);
+    return make("tr", {}, make("td", {}, name), make("td", { class: "date", text: date(invoice.issued_at) }), make("td", { text: STATES[invoice.state] ?? invoice.state }), amount);
   };
   return [table(["Invoice", "Date", "State", "Amount"], data.map(row))];
 }
 
 function drawHistory(history) {
-  const row = ({ from, to, cause, at }) => make("tr", {}, make("td", { text: date(at) }), make("td", { text: `${titled(from)} to ${titled(to)}` }), make("td", { class: "cause", text: cause }));
+  const row = ({ from, to, cause, at }) => make("tr", {}, make("td", { class: "date", text: date(at) }), make("td", { class: "date", text: `${titled(from)} to ${titled(to)}` }), make("td", { class: "cause", text: cause }));
   const body = history.length ? table(["Date", "Change", "Why"], history.map(row)) : make("p", { text: "It has never changed." });
   $("#history .section-body").replaceChildren(body);
 }
