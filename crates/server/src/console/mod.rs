@@ -7,6 +7,7 @@
 
 mod assets;
 mod experiments;
+mod operator;
 mod pages;
 #[cfg(test)]
 mod tests;
@@ -18,13 +19,15 @@ pub use experiments::experiments;
 pub use pages::{index, worker};
 
 /// The routes of the console, for the one page that lists every URL: the shell, the files that it names, the worker that
-/// keeps both for when there is no network, and the page of experiments. All answer `GET` and `HEAD`, and need neither state
+/// keeps both for when there is no network, and the pages of operators. All answer `GET` and `HEAD`, and need neither state
 /// nor a signed-in caller.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Vec<(&'static str, MethodRouter<S>)> {
-    vec![
+    let mut routes = vec![
         ("/", get(index)),
         ("/assets/{*path}", get(asset)),
         ("/sw.js", get(worker)),
         ("/experiments", get(experiments)),
-    ]
+    ];
+    routes.extend(operator::PAGES.iter().map(|shown| (shown.path, get(move || operator::page(shown)))));
+    routes
 }

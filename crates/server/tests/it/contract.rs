@@ -228,7 +228,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     let documented = documented(&document);
 
     // The document and the table: the same operations, the pages of the console aside.
-    let page = |path: &str| ["/", "/sw.js", "/experiments"].contains(&path) || path.starts_with("/assets/");
+    let page = |path: &str| ["/", "/sw.js", "/experiments", "/jobs"].contains(&path) || path.starts_with("/assets/");
     let served: BTreeSet<_> = server
         .table
         .iter()
