@@ -187,9 +187,9 @@ pub struct ProbesBody {
     #[serde(default)]
     #[schema(maximum = 30_000)]
     work_ms: u64,
-    /// How many attempts of each fail before one takes effect.
+    /// How many attempts of each fail before one takes effect; with 20 or more it is given up.
     #[serde(default)]
-    #[schema(maximum = 19)]
+    #[schema(maximum = 100)]
     failures: u32,
     /// How many: 1 to 1,000.
     #[schema(minimum = 1, maximum = 1_000)]

@@ -25,8 +25,8 @@ pub const PROBE_PREFIX: &str = "probe/";
 const MOST_KEY: usize = 100;
 /// The longest that a probe may work, in milliseconds.
 const LONGEST_WORK: u64 = 30_000;
-/// Probes fail at most so often, so that one is done before it is given up.
-const MOST_FAILURES: u32 = 19;
+/// Probes fail at most so often: often enough to be given up, so that dead letters can be tried out.
+const MOST_FAILURES: u32 = 100;
 /// For how long the same key promises nothing twice.
 const KEYS_LAST: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
 /// How many probes are listed at once.

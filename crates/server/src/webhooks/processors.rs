@@ -9,13 +9,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use mainstay_domain::{InboxEventId, InboxSourceId, Result, TenantId};
-use mainstay_jobs::{BoxFuture, JobContext, JobResult};
+use mainstay_jobs::{BoxFuture, Done, Failure, JobContext, JobResult, Retry};
 use mainstay_store::InboxEvent;
 use serde_json::Value;
 use tokio::time::Instant;
 
 use super::sources::Source;
 use crate::app::App;
+use crate::billing::apply_fastspring;
 
 /// An event that is to be processed.
 #[derive(Clone, Debug)]
@@ -110,8 +111,21 @@ fn find<'a, T>(all: &'a BTreeMap<(Source, &'static str), T>, source: Source, kin
     own.map(|(_, found)| found).or_else(|| all.get(&(source, ANY)))
 }
 
-/// All of them. FastSpring's events have their place here; until somebody takes it they are accepted and kept.
+/// All of them.
 #[must_use]
 pub fn all() -> Processors {
-    Processors::default()
+    Processors::default().register(Source::FastSpring, &[], pay)
+}
+
+/// What the installation's own account at FastSpring tells decides about plans. An organisation may take in webhooks of an
+/// account of its own, under a secret of its own: those decide nothing here, or it could give itself any plan.
+async fn pay(app: Arc<App>, context: JobContext, event: ToProcess) -> JobResult {
+    if !event.tenant.uuid().is_nil() {
+        return Ok(Done::Finished);
+    }
+    let InboxEvent { event, payload } = event.event;
+    let told: Value = serde_json::from_str(&payload)
+        .map_err(|error| Failure::new(format_args!("what arrived cannot be read: {error}")).retry(Retry::Never))?;
+    apply_fastspring(&app, Some(context.fence), &event.identity, &told).await?;
+    Ok(Done::Settled)
 }

@@ -2,6 +2,7 @@
 
 mod desk;
 mod experiments;
+mod jobs;
 mod memory;
 mod offline;
 mod plan;

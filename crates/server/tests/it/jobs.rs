@@ -281,7 +281,7 @@ async fn probes_take_effect_once_however_often_they_are_asked_for(engine: Engine
         (json!({"count": 0}), "count"),
         (json!({"count": 1001}), "count"),
         (json!({"count": 1, "work_ms": 30_001}), "work_ms"),
-        (json!({"count": 1, "failures": 20}), "failures"),
+        (json!({"count": 1, "failures": 101}), "failures"),
         (json!({"count": 1, "key": "a/b"}), "key"),
         (json!({"count": 1, "key": ""}), "key"),
     ] {

@@ -27,6 +27,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/health/queue"),
     ("GET", "/health/redis"),
     ("GET", "/healthz"),
+    ("GET", "/jobs"),
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
     ("GET", "/readyz"),

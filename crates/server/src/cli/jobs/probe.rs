@@ -25,7 +25,7 @@ pub(in crate::cli) struct ProbeArguments {
     /// How long each works
     #[arg(long, value_name = "MILLISECONDS", default_value_t = 0)]
     work_ms: u64,
-    /// How many attempts of each fail before one takes effect
+    /// How many attempts of each fail before one takes effect; with 20 or more it is given up
     #[arg(long, value_name = "NUMBER", default_value_t = 0)]
     failures: u32,
     /// What their keys have in common; made up when it is left out
