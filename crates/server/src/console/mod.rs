@@ -21,29 +21,21 @@ pub use pages::{index, worker};
 pub use plan::plan;
 
 /// The routes of the console, for the one page that lists every URL: the shell, the files that it names, the worker that
-<<<<<<< HEAD
-/// keeps both for when there is no network, and the pages of experiments and of the plan. All answer `GET` and `HEAD`, and need neither state
-=======
-/// keeps both for when there is no network, and the pages of operators. All answer `GET` and `HEAD`, and need neither state
->>>>>>> wt-g
-/// nor a signed-in caller.
+/// keeps both for when there is no network, and the pages of operators and of the plan. All answer `GET` and `HEAD`, and
+/// need neither state nor a signed-in caller.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Vec<(&'static str, MethodRouter<S>)> {
     let mut routes = vec![
         ("/", get(index)),
         ("/assets/{*path}", get(asset)),
         ("/sw.js", get(worker)),
         ("/experiments", get(experiments)),
-<<<<<<< HEAD
         ("/plan", get(plan)),
-    ]
-=======
     ];
     routes.extend(operator::PAGES.iter().map(|shown| (shown.path, get(move || operator::page(shown)))));
     routes
->>>>>>> wt-g
 }
 
 /// True for the files of pages beside the console itself, which its first load does not need.
 fn is_of_another_page(name: &str) -> bool {
-    [experiments::FILES, plan::FILES].as_flattened().contains(&name)
+    operator::has(name) || plan::FILES.contains(&name)
 }

@@ -229,11 +229,8 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     let documented = documented(&document);
 
     // The document and the table: the same operations, the pages of the console aside.
-<<<<<<< HEAD
-    let page = |path: &str| ["/", "/sw.js", "/experiments", "/plan"].contains(&path) || path.starts_with("/assets/");
-=======
-    let page = |path: &str| ["/", "/sw.js", "/experiments", "/jobs"].contains(&path) || path.starts_with("/assets/");
->>>>>>> wt-g
+    let pages = ["/", "/sw.js", "/experiments", "/plan", "/jobs"];
+    let page = |path: &str| pages.contains(&path) || path.starts_with("/assets/");
     let served: BTreeSet<_> = server
         .table
         .iter()
