@@ -41,8 +41,8 @@ statements! {
         UPDATE job SET state = 'cancelled', lease = lease + 1, finished_at = $3, keep_until = CASE WHEN $4 > keep_until THEN $4 ELSE keep_until END,
           unique_key = CASE WHEN unique_kept = 1 THEN unique_key END
         WHERE id = $1 AND lease = $2");
-    ENDED = batch((id: uuid) "
-        SELECT j.id, j.lease FROM batch b JOIN job j ON j.id = b.id WHERE j.finished_at IS NOT NULL");
+    /// Whether each has ended is looked at here and not there: with that condition SQLite would read all that have.
+    FENCES = batch((id: uuid) "SELECT j.id, j.lease, j.finished_at FROM batch b JOIN job j ON j.id = b.id");
     ASK_TO_CANCEL = both("UPDATE job SET cancel_asked_at = $3 WHERE id = $1 AND lease = $2");
     /// Which of these there are, and whether they have ended.
     STAND = batch((id: uuid) "
@@ -376,7 +376,14 @@ struct WantedRow {
     id: Uuid,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
+#[derive(sqlx::FromRow)]
+struct FoundRow {
+    id: Uuid,
+    lease: i64,
+    finished_at: Option<At>,
+}
+
+#[derive(Serialize)]
 struct FenceRow {
     id: Uuid,
     lease: i64,
@@ -403,7 +410,9 @@ impl Intent for ReplayJobs {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let ended: Vec<FenceRow> = tx.batch(ENDED, &wanted).rows().await?;
+        let found: Vec<FoundRow> = tx.batch(FENCES, &wanted).rows().await?;
+        let ended = found.into_iter().filter(|row| row.finished_at.is_some());
+        let ended: Vec<_> = ended.map(|row| FenceRow { id: row.id, lease: row.lease }).collect();
         if ended.is_empty() {
             return Ok(Vec::new());
         }
