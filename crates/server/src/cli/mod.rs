@@ -3,6 +3,7 @@
 pub mod config;
 mod experiment;
 mod flag;
+mod inbox;
 mod load;
 mod migrate;
 mod plan;
@@ -66,6 +67,11 @@ enum Command {
     /// See docs/flags.md.
     #[command(subcommand)]
     Experiment(experiment::ExperimentCommand),
+    /// List webhooks that have arrived, show one, and process them again
+    ///
+    /// See docs/inbox.md.
+    #[command(subcommand)]
+    Inbox(inbox::InboxCommand),
     /// Print an access token for a person, for trying the API
     ///
     /// It needs no password, only the database. The token works for the person's oldest organisation.
@@ -149,6 +155,7 @@ async fn with_config(command: Command, config: Config) -> Answer {
         Command::Plan(command) => plan::run(command, config).await,
         Command::Flag(command) => flag::run(command, config).await,
         Command::Experiment(command) => experiment::run(command, config).await,
+        Command::Inbox(command) => inbox::run(command, config).await,
         Command::Token(arguments) => token::run(arguments, config).await,
         Command::Load(arguments) => load::run(arguments, config).await,
         Command::Config(_) | Command::Openapi => Ok(Answer::good("")),

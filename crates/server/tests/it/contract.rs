@@ -2,6 +2,7 @@
 //! document says, repeats are harmless, lists are bounded, and no route runs more SQL than its line grants.
 
 mod flags;
+mod inbox;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,7 +37,10 @@ impl<'a> Driver<'a> {
         headers: &[(&str, &str)],
     ) -> Answer {
         let (method, template) = operation.split_once(' ').expect("a method and a path");
-        let path = id.map_or_else(|| template.to_owned(), |id| template.replacen("{id}", id, 1));
+        let path = id.map_or_else(
+            || template.to_owned(),
+            |id| template.replacen("{id}", id, 1).replacen("{provider}/{key}", id, 1),
+        );
         let answer = self.server.send_with(method, &path, token, body, headers).await;
         assert!(answer.status < 500, "{operation}: {} {}", answer.status, answer.text);
         let key = (method.to_owned(), template.to_owned());
@@ -217,7 +221,7 @@ async fn drive_sync(driver: &mut Driver<'_>, token: Option<&str>) {
 }
 
 async fn every_operation_answers_as_documented_within_its_statements(engine: Engine) {
-    let Some(server) = TestApp::start(engine, &[]).await else { return };
+    let Some(server) = TestApp::start(engine, &[inbox::FASTSPRING]).await else { return };
     let document = server.send("GET", "/openapi.json", None, None).await.expect(200);
     let documented = documented(&document);
 
@@ -247,6 +251,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     drive_assistant(&mut driver, Some(&ada.access_token)).await;
     drive_sync(&mut driver, Some(&ada.access_token)).await;
     flags::drive(&mut driver, &ada).await;
+    inbox::drive(&mut driver, &ada).await;
     driver.call("GET /openapi.json", None, None, None, &[("if-none-match", "\"x\"")]).await;
     assert_eq!(driver.seen.keys().cloned().collect::<BTreeSet<_>>(), served, "every operation was driven");
     for (operation, statuses) in &driver.seen {
@@ -315,6 +320,12 @@ fn repeatable() -> Vec<(&'static str, Value, Value, &'static str)> {
             "/v1/api-keys",
             json!({"name": "One", "scopes": ["read"]}),
             json!({"name": "One", "scopes": ["write"]}),
+            "/id",
+        ),
+        (
+            "/v1/inbox-sources",
+            json!({"name": "One", "provider": "generic"}),
+            json!({"name": "One", "provider": "vapi"}),
             "/id",
         ),
         ("/v1/conversations", json!({"title": "One"}), json!({"title": "Two"}), "/id"),
@@ -418,6 +429,7 @@ async fn every_list_is_bounded(engine: Engine) {
         made.push(text(&server.send("POST", "/v1/conversations", token, Some(title)).await.expect(201)["id"]));
         let key = json!({"name": format!("Key {number}"), "scopes": ["read"]});
         server.send("POST", "/v1/api-keys", token, Some(key)).await.expect(201);
+        inbox::arrive(&server, &ada, number).await;
         let other = server.person(&format!("member{number}")).await;
         let member = json!({"email": other.email, "role": "member"});
         server.send("POST", "/v1/members", token, Some(member)).await.expect(201);
@@ -439,7 +451,7 @@ async fn every_list_is_bounded(engine: Engine) {
             lists.push(path.replacen("{id}", &made[0], 1));
         }
     }
-    assert_eq!(lists.len(), 5, "{lists:?}");
+    assert_eq!(lists.len(), 7, "{lists:?}");
     for path in lists {
         let get = async |query: &str| server.send("GET", &format!("{path}?{query}"), token, None).await;
         let all = get("").await.expect(200);
