@@ -40,6 +40,7 @@ async fn done(server: &TestApp) -> u64 {
     lines.filter_map(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).sum()
 }
 
+#[expect(clippy::print_stderr, reason = "what was measured is for whoever runs it")]
 async fn pace(server: &TestApp, name: &str, sender: &Sender, request: impl Fn(&Sender, usize) -> String) {
     let address = server.address.trim_start_matches("http://").to_owned();
     let all: Vec<Vec<String>> = (0..CONNECTIONS)
