@@ -126,13 +126,12 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/v1/experiments", flags::experiments, OPERATOR.statements(1).priority(HEAVY))
         .get("/v1/experiments/{id}", flags::results, OPERATOR.statements(2).priority(HEAVY))
         // The inbox. What senders call is bounded by what waits to be stored, and never refused for other work: they would
-        // give up. Whose an address is takes 2 statements once in a while; a batch takes 3, and one more for what is
-        // there already.
-        .post("/hooks/{provider}/{key}", hooks::receive, hook.statements(6))
+        // give up. Whose an address is takes 2 statements once in a while; a batch takes 3.
+        .post("/hooks/{provider}/{key}", hooks::receive, hook.statements(5))
         .post("/hooks/{provider}/{key}/token", hooks::token, hook.statements(2).body(8 * 1024))
-        .post("/hooks/fastspring", hooks::receive_fastspring, hook.statements(4))
+        .post("/hooks/fastspring", hooks::receive_fastspring, hook.statements(3))
         .get("/v1/inbox-sources", senders::list, ADMIN.statements(1).priority(HEAVY))
-        .post("/v1/inbox-sources", senders::create, ADMIN.statements(5))
+        .post("/v1/inbox-sources", senders::create, ADMIN.statements(4))
         .get("/v1/inbox-sources/{id}", senders::get, ADMIN.statements(1))
         .patch("/v1/inbox-sources/{id}", senders::change, ADMIN.statements(3))
         .delete("/v1/inbox-sources/{id}", senders::remove, ADMIN.statements(2))

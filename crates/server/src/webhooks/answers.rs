@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use mainstay_domain::Error;
 use serde_json::{Value, json};
-use tokio::time::timeout_at;
+use tokio::time::{Instant, timeout_at};
 
 use super::processors::{Processors, Question};
 use crate::app::App;
@@ -19,16 +19,25 @@ pub(super) async fn answer(app: &Arc<App>, processors: &Processors, question: Qu
     let source = super::sources::Source::Vapi;
     let (kind, payload, deadline) = (question.kind.clone(), Arc::clone(&question.payload), question.deadline);
     let Some(answerer) = processors.answerer(source, &kind) else { return failed(&kind, &payload, NOBODY) };
-    match timeout_at(deadline, answerer(Arc::clone(app), question)).await {
+    in_time(&kind, &payload, deadline, answerer(Arc::clone(app), question)).await
+}
+
+async fn in_time(
+    kind: &str,
+    payload: &str,
+    deadline: Instant,
+    answer: impl Future<Output = Result<Value, Error>>,
+) -> Value {
+    match timeout_at(deadline, answer).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => {
             let Error { code, detail, inside, .. } = error;
             tracing::warn!(kind, code, detail, ?inside, "a question could not be answered");
-            failed(&kind, &payload, &detail)
+            failed(kind, payload, &detail)
         }
         Err(_) => {
             tracing::warn!(kind, "a question was not answered in time");
-            failed(&kind, &payload, LATE)
+            failed(kind, payload, LATE)
         }
     }
 }
@@ -79,7 +88,28 @@ fn tool_calls(payload: &str) -> Vec<(String, String)> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_is_late_or_fails_is_an_error_in_the_form_of_the_sender() {
+        let body = r#"{"message": {"toolCallList": [{"id": "call_A", "name": "book"}]}}"#;
+        let deadline = Instant::now() + Duration::from_secs(7);
+        let slow = async {
+            tokio::time::sleep(Duration::from_secs(8)).await;
+            Ok(json!({}))
+        };
+        let told = in_time("tool-calls", body, deadline, slow).await;
+        assert_eq!(told["results"][0]["error"], LATE);
+        assert_eq!(Instant::now(), deadline, "not a moment later");
+        let fails = async { Err(Error::not_found("calendar")) };
+        let deadline = Instant::now() + Duration::from_secs(7);
+        let told = in_time("tool-calls", body, deadline, fails).await;
+        assert_eq!(told["results"][0]["error"], "There is no such calendar.");
+        let good = async { Ok(json!({"results": []})) };
+        assert_eq!(in_time("tool-calls", body, deadline, good).await, json!({"results": []}));
+    }
 
     #[test]
     fn each_tool_call_is_told_on_one_line() {

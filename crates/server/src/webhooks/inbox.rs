@@ -242,7 +242,11 @@ impl Inbox {
     ) -> Result<Vec<Taken>> {
         let _room = self.room(source, bytes)?;
         let now = self.now();
-        let takes = events.into_iter().map(|event| self.take_one(call, source, event, now));
+        // What waits together shares its statements: they are counted for the first.
+        let uncounted = Call::until(call.deadline());
+        let call_of = |place| if place == 0 { call } else { &uncounted };
+        let takes = events.into_iter().enumerate();
+        let takes = takes.map(|(place, event)| self.take_one(call_of(place), source, event, now));
         let taken: Vec<Taken> = join_all(takes).await.into_iter().collect::<Result<_>>()?;
         for one in &taken {
             let outcome = match &one.received {

@@ -1,6 +1,10 @@
 //! Who processes which events, and who answers those that wait for an answer: one page. A feature adds its line to
 //! [`all`].
 //!
+//! To take part: `Processors::default().register(Source::FastSpring, &[], billing::process)`, where `process` is an
+//! `async fn(Arc<App>, JobContext, ToProcess) -> JobResult`, and `.answer(Source::Vapi, &["tool-calls"], tools::answer)`,
+//! where `answer` is an `async fn(Arc<App>, Question) -> Result<Value>`.
+//!
 //! A processor is run by a job, as often as it takes: it may be run twice for one event, also at the same moment on two
 //! nodes. One that keeps a state ends the job in the transaction of its effect and compares versions there
 //! (`apply_if_newer` of the store).
@@ -128,4 +132,27 @@ async fn pay(app: Arc<App>, context: JobContext, event: ToProcess) -> JobResult 
         .map_err(|error| Failure::new(format_args!("what arrived cannot be read: {error}")).retry(Retry::Never))?;
     apply_fastspring(&app, Some(context.fence), &event.identity, &told).await?;
     Ok(Done::Settled)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kind_of_its_own_goes_before_all_kinds() {
+        let answer = |word: &'static str| move |_: Arc<App>, _: Question| async move { Ok(Value::from(word)) };
+        let all = Processors::default().answer(Source::Vapi, &["tool-calls"], answer("tools")).answer(
+            Source::Vapi,
+            &[],
+            answer("all"),
+        );
+        let same = |kind: &str, other: &str| {
+            let of = |kind: &str| all.answerer(Source::Vapi, kind).map(Arc::as_ptr);
+            std::ptr::addr_eq(of(kind).unwrap(), of(other).unwrap())
+        };
+        assert!(!same("tool-calls", "assistant-request"));
+        assert!(same("hang", "assistant-request") && same("", "hang"));
+        assert!(all.answerer(Source::Twilio, "tool-calls").is_none());
+        assert!(all.processor(Source::Vapi, "tool-calls").is_none());
+    }
 }

@@ -189,3 +189,27 @@ fn unavailable(error: mainstay_store::Error) -> Problem {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_keeps_it_from_being_stored_the_sender_is_told_to_come_again() {
+        use mainstay_store::Error as Store;
+        for error in [
+            Store::QueueFull,
+            Store::Busy("x"),
+            Store::Unavailable("x".to_owned()),
+            Store::Full("x".to_owned()),
+            Store::Timeout,
+            Store::OutcomeUnknown,
+            Store::Conflict,
+            Store::Bug("x".to_owned()),
+        ] {
+            let problem = unavailable(error.clone());
+            assert_eq!(problem.status(), StatusCode::SERVICE_UNAVAILABLE, "{error:?}");
+            assert!(problem.error().retry_after.is_some(), "{error:?}");
+        }
+    }
+}

@@ -7,11 +7,11 @@ use serde_json::value::RawValue;
 use super::sources::Source;
 
 /// The longest name of a subject, in bytes.
-pub const MOST_SUBJECT_BYTES: usize = 200;
+pub(super) const MOST_SUBJECT_BYTES: usize = 200;
 
 /// Why the name of a subject cannot be used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum BadSubject {
+pub(super) enum BadSubject {
     /// Longer than any that is kept.
     #[error("The event is about something whose id has more than {MOST_SUBJECT_BYTES} bytes.")]
     TooLong,
@@ -41,7 +41,7 @@ struct Data<'a> {
 ///
 /// # Errors
 /// When it names one by what cannot be a name.
-pub fn of(provider: Source, payload: &str) -> Result<Option<String>, BadSubject> {
+pub(super) fn of(provider: Source, payload: &str) -> Result<Option<String>, BadSubject> {
     if !matches!(provider, Source::Standard | Source::Generic) {
         return Ok(None);
     }

@@ -16,7 +16,7 @@ use crate::job_list::INBOX;
 /// The job of an event. Most of what is needed stands in it, so that nothing has to be read for an event that only its
 /// subject is kept of, or nothing at all.
 #[derive(Clone, Debug, Serialize, Deserialize)]
-pub struct InboxJob {
+pub(crate) struct InboxJob {
     /// Whose it is.
     tenant: TenantId,
     /// The event.
@@ -77,7 +77,7 @@ pub(super) fn job(arrived: &Arrived<'_>, payload: &str, now: Timestamp) -> Resul
 ///
 /// # Errors
 /// A bug.
-pub(super) fn again(tenant: TenantId, event: &InboxSummary, now: Timestamp) -> Result<NewJob> {
+pub(crate) fn again(tenant: TenantId, event: &InboxSummary, now: Timestamp) -> Result<NewJob> {
     let (provider, kind) = (event.provider.clone(), event.kind.clone());
     let job = InboxJob { tenant, event: event.id, provider, kind, about: About::Unread };
     Ok(Promise::of(event.id.into(), &job, now)?.tenant(tenant).job())

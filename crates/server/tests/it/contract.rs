@@ -2,6 +2,7 @@
 //! document says, repeats are harmless, lists are bounded, and no route runs more SQL than its line grants.
 
 mod flags;
+mod inbox;
 mod jobs;
 mod plans;
 
@@ -38,7 +39,9 @@ impl<'a> Driver<'a> {
         headers: &[(&str, &str)],
     ) -> Answer {
         let (method, template) = operation.split_once(' ').expect("a method and a path");
+        let of_hooks = template.contains("{provider}/{key}");
         let path = match (id, template.split_once('{')) {
+            (Some(id), _) if of_hooks => template.replacen("{provider}/{key}", id, 1),
             (Some(id), Some((before, rest))) => format!("{before}{id}{}", rest.split_once('}').expect("an end").1),
             _ => template.to_owned(),
         };
@@ -224,7 +227,7 @@ async fn drive_sync(driver: &mut Driver<'_>, token: Option<&str>) {
 }
 
 async fn every_operation_answers_as_documented_within_its_statements(engine: Engine) {
-    let Some((server, _fake)) = plans::start(engine).await else { return };
+    let Some((server, _fake)) = plans::start(engine, &[inbox::FASTSPRING]).await else { return };
     let document = server.send("GET", "/openapi.json", None, None).await.expect(200);
     let documented = documented(&document);
 
@@ -257,6 +260,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     drive_sync(&mut driver, Some(&ada.access_token)).await;
     flags::drive(&mut driver, &ada).await;
     jobs::drive(&mut driver, &ada).await;
+    inbox::drive(&mut driver, &ada).await;
     driver.call("GET /openapi.json", None, None, None, &[("if-none-match", "\"x\"")]).await;
     assert_eq!(driver.seen.keys().cloned().collect::<BTreeSet<_>>(), served, "every operation was driven");
     for (operation, statuses) in &driver.seen {
@@ -325,6 +329,12 @@ fn repeatable() -> Vec<(&'static str, Value, Value, &'static str)> {
             "/v1/api-keys",
             json!({"name": "One", "scopes": ["read"]}),
             json!({"name": "One", "scopes": ["write"]}),
+            "/id",
+        ),
+        (
+            "/v1/inbox-sources",
+            json!({"name": "One", "provider": "generic"}),
+            json!({"name": "One", "provider": "vapi"}),
             "/id",
         ),
         ("/v1/conversations", json!({"title": "One"}), json!({"title": "Two"}), "/id"),
@@ -428,6 +438,7 @@ async fn every_list_is_bounded(engine: Engine) {
         made.push(text(&server.send("POST", "/v1/conversations", token, Some(title)).await.expect(201)["id"]));
         let key = json!({"name": format!("Key {number}"), "scopes": ["read"]});
         server.send("POST", "/v1/api-keys", token, Some(key)).await.expect(201);
+        inbox::arrive(&server, &ada, number).await;
         let other = server.person(&format!("member{number}")).await;
         let member = json!({"email": other.email, "role": "member"});
         server.send("POST", "/v1/members", token, Some(member)).await.expect(201);
@@ -450,7 +461,7 @@ async fn every_list_is_bounded(engine: Engine) {
             lists.push(path.replacen("{id}", &made[0], 1));
         }
     }
-    assert_eq!(lists.len(), 6, "{lists:?}");
+    assert_eq!(lists.len(), 7, "{lists:?}");
     for path in lists {
         let get = async |query: &str| server.send("GET", &format!("{path}?{query}"), token, None).await;
         let all = get("").await.expect(200);

@@ -2,6 +2,7 @@
 
 mod answering;
 mod managing;
+mod pace;
 mod refusing;
 
 use std::collections::BTreeMap;

@@ -32,6 +32,9 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/openapi.json"),
     ("GET", "/readyz"),
     ("GET", "/sw.js"),
+    ("POST", "/hooks/fastspring"),
+    ("POST", "/hooks/{provider}/{key}"),
+    ("POST", "/hooks/{provider}/{key}/token"),
     ("POST", "/v1/auth/refresh"),
     ("POST", "/v1/auth/sign-in"),
     ("POST", "/v1/auth/sign-up"),
@@ -45,6 +48,8 @@ struct Things {
     message: String,
     generation: String,
     api_key: String,
+    sender: String,
+    event: String,
     /// Of somebody else, who belongs to neither organisation.
     email: String,
 }
@@ -59,6 +64,8 @@ impl Things {
             &self.message,
             &self.generation,
             &self.api_key,
+            &self.sender,
+            &self.event,
         ]
     }
 
@@ -77,6 +84,8 @@ impl Things {
         let id = match before {
             "/v1/members/" | "/v1/budgets/members/" => &self.member,
             "/v1/api-keys/" => &self.api_key,
+            "/v1/inbox-sources/" => &self.sender,
+            "/v1/inbox/" => &self.event,
             "/v1/conversations/" => &self.conversation,
             "/v1/generations/" => &self.generation,
             // Nobody's, and only for operators.
@@ -91,7 +100,11 @@ impl Things {
     /// A good body for a route, which names these things where it can name anything.
     fn body(&self, route: &RouteSpec) -> Option<Value> {
         match (route.method.as_str(), route.path) {
-            ("GET" | "DELETE", _) | ("POST", "/v1/auth/sign-out" | "/v1/generations/{id}/stop") => None,
+            ("GET" | "DELETE", _)
+            | ("POST", "/v1/auth/sign-out" | "/v1/generations/{id}/stop" | "/v1/inbox/{id}/replay") => None,
+            ("POST", "/v1/inbox-sources") => Some(json!({"name": "a sender", "provider": "generic"})),
+            ("PATCH", "/v1/inbox-sources/{id}") => Some(json!({"name": "another"})),
+            ("POST", "/v1/inbox/replays") => Some(json!({"filter": {}})),
             ("POST", "/v1/auth/switch") => Some(json!({"organisation_id": self.organisation})),
             ("POST", "/v1/organisations") => Some(json!({"name": "Another"})),
             ("POST", "/v1/members") => Some(json!({"email": self.email, "role": "member"})),
@@ -149,6 +162,11 @@ async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things 
     let conversation = text(&sent["conversation_id"]);
     let path = format!("/v1/conversations/{conversation}");
     server.send("PATCH", &path, token, Some(json!({"title": "A canary title"}))).await.expect(200);
+    let body = json!({"name": "canary sender", "provider": "vapi", "secrets": ["canary"]});
+    let sender = crate::inbox::sender(server, person, body).await;
+    let body = Some(json!({"message": {"type": "hang", "canary": true}}));
+    server.send_with("POST", &sender.path, None, body, &[("x-vapi-secret", "canary")]).await.expect(200);
+    let event = text(&crate::inbox::events(server, &sender, "").await[0]["id"]);
     Things {
         member: person.id.clone(),
         organisation: person.organisation.clone(),
@@ -156,6 +174,8 @@ async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things 
         message: text(&sent["message"]["id"]),
         generation: text(&sent["generation_id"]),
         api_key: api_key(server, &person.access_token, "canary key", &["read"]).await.0,
+        sender: sender.id,
+        event,
         email: other.email.clone(),
     }
 }

@@ -142,11 +142,8 @@ pub(super) async fn the_newest_is_kept_whatever_the_order(h: &Harness) {
         // One after the other, and all in one batch.
         let keeps = order.map(|number| keep(h, &claimed, telling(&events[number], "order 7", versions[number])));
         let other = keep(h, &claimed, telling(&other, "order 8", None));
-        let calls = keeps
-            .iter()
-            .chain([&other])
-            .cloned()
-            .map(|keep| async { Box::pin(h.store.keep_newest(&h.call(), keep)).await });
+        let all = keeps.iter().chain([&other]);
+        let calls = all.map(|keep| async { Box::pin(h.store.keep_newest(&h.call(), keep.clone())).await });
         if round == 0 {
             for call in calls {
                 call.await.expect("kept");

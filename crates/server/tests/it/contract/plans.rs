@@ -8,16 +8,17 @@ use crate::support::fake_fastspring::FakeFastSpring;
 use crate::support::{Engine, Person, TestApp};
 
 /// A server that sells plans, and who takes the money.
-pub(super) async fn start(engine: Engine) -> Option<(TestApp, FakeFastSpring)> {
+pub(super) async fn start(engine: Engine, more: &[(&str, &str)]) -> Option<(TestApp, FakeFastSpring)> {
     let fake = FakeFastSpring::start().await;
     let url = json!(fake.url).to_string();
-    let settings = [
+    let mut settings = vec![
         ("billing.fastspring.storefront", r#""acme.onfastspring.com""#),
         ("billing.fastspring.products", r#"["core-monthly = core", "studio-monthly = studio"]"#),
         ("billing.fastspring.api_username", r#""acme""#),
         ("billing.fastspring.api_password", r#""s3cret""#),
         ("billing.fastspring.api_url", url.as_str()),
     ];
+    settings.extend_from_slice(more);
     Some((TestApp::start(engine, &settings).await?, fake))
 }
 
