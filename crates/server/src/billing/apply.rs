@@ -140,6 +140,12 @@ async fn apply(app: &App, fence: Option<Fence>, event: &Value) -> Result<Applied
         return ignore(app, &call, fence, Applied::Test).await;
     }
     let tenant = payer(app, &call, &matter).await?;
+    if let EventOf::Subscription(said) = &matter.event
+        && let Some(product) = said.product.as_deref()
+        && !rules(app).plans.contains_key(product)
+    {
+        tracing::warn!(organisation = %tenant, product, "what is subscribed to gives no plan: it is not in billing.fastspring.products");
+    }
     let now = app.clock.now();
     let review = review(app, tenant, now).map_err(|error| NotApplied::Internal(error.to_string()))?;
     let (account, invoice, is_order) = (matter.account, matter.invoice, matter.event == EventOf::Order);

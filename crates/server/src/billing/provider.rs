@@ -100,6 +100,8 @@ impl FastSpringApi {
         match payer {
             Payer::Account(account) => body["account"] = json!(account),
             Payer::Contact(email, name) => {
+                // A name is asked for in two parts, and people may have none here.
+                let name = if name.trim().is_empty() { email } else { name.trim() };
                 let (first, last) = name.split_once(' ').unwrap_or((name, name));
                 body["contact"] = json!({ "email": email, "first": first, "last": last });
             }

@@ -10,14 +10,14 @@ use proptest::prelude::*;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestRunner};
 
-use super::Harness;
+use super::{EngineKind, Harness};
 use crate::sql::Sql;
 use crate::tx::{Scope, Tx};
 use crate::{
     AcquireLease, AppliedEvent, ApplyBillingEvent, BillingOf, BillingRules, ClaimJobs, Claimed, Enqueue, Error,
-    EventOf, Fence, FindPayer, GetBilling, GetJob, Intent, Invoice, InvoiceState, JobFilter, ListInvoices, ListJobs,
-    ListPlanChanges, NewJob, OpenQueues, Payer, PromoteJobs, QueueLimits, Result, ReviewPlan, SetPlan, SyncPage,
-    SyncedRow,
+    EventOf, Fence, FindPayer, GetBilling, GetJob, GetPositions, Intent, Invoice, InvoiceState, JobFilter,
+    ListInvoices, ListJobs, ListPlanChanges, Migrator, NewJob, OpenQueues, Payer, PromoteJobs, QueueLimits, Result,
+    ReviewPlan, SetPlan, SyncPage, SyncedRow,
 };
 
 const QUEUE: &str = "billing";
@@ -325,4 +325,32 @@ impl Intent for Spoil {
         }
         Ok(found)
     }
+}
+
+/// The migration goes down with rows in its tables, and what others count is right after that.
+async fn what_changed_plans_can_be_taken_back(engine: EngineKind) {
+    let Some(h) = Harness::open(engine).await else { return };
+    let (tenant, person) = h.person("undone").await;
+    run(&h, apply(&h, tenant, active("e1", "undone-1", "core-monthly", h.now()))).await.expect("applied");
+    let positions = async || h.store.run(&h.call(), GetPositions { tenant, person }).await;
+    let before = positions().await.expect("read").organisation;
+    assert_eq!(before.live_rows, 2, "the owner and the organisation");
+    let mut migrator = Migrator::open(&h.options).await.expect("opened");
+    migrator.down(9, Duration::from_secs(10)).await.expect("undone");
+    let after = positions().await.expect("read").organisation;
+    assert_eq!((after.live_rows, after.live_sum, after.epoch), (1, 1, before.epoch + 1));
+    migrator.up(h.now(), Duration::from_secs(10)).await.expect("applied again");
+    let page = h.store.run(&h.call(), page(tenant, person, Cursor::default())).await.expect("read").expect("a page");
+    assert!(matches!(page.changes[..], [crate::Change { row: Some(SyncedRow::Member(_)), .. }]), "{page:?}");
+    h.store.close().await;
+}
+
+#[tokio::test]
+async fn what_changed_plans_can_be_taken_back_on_sqlite() {
+    what_changed_plans_can_be_taken_back(EngineKind::Sqlite).await;
+}
+
+#[tokio::test]
+async fn what_changed_plans_can_be_taken_back_on_postgres() {
+    what_changed_plans_can_be_taken_back(EngineKind::Postgres).await;
 }

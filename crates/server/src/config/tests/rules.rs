@@ -1,5 +1,7 @@
 //! Bounds and contradictions, section by section.
 
+use mainstay_domain::Plan;
+
 use super::super::schema::{Kind, SCHEMA};
 use super::super::{Engine, ProviderName};
 use super::{Config, single, warned};
@@ -75,6 +77,33 @@ fn what_cannot_be_used_is_refused_by_its_key() {
     }
     let long = format!("\"{}\"", "x".repeat(65_537));
     assert_eq!(key(&[("assistant.system_prompt", &long)]), "assistant.system_prompt");
+}
+
+#[test]
+fn what_is_sold_is_written_so_that_it_can_be() {
+    for (expected, overrides) in [
+        (
+            "billing.fastspring.storefront",
+            &[("billing.fastspring.storefront", "\"https://acme.onfastspring.com\"")][..],
+        ),
+        ("billing.fastspring.storefront", &[("billing.fastspring.storefront", "\"acme.onfastspring.com/\"")]),
+        ("billing.fastspring.products", &[("billing.fastspring.products", "[\"core-monthly\"]")]),
+        ("billing.fastspring.products", &[("billing.fastspring.products", "[\"core-monthly = free\"]")]),
+        ("billing.fastspring.products", &[("billing.fastspring.products", "[\"a = core\", \"a = studio\"]")]),
+        ("billing.fastspring.products", &[("billing.fastspring.products", "[\"a/b = core\"]")]),
+        ("billing.fastspring.api_username", &[("billing.fastspring.api_username", "\"acme\"")]),
+        ("billing.fastspring.api_url", &[("billing.fastspring.api_url", "\"api.fastspring.com\"")]),
+    ] {
+        assert_eq!(key(overrides), expected, "{overrides:?}");
+    }
+    let products = "[\"core-monthly = core\", \"core-yearly=core\", \"studio = studio\"]";
+    let config = Config::from_overrides(&[("billing.fastspring.products", products)]).unwrap();
+    let sold = &config.billing.fastspring;
+    assert_eq!((sold.product_of(Plan::Core), sold.product_of(Plan::Free)), (Some("core-monthly"), None));
+    assert_eq!(sold.plans().get("core-yearly"), Some(&Plan::Core));
+    assert!(!sold.has_api());
+    let test = Config::from_overrides(&[("billing.fastspring.test_orders", "true")]).unwrap();
+    assert_eq!(warned(&test), ["billing.fastspring.test_orders"]);
 }
 
 #[test]
