@@ -6,6 +6,7 @@ mod assistant;
 mod batches;
 mod billing;
 mod deadlines;
+mod deliveries;
 mod flags;
 mod inbox;
 mod isolation;
@@ -194,6 +195,12 @@ cases! {
     assistant::nobody_is_kept_waiting_by_another_organisation,
     assistant::what_has_expired_is_swept,
     assistant::a_commit_that_was_not_confirmed_is_not_done_twice,
+    deliveries::endpoints_are_made_changed_and_removed,
+    deliveries::an_event_and_its_deliveries_are_one_transaction,
+    deliveries::an_attempt_ends_with_its_log_and_what_it_says_of_the_endpoint,
+    deliveries::an_endpoint_is_told_at_its_own_pace,
+    deliveries::what_was_missed_is_delivered_again,
+    deliveries::what_was_kept_long_enough_is_forgotten,
     flags::flags_are_written_read_and_killed,
     flags::an_experiment_is_frozen_once_it_runs,
     flags::an_exposure_is_recorded_once_at_its_first_moment,

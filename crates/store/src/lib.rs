@@ -79,7 +79,7 @@ pub use deliveries::publish::{
 pub use deliveries::replay::{CancelBite, Replay, ReplayBite, ReplayDelivery, Replayed, RequestReplay};
 pub use deliveries::resting::PutOffDeliveries;
 pub use deliveries::sweep::CountEndpoints;
-pub use deliveries::working::{DeliveryDue, EndUnsent, EventContent, ReadDelivery, TakeTurn, Turn};
+pub use deliveries::working::{DeliveryAt, DeliveryDue, EndUnsent, EventContent, ReadDeliveries, TakeTurn, Turn};
 pub use deliveries::{
     CANCELLING_KIND, DELIVERIES, DELIVERY_CHORES, DELIVERY_KIND, ENDPOINT_DISABLED, Endpoint, Health, MOST_ENDPOINTS,
     REPLAY_KIND, SigningSecret, TEST_EVENT,

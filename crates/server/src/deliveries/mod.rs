@@ -8,6 +8,7 @@ mod answer;
 pub mod api;
 mod ending;
 mod figures;
+mod reading;
 mod service;
 mod work;
 
@@ -30,6 +31,7 @@ use crate::outgoing::{self, Lookup, Outgoing, Rules};
 
 use ending::Waiting;
 use figures::DeliveryFigures;
+use reading::Wanted;
 
 /// How much longer than deliveries their events are kept: as long as one that is replayed at the end is tried.
 const EVENTS_LAST_LONGER: Duration = Duration::from_secs(4 * 86_400);
@@ -91,7 +93,9 @@ pub struct Deliveries {
     kept: Duration,
     figures: DeliveryFigures,
     endings: mpsc::Sender<Waiting>,
-    ended: Mutex<Option<mpsc::Receiver<Waiting>>>,
+    wanted: mpsc::Sender<Wanted>,
+    /// For those who read and who end, once they start.
+    receivers: Mutex<Option<(mpsc::Receiver<Wanted>, mpsc::Receiver<Waiting>)>>,
 }
 
 impl Deliveries {
@@ -118,7 +122,8 @@ impl Deliveries {
         };
         let outgoing = Outgoing::with_lookup(client, lookup)?;
         // One place for each delivery that is under way.
-        let (endings, ended) = mpsc::channel(settings.slots.max(1) as usize);
+        let places = settings.slots.max(1) as usize;
+        let ((endings, ended), (wanted, reading)) = (mpsc::channel(places), mpsc::channel(places));
         Ok(Self {
             store,
             clock,
@@ -133,7 +138,8 @@ impl Deliveries {
             kept: settings.kept(),
             figures: DeliveryFigures::register(registry),
             endings,
-            ended: Mutex::new(Some(ended)),
+            wanted,
+            receivers: Mutex::new(Some((reading, ended))),
         })
     }
 
@@ -149,15 +155,21 @@ impl Deliveries {
     }
 }
 
-/// Starts what ends attempts, before the first job is claimed.
+/// Starts what reads deliveries and ends attempts, before the first job is claimed.
 pub fn start(app: &Arc<App>) {
-    let deliveries = Arc::clone(&app.deliveries);
-    let ended = deliveries.ended.lock().unwrap_or_else(PoisonError::into_inner).take();
-    let Some(ended) = ended else { return };
-    let drained = app.lifecycle.drained();
+    let receivers = app.deliveries.receivers.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some((wanted, ended)) = receivers else { return };
+    let (reader, drained) = (Arc::clone(&app.deliveries), app.lifecycle.drained());
+    app.lifecycle.spawn("delivery reading", async move {
+        tokio::select! {
+            () = reader.read_all(wanted) => {}
+            () = drained => {}
+        }
+    });
+    let (ender, drained) = (Arc::clone(&app.deliveries), app.lifecycle.drained());
     app.lifecycle.spawn("delivery endings", async move {
         tokio::select! {
-            () = deliveries.end_all(ended) => {}
+            () = ender.end_all(ended) => {}
             () = drained => {}
         }
     });

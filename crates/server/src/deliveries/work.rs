@@ -12,7 +12,7 @@ use http::{HeaderMap, HeaderValue};
 use mainstay_domain::{DeliveryState, EndpointId, EventId, Secret, TenantId, Timestamp};
 use mainstay_jobs::{Done, Failure, JobContext, JobResult, Retry};
 use mainstay_store::{
-    AttemptEnd, AttemptLog, Call, DeliveryDue, EndUnsent, Endpoint, EventContent, PutOffDeliveries, ReadDelivery,
+    AttemptEnd, AttemptLog, Call, DeliveryAt, DeliveryDue, EndUnsent, Endpoint, EventContent, PutOffDeliveries,
     TakeTurn, Turn, Verdict, spread_of,
 };
 use url::Url;
@@ -42,8 +42,8 @@ impl Deliveries {
         let (Some(tenant), Ok(endpoint)) = (context.tenant, context.group.parse::<EndpointId>()) else {
             return Err(Failure::new("a delivery without an organisation or an endpoint").retry(Retry::Never));
         };
-        let read = ReadDelivery { tenant, id: context.job.into(), endpoint };
-        let due = match self.store.run_for_jobs(&call(), read).await {
+        let place = DeliveryAt { tenant, id: context.job.into(), endpoint };
+        let due = match self.read(place).await {
             Ok(Some(due)) if due.state == DeliveryState::Pending => due,
             // It was cancelled, or it has been kept long enough.
             Ok(_) => return Ok(Done::Finished),

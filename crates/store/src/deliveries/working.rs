@@ -1,6 +1,7 @@
 //! What a worker needs before it sends: the delivery with its event and its endpoint, and a turn where the endpoint has
 //! a rate or is tried after a rest.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mainstay_domain::{DeliveryId, DeliveryState, EndpointId, EventId, TenantId, Timestamp};
@@ -15,17 +16,17 @@ use crate::jobs::rate::{Bucket, Rate};
 use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, Place};
 
 statements! {
-    READ = both("
-        SELECT d.state AS delivery_state, d.attempts, d.event_id, v.kind, v.payload, v.created_at AS published_at
-        FROM webhook_delivery d LEFT JOIN webhook_event v ON v.id = d.event_id AND v.tenant_id = d.tenant_id
-        WHERE d.id = $1 AND d.tenant_id = $2");
-    ENDPOINT = both("
-        SELECT id, tenant_id, url, description, event_types, secrets, rate_per_minute, state, disabled_reason, disabled_at,
-          failing_since, consecutive_failures, rests, rest_until, probe_until, created_at, updated_at
-        FROM webhook_endpoint WHERE id = $1 AND tenant_id = $2");
+    READ = batch((id: uuid, tenant_id: uuid) "
+        SELECT b.n, d.state AS delivery_state, d.attempts, d.event_id, v.kind, v.payload, v.created_at AS published_at
+        FROM batch b JOIN webhook_delivery d ON d.id = b.id AND d.tenant_id = b.tenant_id
+        LEFT JOIN webhook_event v ON v.id = d.event_id AND v.tenant_id = d.tenant_id");
+    ENDPOINTS = batch((id: uuid, tenant_id: uuid) "
+        SELECT e.id, e.tenant_id, e.url, e.description, e.event_types, e.secrets, e.rate_per_minute, e.state, e.disabled_reason,
+          e.disabled_at, e.failing_since, e.consecutive_failures, e.rests, e.rest_until, e.probe_until, e.created_at, e.updated_at
+        FROM batch b JOIN webhook_endpoint e ON e.id = b.id AND e.tenant_id = b.tenant_id");
     /// One tries whether an endpoint is well again; whoever else comes meanwhile finds this.
     PROBE = both("
         UPDATE webhook_endpoint SET probe_until = $3
@@ -71,6 +72,7 @@ pub struct EventContent {
 
 #[derive(sqlx::FromRow)]
 struct DueRow {
+    n: i64,
     delivery_state: String,
     attempts: i64,
     event_id: Uuid,
@@ -79,9 +81,9 @@ struct DueRow {
     published_at: Option<At>,
 }
 
-/// Reads what is to be delivered.
-#[derive(Clone, Copy, Debug)]
-pub struct ReadDelivery {
+/// A delivery that a worker has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DeliveryAt {
     /// The organisation.
     pub tenant: TenantId,
     /// The delivery.
@@ -90,29 +92,46 @@ pub struct ReadDelivery {
     pub endpoint: EndpointId,
 }
 
-impl Intent for ReadDelivery {
-    type Output = Option<DeliveryDue>;
+/// Reads what is to be delivered, many at once.
+#[derive(Clone, Debug)]
+pub struct ReadDeliveries(pub Vec<DeliveryAt>);
+
+impl Intent for ReadDeliveries {
+    /// In their order; nothing for what has been kept long enough.
+    type Output = Vec<Option<DeliveryDue>>;
     const WRITES: bool = false;
 
     fn scope(&self) -> Scope {
-        Scope::Tenant(self.tenant)
+        Scope::of(self.0.iter().map(|one| one.tenant))
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        let (id, tenant) = (self.id.uuid(), self.tenant.uuid());
-        let Some(row) = tx.query(READ).bind(id).bind(tenant).row::<DueRow>().await? else { return Ok(None) };
-        let endpoint: Option<EndpointRow> = tx.query(ENDPOINT).bind(self.endpoint.uuid()).bind(tenant).row().await?;
-        let content = match (row.kind, row.payload, row.published_at) {
-            (Some(kind), Some(payload), Some(at)) => Some(EventContent { kind, payload, published_at: at.0 }),
-            _ => None,
-        };
-        Ok(Some(DeliveryDue {
-            state: word(&row.delivery_state)?,
-            attempts: count(row.attempts),
-            event: EventId(row.event_id),
-            content,
-            endpoint: endpoint.map(Endpoint::try_from).transpose()?,
-        }))
+        let places: Vec<_> =
+            self.0.iter().map(|one| Place { id: one.id.uuid(), tenant_id: one.tenant.uuid() }).collect();
+        let rows: Vec<DueRow> = tx.batch(READ, &places).rows().await?;
+        let wanted: BTreeSet<_> = self.0.iter().map(|one| (one.endpoint.uuid(), one.tenant.uuid())).collect();
+        let wanted: Vec<_> = wanted.into_iter().map(|(id, tenant_id)| Place { id, tenant_id }).collect();
+        let endpoints: Vec<EndpointRow> = tx.batch(ENDPOINTS, &wanted).rows().await?;
+        let endpoints: Vec<Endpoint> = endpoints.into_iter().map(Endpoint::try_from).collect::<Result<_>>()?;
+        let endpoints: BTreeMap<_, _> = endpoints.into_iter().map(|one| ((one.id, one.tenant), one)).collect();
+        let mut answer: Vec<_> = self.0.iter().map(|_| None).collect();
+        for row in rows {
+            let Some((place, wanted)) = usize::try_from(row.n).ok().and_then(|n| Some((n, self.0.get(n)?))) else {
+                continue;
+            };
+            let content = match (row.kind, row.payload, row.published_at) {
+                (Some(kind), Some(payload), Some(at)) => Some(EventContent { kind, payload, published_at: at.0 }),
+                _ => None,
+            };
+            answer[place] = Some(DeliveryDue {
+                state: word(&row.delivery_state)?,
+                attempts: count(row.attempts),
+                event: EventId(row.event_id),
+                content,
+                endpoint: endpoints.get(&(wanted.endpoint, wanted.tenant)).cloned(),
+            });
+        }
+        Ok(answer)
     }
 }
 

@@ -40,8 +40,9 @@ impl Lookup for Rebinding {
 }
 
 async fn a_name_that_changes_its_mind_is_never_followed_inside(engine: Engine) {
+    let settings: Vec<_> = SETTINGS.into_iter().chain([("deliveries.rest_after_failures", "1000")]).collect();
     let outside = Outside { lookup: Arc::new(Rebinding::default()), ..Outside::default() };
-    let Some(server) = TestApp::start_with(engine, &SETTINGS, outside).await else { return };
+    let Some(server) = TestApp::start_with(engine, &settings, outside).await else { return };
     let (ada, receiver) = (server.person("ada").await, Receiver::start().await);
     let port = receiver.address.port();
     let canaries = [Receiver::on(&format!("127.0.0.1:{port}")).await, Receiver::on(&format!("[::1]:{port}")).await];
