@@ -45,9 +45,8 @@ pub(super) fn of(provider: Source, payload: &str) -> Result<Option<String>, BadS
     if !matches!(provider, Source::Standard | Source::Generic) {
         return Ok(None);
     }
-    // A list names nothing as a whole.
-    let Ok(event) = serde_json::from_str::<Event<'_>>(payload) else { return Ok(None) };
-    let data = event.data.and_then(|data| serde_json::from_str::<Data<'_>>(data.get()).ok());
+    let Some(event) = object::<Event<'_>>(payload) else { return Ok(None) };
+    let data = event.data.and_then(|data| object::<Data<'_>>(data.get()));
     let Some(id) = data.and_then(|data| data.id).or(event.id) else { return Ok(None) };
     let name = match serde_json::from_str(id.get()) {
         Ok(Value::String(name)) => name,
@@ -62,6 +61,11 @@ pub(super) fn of(provider: Source, payload: &str) -> Result<Option<String>, BadS
         return Err(BadSubject::Control);
     }
     Ok(Some(name).filter(|name| !name.is_empty()))
+}
+
+/// Reads an object. A list would be read as one too, member by member, and names nothing as a whole.
+fn object<'a, T: Deserialize<'a>>(text: &'a str) -> Option<T> {
+    if text.trim_start().starts_with('{') { serde_json::from_str(text).ok() } else { None }
 }
 
 #[cfg(test)]
