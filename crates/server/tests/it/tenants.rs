@@ -1,6 +1,7 @@
 //! Who sees what: every route of the table, called by people of another organisation, by others of the same one, without
 //! a token, and with tokens that do not reach far enough.
 
+use mainstay_server::billing::apply_fastspring;
 use mainstay_server::http::{Access, RouteSpec};
 use serde_json::{Value, json};
 
@@ -28,6 +29,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/healthz"),
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
+    ("GET", "/plan"),
     ("GET", "/readyz"),
     ("GET", "/sw.js"),
     ("POST", "/v1/auth/refresh"),
@@ -94,7 +96,8 @@ impl Things {
             ("POST", "/v1/conversations/{id}/messages") => Some(json!({"content": "Hello"})),
             ("POST", "/v1/messages") => Some(json!({"content": "Hello", "conversation_id": self.conversation})),
             ("PUT", "/v1/budgets/organisation" | "/v1/budgets/members/{id}") => Some(json!({"cost_micros": 5})),
-            ("POST", "/v1/live/tickets") => None,
+            ("POST", "/v1/checkout-sessions" | "/v1/plan/change") => Some(json!({"plan": "core"})),
+            ("POST", "/v1/live/tickets" | "/v1/plan/cancel") => None,
             ("POST", "/v1/exposures") => Some(json!({"experiment": "none"})),
             ("POST", "/v1/events") => Some(json!({"events": [{"id": CLIENT, "name": "done"}]})),
             ("POST", "/v1/sync") => Some(json!({
@@ -139,6 +142,14 @@ async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things 
     let conversation = text(&sent["conversation_id"]);
     let path = format!("/v1/conversations/{conversation}");
     server.send("PATCH", &path, token, Some(json!({"title": "A canary title"}))).await.expect(200);
+    let created = server.now().as_millis();
+    let tags = json!({"organisation": person.organisation});
+    let paid = json!({"subscription": "canary-paid", "state": "active", "product": "core-monthly", "tags": tags});
+    let order = json!({"id": "canary-order", "total": 9.5, "currency": "USD", "tags": tags});
+    for (kind, data) in [("subscription.activated", paid), ("order.completed", order)] {
+        let event = json!({"id": kind, "live": true, "type": kind, "created": created, "data": data});
+        apply_fastspring(&server.app, None, kind, &event).await.expect("applied");
+    }
     Things {
         member: person.id.clone(),
         organisation: person.organisation.clone(),
@@ -154,7 +165,7 @@ async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things 
 async fn all_of(server: &TestApp, person: &Person, things: &Things) -> Vec<Value> {
     let mut all = Vec::new();
     let messages = format!("/v1/conversations/{}/messages", things.conversation);
-    for path in ["/v1/me", "/v1/members", "/v1/api-keys", "/v1/conversations", &messages] {
+    for path in ["/v1/me", "/v1/members", "/v1/api-keys", "/v1/conversations", &messages, "/v1/plan", "/v1/invoices"] {
         all.push(server.send("GET", path, Some(&person.access_token), None).await.expect(200));
     }
     all
@@ -176,6 +187,11 @@ async fn joined(server: &TestApp, owner: &Person, person: &Person, role: &str) -
 /// Whether a call names a thing of somebody.
 fn names_a_thing(route: &RouteSpec) -> bool {
     route.path.contains('{') || ["/v1/messages", "/v1/auth/switch", "/v1/exposures"].contains(&route.path)
+}
+
+/// Whether a call changes what is paid for.
+fn is_about_a_plan(route: &RouteSpec) -> bool {
+    ["/v1/checkout-sessions", "/v1/plan/change", "/v1/plan/cancel"].contains(&route.path)
 }
 
 /// Whether a route takes access tokens of a sign-in here only.
@@ -214,6 +230,8 @@ async fn nothing_crosses_between_organisations(engine: Engine) {
             } else if names_a_thing(&route) {
                 assert_eq!(answer.status, 404, "{name}: {}", answer.text);
                 assert_eq!(answer.json()["code"], "not_found", "{name}");
+            } else if is_about_a_plan(&route) {
+                assert_eq!(answer.status, 409, "nothing is sold here, nor was: {name}: {}", answer.text);
             } else if route.path == "/v1/live" {
                 assert_eq!(answer.status, 426, "it speaks WebSocket only: {}", answer.text);
             } else if (route.method.as_str(), route.path, by_key) == ("POST", "/v1/members", false) {
