@@ -213,13 +213,9 @@ impl App {
         figures.register(&mut metrics);
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
         flags.register(&mut metrics);
-        let inbox_outside = (Arc::clone(&clock), ids.clone());
-        let inbox_figures = InboxFigures::register(&mut metrics);
-        let inbox = Inbox::new(&config, store.clone(), inbox_outside, processors::all(), inbox_figures)
-            .inspect_err(|_| lifecycle.stop_hard())?;
-        let outside = (Arc::clone(&clock), Arc::clone(&entropy), ids.clone());
-        let deliveries = Deliveries::new(&config, store.clone(), outside, lookup, &mut metrics);
-        let deliveries = Arc::new(deliveries.inspect_err(|_| lifecycle.stop_hard())?);
+        let outside = Outside { clock: Arc::clone(&clock), entropy: Arc::clone(&entropy), lookup };
+        let (inbox, deliveries) =
+            open_webhooks(&config, &store, &outside, &ids, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
         let (job_figures, jobs) = (JobFigures::register(&mut metrics), Jobs::default());
         jobs.depths.register(&mut metrics);
         let health = Health::new(store.clone(), redis.clone());
@@ -275,6 +271,22 @@ impl App {
         self.lifecycle.set_ready(true);
         Ok(())
     }
+}
+
+/// What arrives from outside, and what organisations are told of.
+fn open_webhooks(
+    config: &Config,
+    store: &Store,
+    outside: &Outside,
+    ids: &Ids,
+    metrics: &mut Registry,
+) -> Result<(Inbox, Arc<Deliveries>)> {
+    let (clock, entropy) = (Arc::clone(&outside.clock), Arc::clone(&outside.entropy));
+    let figures = InboxFigures::register(metrics);
+    let inbox = Inbox::new(config, store.clone(), (Arc::clone(&clock), ids.clone()), processors::all(), figures)?;
+    let lookup = Arc::clone(&outside.lookup);
+    let deliveries = Deliveries::new(config, store.clone(), (clock, entropy, ids.clone()), lookup, metrics)?;
+    Ok((inbox, Arc::new(deliveries)))
 }
 
 /// The HTTP side of an [`App`]: what a listener is given.

@@ -55,7 +55,6 @@ const AFTER_THE_REPLY: Duration = Duration::from_secs(10);
 /// When two lines contradict each other: a programming error.
 pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFault> {
     let waits = MEMBER.limit(Class::Messages).deadline(config.assistant.wait_timeout() + AFTER_THE_REPLY);
-    let hook = OPEN.priority(ALWAYS).body(MOST_OF_A_WEBHOOK);
     let mut routes = Routes::new()
         // Operations
         .get("/healthz", health::live, OPEN.priority(ALWAYS))
@@ -105,26 +104,30 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/v1/generations/{id}", assistant::get_generation, MEMBER.statements(2))
         .get("/v1/generations/{id}/events", assistant::generation_events, MEMBER.statements(2))
         .post("/v1/generations/{id}/stop", assistant::stop_generation, MEMBER.statements(3).priority(ALWAYS))
-        // Deliveries
-        .post("/v1/webhook-endpoints", endpoints::create, ADMIN.statements(4))
-        .get("/v1/webhook-endpoints", endpoints::list, ADMIN.statements(1).priority(HEAVY))
-        .get("/v1/webhook-endpoints/{id}", endpoints::get, ADMIN.statements(1))
-        .patch("/v1/webhook-endpoints/{id}", endpoints::change, ADMIN.statements(3))
-        .delete("/v1/webhook-endpoints/{id}", endpoints::delete, ADMIN.statements(2))
-        .post("/v1/webhook-endpoints/{id}/secret/rotate", endpoints::rotate, ADMIN.statements(2))
-        .post("/v1/webhook-endpoints/{id}/test", endpoints::test, ADMIN.statements(4))
-        .post("/v1/webhook-endpoints/{id}/replays", endpoints::replay, ADMIN.statements(2))
-        .post("/v1/webhook-events", webhooks::publish, ADMIN.statements(5).body(webhooks::LARGEST_BODY))
-        .get("/v1/webhook-event-types", webhooks::types, ADMIN.statements(1).priority(HEAVY))
-        .get("/v1/webhook-deliveries", webhooks::deliveries, ADMIN.statements(2).priority(HEAVY))
-        .get("/v1/webhook-deliveries/{id}", webhooks::delivery, ADMIN.statements(2))
-        .post("/v1/webhook-deliveries/{id}/replay", webhooks::replay, ADMIN.statements(4))
         // Flags and experiments
         .get("/v1/flags", flags::flags, MEMBER)
         .post("/v1/exposures", flags::expose, MEMBER)
         .post("/v1/events", flags::events, MEMBER.statements(1))
         .get("/v1/experiments", flags::experiments, OPERATOR.statements(1).priority(HEAVY))
         .get("/v1/experiments/{id}", flags::results, OPERATOR.statements(2).priority(HEAVY))
+        // Sync and live. A page takes the positions, both streams, each kind that is in it, and the plan. Of 50 mutations
+        // each may be a message.
+        .get("/v1/sync", sync::sync, MEMBER.limit(Class::Sync).statements(8).priority(Priority::Sync))
+        .post("/v1/sync", sync::push, MEMBER.limit(Class::Sync).body(768 * 1024).statements(50 * 26))
+        .post("/v1/live/tickets", live::ticket, MEMBER.limit(Class::LiveConnect).priority(Priority::Sync))
+        .get("/v1/live", live::live, TICKET.statements(2));
+    routes = operator_routes(webhook_routes(routes));
+    // People
+    for (path, handler) in console::routes() {
+        routes = routes.add(Method::GET, path, handler, OPEN);
+    }
+    routes.build()
+}
+
+/// Webhooks: those that arrive, and those that organisations are told of.
+fn webhook_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
+    let hook = OPEN.priority(ALWAYS).body(MOST_OF_A_WEBHOOK);
+    routes
         // The inbox. What senders call is bounded by what waits to be stored, and never refused for other work: they would
         // give up. Whose an address is takes 2 statements once in a while; a batch takes 3.
         .post("/hooks/{provider}/{key}", hooks::receive, hook.statements(5))
@@ -139,18 +142,20 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/v1/inbox/{id}", inbox::get, ADMIN.statements(3))
         .post("/v1/inbox/{id}/replay", inbox::replay, ADMIN.statements(4))
         .post("/v1/inbox/replays", inbox::replay_all, ADMIN.statements(5))
-        // Sync and live. A page takes the positions, both streams, each kind that is in it, and the plan. Of 50 mutations
-        // each may be a message.
-        .get("/v1/sync", sync::sync, MEMBER.limit(Class::Sync).statements(8).priority(Priority::Sync))
-        .post("/v1/sync", sync::push, MEMBER.limit(Class::Sync).body(768 * 1024).statements(50 * 26))
-        .post("/v1/live/tickets", live::ticket, MEMBER.limit(Class::LiveConnect).priority(Priority::Sync))
-        .get("/v1/live", live::live, TICKET.statements(2));
-    routes = operator_routes(routes);
-    // People
-    for (path, handler) in console::routes() {
-        routes = routes.add(Method::GET, path, handler, OPEN);
-    }
-    routes.build()
+        // Deliveries
+        .post("/v1/webhook-endpoints", endpoints::create, ADMIN.statements(4))
+        .get("/v1/webhook-endpoints", endpoints::list, ADMIN.statements(1).priority(HEAVY))
+        .get("/v1/webhook-endpoints/{id}", endpoints::get, ADMIN.statements(1))
+        .patch("/v1/webhook-endpoints/{id}", endpoints::change, ADMIN.statements(3))
+        .delete("/v1/webhook-endpoints/{id}", endpoints::delete, ADMIN.statements(2))
+        .post("/v1/webhook-endpoints/{id}/secret/rotate", endpoints::rotate, ADMIN.statements(2))
+        .post("/v1/webhook-endpoints/{id}/test", endpoints::test, ADMIN.statements(4))
+        .post("/v1/webhook-endpoints/{id}/replays", endpoints::replay, ADMIN.statements(2))
+        .post("/v1/webhook-events", webhooks::publish, ADMIN.statements(5).body(webhooks::LARGEST_BODY))
+        .get("/v1/webhook-event-types", webhooks::types, ADMIN.statements(1).priority(HEAVY))
+        .get("/v1/webhook-deliveries", webhooks::deliveries, ADMIN.statements(2).priority(HEAVY))
+        .get("/v1/webhook-deliveries/{id}", webhooks::delivery, ADMIN.statements(2))
+        .post("/v1/webhook-deliveries/{id}/replay", webhooks::replay, ADMIN.statements(4))
 }
 
 /// What operators of the installation see and do of what is done later.

@@ -1,6 +1,7 @@
 //! Who sees what: every route of the table, called by people of another organisation, by others of the same one, without
 //! a token, and with tokens that do not reach far enough.
 
+use mainstay_server::billing::apply_fastspring;
 use mainstay_server::http::{Access, RouteSpec};
 use serde_json::{Value, json};
 
@@ -30,6 +31,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/jobs"),
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
+    ("GET", "/plan"),
     ("GET", "/readyz"),
     ("GET", "/sw.js"),
     ("POST", "/hooks/fastspring"),
@@ -118,6 +120,8 @@ impl Things {
             ("POST", "/v1/queues/{name}/pause" | "/v1/queues/{name}/resume") => None,
             ("POST", "/v1/jobs/replays") => Some(json!({"state": "dead"})),
             ("POST", "/v1/jobs/probes") => Some(json!({"count": 1})),
+            ("POST", "/v1/checkout-sessions" | "/v1/plan/change") => Some(json!({"plan": "core"})),
+            ("POST", "/v1/plan/cancel") => None,
             ("POST", "/v1/exposures") => Some(json!({"experiment": "none"})),
             ("POST", "/v1/events") => Some(json!({"events": [{"id": CLIENT, "name": "done"}]})),
             ("POST", "/v1/sync") => Some(json!({
@@ -167,6 +171,14 @@ async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things 
     let body = Some(json!({"message": {"type": "hang", "canary": true}}));
     server.send_with("POST", &sender.path, None, body, &[("x-vapi-secret", "canary")]).await.expect(200);
     let event = text(&crate::inbox::events(server, &sender, "").await[0]["id"]);
+    let created = server.now().as_millis();
+    let tags = json!({"organisation": person.organisation});
+    let paid = json!({"subscription": "canary-paid", "state": "active", "product": "core-monthly", "tags": tags});
+    let order = json!({"id": "canary-order", "total": 9.5, "currency": "USD", "tags": tags});
+    for (kind, data) in [("subscription.activated", paid), ("order.completed", order)] {
+        let event = json!({"id": kind, "live": true, "type": kind, "created": created, "data": data});
+        apply_fastspring(&server.app, None, kind, &event).await.expect("applied");
+    }
     Things {
         member: person.id.clone(),
         organisation: person.organisation.clone(),
@@ -184,7 +196,7 @@ async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things 
 async fn all_of(server: &TestApp, person: &Person, things: &Things) -> Vec<Value> {
     let mut all = Vec::new();
     let messages = format!("/v1/conversations/{}/messages", things.conversation);
-    for path in ["/v1/me", "/v1/members", "/v1/api-keys", "/v1/conversations", &messages] {
+    for path in ["/v1/me", "/v1/members", "/v1/api-keys", "/v1/conversations", &messages, "/v1/plan", "/v1/invoices"] {
         all.push(server.send("GET", path, Some(&person.access_token), None).await.expect(200));
     }
     all
@@ -206,6 +218,11 @@ async fn joined(server: &TestApp, owner: &Person, person: &Person, role: &str) -
 /// Whether a call names a thing of somebody.
 fn names_a_thing(route: &RouteSpec) -> bool {
     route.path.contains('{') || ["/v1/messages", "/v1/auth/switch", "/v1/exposures"].contains(&route.path)
+}
+
+/// Whether a call changes what is paid for.
+fn is_about_a_plan(route: &RouteSpec) -> bool {
+    ["/v1/checkout-sessions", "/v1/plan/change", "/v1/plan/cancel"].contains(&route.path)
 }
 
 /// Whether a route takes access tokens of a sign-in here only.
@@ -244,6 +261,8 @@ async fn nothing_crosses_between_organisations(engine: Engine) {
             } else if names_a_thing(&route) {
                 assert_eq!(answer.status, 404, "{name}: {}", answer.text);
                 assert_eq!(answer.json()["code"], "not_found", "{name}");
+            } else if is_about_a_plan(&route) {
+                assert_eq!(answer.status, 409, "nothing is sold here, nor was: {name}: {}", answer.text);
             } else if route.path == "/v1/live" {
                 assert_eq!(answer.status, 426, "it speaks WebSocket only: {}", answer.text);
             } else if (route.method.as_str(), route.path, by_key) == ("POST", "/v1/members", false) {
