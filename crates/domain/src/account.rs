@@ -19,8 +19,8 @@ pub enum Role {
     Owner,
 }
 
-/// What an organisation pays for, and so what it may use.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
+/// What an organisation pays for, and so what it may use. The order is that of what it allows.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Plan {
     /// Nothing paid.

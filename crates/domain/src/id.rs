@@ -69,6 +69,10 @@ id! {
     ExperimentId;
     /// A job: work that is done later.
     JobId;
+    /// Somebody who sends webhooks to an organisation.
+    InboxSourceId;
+    /// An event that arrived in the inbox. Its job has the same id.
+    InboxEventId;
     /// An endpoint that events are delivered to.
     EndpointId;
     /// An event that an organisation's endpoints are told of.
@@ -88,6 +92,12 @@ impl From<MessageId> for GenerationId {
 impl From<GenerationId> for MessageId {
     fn from(generation: GenerationId) -> Self {
         Self(generation.0)
+    }
+}
+
+impl From<InboxEventId> for JobId {
+    fn from(event: InboxEventId) -> Self {
+        Self(event.0)
     }
 }
 

@@ -13,6 +13,7 @@ mod error;
 mod flag;
 mod hexadecimal;
 mod id;
+mod inbox;
 mod job;
 mod schedule;
 mod secret;
@@ -30,9 +31,10 @@ pub use error::{Error, FieldFault, Kind, Result};
 pub use flag::{EventName, Experiment, ExperimentState, Flag, FlagKey, Measure, Share, Unit, Variant, VariantName};
 pub use hexadecimal::hexadecimal;
 pub use id::{
-    ApiKeyId, ConversationId, DeliveryId, EndpointId, EventId, ExperimentId, GenerationId, JobId, MessageId, PersonId,
-    RequestId, SessionId, StreamId, TenantId,
+    ApiKeyId, ConversationId, DeliveryId, EndpointId, EventId, ExperimentId, GenerationId, InboxEventId, InboxSourceId,
+    JobId, MessageId, PersonId, RequestId, SessionId, StreamId, TenantId,
 };
+pub use inbox::InboxState;
 pub use job::{JobPriority, JobState};
 pub use schedule::Schedule;
 pub use secret::Secret;

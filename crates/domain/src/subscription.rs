@@ -210,6 +210,36 @@ impl Subscription {
         self.unpaid_since().map(|since| since.plus(grace))
     }
 
+    /// When it ends by itself: the end of its period, once it was cancelled.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        let cancelled = self.state() == Some(SubscriptionState::Canceled);
+        self.period_end().filter(|_| cancelled)
+    }
+
+    /// The next moment at which the plan that holds may be another although nothing more is told.
+    #[must_use]
+    pub fn next_turn(&self, now: Timestamp, grace: Duration) -> Option<Timestamp> {
+        if self.ended.is_some() {
+            return None;
+        }
+        [self.grace_until(grace), self.ends_at()].into_iter().flatten().filter(|moment| *moment > now).min()
+    }
+
+    /// What time alone has ended, in words: the grace, or the period of what was cancelled.
+    #[must_use]
+    pub fn run_out(&self, now: Timestamp, grace: Duration) -> Option<String> {
+        if self.ended.is_some() {
+            return None;
+        }
+        let (since, until) = (self.unpaid_since(), self.grace_until(grace));
+        if let (Some(since), Some(until)) = (since, until.filter(|until| *until <= now)) {
+            return Some(format!("{}: not paid since {since}, and the grace ended at {until}", self.id));
+        }
+        let end = self.ends_at().filter(|end| *end <= now)?;
+        Some(format!("{}: cancelled, and its period ended at {end}", self.id))
+    }
+
     /// The plan that holds at a moment, by what is known.
     ///
     /// `plans` has the plan of each product. One that is not there gives the free plan, as does a subscription that has

@@ -12,11 +12,12 @@ use tokio::net::TcpListener;
 use crate::accounts::Accounts;
 use crate::accounts::keys::SigningKey;
 use crate::assistant::Assistant;
-use crate::billing::BillingFigures;
+use crate::billing::{BillingFigures, FastSpringApi};
 use crate::config::{self, Config};
 use crate::deliveries::Deliveries;
 use crate::flags::Flags;
 use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
+use crate::jobs::Jobs;
 use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
 use crate::live::{Connects, Hub, Tickets};
@@ -29,6 +30,7 @@ use crate::outside::{SystemClock, SystemEntropy};
 use crate::providers::Providers;
 use crate::redis::Redis;
 use crate::sync::Sync;
+use crate::webhooks::{Inbox, InboxFigures, processors};
 
 /// How long opening the parts may wait for the database.
 const OPENING: Duration = Duration::from_secs(10);
@@ -73,14 +75,20 @@ pub struct App {
     pub assistant: Arc<Assistant>,
     /// The figures of usage.
     pub billing: BillingFigures,
+    /// Who takes the money, where it can be asked.
+    pub fastspring: Option<FastSpringApi>,
     /// What this node knows of the others.
     pub nodes: Arc<Nodes>,
     /// Who works on jobs here, once it has started.
     pub worker: OnceLock<Worker>,
     /// The figures of jobs.
     pub job_figures: JobFigures,
+    /// What arrives from outside.
+    pub inbox: Inbox,
     /// What organisations are told of.
     pub deliveries: Arc<Deliveries>,
+    /// What is known of all jobs.
+    pub jobs: Jobs,
     /// Delta sync.
     pub sync: Sync,
     /// Feature flags and experiments.
@@ -173,6 +181,7 @@ impl App {
             Accounts::new(&config, &key, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), ids.clone())?;
         let mut metrics = Registry::default();
         let billing = BillingFigures::register(&mut metrics);
+        let fastspring = FastSpringApi::new(&config.billing.fastspring, &config.providers, Arc::clone(&clock))?;
         let providers = Providers::new(&config.providers, Arc::clone(&clock), Arc::clone(&entropy))?;
         let assistant = Arc::new(Assistant::new(
             &config.assistant,
@@ -204,10 +213,11 @@ impl App {
         figures.register(&mut metrics);
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
         flags.register(&mut metrics);
-        let job_figures = JobFigures::register(&mut metrics);
-        let outside = (Arc::clone(&clock), Arc::clone(&entropy), ids.clone());
-        let deliveries = Deliveries::new(&config, store.clone(), outside, lookup, &mut metrics);
-        let deliveries = Arc::new(deliveries.inspect_err(|_| lifecycle.stop_hard())?);
+        let outside = Outside { clock: Arc::clone(&clock), entropy: Arc::clone(&entropy), lookup };
+        let (inbox, deliveries) =
+            open_webhooks(&config, &store, &outside, &ids, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
+        let (job_figures, jobs) = (JobFigures::register(&mut metrics), Jobs::default());
+        jobs.depths.register(&mut metrics);
         let health = Health::new(store.clone(), redis.clone());
         Ok(Arc::new(Self {
             config,
@@ -220,10 +230,13 @@ impl App {
             limits,
             assistant,
             billing,
+            fastspring,
             nodes,
             worker: OnceLock::new(),
             job_figures,
+            inbox,
             deliveries,
+            jobs,
             sync,
             flags,
             hub,
@@ -253,10 +266,27 @@ impl App {
         pools::start(self);
         crate::limits::start(self).await;
         crate::deliveries::start(self);
+        crate::jobs::start(self);
         crate::job_list::start(self).await?;
         self.lifecycle.set_ready(true);
         Ok(())
     }
+}
+
+/// What arrives from outside, and what organisations are told of.
+fn open_webhooks(
+    config: &Config,
+    store: &Store,
+    outside: &Outside,
+    ids: &Ids,
+    metrics: &mut Registry,
+) -> Result<(Inbox, Arc<Deliveries>)> {
+    let (clock, entropy) = (Arc::clone(&outside.clock), Arc::clone(&outside.entropy));
+    let figures = InboxFigures::register(metrics);
+    let inbox = Inbox::new(config, store.clone(), (Arc::clone(&clock), ids.clone()), processors::all(), figures)?;
+    let lookup = Arc::clone(&outside.lookup);
+    let deliveries = Deliveries::new(config, store.clone(), (clock, entropy, ids.clone()), lookup, metrics)?;
+    Ok((inbox, Arc::new(deliveries)))
 }
 
 /// The HTTP side of an [`App`]: what a listener is given.

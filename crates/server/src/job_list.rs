@@ -1,19 +1,29 @@
 //! Every queue, every kind of job and every schedule on one page.
 
 use std::sync::{Arc, Weak};
+use std::time::Duration;
 
 use mainstay_domain::Result;
 use mainstay_jobs::{BoxFuture, Job, JobContext, JobList, JobResult, Queue, Spawn, Worker};
-use mainstay_store::{DELIVERY_CHORES, QueueLimits};
+use mainstay_store::{Call, DELIVERY_CHORES, OpenQueues, QueueLimits};
 
 use crate::app::App;
+use crate::billing;
 use crate::config::Engine;
 use crate::deliveries;
 use crate::lifecycle::Lifecycle;
 use crate::ops::probe;
+use crate::webhooks::work;
 
+/// How long making the queues known may take.
+const OPENING: Duration = Duration::from_secs(5);
 /// Probes, which show that jobs are done.
 pub const PROBES: &str = "probes";
+/// What follows from payments.
+pub const BILLING: &str = "billing";
+
+/// Events that have arrived.
+pub const INBOX: &str = "inbox";
 
 /// All of it.
 fn list(app: &Arc<App>) -> JobList {
@@ -22,13 +32,23 @@ fn list(app: &Arc<App>) -> JobList {
     JobList::new()
         // Queues
         .queue(queue(PROBES))
+        .queue(queue(INBOX))
+        .queue(queue(BILLING))
         .queue(deliveries::queue(&app.config))
         .queue(queue(DELIVERY_CHORES))
         // Kinds
         .kind(with(app, probe::run))
+        .kind(with(app, work::run))
+        .kind(with(app, billing::run_review))
         .kind(with(app, deliveries::deliver))
         .kind(with(app, deliveries::replay))
         .kind(with(app, deliveries::cancel))
+}
+
+/// The queues, with their bounds; also on a node that works on none of them.
+#[must_use]
+pub fn queues(app: &Arc<App>) -> Vec<Queue> {
+    list(app).queues().to_vec()
 }
 
 /// A handler that is given the app. It holds no share in it, so that the app can end while jobs are still listed.
@@ -44,12 +64,15 @@ where
     move |context, job| handler(app.clone(), context, job)
 }
 
-/// Begins to work on jobs, if this node does.
+/// Makes the queues known, and begins to work on jobs, if this node does.
 ///
 /// # Errors
-/// When the worker's lease cannot be had.
+/// When the worker's lease cannot be had, or the database cannot be reached.
 pub async fn start(app: &Arc<App>) -> Result<()> {
     if !app.config.jobs.enabled {
+        // Others do the work; that a queue waits, or is to be paused, is seen from here too.
+        let names = queues(app).iter().map(|queue| queue.name).collect();
+        app.store.run(&Call::within(OPENING), OpenQueues(names)).await?;
         return Ok(());
     }
     let outside = (Arc::clone(&app.clock), app.ids.clone(), Arc::clone(&app.entropy));

@@ -11,6 +11,7 @@ pub mod deliveries;
 pub mod flags;
 pub mod http;
 pub mod job_list;
+pub mod jobs;
 pub mod lifecycle;
 pub mod limits;
 pub mod live;

@@ -9,13 +9,16 @@ use utoipa::{Modify, OpenApi};
 
 use crate::accounts::api::{api_keys, auth, members};
 use crate::assistant::api as assistant;
-use crate::billing::api as billing;
+use crate::billing::{api as billing, plan_api as plan};
 use crate::deliveries::api::{endpoints, events as webhooks};
 use crate::flags::api as flags;
+use crate::jobs::api as jobs;
 use crate::limits::api as limits;
 use crate::live::api as live;
 use crate::ops::{health, metrics};
 use crate::sync::api as sync;
+use crate::webhooks::api::{events as inbox, senders};
+use crate::webhooks::receive as hooks;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -23,12 +26,13 @@ use crate::sync::api as sync;
     modifiers(&Bearer),
     security(("bearer" = [])),
     paths(
-        health::live, health::ready, health::database, health::redis, metrics::metrics, document,
+        health::live, health::ready, health::database, health::redis, health::queue, metrics::metrics, document,
         auth::sign_up, auth::sign_in, auth::refresh, auth::sign_out, auth::switch, auth::me, auth::create_organisation,
         members::list, members::add, members::change, members::remove,
         api_keys::list, api_keys::create, api_keys::get, api_keys::revoke,
         limits::refusals,
         billing::get_usage, billing::get_members_usage, billing::set_organisation_budget, billing::set_member_budget,
+        plan::get_plan, plan::create_checkout, plan::change_plan, plan::cancel_plan, plan::list_invoices,
         assistant::list_conversations, assistant::create_conversation, assistant::get_conversation,
         assistant::rename_conversation, assistant::delete_conversation, assistant::list_messages, assistant::send_into,
         assistant::send_message, assistant::get_generation, assistant::generation_events, assistant::stop_generation,
@@ -36,6 +40,11 @@ use crate::sync::api as sync;
         endpoints::test, endpoints::replay, webhooks::publish, webhooks::types, webhooks::deliveries, webhooks::delivery,
         webhooks::replay,
         flags::flags, flags::expose, flags::events, flags::experiments, flags::results,
+        hooks::receive, hooks::token, hooks::receive_fastspring,
+        senders::list, senders::create, senders::get, senders::change, senders::remove,
+        inbox::list, inbox::get, inbox::replay, inbox::replay_all,
+        jobs::list, jobs::get, jobs::cancel, jobs::replay, jobs::replay_some, jobs::probes, jobs::promise_probes,
+        jobs::queues, jobs::pause, jobs::resume,
         sync::sync, sync::push, live::ticket, live::live,
     )
 )]

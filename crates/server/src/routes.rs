@@ -11,15 +11,18 @@ use axum::http::Method;
 use crate::accounts::api::{api_keys, auth, members};
 use crate::app::App;
 use crate::assistant::api as assistant;
-use crate::billing::api as billing;
+use crate::billing::{api as billing, plan_api as plan};
 use crate::config::Config;
 use crate::deliveries::api::{endpoints, events as webhooks};
 use crate::flags::api as flags;
 use crate::http::{Access, Policy, Priority, RouteFault, RouteTable, Routes};
+use crate::jobs::api as jobs;
 use crate::limits::{Class, api as limits};
 use crate::live::api as live;
 use crate::ops::{health, metrics};
 use crate::sync::api as sync;
+use crate::webhooks::api::{events as inbox, senders};
+use crate::webhooks::receive as hooks;
 use crate::{console, openapi};
 
 /// Anybody may call it.
@@ -40,6 +43,9 @@ const HEAVY: Priority = Priority::Heavy;
 /// and these never. Where none is named, reading goes before writing.
 const ALWAYS: Priority = Priority::Always;
 
+/// The largest body of a webhook, in bytes: the report of a long call has some hundred thousand.
+const MOST_OF_A_WEBHOOK: usize = 1024 * 1024;
+
 /// How much longer than the reply a request that waits for one may take.
 const AFTER_THE_REPLY: Duration = Duration::from_secs(10);
 
@@ -55,6 +61,7 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/readyz", health::ready, OPEN.statements(1).priority(ALWAYS))
         .get("/health/database", health::database, PUBLIC.statements(1).priority(ALWAYS))
         .get("/health/redis", health::redis, PUBLIC.priority(ALWAYS))
+        .get("/health/queue", health::queue, PUBLIC.statements(1).priority(ALWAYS))
         .get("/metrics", metrics::metrics, OPEN.priority(ALWAYS))
         .get("/openapi.json", openapi::document, OPEN)
         // Accounts
@@ -79,6 +86,11 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/v1/usage/members", billing::get_members_usage, ADMIN.statements(1).priority(HEAVY))
         .put("/v1/budgets/organisation", billing::set_organisation_budget, ADMIN.statements(1))
         .put("/v1/budgets/members/{id}", billing::set_member_budget, ADMIN.statements(2))
+        .get("/v1/plan", plan::get_plan, MEMBER.statements(3))
+        .post("/v1/checkout-sessions", plan::create_checkout, ADMIN.statements(4))
+        .post("/v1/plan/change", plan::change_plan, ADMIN.statements(3))
+        .post("/v1/plan/cancel", plan::cancel_plan, ADMIN.statements(3))
+        .get("/v1/invoices", plan::list_invoices, ADMIN.statements(1).priority(HEAVY))
         // Assistant. What a batch takes is counted for each of its members: 20 when it has accepted, saved,
         // settled and counted, and refused a repeat and what was over a limit. A repeat then takes 3 to be found, and what is no repeat 2 for its history.
         .get("/v1/conversations", assistant::list_conversations, MEMBER.statements(1).priority(HEAVY))
@@ -92,6 +104,44 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/v1/generations/{id}", assistant::get_generation, MEMBER.statements(2))
         .get("/v1/generations/{id}/events", assistant::generation_events, MEMBER.statements(2))
         .post("/v1/generations/{id}/stop", assistant::stop_generation, MEMBER.statements(3).priority(ALWAYS))
+        // Flags and experiments
+        .get("/v1/flags", flags::flags, MEMBER)
+        .post("/v1/exposures", flags::expose, MEMBER)
+        .post("/v1/events", flags::events, MEMBER.statements(1))
+        .get("/v1/experiments", flags::experiments, OPERATOR.statements(1).priority(HEAVY))
+        .get("/v1/experiments/{id}", flags::results, OPERATOR.statements(2).priority(HEAVY))
+        // Sync and live. A page takes the positions, both streams, each kind that is in it, and the plan. Of 50 mutations
+        // each may be a message.
+        .get("/v1/sync", sync::sync, MEMBER.limit(Class::Sync).statements(8).priority(Priority::Sync))
+        .post("/v1/sync", sync::push, MEMBER.limit(Class::Sync).body(768 * 1024).statements(50 * 26))
+        .post("/v1/live/tickets", live::ticket, MEMBER.limit(Class::LiveConnect).priority(Priority::Sync))
+        .get("/v1/live", live::live, TICKET.statements(2));
+    routes = operator_routes(webhook_routes(routes));
+    // People
+    for (path, handler) in console::routes() {
+        routes = routes.add(Method::GET, path, handler, OPEN);
+    }
+    routes.build()
+}
+
+/// Webhooks: those that arrive, and those that organisations are told of.
+fn webhook_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
+    let hook = OPEN.priority(ALWAYS).body(MOST_OF_A_WEBHOOK);
+    routes
+        // The inbox. What senders call is bounded by what waits to be stored, and never refused for other work: they would
+        // give up. Whose an address is takes 2 statements once in a while; a batch takes 3.
+        .post("/hooks/{provider}/{key}", hooks::receive, hook.statements(5))
+        .post("/hooks/{provider}/{key}/token", hooks::token, hook.statements(2).body(8 * 1024))
+        .post("/hooks/fastspring", hooks::receive_fastspring, hook.statements(3))
+        .get("/v1/inbox-sources", senders::list, ADMIN.statements(1).priority(HEAVY))
+        .post("/v1/inbox-sources", senders::create, ADMIN.statements(4))
+        .get("/v1/inbox-sources/{id}", senders::get, ADMIN.statements(1))
+        .patch("/v1/inbox-sources/{id}", senders::change, ADMIN.statements(3))
+        .delete("/v1/inbox-sources/{id}", senders::remove, ADMIN.statements(2))
+        .get("/v1/inbox", inbox::list, ADMIN.statements(2).priority(HEAVY))
+        .get("/v1/inbox/{id}", inbox::get, ADMIN.statements(3))
+        .post("/v1/inbox/{id}/replay", inbox::replay, ADMIN.statements(4))
+        .post("/v1/inbox/replays", inbox::replay_all, ADMIN.statements(5))
         // Deliveries
         .post("/v1/webhook-endpoints", endpoints::create, ADMIN.statements(4))
         .get("/v1/webhook-endpoints", endpoints::list, ADMIN.statements(1).priority(HEAVY))
@@ -106,21 +156,20 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/v1/webhook-deliveries", webhooks::deliveries, ADMIN.statements(2).priority(HEAVY))
         .get("/v1/webhook-deliveries/{id}", webhooks::delivery, ADMIN.statements(2))
         .post("/v1/webhook-deliveries/{id}/replay", webhooks::replay, ADMIN.statements(4))
-        // Flags and experiments
-        .get("/v1/flags", flags::flags, MEMBER)
-        .post("/v1/exposures", flags::expose, MEMBER)
-        .post("/v1/events", flags::events, MEMBER.statements(1))
-        .get("/v1/experiments", flags::experiments, OPERATOR.statements(1).priority(HEAVY))
-        .get("/v1/experiments/{id}", flags::results, OPERATOR.statements(2).priority(HEAVY))
-        // Sync and live. A page takes the positions, both streams, each kind that is in it, and the plan. Of 50 mutations
-        // each may be a message.
-        .get("/v1/sync", sync::sync, MEMBER.limit(Class::Sync).statements(7).priority(Priority::Sync))
-        .post("/v1/sync", sync::push, MEMBER.limit(Class::Sync).body(768 * 1024).statements(50 * 26))
-        .post("/v1/live/tickets", live::ticket, MEMBER.limit(Class::LiveConnect).priority(Priority::Sync))
-        .get("/v1/live", live::live, TICKET.statements(2));
-    // People
-    for (path, handler) in console::routes() {
-        routes = routes.add(Method::GET, path, handler, OPEN);
-    }
-    routes.build()
+}
+
+/// What operators of the installation see and do of what is done later.
+fn operator_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
+    routes
+        // Jobs. To cancel one that moves on at the same moment is tried three times.
+        .get("/v1/jobs", jobs::list, OPERATOR.statements(3).priority(HEAVY))
+        .get("/v1/jobs/{id}", jobs::get, OPERATOR.statements(3))
+        .post("/v1/jobs/{id}/cancel", jobs::cancel, OPERATOR.statements(7))
+        .post("/v1/jobs/{id}/replay", jobs::replay, OPERATOR.statements(4))
+        .post("/v1/jobs/replays", jobs::replay_some, OPERATOR.statements(5))
+        .get("/v1/jobs/probes", jobs::probes, OPERATOR.statements(2).priority(HEAVY))
+        .post("/v1/jobs/probes", jobs::promise_probes, OPERATOR.statements(3))
+        .get("/v1/queues", jobs::queues, OPERATOR.statements(5))
+        .post("/v1/queues/{name}/pause", jobs::pause, OPERATOR.statements(2))
+        .post("/v1/queues/{name}/resume", jobs::resume, OPERATOR.statements(2))
 }

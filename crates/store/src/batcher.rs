@@ -36,9 +36,16 @@ pub(crate) trait Batch: Clone + Send + Sync + 'static {
     type Answer: Send + 'static;
     /// The name of the lanes' tasks.
     const NAME: &'static str;
+    /// Which connections its transactions take.
+    const POOL: Pool = Pool::Lanes;
 
     /// Whose call it is.
     fn tenant(member: &Self::Member) -> TenantId;
+
+    /// Whose rows a transaction for these organisations may see.
+    fn scope(tenants: &[TenantId]) -> Scope {
+        Scope::Tenants(tenants.to_vec())
+    }
 
     /// Runs all members in one transaction. The answers stand in the order of the members.
     fn apply(
@@ -207,7 +214,7 @@ impl<B: Batch> Lane<B> {
         tenants.sort_unstable();
         tenants.dedup();
         let intent = Whole { batch: self.batch.clone(), members, tenants };
-        let answers = self.inner.run_in(&call, &intent, Pool::Lanes).await;
+        let answers = self.inner.run_in(&call, &intent, B::POOL).await;
         let statements = call.statements();
         for waiting in part {
             waiting.call.count(statements);
@@ -259,7 +266,7 @@ impl<B: Batch> Intent for Whole<B> {
     const REPEATABLE: bool = true;
 
     fn scope(&self) -> Scope {
-        Scope::Tenants(self.tenants.clone())
+        B::scope(&self.tenants)
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {

@@ -9,6 +9,7 @@ use mainstay_domain::TenantId;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::billing::organisation::{self, Organisation};
 use crate::conversations::{self, Conversation};
 use crate::error::{Error, Result};
 use crate::members::{self, Member};
@@ -70,6 +71,8 @@ kinds! {
     Message(Message) = "message", messages::read;
     /// A member, in the stream of the organisation. Its id is the person's.
     Member(Member) = "member", members::read;
+    /// The organisation itself, in its own stream, from the first change of its plan on. Its id is its own.
+    Organisation(Organisation) = "organisation", organisation::read;
 }
 
 impl fmt::Display for Kind {
@@ -84,7 +87,7 @@ impl SyncedRow {
     pub fn parent(&self) -> Option<Uuid> {
         match self {
             Self::Message(message) => Some(message.conversation.uuid()),
-            Self::Conversation(_) | Self::Member(_) => None,
+            Self::Conversation(_) | Self::Member(_) | Self::Organisation(_) => None,
         }
     }
 }

@@ -12,6 +12,7 @@
 mod accounts;
 mod api_keys;
 mod batcher;
+mod billing;
 mod call;
 #[cfg(test)]
 mod conformance;
@@ -24,6 +25,7 @@ mod flags;
 mod health;
 mod housekeeping;
 mod idempotency;
+mod inbox;
 mod intent;
 mod jobs;
 mod kinds;
@@ -57,6 +59,10 @@ pub use accounts::{
 pub use api_keys::{
     ApiKey, ApiKeyAuthority, AuthoriseApiKey, CreateApiKey, GetApiKey, ListApiKeys, LookUpApiKey, RevokeApiKey,
 };
+pub use billing::apply::{AppliedEvent, ApplyBillingEvent, BillingRules, EventOf, IgnoreBillingEvent, ReviewPlan};
+pub use billing::invoices::{Invoice, InvoiceState, ListInvoices};
+pub use billing::organisation::{Organisation, PlanChange, SetPlan};
+pub use billing::reading::{BillingOf, FindPayer, GetBilling, ListPlanChanges, Payer};
 pub use call::Call;
 pub use conversations::{
     Conversation, CreateConversation, DeleteConversation, GetConversation, ListConversations, RenameConversation,
@@ -88,6 +94,14 @@ pub use flags::{Definitions, KillFlag, LoadDefinitions, MOST_FLAGS, Put, PutFlag
 pub use health::Ping;
 pub use housekeeping::{ForgetExpired, LeasesGone, OpenReply, RepliesOf};
 pub use idempotency::{ClaimOnce, FindUsed, Once, Used};
+pub use inbox::listing::{GetInboxEvent, InboxEvent, InboxFilter, InboxPage, InboxSummary, ListInbox, ReplayEvents};
+pub use inbox::receive::{ReceiveEvent, Received};
+pub use inbox::sources::{
+    ChangeInboxSource, CreateInboxSource, DeleteInboxSource, GetInboxSource, InboxSource, InboxSourceMade,
+    ListInboxSources, LookUpInboxKey, MOST_INBOX_SOURCES,
+};
+pub use inbox::subjects::{InboxSubject, KeepNewest, ListSubjects, Telling};
+pub use inbox::sweep::ForgetInbox;
 pub use intent::Intent;
 pub use jobs::claim::{ClaimJobs, Claims, OpenQueues, QueueLimits};
 pub use jobs::enqueue::{Enqueue, Enqueued};
@@ -96,7 +110,7 @@ pub use jobs::listing::{
     CancelJob, Cancelled, GetJob, JobAttempt, JobFilter, JobLife, JobPage, JobSummary, ListJobs, ReplayJobs,
 };
 pub use jobs::probe::{ForgetProbes, ListProbes, ProbeEffects, RecordProbe};
-pub use jobs::queues::{PauseQueue, QueueDepth, QueueDepths, ReadQueues};
+pub use jobs::queues::{PauseQueue, QueueAge, QueueDepth, QueueDepths, ReadAges, ReadQueues};
 pub use jobs::rate::Rate;
 pub use jobs::schedule::{ListSchedules, RegisterSchedule, StoredSchedule, TakeTick};
 pub use jobs::upkeep::{ForgetJobs, JobsOf, JobsWaiting, LookForJobs, PromoteJobs, RescueJobs};
@@ -106,7 +120,7 @@ pub use lease::{AcquireLease, ExpireLeases, ExpiredLease, ExpiredLeases, Release
 pub use members::{AddMember, ChangeMember, ListMembers, Member, MemberChanged, Membership, MembershipsIn};
 pub use messages::{Exchange, GetExchange, ListMessages, Message, ReadHistory, RequestStop, Said};
 pub use metering::admission::Bid;
-pub use metering::plans::{Limits, ListPlans, SetBudget, SetPlan, SetPlanLimits};
+pub use metering::plans::{Limits, ListPlans, SetBudget, SetPlanLimits};
 pub use metering::reading::{GetUsage, ListUsage, MemberUsage, UsageOf, Used as UsedOf};
 pub use metering::reservation::{Cost, ForgetSwept};
 pub use migrate::{Applied, Migrator, Planned, StatementRisk, Step, StepState, file_fault, folder_fault};

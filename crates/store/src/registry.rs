@@ -23,7 +23,9 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::sync::STATEMENTS,
     ];
     let folders = [
+        crate::billing::ALL_STATEMENTS,
         crate::jobs::ALL_STATEMENTS,
+        crate::inbox::ALL_STATEMENTS,
         crate::deliveries::ALL_STATEMENTS,
         crate::experiments::ALL_STATEMENTS,
         crate::turns::STATEMENTS,

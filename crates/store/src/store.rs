@@ -1,19 +1,21 @@
 //! The store: where an intent meets an engine.
 
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use mainstay_domain::{Entropy, Secret, TenantId, Timestamp};
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
-use crate::batcher::Batcher;
+use crate::batcher::{Batcher, Bounds};
 use crate::call::Call;
 use crate::engine::postgres::{self, Pool, Postgres};
 use crate::engine::room::Room;
 use crate::engine::sqlite::{self, Checkpointer, Sqlite};
 use crate::error::{Error, Result};
+use crate::inbox::receive::Receipts;
+use crate::inbox::subjects::Tellings;
 use crate::intent::Intent;
 use crate::stream::Position;
 use crate::tasks::Task;
@@ -25,6 +27,10 @@ use crate::usage::{LENDINGS, Lending, Lent, Meter, Usage};
 const REPEATS: u32 = 3;
 /// What the database's own deadline is given before ours ends the wait from outside.
 const GRACE: Duration = Duration::from_millis(250);
+
+/// The batches of the inbox. They are large, because a sender's burst is one organisation's; how many bytes wait is bounded
+/// by whoever hands them in. One lane: the next batch fills while one is being committed.
+const INBOX: Bounds = Bounds { lanes: 1, size: 1_000, size_per_tenant: 500, queue: 20_000 };
 
 /// How the store is opened. Times and sizes as in the configuration.
 #[derive(Clone, Debug)]
@@ -98,7 +104,7 @@ pub trait Listener: Send + Sync {
     fn unconfirmed(&self, tenants: &[TenantId]);
 }
 
-/// Who is told of jobs that were promised, after the commit.
+/// Who is told of jobs that were promised, after the commit and before the caller is: it must not wait.
 pub trait JobListener: Send + Sync {
     /// In these queues something is due from this moment on; the empty name stands for any queue.
     fn promised(&self, queues: &[(String, Timestamp)]);
@@ -114,8 +120,8 @@ pub(crate) struct Inner {
     entropy: Arc<dyn Entropy>,
     /// Who is told of commits that streams have advanced by.
     listener: OnceLock<Arc<dyn Listener>>,
-    /// Who is told of jobs.
-    job_listener: OnceLock<Arc<dyn JobListener>>,
+    /// Who is told of jobs: whoever works here, and whoever tells other nodes.
+    job_listeners: RwLock<Vec<Arc<dyn JobListener>>>,
     meter: Meter,
     /// How many of the next commits are reported as not confirmed, though they were.
     #[cfg(test)]
@@ -127,6 +133,8 @@ pub(crate) struct Inner {
 pub struct Store {
     pub(crate) inner: Arc<Inner>,
     pub(crate) turns: Batcher<Turns>,
+    pub(crate) receipts: Batcher<Receipts>,
+    pub(crate) tellings: Batcher<Tellings>,
 }
 
 impl Store {
@@ -145,24 +153,28 @@ impl Store {
             engine,
             entropy,
             listener: OnceLock::new(),
-            job_listener: OnceLock::new(),
+            job_listeners: RwLock::default(),
             meter: Meter::default(),
             #[cfg(test)]
             lost_commits: std::sync::atomic::AtomicU32::new(0),
         });
-        let bounds = crate::batcher::Bounds {
+        let bounds = Bounds {
             lanes,
             size: options.batch_size,
             size_per_tenant: options.batch_size_per_tenant,
             queue: options.batch_queue,
         };
         let (turns, mut tasks) = Batcher::new(&inner, Turns, bounds);
+        let (receipts, further) = Batcher::new(&inner, Receipts, INBOX);
+        tasks.extend(further);
+        let (tellings, further) = Batcher::new(&inner, Tellings, INBOX);
+        tasks.extend(further);
         if matches!(inner.engine, Engine::Sqlite(_)) {
             // The one writer stands still while its lane waits to be run, after every statement.
             tasks = tasks.into_iter().map(Task::on_own_thread).collect();
             tasks.push(checkpointer(Arc::clone(&inner)));
         }
-        Ok((Self { inner, turns }, tasks))
+        Ok((Self { inner, turns, receipts, tellings }, tasks))
     }
 
     /// Runs an intent: one transaction, repeated as a whole after a deadlock, a serialisation failure or a lost
@@ -189,9 +201,9 @@ impl Store {
         self.inner.run_in(call, &intent, Pool::Jobs).await
     }
 
-    /// Names who is told of jobs that were promised. Once; a second listener is not taken.
+    /// Adds somebody who is told of jobs that were promised. It stays for as long as the store does.
     pub fn listen_for_jobs(&self, listener: Arc<dyn JobListener>) {
-        let _ = self.inner.job_listener.set(listener);
+        self.inner.job_listeners.write().unwrap_or_else(PoisonError::into_inner).push(listener);
     }
 
     /// Which engine this is: `sqlite` or `postgresql`.
@@ -383,8 +395,9 @@ impl Inner {
                 if let Some(listener) = self.listener.get().filter(|_| !advanced.is_empty()) {
                     listener.committed(&advanced);
                 }
-                if let Some(listener) = self.job_listener.get().filter(|_| !promised.is_empty()) {
-                    listener.promised(&promised);
+                if !promised.is_empty() {
+                    let listeners = self.job_listeners.read().unwrap_or_else(PoisonError::into_inner);
+                    listeners.iter().for_each(|listener| listener.promised(&promised));
                 }
                 Ok(output)
             }
@@ -433,7 +446,7 @@ fn postgres_settings(options: &Options) -> postgres::Settings {
         system_role: options.system_role.clone(),
         transaction_pooler: options.transaction_pooler,
         pool_size: count(options.pool_size),
-        lanes: count(options.batch_lanes),
+        lanes: count(options.batch_lanes + INBOX.lanes),
         acquire_timeout: options.acquire_timeout,
         idle_timeout: options.idle_timeout,
         statement_timeout: options.statement_timeout,

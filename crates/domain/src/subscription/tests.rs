@@ -315,4 +315,24 @@ proptest! {
             prop_assert_eq!(history.remove(aspect.as_str()).flatten(), aspect.of(&subscription));
         }
     }
+
+    #[test]
+    fn the_plan_changes_by_time_at_its_turns_only((_, told) in told_anyhow()) {
+        let subscription = after(&told);
+        for at in 0_i64..72 {
+            let (now, before) = (hour(at), plan(&subscription, at));
+            match subscription.next_turn(now, GRACE) {
+                Some(turn) => {
+                    prop_assert!(turn > now);
+                    let last = Timestamp::from_millis(turn.as_millis() - 1);
+                    prop_assert_eq!(subscription.effective_plan(last, GRACE, &plans()), before);
+                }
+                None => prop_assert_eq!(plan(&subscription, 10_000), before),
+            }
+            // What time has ended gives nothing, and says so.
+            if subscription.run_out(now, GRACE).is_some() {
+                prop_assert_eq!(before, Plan::Free);
+            }
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! A worker on a real database: what its jobs do, and what happens when they or it misbehave.
 
+#![expect(clippy::expect_used, reason = "a test that cannot go on should stop")]
+
 mod misbehaviour;
 mod schedules;
 mod stage;

@@ -116,18 +116,18 @@ fn period_end(state: Option<SubscriptionState>, subscription: &Value) -> Option<
 }
 
 /// What is given under a name: an id, or an object that has its id under the same name, or under `id`.
-fn id(parent: &Value, field: &str) -> Option<String> {
+pub(super) fn id(parent: &Value, field: &str) -> Option<String> {
     let value = &parent[field];
     name(value).or_else(|| name(&value[field])).or_else(|| name(&value["id"]))
 }
 
-fn name(value: &Value) -> Option<String> {
+pub(super) fn name(value: &Value) -> Option<String> {
     let text = value.as_str()?;
     let fits = !text.is_empty() && text.chars().count() <= LONGEST_NAME;
     fits.then(|| text.to_owned())
 }
 
-fn moment(parent: &Value, field: &str) -> Option<Timestamp> {
+pub(super) fn moment(parent: &Value, field: &str) -> Option<Timestamp> {
     let number = |suffix: &str| parent[format!("{field}{suffix}")].as_i64();
     let millis = number("").or_else(|| number("Value")).or_else(|| number("InSeconds")?.checked_mul(1_000))?;
     // What no calendar has could be kept, and not be read again.
@@ -135,7 +135,7 @@ fn moment(parent: &Value, field: &str) -> Option<Timestamp> {
     Some(Timestamp::from_millis(kept.as_millisecond()))
 }
 
-fn tags(value: &Value) -> BTreeMap<String, String> {
+pub(super) fn tags(value: &Value) -> BTreeMap<String, String> {
     let pairs = value.as_object().into_iter().flatten();
     pairs.filter_map(|(tag, value)| Some((tag.clone(), value.as_str()?.to_owned()))).collect()
 }

@@ -220,7 +220,12 @@ async fn make_user(
     }
     let email = EmailAddress::parse(&email).map_err(|refused| Error::invalid(vec![refused.of("email")]))?;
     let tenant = app.accounts.home_of(&Call::within(PATIENCE), &email).await?;
-    app.store.run(&Call::within(PATIENCE), SetPlan { tenant, plan }).await?;
+    app.store
+        .run(
+            &Call::within(PATIENCE),
+            SetPlan { tenant, plan, cause: "A measurement set it.".to_owned(), now: app.clock.now() },
+        )
+        .await?;
     Ok((app.accounts.token_for(&Call::within(PATIENCE), &email, lasts).await?, Some(plan)))
 }
 

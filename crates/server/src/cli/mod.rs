@@ -3,6 +3,8 @@
 pub mod config;
 mod experiment;
 mod flag;
+mod inbox;
+mod jobs;
 mod load;
 mod migrate;
 mod plan;
@@ -66,6 +68,16 @@ enum Command {
     /// See docs/flags.md.
     #[command(subcommand)]
     Experiment(experiment::ExperimentCommand),
+    /// List, show, cancel and begin anew jobs; pause queues; and prove that jobs are done
+    ///
+    /// It works on the database of the settings, also while servers run. See docs/jobs.md.
+    #[command(subcommand)]
+    Jobs(jobs::JobsCommand),
+    /// List webhooks that have arrived, show one, and process them again
+    ///
+    /// See docs/inbox.md.
+    #[command(subcommand)]
+    Inbox(inbox::InboxCommand),
     /// Print an access token for a person, for trying the API
     ///
     /// It needs no password, only the database. The token works for the person's oldest organisation.
@@ -149,6 +161,8 @@ async fn with_config(command: Command, config: Config) -> Answer {
         Command::Plan(command) => plan::run(command, config).await,
         Command::Flag(command) => flag::run(command, config).await,
         Command::Experiment(command) => experiment::run(command, config).await,
+        Command::Jobs(command) => jobs::run(command, config).await,
+        Command::Inbox(command) => inbox::run(command, config).await,
         Command::Token(arguments) => token::run(arguments, config).await,
         Command::Load(arguments) => load::run(arguments, config).await,
         Command::Config(_) | Command::Openapi => Ok(Answer::good("")),

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use mainstay_domain::{Allowance, Error, Meter, Plan, PlanLimits, TenantId};
-use mainstay_store::{Call, ListPlans, SetPlan, SetPlanLimits};
+use mainstay_store::{Call, ListPlanChanges, ListPlans, PlanChange, SetPlan, SetPlanLimits};
 use uuid::Uuid;
 
 use super::user::address;
@@ -33,7 +33,7 @@ pub(super) enum PlanCommand {
     },
     /// Say which plan an organisation has
     ///
-    /// It holds for the next thing that is used, on every node.
+    /// It holds for the next thing that is used, on every node, and until the provider of billing tells something new.
     Assign {
         /// free, core or studio
         plan: Plan,
@@ -43,6 +43,23 @@ pub(super) enum PlanCommand {
         /// The address of a person: their oldest organisation
         #[arg(long)]
         email: Option<String>,
+    },
+    /// Show why the plan of an organisation changed, the last change first
+    History {
+        /// The id of the organisation
+        #[arg(long)]
+        organisation: Uuid,
+        /// How many changes at most
+        #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1000))]
+        limit: u32,
+    },
+    /// Set the plan that follows from the subscriptions of an organisation and the settings as they are now
+    ///
+    /// For example after a product was added to billing.fastspring.products.
+    Review {
+        /// The id of the organisation
+        #[arg(long)]
+        organisation: Uuid,
     },
 }
 
@@ -149,12 +166,38 @@ pub(super) async fn run(command: PlanCommand, config: Config) -> Result<Answer, 
                     app.accounts.home_of(&call, &email).await?
                 }
             };
-            if !app.store.run(&call, SetPlan { tenant, plan }).await? {
+            let cause = "An operator set it.".to_owned();
+            let set = SetPlan { tenant, plan, cause, now: app.clock.now() };
+            if !app.store.run(&call, set).await? {
                 return Err(Error::not_found("organisation").into());
             }
             Ok(Answer::good(format!("The organisation {tenant} has the plan {plan}.\n")))
         }
+        PlanCommand::History { organisation, limit } => {
+            let list = ListPlanChanges { tenant: TenantId(organisation), limit };
+            Ok(Answer::good(history(&app.store.run(&call, list).await?)))
+        }
+        PlanCommand::Review { organisation } => {
+            let tenant = TenantId(organisation);
+            let changed = crate::billing::look(&app, &call, tenant, None).await?;
+            Ok(Answer::good(match changed {
+                Some((from, to)) => format!("The organisation {tenant} had the plan {from} and has {to}.\n"),
+                None => format!("The plan of the organisation {tenant} is as it should be.\n"),
+            }))
+        }
     }
+}
+
+/// Why a plan changed, for people.
+fn history(changes: &[PlanChange]) -> String {
+    if changes.is_empty() {
+        return "The plan has never changed.\n".to_owned();
+    }
+    let mut text = String::new();
+    for PlanChange { from, to, cause, at, .. } in changes {
+        let _ = writeln!(text, "{at}  {:<8}{:<8}{cause}", from.as_str(), to.as_str());
+    }
+    text
 }
 
 /// What each plan allows, for people.

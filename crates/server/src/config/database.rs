@@ -19,8 +19,9 @@ pub(super) const BOUNDS: &[Bound] = &[
     ("database.batch_queue", 1, 1_000_000),
 ];
 
-/// Connections on PostgreSQL beside those of the lanes: five of the system's role, and one at least for requests.
-const BESIDE_THE_LANES: usize = 6;
+/// Connections on PostgreSQL beside those of the lanes: one for the inbox, six of the system's role, and one at least for
+/// requests.
+const BESIDE_THE_LANES: usize = 8;
 
 /// Where the data is, and how much of it is used at once.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -29,7 +30,7 @@ pub struct Database {
     pub url: Secret,
     /// A file that holds the address, so that its password is in no environment.
     pub url_file: String,
-    /// Connections for reading on SQLite. On PostgreSQL connections in all, for each node: 3 more than the lanes at least.
+    /// Connections for reading on SQLite. On PostgreSQL connections in all, for each node: 8 more than the lanes at least.
     pub pool_size: usize,
     /// Nodes that share the database, on PostgreSQL. At start it is checked that their pools together fit what the server allows.
     pub nodes: usize,
@@ -120,7 +121,7 @@ impl Database {
         let least = self.batch_lanes + BESIDE_THE_LANES;
         if self.engine() == Engine::Postgres && self.pool_size < least {
             let reason = format!(
-                "is {}, too few on PostgreSQL for batch_lanes ({}), two for work across organisations, three for jobs and one for requests",
+                "is {}, too few on PostgreSQL for batch_lanes ({}), one for the inbox, two for work across organisations, four for jobs and one for requests",
                 self.pool_size, self.batch_lanes
             );
             let cure = format!("Raise it to {least} or more, or lower database.batch_lanes");

@@ -12,6 +12,7 @@ mod documentation;
 mod fault;
 mod flags;
 mod http;
+mod inbox;
 mod jobs;
 mod layers;
 mod lifecycle;
@@ -37,13 +38,14 @@ use serde::{Deserialize, Serialize};
 
 pub use assistant::Assistant;
 pub use auth::{Auth, Issuer};
-pub use billing::Billing;
+pub use billing::{Billing, FastSpring};
 pub use database::{Database, Engine};
 pub use deliveries::Deliveries;
 pub use documentation::documentation;
 pub use fault::{Fault, Faults, Warning};
 pub use flags::Flags;
 pub use http::Http;
+pub use inbox::Inbox;
 pub use jobs::Jobs;
 pub use layers::FILE_VARIABLE;
 pub use lifecycle::Lifecycle;
@@ -83,6 +85,8 @@ pub struct Config {
     pub flags: Flags,
     /// Work that is done later.
     pub jobs: Jobs,
+    /// Webhooks that arrive.
+    pub inbox: Inbox,
     /// What organisations are told of.
     pub deliveries: Deliveries,
     /// Who makes the replies.
@@ -211,6 +215,7 @@ impl Config {
     fn advise(&self, warnings: &mut Vec<Warning>) {
         self.http.advise(warnings);
         self.database.advise(warnings);
+        self.billing.advise(warnings);
         self.redis.advise(self.database.engine() == Engine::Sqlite, warnings);
         self.auth.advise(warnings);
         self.limits.advise(warnings);

@@ -5,7 +5,8 @@ use std::sync::LazyLock;
 use toml::{Table, Value};
 
 use super::{
-    assistant, auth, database, deliveries, flags, http, jobs, lifecycle, limits, live, overload, providers, redis, sync,
+    assistant, auth, billing, database, deliveries, flags, http, inbox, jobs, lifecycle, limits, live, overload,
+    providers, redis, sync,
 };
 
 /// The text of `config.default.toml`.
@@ -31,8 +32,10 @@ const SECRETS: &[&str] = &[
     "database.system_url",
     "redis.url",
     "auth.signing_key",
+    "billing.fastspring.api_password",
     "providers.anthropic.api_key",
     "providers.openai.api_key",
+    "billing.fastspring.webhook_secrets",
 ];
 
 /// A least and a greatest value for a key, both allowed.
@@ -41,6 +44,7 @@ pub(super) type Bound = (&'static str, i64, i64);
 const BOUNDS: &[&[Bound]] = &[
     http::BOUNDS,
     database::BOUNDS,
+    billing::BOUNDS,
     redis::BOUNDS,
     auth::BOUNDS,
     limits::BOUNDS,
@@ -49,6 +53,7 @@ const BOUNDS: &[&[Bound]] = &[
     live::BOUNDS,
     flags::BOUNDS,
     jobs::BOUNDS,
+    inbox::BOUNDS,
     deliveries::BOUNDS,
     providers::BOUNDS,
     overload::BOUNDS,

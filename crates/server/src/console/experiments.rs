@@ -5,6 +5,7 @@ use askama::Template;
 use axum::response::Response;
 
 use super::assets::assets;
+use super::operator::{LINKS, Link};
 use super::pages::page;
 
 /// What its files are called. The first load of the console does not need them.
@@ -15,11 +16,21 @@ pub(super) const FILES: [&str; 2] = ["experiments.js", "experiments.css"];
 struct Page<'a> {
     /// The path of the files: `/assets/<hash>`.
     base: &'a str,
+    /// The pages of operators, this one among them.
+    links: &'a [Link],
+    /// The path of this one.
+    current: &'a str,
+}
+
+impl Page<'_> {
+    fn new() -> Self {
+        Self { base: assets().base(), links: &LINKS, current: "/experiments" }
+    }
 }
 
 /// The page, the same for everybody.
 pub async fn experiments() -> Response {
-    page(&Page { base: assets().base() })
+    page(&Page::new())
 }
 
 #[cfg(test)]
@@ -30,7 +41,7 @@ mod tests {
 
     #[test]
     fn it_names_files_that_exist_and_has_nothing_inline() {
-        let html = Page { base: assets().base() }.render().expect("a page");
+        let html = Page::new().render().expect("a page");
         let prefix = format!("\"{}/", assets().base());
         let named: BTreeSet<&str> = html.split(&prefix).skip(1).filter_map(|rest| rest.split('"').next()).collect();
         let known: BTreeSet<&str> = assets().names().collect();

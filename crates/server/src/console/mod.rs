@@ -7,7 +7,9 @@
 
 mod assets;
 mod experiments;
+mod operator;
 mod pages;
+mod plan;
 #[cfg(test)]
 mod tests;
 
@@ -16,15 +18,24 @@ use axum::routing::{MethodRouter, get};
 pub use assets::asset;
 pub use experiments::experiments;
 pub use pages::{index, worker};
+pub use plan::plan;
 
 /// The routes of the console, for the one page that lists every URL: the shell, the files that it names, the worker that
-/// keeps both for when there is no network, and the page of experiments. All answer `GET` and `HEAD`, and need neither state
-/// nor a signed-in caller.
+/// keeps both for when there is no network, and the pages of operators and of the plan. All answer `GET` and `HEAD`, and
+/// need neither state nor a signed-in caller.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Vec<(&'static str, MethodRouter<S>)> {
-    vec![
+    let mut routes = vec![
         ("/", get(index)),
         ("/assets/{*path}", get(asset)),
         ("/sw.js", get(worker)),
         ("/experiments", get(experiments)),
-    ]
+        ("/plan", get(plan)),
+    ];
+    routes.extend(operator::PAGES.iter().map(|shown| (shown.path, get(move || operator::page(shown)))));
+    routes
+}
+
+/// True for the files of pages beside the console itself, which its first load does not need.
+fn is_of_another_page(name: &str) -> bool {
+    operator::has(name) || plan::FILES.contains(&name)
 }

@@ -81,5 +81,5 @@ pub async fn worker() -> Response {
 /// True for ES modules of the shell. `theme.js` is a plain script, which runs before the first paint; `main.js` is named by its
 /// own element.
 fn is_module(name: &str) -> bool {
-    name.ends_with(".js") && !super::experiments::FILES.contains(&name) && name != "theme.js" && name != "main.js"
+    name.ends_with(".js") && !super::is_of_another_page(name) && name != "theme.js" && name != "main.js"
 }

@@ -115,8 +115,7 @@ async fn every_file_that_is_named_exists() {
     let known: BTreeSet<&str> = assets().names().collect();
     assert!(named.contains("main.js") && named.contains("theme.js"), "{named:?}");
     assert!(named.is_subset(&known), "{named:?}");
-    let of_another_page = |name: &str| super::experiments::FILES.contains(&name);
-    for name in known.iter().filter(|name| name.ends_with(".js") && !of_another_page(name)) {
+    for name in known.iter().filter(|name| name.ends_with(".js") && !super::is_of_another_page(name)) {
         assert!(named.contains(name), "{name} would be found out about late");
         let source = String::from_utf8(get(&format!("{prefix}{name}")).await.1).expect("text");
         for import in quoted(&source, " from \"") {
@@ -187,7 +186,7 @@ async fn the_controls_have_their_stable_names() {
 #[tokio::test]
 async fn the_first_load_is_small() {
     let app = app().layer(tower_http::compression::CompressionLayer::new());
-    let of_the_shell = |name: &&str| !super::experiments::FILES.contains(name);
+    let of_the_shell = |name: &&str| !super::is_of_another_page(name);
     let files = assets().names().filter(of_the_shell).map(|name| format!("{}/{name}", assets().base()));
     let mut total = 0;
     for path in ["/".to_owned(), "/sw.js".to_owned()].into_iter().chain(files) {

@@ -15,6 +15,7 @@ use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::http::Json;
+use crate::jobs::health as jobs;
 use crate::redis::{Redis, State as LinkState};
 
 /// How long the database may take to answer a check.
@@ -149,7 +150,11 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
         stands.waiting,
         app.overload.load().database() * 100.0
     );
+    // Nobody waits for a job in their request: a node without its worker may still serve.
+    let (works, worker) = jobs::worker(&app);
+    let worker = Check { status: if works { Status::Ok } else { Status::Degraded }, ..told(works, worker) };
     HealthBody::of([
+        ("jobs", worker),
         ("overload", told(true, crowd)),
         ("server", server),
         ("database", database),
@@ -172,4 +177,16 @@ pub async fn database(State(app): State<Arc<App>>) -> Response {
     responses((status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
 pub async fn redis(State(app): State<Arc<App>>) -> Response {
     HealthBody::of([("redis", link(app.health.redis.as_ref(), Status::Failing))])
+}
+
+/// Whether jobs are done: nothing that could run waits longer than its queue allows, and this node works if it should. Queues
+/// that are paused are left out.
+#[utoipa::path(get, path = "/health/queue", tag = "operations", security(()),
+    responses((status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
+pub async fn queue(State(app): State<Arc<App>>) -> Response {
+    let begun = Instant::now();
+    let (moves, queues) = jobs::queues(&app).await;
+    let queues = Check { took_ms: millis(begun.elapsed()), ..told(moves, queues) };
+    let (works, worker) = jobs::worker(&app);
+    HealthBody::of([("queues", queues), ("worker", told(works, worker))])
 }

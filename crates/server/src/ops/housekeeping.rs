@@ -1,12 +1,12 @@
 //! What is swept up, in small bites, by one node at a time: expired idempotency keys, sign-ins and revocations, the
-//! messages of deleted conversations, what was set aside for work that nobody settled, what old experiments found, and the
-//! logs of deliveries.
+//! messages of deleted conversations, what was set aside for work that nobody settled, what old experiments found, what
+//! arrived long ago, and the logs of deliveries.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_domain::Timestamp;
-use mainstay_store::{AcquireLease, Call, ForgetExpired, ForgetSwept, ReleaseLease};
+use mainstay_store::{AcquireLease, Call, ForgetExpired, ForgetInbox, ForgetSwept, ReleaseLease};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::App;
@@ -79,8 +79,10 @@ async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<()> {
         let old = app.store.run(&call(), ForgetSwept(now.minus(SWEPT_LAST))).await?;
         let stopped = now.minus(app.config.flags.kept());
         let erased = app.store.erase_experiments(&call(), stopped, now.minus(ERASE_AFTER), now).await?;
+        let arrived = app.store.run(&call(), ForgetInbox(now.minus(app.config.inbox.kept()))).await?;
         let delivered = app.deliveries.sweep(&call(), now).await?;
-        if forgotten == 0 && delivered == 0 && purged == 0 && tombstones == 0 && swept == 0 && old == 0 && !erased {
+        let settled = forgotten == 0 && purged == 0 && tombstones == 0 && swept == 0 && old == 0 && !erased;
+        if settled && arrived == 0 && delivered == 0 {
             break;
         }
     }

@@ -24,7 +24,7 @@ pub enum BreakerState {
 
 /// What an attempt says about the provider's health.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(crate) enum Verdict {
     /// It answered.
     Healthy,
     /// It answered, with a refusal that is about the request and not about its health.
@@ -58,7 +58,7 @@ impl State {
 
 /// The breaker of one provider.
 #[derive(Debug)]
-pub(super) struct Breaker {
+pub(crate) struct Breaker {
     name: &'static str,
     threshold: u32,
     open_for: Duration,
@@ -68,7 +68,7 @@ pub(super) struct Breaker {
 
 impl Breaker {
     /// A closed breaker that opens after `threshold` failures in a row (at least one).
-    pub(super) fn new(name: &'static str, threshold: u32, open_for: Duration) -> Self {
+    pub(crate) fn new(name: &'static str, threshold: u32, open_for: Duration) -> Self {
         let state = Mutex::new(State { stance: Stance::Closed { failures: 0 }, epoch: 0 });
         Self { name, threshold: threshold.max(1), open_for, state, opened: AtomicU64::new(0) }
     }
@@ -78,7 +78,7 @@ impl Breaker {
     }
 
     /// Whether a request has a chance, without taking it: asked before queueing. The error says when to come back.
-    pub(super) fn look(&self) -> Result<(), Duration> {
+    pub(crate) fn look(&self) -> Result<(), Duration> {
         match self.state().stance {
             Stance::Closed { .. } => Ok(()),
             Stance::Open { until } => match until.saturating_duration_since(Instant::now()) {
@@ -90,7 +90,7 @@ impl Breaker {
     }
 
     /// Lets one attempt pass, or says when to come back. The first attempt after the pause is the probe.
-    pub(super) fn admit(&self) -> Result<Permit<'_>, Duration> {
+    pub(crate) fn admit(&self) -> Result<Permit<'_>, Duration> {
         self.look()?;
         let mut state = self.state();
         match state.stance {
@@ -127,7 +127,7 @@ impl Breaker {
     }
 
     /// The state, for the figures.
-    pub(super) fn current(&self) -> BreakerState {
+    pub(crate) fn current(&self) -> BreakerState {
         match self.state().stance {
             Stance::Closed { .. } => BreakerState::Closed,
             Stance::Open { .. } => BreakerState::Open,
@@ -136,14 +136,14 @@ impl Breaker {
     }
 
     /// How often it has opened.
-    pub(super) fn opened(&self) -> u64 {
+    pub(crate) fn opened(&self) -> u64 {
         self.opened.load(Ordering::Relaxed)
     }
 }
 
 /// The right to one attempt. Dropped without a verdict, it says nothing about the provider.
 #[derive(Debug)]
-pub(super) struct Permit<'a> {
+pub(crate) struct Permit<'a> {
     breaker: &'a Breaker,
     epoch: u64,
     verdict: Verdict,
@@ -151,7 +151,7 @@ pub(super) struct Permit<'a> {
 
 impl Permit<'_> {
     /// Says how the attempt went.
-    pub(super) fn settle(mut self, verdict: Verdict) {
+    pub(crate) fn settle(mut self, verdict: Verdict) {
         self.verdict = verdict;
     }
 }

@@ -10,7 +10,7 @@
 //! provider's account must allow for their sum.
 
 mod anthropic;
-mod breaker;
+pub(crate) mod breaker;
 mod chain;
 mod exchange;
 mod fault;
@@ -21,7 +21,7 @@ mod openai;
 mod outlet;
 mod price;
 mod queue;
-mod retry;
+pub(crate) mod retry;
 mod sse;
 mod timer;
 

@@ -78,7 +78,7 @@ impl Retries {
 }
 
 /// What the headers of an error say about coming back: the wait, and whether it is any use.
-pub(super) fn advice(headers: &HeaderMap, clock: &dyn Clock) -> (Option<Duration>, Option<bool>) {
+pub(crate) fn advice(headers: &HeaderMap, clock: &dyn Clock) -> (Option<Duration>, Option<bool>) {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::trim);
     let should_retry = match text("x-should-retry") {
         Some("true") => Some(true),
@@ -109,14 +109,15 @@ struct Second {
 }
 
 /// Retries as a share of requests over the last minute.
-struct Budget {
+pub(crate) struct Budget {
     percent: u64,
     start: Instant,
     seconds: Mutex<[Second; WINDOW_SECONDS]>,
 }
 
 impl Budget {
-    fn new(percent: u32) -> Self {
+    /// One of so many retries in per cent of requests.
+    pub(crate) fn new(percent: u32) -> Self {
         Self {
             percent: u64::from(percent),
             start: Instant::now(),
@@ -134,12 +135,13 @@ impl Budget {
         act(&mut seconds, index, now)
     }
 
-    fn request(&self) {
+    /// Counts a request, of which retries may be a share.
+    pub(crate) fn request(&self) {
         self.with(|seconds, index, _| seconds[index].requests += 1);
     }
 
     /// Takes one retry out of the budget, if there is one left.
-    fn spend(&self) -> bool {
+    pub(crate) fn spend(&self) -> bool {
         if self.percent == 0 {
             return false;
         }

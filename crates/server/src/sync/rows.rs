@@ -1,6 +1,6 @@
 //! How a synced row looks on the wire. A new kind gets a line in [`body`].
 
-use mainstay_domain::StreamScope;
+use mainstay_domain::{Plan, StreamScope};
 use mainstay_store::{Change, SyncedRow};
 use serde::Serialize;
 use serde_json::value::{RawValue, to_raw_value};
@@ -16,7 +16,7 @@ pub struct ChangeBody {
     /// `membership` for what is the caller's own, `organisation` for what all its members share.
     #[schema(value_type = String, example = "membership")]
     pub stream: StreamScope,
-    /// `conversation`, `message` or `member`.
+    /// `conversation`, `message`, `member` or `organisation`.
     #[schema(value_type = String, example = "message")]
     pub kind: &'static str,
     /// Which.
@@ -40,6 +40,13 @@ struct SyncedMessage {
     ordinal: i64,
     #[serde(flatten)]
     message: MessageBody,
+}
+
+/// The organisation, as all its members see it.
+#[derive(Serialize)]
+struct SyncedOrganisation<'a> {
+    name: &'a str,
+    plan: Plan,
 }
 
 impl ChangeBody {
@@ -68,6 +75,9 @@ fn body(row: &SyncedRow, html: bool) -> serde_json::Result<Box<RawValue>> {
             ordinal: message.ordinal,
             message: if html { MessageBody::rendered(message) } else { MessageBody::plain(message) },
         }),
+        SyncedRow::Organisation(organisation) => {
+            to_raw_value(&SyncedOrganisation { name: &organisation.name, plan: organisation.plan })
+        }
         SyncedRow::Member(member) => to_raw_value(&MemberBody::from(member.clone())),
     }
 }

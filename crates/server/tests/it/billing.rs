@@ -80,7 +80,7 @@ async fn a_plan_allows_so_many_messages_and_a_change_holds_at_once(engine: Engin
 
     // The token was made under the plan free. The next request counts under core; what was refused was not remembered.
     let tenant = TenantId(ada.organisation.parse().expect("an id"));
-    let set = SetPlan { tenant, plan: Plan::Core };
+    let set = SetPlan { tenant, plan: Plan::Core, cause: "a test".to_owned(), now: server.now() };
     assert_eq!(server.app.store.run(&Call::within(Duration::from_secs(10)), set).await, Ok(true));
     let first = say(&server, &ada, &key).await.expect(201);
     assert_eq!(say(&server, &ada, &key).await.expect(201)["message"]["id"], first["message"]["id"]);

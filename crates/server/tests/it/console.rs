@@ -2,8 +2,10 @@
 
 mod desk;
 mod experiments;
+mod jobs;
 mod memory;
 mod offline;
+mod plan;
 mod releases;
 mod replica;
 mod usage;

@@ -3,6 +3,10 @@
 
 mod deliveries;
 mod flags;
+mod inbox;
+mod jobs;
+mod lists;
+mod plans;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,7 +18,6 @@ use crate::support::{ALL_AT_ONCE, Answer, Engine, Person, TestApp, UPGRADE, both
 both! {
     every_operation_answers_as_documented_within_its_statements,
     a_repeat_with_the_same_key_makes_nothing_twice,
-    every_list_is_bounded,
 }
 
 /// Makes requests by the template of their path, and notes what was driven and how it was answered.
@@ -37,7 +40,12 @@ impl<'a> Driver<'a> {
         headers: &[(&str, &str)],
     ) -> Answer {
         let (method, template) = operation.split_once(' ').expect("a method and a path");
-        let path = id.map_or_else(|| template.to_owned(), |id| template.replacen("{id}", id, 1));
+        let of_hooks = template.contains("{provider}/{key}");
+        let path = match (id, template.split_once('{')) {
+            (Some(id), _) if of_hooks => template.replacen("{provider}/{key}", id, 1),
+            (Some(id), Some((before, rest))) => format!("{before}{id}{}", rest.split_once('}').expect("an end").1),
+            _ => template.to_owned(),
+        };
         let answer = self.server.send_with(method, &path, token, body, headers).await;
         assert!(answer.status < 500, "{operation}: {} {}", answer.status, answer.text);
         let key = (method.to_owned(), template.to_owned());
@@ -79,7 +87,9 @@ fn documented(document: &Value) -> BTreeMap<(String, String), BTreeSet<String>> 
 /// What an administrator does: people, members, keys.
 async fn drive_accounts(driver: &mut Driver<'_>) -> Person {
     let server = driver.server;
-    for path in ["/healthz", "/readyz", "/health/database", "/health/redis", "/metrics", "/openapi.json"] {
+    for path in
+        ["/healthz", "/readyz", "/health/database", "/health/redis", "/health/queue", "/metrics", "/openapi.json"]
+    {
         driver.good(200, &format!("GET {path}"), None, None, None).await;
     }
     let body = json!({"email": "ada@example.com", "password": "password of ada", "name": "Ada"});
@@ -218,12 +228,13 @@ async fn drive_sync(driver: &mut Driver<'_>, token: Option<&str>) {
 }
 
 async fn every_operation_answers_as_documented_within_its_statements(engine: Engine) {
-    let Some(server) = TestApp::start(engine, &[]).await else { return };
+    let Some((server, _fake)) = plans::start(engine, &[inbox::FASTSPRING]).await else { return };
     let document = server.send("GET", "/openapi.json", None, None).await.expect(200);
     let documented = documented(&document);
 
     // The document and the table: the same operations, the pages of the console aside.
-    let page = |path: &str| ["/", "/sw.js", "/experiments"].contains(&path) || path.starts_with("/assets/");
+    let pages = ["/", "/sw.js", "/experiments", "/plan", "/jobs"];
+    let page = |path: &str| pages.contains(&path) || path.starts_with("/assets/");
     let served: BTreeSet<_> = server
         .table
         .iter()
@@ -245,10 +256,13 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     let mut driver = Driver::new(&server);
     let ada = drive_accounts(&mut driver).await;
     drive_billing(&mut driver, &ada).await;
+    plans::drive(&mut driver, &ada).await;
     drive_assistant(&mut driver, Some(&ada.access_token)).await;
     drive_sync(&mut driver, Some(&ada.access_token)).await;
     deliveries::drive(&mut driver, Some(&ada.access_token)).await;
     flags::drive(&mut driver, &ada).await;
+    jobs::drive(&mut driver, &ada).await;
+    inbox::drive(&mut driver, &ada).await;
     driver.call("GET /openapi.json", None, None, None, &[("if-none-match", "\"x\"")]).await;
     assert_eq!(driver.seen.keys().cloned().collect::<BTreeSet<_>>(), served, "every operation was driven");
     for (operation, statuses) in &driver.seen {
@@ -317,6 +331,12 @@ fn repeatable() -> Vec<(&'static str, Value, Value, &'static str)> {
             "/v1/api-keys",
             json!({"name": "One", "scopes": ["read"]}),
             json!({"name": "One", "scopes": ["write"]}),
+            "/id",
+        ),
+        (
+            "/v1/inbox-sources",
+            json!({"name": "One", "provider": "generic"}),
+            json!({"name": "One", "provider": "vapi"}),
             "/id",
         ),
         ("/v1/conversations", json!({"title": "One"}), json!({"title": "Two"}), "/id"),
@@ -410,84 +430,4 @@ async fn a_repeat_with_the_same_key_makes_nothing_twice(engine: Engine) {
     assert_eq!(count(&format!("/v1/conversations/{into}/messages")).await, 2 * 4);
     let me = server.send("GET", "/v1/me", token, None).await.expect(200);
     assert_eq!(me["memberships"].as_array().map(Vec::len), Some(1 + 4));
-}
-
-async fn every_list_is_bounded(engine: Engine) {
-    // Nobody works on what is promised, so that no list changes between two pages.
-    let Some(server) = TestApp::start(engine, &[("jobs.enabled", "false")]).await else { return };
-    let ada = server.person("ada").await;
-    let token = Some(ada.access_token.as_str());
-    let mut made = Vec::new();
-    for number in 0..5 {
-        let title = json!({"title": format!("Number {number}")});
-        made.push(text(&server.send("POST", "/v1/conversations", token, Some(title)).await.expect(201)["id"]));
-        let key = json!({"name": format!("Key {number}"), "scopes": ["read"]});
-        server.send("POST", "/v1/api-keys", token, Some(key)).await.expect(201);
-        deliveries::make(&server, token, number).await;
-        let other = server.person(&format!("member{number}")).await;
-        let member = json!({"email": other.email, "role": "member"});
-        server.send("POST", "/v1/members", token, Some(member)).await.expect(201);
-        // Who has used nothing is in no list of usage.
-        let there = json!({"organisation_id": ada.organisation});
-        let switched = server.send("POST", "/v1/auth/switch", Some(&other.access_token), Some(there)).await.expect(200);
-        let hello = json!({"content": "Hello"});
-        server.send("POST", "/v1/messages", switched["access_token"].as_str(), Some(hello)).await.expect(201);
-        let path = format!("/v1/conversations/{}/messages", made[0]);
-        server.send("POST", &path, token, Some(json!({"content": format!("{number}")}))).await.expect(201);
-    }
-    // A list is what the document says has a parameter `limit`.
-    let document = server.send("GET", "/openapi.json", None, None).await.expect(200);
-    let mut lists = Vec::new();
-    for (path, operations) in document["paths"].as_object().expect("paths") {
-        let parameters = operations["get"]["parameters"].as_array().cloned().unwrap_or_default();
-        // Sync has pages of its own form, and tests of its own.
-        if path != "/v1/sync" && parameters.iter().any(|parameter| parameter["name"] == "limit") {
-            lists.push(path.replacen("{id}", &made[0], 1));
-        }
-    }
-    assert_eq!(lists.len(), 7, "{lists:?}");
-    for path in lists {
-        let get = async |query: &str| server.send("GET", &format!("{path}?{query}"), token, None).await;
-        let all = get("").await.expect(200);
-        let rows = all["data"].as_array().expect("rows").clone();
-        assert!(rows.len() >= 5 && all["next"].is_null(), "{path}: {all}");
-        for limit in ["1", "2", "3"] {
-            let (mut walked, mut after) = (Vec::new(), String::new());
-            loop {
-                let page = get(&format!("limit={limit}{after}")).await.expect(200);
-                let data = page["data"].as_array().expect("rows");
-                assert!(data.len() <= limit.parse().unwrap(), "{path}: {page}");
-                walked.extend(data.iter().cloned());
-                let Some(next) = page["next"].as_str() else { break };
-                after = format!("&after={next}");
-                assert!(walked.len() <= rows.len(), "{path} never ends");
-            }
-            assert_eq!(walked, rows, "{path} in pages of {limit}");
-        }
-        get("limit=100").await.expect(200);
-        for limit in ["0", "101", "-1", "4294967296", "1e1", "ten", "", "%00", "1&limit=2"] {
-            let problem = get(&format!("limit={limit}")).await.refused(400, "invalid_input");
-            assert_eq!(problem["fields"][0]["field"], "limit", "{path}?limit={limit}: {problem}");
-        }
-        for after in [
-            "",
-            "x",
-            "!!",
-            "%00",
-            "MS4y",
-            "LTE",
-            "bnVsbA",
-            "OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5",
-            "a%27--",
-            &"A".repeat(4000),
-        ] {
-            let problem = get(&format!("after={after}")).await.refused(400, "invalid_input");
-            assert_eq!(problem["fields"][0]["field"], "after", "{path}?after={after}: {problem}");
-        }
-        let problem = get("offset=1").await.refused(400, "invalid_input");
-        assert_eq!(
-            (&problem["fields"][0]["field"], &problem["fields"][0]["code"]),
-            (&json!("offset"), &json!("unknown"))
-        );
-    }
 }

@@ -16,7 +16,8 @@ use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
 use crate::support::binary::{Installation, Instance, PATIENCE};
-use ledger::{Chance, Writer};
+use crate::support::chance::Chance;
+use ledger::Writer;
 use verify::verify;
 
 /// People who write at the same time.
@@ -33,14 +34,6 @@ fn cycles() -> u64 {
 #[expect(clippy::print_stdout, reason = "the harness shows it when the test fails, or with --nocapture")]
 fn report(line: &str) {
     println!("{line}");
-}
-
-fn chance() -> Chance {
-    use std::hash::{BuildHasher as _, RandomState};
-    let told = std::env::var("MAINSTAY_TEST_SEED").ok().map(|text| text.parse().expect("a seed"));
-    let seed = told.unwrap_or_else(|| RandomState::new().hash_one(0));
-    report(&format!("MAINSTAY_TEST_SEED={seed}"));
-    Chance::new(seed)
 }
 
 fn writers(tokens: Vec<String>, chance: &mut Chance) -> Vec<Writer> {
@@ -82,7 +75,7 @@ async fn collect(mut tasks: JoinSet<Writer>) -> Vec<Writer> {
 
 /// Kills the server again and again, and looks at what is left.
 async fn kill_the_server(engine: &str, installation: &Installation) {
-    let mut chance = chance();
+    let mut chance = Chance::seeded();
     let mut writers = writers(installation.people(WRITERS).await, &mut chance);
     let limits = ["plan", "limits", "free", "--messages-per-day", "none", "--messages-per-month", "none"];
     installation.run(&limits).await.says(0, &["free"]);
@@ -151,7 +144,7 @@ async fn the_server_survives_crashes_of_postgres() {
     let database = cluster.database().expect("a database");
     let installation = installation().on(&database.url);
     installation.run(&["migrate", "up"]).await.says(0, &["applied 0001"]);
-    let mut chance = chance();
+    let mut chance = Chance::seeded();
     let mut writers = writers(installation.people(WRITERS).await, &mut chance);
     let limits = ["plan", "limits", "free", "--messages-per-day", "none", "--messages-per-month", "none"];
     installation.run(&limits).await.says(0, &["free"]);

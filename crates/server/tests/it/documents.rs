@@ -16,12 +16,14 @@ const PAGES: [&str; 8] = [
     "SECURITY.md",
     "docs/deliveries.md",
     "docs/flags.md",
+    "docs/jobs.md",
     "docs/load.md",
     "docs/requirements.md",
 ];
 /// Where the sources of each crate are, by the first part of a test's name.
-const SOURCES: [(&str, &str); 7] = [
+const SOURCES: [(&str, &str); 8] = [
     ("client", "crates/client/src"),
+    ("jobs", "crates/jobs/tests/it"),
     ("load", "crates/load/src"),
     ("domain", "crates/domain/src"),
     ("store", "crates/store/src"),

@@ -21,10 +21,10 @@ both!(
 
 const PATIENCE: Duration = Duration::from_secs(30);
 
-struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
+pub(crate) struct Socket(WebSocketStream<MaybeTlsStream<TcpStream>>);
 
 impl Socket {
-    async fn open(app: &TestApp, token: &str) -> Self {
+    pub(crate) async fn open(app: &TestApp, token: &str) -> Self {
         Self::try_open(app, Some(token), "").await.unwrap_or_else(|error| panic!("no socket: {error}"))
     }
 
@@ -39,7 +39,7 @@ impl Socket {
     }
 
     /// The next frame of ours, pings left out.
-    async fn frame(&mut self) -> Value {
+    pub(crate) async fn frame(&mut self) -> Value {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("a frame in time");
             let message = message.expect("no end").expect("a frame");

@@ -1,6 +1,7 @@
 //! Who sees what: every route of the table, called by people of another organisation, by others of the same one, without
 //! a token, and with tokens that do not reach far enough.
 
+use mainstay_server::billing::apply_fastspring;
 use mainstay_server::http::{Access, RouteSpec};
 use serde_json::{Value, json};
 
@@ -24,12 +25,18 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/assets/{*path}"),
     ("GET", "/experiments"),
     ("GET", "/health/database"),
+    ("GET", "/health/queue"),
     ("GET", "/health/redis"),
     ("GET", "/healthz"),
+    ("GET", "/jobs"),
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
+    ("GET", "/plan"),
     ("GET", "/readyz"),
     ("GET", "/sw.js"),
+    ("POST", "/hooks/fastspring"),
+    ("POST", "/hooks/{provider}/{key}"),
+    ("POST", "/hooks/{provider}/{key}/token"),
     ("POST", "/v1/auth/refresh"),
     ("POST", "/v1/auth/sign-in"),
     ("POST", "/v1/auth/sign-up"),
@@ -43,6 +50,8 @@ struct Things {
     message: String,
     generation: String,
     api_key: String,
+    sender: String,
+    event: String,
     /// Of somebody else, who belongs to neither organisation.
     email: String,
 }
@@ -57,12 +66,19 @@ impl Things {
             &self.message,
             &self.generation,
             &self.api_key,
+            &self.sender,
+            &self.event,
         ]
     }
 
     /// The address of a route with these things in it. A route with a parameter that this does not know fails: whoever
     /// adds one says here what it stands for.
     fn path(&self, route: &RouteSpec) -> String {
+        if let Some((before, after)) = route.path.split_once("{name}") {
+            // Nobody's, and only for operators.
+            assert_eq!(before, "/v1/queues/", "say here what the parameter of {} stands for", route.path);
+            return format!("{before}probes{after}");
+        }
         let Some((before, _)) = route.path.split_once("{id}") else {
             assert!(!route.path.contains('{'), "say here what the parameter of {} stands for", route.path);
             return route.path.to_owned();
@@ -70,10 +86,12 @@ impl Things {
         let id = match before {
             "/v1/members/" | "/v1/budgets/members/" => &self.member,
             "/v1/api-keys/" => &self.api_key,
+            "/v1/inbox-sources/" => &self.sender,
+            "/v1/inbox/" => &self.event,
             "/v1/conversations/" => &self.conversation,
             "/v1/generations/" => &self.generation,
             // Nobody's, and only for operators.
-            "/v1/experiments/" => &self.conversation,
+            "/v1/experiments/" | "/v1/jobs/" => &self.conversation,
             _ => panic!("say here what the parameter of {} stands for", route.path),
         };
         let path = route.path.replacen("{id}", id, 1);
@@ -84,7 +102,11 @@ impl Things {
     /// A good body for a route, which names these things where it can name anything.
     fn body(&self, route: &RouteSpec) -> Option<Value> {
         match (route.method.as_str(), route.path) {
-            ("GET" | "DELETE", _) | ("POST", "/v1/auth/sign-out" | "/v1/generations/{id}/stop") => None,
+            ("GET" | "DELETE", _)
+            | ("POST", "/v1/auth/sign-out" | "/v1/generations/{id}/stop" | "/v1/inbox/{id}/replay") => None,
+            ("POST", "/v1/inbox-sources") => Some(json!({"name": "a sender", "provider": "generic"})),
+            ("PATCH", "/v1/inbox-sources/{id}") => Some(json!({"name": "another"})),
+            ("POST", "/v1/inbox/replays") => Some(json!({"filter": {}})),
             ("POST", "/v1/auth/switch") => Some(json!({"organisation_id": self.organisation})),
             ("POST", "/v1/organisations") => Some(json!({"name": "Another"})),
             ("POST", "/v1/members") => Some(json!({"email": self.email, "role": "member"})),
@@ -94,7 +116,12 @@ impl Things {
             ("POST", "/v1/conversations/{id}/messages") => Some(json!({"content": "Hello"})),
             ("POST", "/v1/messages") => Some(json!({"content": "Hello", "conversation_id": self.conversation})),
             ("PUT", "/v1/budgets/organisation" | "/v1/budgets/members/{id}") => Some(json!({"cost_micros": 5})),
-            ("POST", "/v1/live/tickets") => None,
+            ("POST", "/v1/live/tickets" | "/v1/jobs/{id}/cancel" | "/v1/jobs/{id}/replay") => None,
+            ("POST", "/v1/queues/{name}/pause" | "/v1/queues/{name}/resume") => None,
+            ("POST", "/v1/jobs/replays") => Some(json!({"state": "dead"})),
+            ("POST", "/v1/jobs/probes") => Some(json!({"count": 1})),
+            ("POST", "/v1/checkout-sessions" | "/v1/plan/change") => Some(json!({"plan": "core"})),
+            ("POST", "/v1/plan/cancel") => None,
             ("POST", "/v1/exposures") => Some(json!({"experiment": "none"})),
             ("POST", "/v1/events") => Some(json!({"events": [{"id": CLIENT, "name": "done"}]})),
             ("POST", "/v1/sync") => Some(json!({
@@ -139,6 +166,19 @@ async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things 
     let conversation = text(&sent["conversation_id"]);
     let path = format!("/v1/conversations/{conversation}");
     server.send("PATCH", &path, token, Some(json!({"title": "A canary title"}))).await.expect(200);
+    let body = json!({"name": "canary sender", "provider": "vapi", "secrets": ["canary"]});
+    let sender = crate::inbox::sender(server, person, body).await;
+    let body = Some(json!({"message": {"type": "hang", "canary": true}}));
+    server.send_with("POST", &sender.path, None, body, &[("x-vapi-secret", "canary")]).await.expect(200);
+    let event = text(&crate::inbox::events(server, &sender, "").await[0]["id"]);
+    let created = server.now().as_millis();
+    let tags = json!({"organisation": person.organisation});
+    let paid = json!({"subscription": "canary-paid", "state": "active", "product": "core-monthly", "tags": tags});
+    let order = json!({"id": "canary-order", "total": 9.5, "currency": "USD", "tags": tags});
+    for (kind, data) in [("subscription.activated", paid), ("order.completed", order)] {
+        let event = json!({"id": kind, "live": true, "type": kind, "created": created, "data": data});
+        apply_fastspring(&server.app, None, kind, &event).await.expect("applied");
+    }
     Things {
         member: person.id.clone(),
         organisation: person.organisation.clone(),
@@ -146,6 +186,8 @@ async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things 
         message: text(&sent["message"]["id"]),
         generation: text(&sent["generation_id"]),
         api_key: api_key(server, &person.access_token, "canary key", &["read"]).await.0,
+        sender: sender.id,
+        event,
         email: other.email.clone(),
     }
 }
@@ -154,7 +196,7 @@ async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things 
 async fn all_of(server: &TestApp, person: &Person, things: &Things) -> Vec<Value> {
     let mut all = Vec::new();
     let messages = format!("/v1/conversations/{}/messages", things.conversation);
-    for path in ["/v1/me", "/v1/members", "/v1/api-keys", "/v1/conversations", &messages] {
+    for path in ["/v1/me", "/v1/members", "/v1/api-keys", "/v1/conversations", &messages, "/v1/plan", "/v1/invoices"] {
         all.push(server.send("GET", path, Some(&person.access_token), None).await.expect(200));
     }
     all
@@ -176,6 +218,11 @@ async fn joined(server: &TestApp, owner: &Person, person: &Person, role: &str) -
 /// Whether a call names a thing of somebody.
 fn names_a_thing(route: &RouteSpec) -> bool {
     route.path.contains('{') || ["/v1/messages", "/v1/auth/switch", "/v1/exposures"].contains(&route.path)
+}
+
+/// Whether a call changes what is paid for.
+fn is_about_a_plan(route: &RouteSpec) -> bool {
+    ["/v1/checkout-sessions", "/v1/plan/change", "/v1/plan/cancel"].contains(&route.path)
 }
 
 /// Whether a route takes access tokens of a sign-in here only.
@@ -214,6 +261,8 @@ async fn nothing_crosses_between_organisations(engine: Engine) {
             } else if names_a_thing(&route) {
                 assert_eq!(answer.status, 404, "{name}: {}", answer.text);
                 assert_eq!(answer.json()["code"], "not_found", "{name}");
+            } else if is_about_a_plan(&route) {
+                assert_eq!(answer.status, 409, "nothing is sold here, nor was: {name}: {}", answer.text);
             } else if route.path == "/v1/live" {
                 assert_eq!(answer.status, 426, "it speaks WebSocket only: {}", answer.text);
             } else if (route.method.as_str(), route.path, by_key) == ("POST", "/v1/members", false) {

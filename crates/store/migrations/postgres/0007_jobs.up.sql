@@ -7,7 +7,7 @@ CREATE TABLE job (
   queue           text NOT NULL,
   kind            text NOT NULL,
   -- What its limits and its turn are counted by within the queue: an organisation, a host, an endpoint.
-  group_key       text NOT NULL CHECK (group_key <> ''),
+  group_key       text COLLATE "C" NOT NULL CHECK (group_key <> ''),
   -- Whose it is; the nil UUID for the installation's own.
   tenant_id       uuid NOT NULL,
   state           text NOT NULL CHECK (state IN ('scheduled', 'ready', 'running', 'done', 'dead', 'cancelled')),
@@ -60,7 +60,7 @@ CREATE TABLE job_queue (
 -- When a rate that jobs are begun at is used up to, for a queue (its group is empty) or a group of it.
 CREATE TABLE job_rate (
   queue     text NOT NULL,
-  group_key text NOT NULL,
+  group_key text COLLATE "C" NOT NULL,
   full_at   timestamptz NOT NULL,
   PRIMARY KEY (queue, group_key)
 );
@@ -77,7 +77,7 @@ CREATE TABLE job_schedule (
 
 -- What probes left behind: each key says how often its effect took place.
 CREATE TABLE job_probe (
-  key      text NOT NULL PRIMARY KEY,
+  key      text COLLATE "C" NOT NULL PRIMARY KEY,
   effects  bigint NOT NULL,
   happened_at timestamptz NOT NULL
 );

@@ -12,12 +12,12 @@ use super::Harness;
 use crate::{
     AcquireLease, CancelJob, Cancelled, ClaimJobs, Claimed, Claims, Ending, Enqueue, Enqueued, Error, ExpireLeases,
     Fence, FinishJobs, Finished, ForgetJobs, ForgetProbes, GetJob, JobFilter, JobLife, JobsOf, Keeping, ListJobs,
-    ListProbes, ListSchedules, LookForJobs, NO_GROUP, NewJob, OpenQueues, PauseQueue, PromoteJobs, QueueLimits,
-    ReadQueues, RecordProbe, RegisterSchedule, ReplayJobs, RescueJobs, TakeTick, Unique,
+    ListProbes, ListSchedules, LookForJobs, NO_GROUP, NewJob, OpenQueues, PauseQueue, PromoteJobs, QueueAge,
+    QueueLimits, ReadAges, ReadQueues, RecordProbe, RegisterSchedule, ReplayJobs, RescueJobs, TakeTick, Unique,
 };
 
 const QUEUE: &str = "work";
-const KEEPING: Keeping = Keeping { done: Duration::from_secs(60), dead: Duration::from_secs(600) };
+pub(super) const KEEPING: Keeping = Keeping { done: Duration::from_secs(60), dead: Duration::from_secs(600) };
 const LASTS: Duration = Duration::from_secs(30);
 
 fn job(h: &Harness) -> NewJob {
@@ -41,7 +41,12 @@ async fn promise(h: &Harness, jobs: Vec<NewJob>) -> Vec<Enqueued> {
 
 /// A worker's lease.
 async fn worker(h: &Harness, name: &str) -> i64 {
-    h.store.run(&h.call(), OpenQueues(vec![QUEUE])).await.expect("opened");
+    worker_of(h, QUEUE, name).await
+}
+
+/// A worker's lease, for a queue.
+pub(super) async fn worker_of(h: &Harness, queue: &'static str, name: &str) -> i64 {
+    h.store.run(&h.call(), OpenQueues(vec![queue])).await.expect("opened");
     let acquire = AcquireLease { name: format!("worker:{name}"), holder: name.to_owned(), now: h.now(), lasts: LASTS };
     h.store.run(&h.call(), acquire).await.expect("asked").expect("free")
 }
@@ -270,6 +275,8 @@ pub(super) async fn queues_are_read_paused_and_swept(h: &Harness) {
     let queue = &depths.queues[0];
     assert_eq!((queue.name.as_str(), queue.ready, queue.running, depths.scheduled), (QUEUE, 5, 2, 1));
     assert_eq!(queue.oldest, Some(begin));
+    let ages = h.store.run(&h.call(), ReadAges).await.expect("read");
+    assert_eq!(ages, [QueueAge { name: QUEUE.to_owned(), paused_at: None, oldest: Some(begin) }]);
     let pause = |paused_at| PauseQueue { queue: QUEUE.to_owned(), paused_at };
     assert_eq!(h.store.run(&h.call(), pause(Some(begin))).await, Ok(true));
     assert_eq!(read().await.queues[0].paused_at, Some(begin));

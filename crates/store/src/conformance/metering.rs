@@ -358,8 +358,9 @@ pub(super) async fn plans_and_budgets_are_set(h: &Harness) {
     let (tenant, person) = h.person("plans").await;
     let plans = h.store.run(&h.call(), ListPlans).await.expect("listed");
     assert_eq!(plans.iter().map(|(plan, _)| *plan).collect::<Vec<_>>(), [Plan::Core, Plan::Free, Plan::Studio]);
-    assert_eq!(h.store.run(&h.call(), SetPlan { tenant, plan: Plan::Core }).await, Ok(true));
-    assert_eq!(h.store.run(&h.call(), SetPlan { tenant: h.ids.make(), plan: Plan::Core }).await, Ok(false));
+    let set = |tenant| SetPlan { tenant, plan: Plan::Core, cause: "asked for".to_owned(), now: h.now() };
+    assert_eq!(h.store.run(&h.call(), set(tenant)).await, Ok(true));
+    assert_eq!(h.store.run(&h.call(), set(h.ids.make())).await, Ok(false));
     set_budget(h, tenant, person, None, Some(5)).await;
     set_budget(h, tenant, person, Some(person), Some(7)).await;
     let limits = usage_at(h, tenant, person, h.now()).await.limits;

@@ -18,8 +18,9 @@ use crate::error::{Error, Result};
 
 /// Connections of the system's role: background work across organisations is rare and must not crowd out requests.
 const SYSTEM_POOL: u32 = 2;
-/// Connections of workers, with the system's role: one claims while another ends what was claimed before.
-const JOBS_POOL: u32 = 3;
+/// Connections of workers, with the system's role: one claims while another ends what was claimed before, and one keeps what
+/// is newest in the inbox.
+const JOBS_POOL: u32 = 4;
 /// The oldest server that has all that is used here.
 const OLDEST_VERSION: i32 = 150_000;
 

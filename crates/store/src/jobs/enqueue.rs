@@ -1,5 +1,6 @@
 //! Promising jobs, inside the transaction that is their cause.
 
+use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
 use mainstay_domain::{JobId, JobState, Timestamp};
@@ -107,15 +108,20 @@ impl Enqueued {
 
 /// Promises jobs in this transaction: they are there when it commits, and only then. The answers stand in the order of the
 /// jobs. Who waits for work hears of it after the commit.
-pub(crate) async fn enqueue(tx: &mut Tx<'_>, jobs: &[NewJob], now: Timestamp) -> Result<Vec<Enqueued>> {
+pub(crate) async fn enqueue<J: Borrow<NewJob> + Sync>(
+    tx: &mut Tx<'_>,
+    jobs: &[J],
+    now: Timestamp,
+) -> Result<Vec<Enqueued>> {
     if jobs.is_empty() {
         return Ok(Vec::new());
     }
+    let jobs: Vec<&NewJob> = jobs.iter().map(Borrow::borrow).collect();
     let mut rows: Vec<_> = jobs.iter().map(|job| JobRow::of(job, now)).collect();
     // Two transactions that promise the same keys wait for each other in one order.
     rows.sort_by(|one, other| (one.kind, one.unique_key, one.id).cmp(&(other.kind, other.unique_key, other.id)));
     let inserted: Vec<IdRow> = tx.batch(ENQUEUE, &rows).rows().await?;
-    for job in jobs {
+    for job in &jobs {
         tx.enqueued(job.queue, job.run_at);
     }
     if inserted.len() == jobs.len() {

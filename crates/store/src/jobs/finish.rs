@@ -1,5 +1,6 @@
 //! Ending an attempt: done, put off, given up, cancelled or handed back, many in one statement.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mainstay_domain::{JobId, JobState, Timestamp};
@@ -30,6 +31,16 @@ statements! {
           keep_until = CASE WHEN $4 > keep_until THEN $4 ELSE keep_until END,
           unique_key = CASE WHEN unique_kept = 1 THEN unique_key END
         WHERE id = $1 AND lease = $2");
+    /// The same for many.
+    DONE_ALL = update((id: uuid, lease: bigint, keep_until: time) "
+        job SET lease = job.lease + 1, state = 'done', worker = 0, finished_at = $2,
+          keep_until = CASE WHEN b.keep_until > job.keep_until THEN b.keep_until ELSE job.keep_until END,
+          unique_key = CASE WHEN job.unique_kept = 1 THEN job.unique_key END
+        FROM batch b WHERE job.id = b.id AND job.lease = b.lease
+        RETURNING job.id");
+    /// Only on a repeat: what a commit that was not confirmed has ended.
+    ENDED = batch((id: uuid, lease: bigint) "
+        SELECT j.id FROM batch b JOIN job j ON j.id = b.id AND j.lease = b.lease + 1 WHERE j.state = 'done'");
     FAILED = insert((job_id: uuid, lease: bigint, attempt: bigint, outcome: text, error: text, started_at: time, ended_at: time) "
         job_attempt (job_id, lease, attempt, outcome, error, started_at, ended_at)
         SELECT job_id, lease, attempt, outcome, error, started_at, ended_at FROM batch WHERE true
@@ -188,7 +199,7 @@ pub(crate) async fn finish(
     }
     let rows: Vec<_> = attempts.iter().map(|finished| FinishRow::of(finished, keeping, now)).collect();
     let ended: Vec<IdRow> = tx.batch(FINISH, &rows).bind(At(now)).rows().await?;
-    let ended: std::collections::BTreeSet<_> = ended.into_iter().map(|row| row.id).collect();
+    let ended: BTreeSet<_> = ended.into_iter().map(|row| row.id).collect();
     let mine = attempts.iter().filter(|finished| ended.contains(&finished.job.uuid()));
     let failed: Vec<_> = mine.filter_map(|finished| AttemptRow::of(finished, now)).collect();
     if !failed.is_empty() {
@@ -235,6 +246,30 @@ pub struct Fence {
     pub lease: i64,
     /// Until when the job is kept, once it is done.
     pub keep_until: Timestamp,
+}
+
+#[derive(Serialize)]
+struct DoneRow {
+    id: Uuid,
+    lease: i64,
+    keep_until: i64,
+}
+
+/// Ends jobs as done in the transaction that holds their effects. The answer is which of them were still whose fence was
+/// shown: for these, and for no others, the effect may follow. Those that an earlier try of this same transaction has
+/// ended, its commit not being confirmed, stand apart: their effects are there.
+pub(crate) async fn done_all(
+    tx: &mut Tx<'_>,
+    fences: &[Fence],
+    now: Timestamp,
+) -> Result<(BTreeSet<JobId>, BTreeSet<JobId>)> {
+    let row =
+        |fence: &Fence| DoneRow { id: fence.job.uuid(), lease: fence.lease, keep_until: fence.keep_until.as_millis() };
+    let rows: Vec<_> = fences.iter().map(row).collect();
+    let ids = |rows: Vec<IdRow>| rows.into_iter().map(|row| JobId(row.id)).collect();
+    let before = if tx.attempt > 0 { ids(tx.batch(ENDED, &rows).rows().await?) } else { BTreeSet::new() };
+    let now = ids(tx.batch(DONE_ALL, &rows).bind(At(now)).rows().await?);
+    Ok((now, before))
 }
 
 /// Ends a job as done in the transaction that holds its effect: either both are there or neither is.

@@ -6,7 +6,8 @@ use mainstay_domain::{JobId, JobPriority, JobState, TenantId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{count, tenant_of};
+use super::enqueue::{Enqueued, enqueue};
+use super::{NewJob, count, tenant_of};
 use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::sql::statements;
@@ -16,19 +17,19 @@ use crate::value::At;
 statements! {
     /// A bounded walk down the ids: what does not fit the filter is passed over.
     LIST = both("
-        SELECT w.id, w.queue, w.kind, w.group_key, w.tenant_id, w.state, w.priority, w.run_at, w.attempt, w.most_attempts,
-               w.created_at, w.started_at, w.finished_at, w.cancel_asked_at
-        FROM (SELECT j.* FROM job j WHERE j.id < $1 ORDER BY j.id DESC LIMIT $2) w
-        WHERE ($3 = '' OR w.state = $3) AND ($4 = '' OR w.queue = $4) AND ($5 = '' OR w.kind = $5)
-          AND ($6 = '' OR w.group_key = $6)
-        ORDER BY w.id DESC LIMIT $7");
+        SELECT walked.id, walked.queue, walked.kind, walked.group_key, walked.tenant_id, walked.state, walked.priority, walked.run_at, walked.attempt, walked.most_attempts,
+               walked.created_at, walked.started_at, walked.finished_at, walked.cancel_asked_at
+        FROM (SELECT j.* FROM job j WHERE j.id < $1 ORDER BY j.id DESC LIMIT $2) walked
+        WHERE ($3 = '' OR walked.state = $3) AND ($4 = '' OR walked.queue = $4) AND ($5 = '' OR walked.kind = $5)
+          AND ($6 = '' OR walked.group_key = $6)
+        ORDER BY walked.id DESC LIMIT $7");
     WALKED = both("SELECT j.id FROM job j WHERE j.id < $1 ORDER BY j.id DESC LIMIT 1 OFFSET $2");
     DEAD = both("
-        SELECT w.id, w.queue, w.kind, w.group_key, w.tenant_id, w.state, w.priority, w.run_at, w.attempt, w.most_attempts,
-               w.created_at, w.started_at, w.finished_at, w.cancel_asked_at
-        FROM (SELECT j.* FROM job j WHERE j.state = 'dead' AND j.id < $1 ORDER BY j.id DESC LIMIT $2) w
-        WHERE ($3 = '' OR w.queue = $3) AND ($4 = '' OR w.kind = $4) AND ($5 = '' OR w.group_key = $5)
-        ORDER BY w.id DESC LIMIT $6");
+        SELECT walked.id, walked.queue, walked.kind, walked.group_key, walked.tenant_id, walked.state, walked.priority, walked.run_at, walked.attempt, walked.most_attempts,
+               walked.created_at, walked.started_at, walked.finished_at, walked.cancel_asked_at
+        FROM (SELECT j.* FROM job j WHERE j.state = 'dead' AND j.id < $1 ORDER BY j.id DESC LIMIT $2) walked
+        WHERE ($3 = '' OR walked.queue = $3) AND ($4 = '' OR walked.kind = $4) AND ($5 = '' OR walked.group_key = $5)
+        ORDER BY walked.id DESC LIMIT $6");
     DEAD_WALKED = both("SELECT j.id FROM job j WHERE j.state = 'dead' AND j.id < $1 ORDER BY j.id DESC LIMIT 1 OFFSET $2");
     GET = both("
         SELECT id, queue, kind, group_key, tenant_id, state, priority, run_at, attempt, most_attempts, created_at, started_at,
@@ -40,7 +41,12 @@ statements! {
         UPDATE job SET state = 'cancelled', lease = lease + 1, finished_at = $3, keep_until = CASE WHEN $4 > keep_until THEN $4 ELSE keep_until END,
           unique_key = CASE WHEN unique_kept = 1 THEN unique_key END
         WHERE id = $1 AND lease = $2");
+    /// Whether each has ended is looked at here and not there: with that condition SQLite would read all that have.
+    FENCES = batch((id: uuid) "SELECT j.id, j.lease, j.finished_at FROM batch b JOIN job j ON j.id = b.id");
     ASK_TO_CANCEL = both("UPDATE job SET cancel_asked_at = $3 WHERE id = $1 AND lease = $2");
+    /// Which of these there are, and whether they have ended.
+    STAND = batch((id: uuid) "
+        SELECT j.id, j.lease, cast(CASE WHEN j.finished_at IS NULL THEN 0 ELSE 1 END AS bigint) AS ended FROM batch b JOIN job j ON j.id = b.id");
     ANEW = batch((id: uuid, lease: bigint) "
         UPDATE job SET state = 'ready', lease = job.lease + 1, attempt = 0, worker = 0, run_at = $2, finished_at = NULL,
           cancel_asked_at = NULL
@@ -157,7 +163,7 @@ pub struct ListJobs {
     pub limit: u32,
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(Serialize, sqlx::FromRow)]
 struct IdRow {
     id: Uuid,
 }
@@ -330,6 +336,32 @@ impl Intent for CancelJob {
     }
 }
 
+#[derive(sqlx::FromRow)]
+struct StandRow {
+    id: Uuid,
+    lease: i64,
+    ended: i64,
+}
+
+/// Begins these jobs anew where they have ended, and promises those that are not there any more. The answer is which of
+/// them will be done: the others have not ended yet.
+pub(crate) async fn again(tx: &mut Tx<'_>, jobs: &[NewJob], now: Timestamp) -> Result<BTreeSet<JobId>> {
+    let rows: Vec<_> = jobs.iter().map(|job| IdRow { id: job.id.uuid() }).collect();
+    let stand: Vec<StandRow> = tx.batch(STAND, &rows).rows().await?;
+    let known: BTreeSet<_> = stand.iter().map(|row| row.id).collect();
+    let ended = stand.into_iter().filter(|row| row.ended != 0);
+    let ended: Vec<_> = ended.map(|row| FenceRow { id: row.id, lease: row.lease }).collect();
+    let mut begun = BTreeSet::new();
+    if !ended.is_empty() {
+        let anew: Vec<AnewRow> = tx.batch(ANEW, &ended).bind(At(now)).rows().await?;
+        anew.iter().for_each(|row| tx.enqueued(&row.queue, now));
+        begun.extend(anew.into_iter().map(|row| JobId(row.id)));
+    }
+    let gone: Vec<_> = jobs.iter().filter(|job| !known.contains(&job.id.uuid())).collect();
+    begun.extend(enqueue(tx, &gone, now).await?.into_iter().filter_map(Enqueued::job));
+    Ok(begun)
+}
+
 /// Begins jobs anew that have ended, with all their attempts before them.
 #[derive(Clone, Debug)]
 pub struct ReplayJobs {
@@ -337,6 +369,18 @@ pub struct ReplayJobs {
     pub jobs: Vec<JobId>,
     /// The present moment.
     pub now: Timestamp,
+}
+
+#[derive(Serialize)]
+struct WantedRow {
+    id: Uuid,
+}
+
+#[derive(sqlx::FromRow)]
+struct FoundRow {
+    id: Uuid,
+    lease: i64,
+    finished_at: Option<At>,
 }
 
 #[derive(Serialize)]
@@ -361,13 +405,14 @@ impl Intent for ReplayJobs {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<JobId>> {
-        let mut ended = Vec::new();
-        for id in self.jobs.iter().collect::<BTreeSet<_>>() {
-            let row: Option<LifeRow> = tx.query(GET).bind(id.uuid()).row().await?;
-            if let Some(row) = row.filter(|row| row.summary.finished_at.is_some()) {
-                ended.push(FenceRow { id: id.uuid(), lease: row.lease });
-            }
+        let wanted: BTreeSet<_> = self.jobs.iter().map(|job| job.uuid()).collect();
+        let wanted: Vec<_> = wanted.into_iter().map(|id| WantedRow { id }).collect();
+        if wanted.is_empty() {
+            return Ok(Vec::new());
         }
+        let found: Vec<FoundRow> = tx.batch(FENCES, &wanted).rows().await?;
+        let ended = found.into_iter().filter(|row| row.finished_at.is_some());
+        let ended: Vec<_> = ended.map(|row| FenceRow { id: row.id, lease: row.lease }).collect();
         if ended.is_empty() {
             return Ok(Vec::new());
         }

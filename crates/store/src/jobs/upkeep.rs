@@ -24,27 +24,25 @@ statements! {
           FOR UPDATE SKIP LOCKED))
         RETURNING queue",
         differs "on PostgreSQL another node may be at it, and as an array each id is looked up");
-    NEXT = both("SELECT min(j.run_at) AS next_at FROM job j WHERE j.state = 'scheduled'");
+    NEXT = both("SELECT min(j.run_at) AS next_at FROM job j WHERE j.state = 'scheduled' AND j.run_at >= $1");
     WAITING = both("
-        SELECT q.name FROM job_queue q
-        WHERE EXISTS (SELECT 1 FROM job j WHERE j.state = 'ready' AND j.queue = q.name)");
+        SELECT job_queue.name FROM job_queue
+        WHERE (SELECT min(j.priority) FROM job j WHERE j.state = 'ready' AND j.queue = job_queue.name) IS NOT NULL");
     ASKED = both("
         SELECT j.id FROM job j
         WHERE j.worker = $1 AND j.cancel_asked_at IS NOT NULL AND j.state = 'running' LIMIT 500");
-    /// Jobs of workers that have no lease any more.
+    /// Jobs of workers that have no lease any more. What runs is walked: there is as much of it as there are slots.
     LOST = pair(sqlite "
         SELECT j.id, j.lease, j.attempt, j.most_attempts, j.started_at
-        FROM job_queue q JOIN job j ON j.queue = q.name AND j.state = 'running'
-        WHERE NOT EXISTS (SELECT 1 FROM lease l WHERE l.number = j.worker AND l.expires_at > $1) LIMIT 500",
+        FROM job j WHERE j.state = 'running' AND j.queue > '' AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.number = j.worker AND l.expires_at > $1) LIMIT 500",
         postgres "
         SELECT j.id, j.lease, j.attempt, j.most_attempts, j.started_at
-        FROM job_queue q JOIN job j ON j.queue = q.name AND j.state = 'running'
-        WHERE NOT EXISTS (SELECT 1 FROM lease l WHERE l.number = j.worker AND l.expires_at > $1) LIMIT 500
+        FROM job j WHERE j.state = 'running' AND j.queue > '' AND NOT EXISTS (SELECT 1 FROM lease l WHERE l.number = j.worker AND l.expires_at > $1) LIMIT 500
         FOR UPDATE OF j SKIP LOCKED",
         differs "on PostgreSQL another node may be at it, or the worker may be ending the job at this moment");
     OWN = both("
         SELECT j.id, j.lease, j.attempt, j.most_attempts, j.started_at
-        FROM job_queue q JOIN job j ON j.queue = q.name AND j.state = 'running' WHERE j.worker = $1 LIMIT 10000");
+        FROM job j WHERE j.state = 'running' AND j.queue > '' AND j.worker = $1 LIMIT 10000");
     FORGET = pair(sqlite "
         DELETE FROM job WHERE id IN (
           SELECT j.id FROM job j WHERE j.finished_at IS NOT NULL AND j.keep_until <= $1 ORDER BY j.keep_until LIMIT $2)
@@ -138,7 +136,7 @@ impl Intent for LookForJobs {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<JobsWaiting> {
         let queues: Vec<NameRow> = tx.query(WAITING).rows().await?;
-        let next: Option<NextRow> = tx.query(NEXT).row().await?;
+        let next: Option<NextRow> = tx.query(NEXT).bind(At(Timestamp::EPOCH)).row().await?;
         let asked: Vec<IdRow> = tx.query(ASKED).bind(self.worker).rows().await?;
         Ok(JobsWaiting {
             queues: queues.into_iter().map(|row| row.name).collect(),

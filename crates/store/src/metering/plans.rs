@@ -7,7 +7,6 @@ use crate::error::Result;
 use crate::intent::Intent;
 use crate::members::word;
 use crate::sql::statements;
-use crate::stream::written_outside;
 use crate::tx::{Scope, Tx};
 use crate::value::At;
 
@@ -18,7 +17,6 @@ statements! {
     SET_LIMITS = both("
         UPDATE plan SET messages_per_day = $2, messages_per_month = $3, images_per_day = $4, images_per_month = $5,
           voice_seconds_per_day = $6, voice_seconds_per_month = $7, cost_micros_per_month = $8 WHERE name = $1");
-    SET_PLAN = both("UPDATE organisation SET plan = $2 WHERE tenant_id = $1");
     SET_BUDGET = both("
         INSERT INTO budget (tenant_id, subject_id, cost_micros, set_by, set_at) VALUES ($1, $2, $3, $4, $5)
         ON CONFLICT (tenant_id, subject_id) DO UPDATE
@@ -123,32 +121,6 @@ impl Intent for SetPlanLimits {
         let set = set.bind(limits.voice_seconds.per_day).bind(limits.voice_seconds.per_month);
         set.bind(limits.cost_micros_per_month).run().await?;
         Ok(())
-    }
-}
-
-/// Sets the plan of an organisation. False when there is no such organisation. It holds for the next thing that is used;
-/// the nodes, which remember plans for what is no money, are told.
-#[derive(Clone, Copy, Debug)]
-pub struct SetPlan {
-    /// The organisation.
-    pub tenant: TenantId,
-    /// What it pays for from now on.
-    pub plan: Plan,
-}
-
-impl Intent for SetPlan {
-    type Output = bool;
-    const WRITES: bool = true;
-    const REPEATABLE: bool = true;
-
-    fn scope(&self) -> Scope {
-        Scope::Tenant(self.tenant)
-    }
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<bool> {
-        let set = tx.query(SET_PLAN).bind(self.tenant.uuid()).bind(self.plan.as_str()).run().await?;
-        written_outside(tx).await?;
-        Ok(set == 1)
     }
 }
 

@@ -1,5 +1,7 @@
 //! Bounds and contradictions, section by section.
 
+use mainstay_domain::Plan;
+
 use super::super::schema::{Kind, SCHEMA};
 use super::super::{Engine, ProviderName};
 use super::{Config, single, warned};
@@ -38,7 +40,7 @@ fn what_cannot_be_used_is_refused_by_its_key() {
         ("database.batch_size_per_tenant", &[("database.batch_size", "8")]),
         ("database.batch_queue", &[("database.batch_queue", "8")]),
         ("database.pool_size", &[postgres, ("database.batch_lanes", "14")]),
-        ("database.pool_size", &[postgres, ("database.pool_size", "7")]),
+        ("database.pool_size", &[postgres, ("database.pool_size", "9")]),
         ("database.app_role", &[("database.app_role", "\"App; drop\"")]),
         ("database.system_role", &[("database.system_role", "\"mainstay_app\"")]),
         ("database.system_url", &[postgres, app]),
@@ -78,6 +80,33 @@ fn what_cannot_be_used_is_refused_by_its_key() {
 }
 
 #[test]
+fn what_is_sold_is_written_so_that_it_can_be() {
+    for (expected, overrides) in [
+        (
+            "billing.fastspring.storefront",
+            &[("billing.fastspring.storefront", "\"https://acme.onfastspring.com\"")][..],
+        ),
+        ("billing.fastspring.storefront", &[("billing.fastspring.storefront", "\"acme.onfastspring.com/\"")]),
+        ("billing.fastspring.products", &[("billing.fastspring.products", "[\"core-monthly\"]")]),
+        ("billing.fastspring.products", &[("billing.fastspring.products", "[\"core-monthly = free\"]")]),
+        ("billing.fastspring.products", &[("billing.fastspring.products", "[\"a = core\", \"a = studio\"]")]),
+        ("billing.fastspring.products", &[("billing.fastspring.products", "[\"a/b = core\"]")]),
+        ("billing.fastspring.api_username", &[("billing.fastspring.api_username", "\"acme\"")]),
+        ("billing.fastspring.api_url", &[("billing.fastspring.api_url", "\"api.fastspring.com\"")]),
+    ] {
+        assert_eq!(key(overrides), expected, "{overrides:?}");
+    }
+    let products = "[\"core-monthly = core\", \"core-yearly=core\", \"studio = studio\"]";
+    let config = Config::from_overrides(&[("billing.fastspring.products", products)]).unwrap();
+    let sold = &config.billing.fastspring;
+    assert_eq!((sold.product_of(Plan::Core), sold.product_of(Plan::Free)), (Some("core-monthly"), None));
+    assert_eq!(sold.plans().get("core-yearly"), Some(&Plan::Core));
+    assert!(!sold.has_api());
+    let test = Config::from_overrides(&[("billing.fastspring.test_orders", "true")]).unwrap();
+    assert_eq!(warned(&test), ["billing.fastspring.test_orders"]);
+}
+
+#[test]
 fn what_can_be_used_is_accepted() {
     let postgres = ("database.url", "\"postgresql://host/name\"");
     let cases: &[&[(&str, &str)]] = &[
@@ -85,7 +114,7 @@ fn what_can_be_used_is_accepted() {
         &[("http.host", "\"::1\""), ("http.port", "0")],
         &[("database.url", "\"sqlite:///var/lib/mainstay.db\"")],
         &[postgres],
-        &[postgres, ("database.pool_size", "8")],
+        &[postgres, ("database.pool_size", "10")],
         // SQLite has no lanes.
         &[("database.pool_size", "1")],
         &[

@@ -55,11 +55,11 @@ export const accountPart = new Part("account", (part) => {
 
   /** What only an operator of the installation may open. Who cannot ask could not open it either. */
   async function drawOperator() {
-    const link = find("#show-experiments");
-    link.hidden = true;
+    const links = part.root.querySelectorAll("[data-operator]");
+    for (const link of links) link.hidden = true;
     try {
       const { operator } = await call("GET", "/v1/me");
-      link.hidden = !operator;
+      for (const link of links) link.hidden = !operator;
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
     }

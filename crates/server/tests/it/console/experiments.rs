@@ -71,7 +71,7 @@ async fn an_operator_sees_the_results_in_a_browser() {
 }
 
 /// For people to look at, when they ask for it.
-async fn keep_picture(browser: &Browser, name: &str) {
+pub(super) async fn keep_picture(browser: &Browser, name: &str) {
     if let Some(folder) = std::env::var_os("MAINSTAY_TEST_SCREENSHOTS").map(std::path::PathBuf::from) {
         std::fs::create_dir_all(&folder).unwrap();
         std::fs::write(folder.join(name), browser.screenshot().await.unwrap()).unwrap();

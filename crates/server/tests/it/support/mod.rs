@@ -1,6 +1,8 @@
 //! A whole server inside the test process, on either engine, with a client that speaks to it over a socket.
 
 pub(crate) mod binary;
+pub(crate) mod chance;
+pub(crate) mod fake_fastspring;
 // The fake is shared with unit tests, and neither uses all of it.
 #[expect(dead_code, reason = "each test binary uses its own part of the fake")]
 pub(crate) mod fake_provider;
@@ -142,9 +144,14 @@ impl TestApp {
 
     /// Another node on the same PostgreSQL, with the same settings.
     pub(crate) async fn second_node(&self) -> Self {
-        let database = self.database.clone().expect("several nodes need PostgreSQL");
         let settings: Vec<_> = self.own_settings.iter().map(|(key, value)| (key.as_str(), value.as_str())).collect();
-        Self::start_on(tempfile::tempdir().expect("a folder"), Some(database), &settings, Outside::default()).await
+        self.another_node(&settings).await
+    }
+
+    /// Another node on the same PostgreSQL, with settings of its own.
+    pub(crate) async fn another_node(&self, settings: &[(&str, &str)]) -> Self {
+        let database = self.database.clone().expect("several nodes need PostgreSQL");
+        Self::start_on(tempfile::tempdir().expect("a folder"), Some(database), settings, Outside::default()).await
     }
 
     async fn start_on(

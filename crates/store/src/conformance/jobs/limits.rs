@@ -23,7 +23,11 @@ pub(in super::super) async fn groups_take_turns_and_priorities_go_first(h: &Harn
     let first = claim_with(h, worker, 42, QueueLimits::default()).await;
     assert_eq!(first.jobs[0].group, "urgent");
     let quiet = first.jobs.iter().filter(|job| job.group.starts_with("quiet")).count();
-    assert_eq!((first.jobs.len(), quiet, first.more), (23, 20, true), "each group has its share, the loud one too");
+    assert_eq!(
+        (first.jobs.len(), quiet, first.more),
+        (42, 20, true),
+        "each group has its share before the loud one has the rest"
+    );
     // The others have nothing left: all of the room is the loud one's, and the low priority still waits.
     let second = claim(h, worker, 400).await;
     assert_eq!((second.len(), second.iter().all(|job| job.group == "loud")), (400, true));

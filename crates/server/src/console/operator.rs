@@ -1,0 +1,101 @@
+//! The pages on which operators see the installation: a frame that the server renders, the same for everybody, and a module
+//! that asks the public API, as any other client would. A page is a line of [`PAGES`] and its module; lists with filters, the
+//! life of one item and its buttons are in `listing.js`.
+
+use askama::Template;
+use axum::response::Response;
+
+use super::assets::assets;
+
+/// A page.
+pub(super) struct Shown {
+    /// Where it is.
+    pub(super) path: &'static str,
+    /// What it is called.
+    title: &'static str,
+    /// What it shows, in a sentence.
+    about: &'static str,
+    /// Its module.
+    script: &'static str,
+}
+
+/// The pages, beside that of experiments, which has a frame of its own.
+pub(super) static PAGES: [Shown; 1] = [Shown {
+    path: "/jobs",
+    title: "Jobs",
+    about: "Work that was promised and is done later, of all organisations. What a job is to do may hold personal data.",
+    script: "jobs.js",
+}];
+
+/// Files that these pages share.
+const SHARED: [&str; 3] = ["operator.js", "listing.js", "operator.css"];
+
+/// A link of the menu on each of these pages.
+pub(super) struct Link {
+    /// Where it leads.
+    pub(super) path: &'static str,
+    /// What it says.
+    pub(super) title: &'static str,
+}
+
+/// The menu.
+pub(super) static LINKS: [Link; 2] =
+    [Link { path: "/jobs", title: "Jobs" }, Link { path: "/experiments", title: "Experiments" }];
+
+/// Whether a file belongs to a page of operators. The first load of the console does not need it.
+pub(super) fn has(name: &str) -> bool {
+    SHARED.contains(&name)
+        || super::experiments::FILES.contains(&name)
+        || PAGES.iter().any(|shown| shown.script == name)
+}
+
+#[derive(Template)]
+#[template(path = "operator.html")]
+struct Page<'a> {
+    /// The path of the files: `/assets/<hash>`.
+    base: &'a str,
+    links: &'a [Link],
+    /// The path of the page.
+    current: &'a str,
+    title: &'a str,
+    about: &'a str,
+    script: &'a str,
+}
+
+impl<'a> Page<'a> {
+    fn of(shown: &'a Shown) -> Self {
+        let Shown { path, title, about, script } = shown;
+        Self { base: assets().base(), links: &LINKS, current: path, title, about, script }
+    }
+}
+
+/// A page, the same for everybody.
+pub(super) async fn page(shown: &'static Shown) -> Response {
+    super::pages::page(&Page::of(shown))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn each_names_files_that_exist_and_has_nothing_inline() {
+        let known: BTreeSet<&str> = assets().names().collect();
+        assert!(SHARED.iter().all(|name| known.contains(name)));
+        for shown in &PAGES {
+            assert!(LINKS.iter().any(|link| link.path == shown.path), "{} is on the menu", shown.path);
+            let html = Page::of(shown).render().expect("a page");
+            let prefix = format!("\"{}/", assets().base());
+            let named: BTreeSet<&str> = html.split(&prefix).skip(1).filter_map(|rest| rest.split('"').next()).collect();
+            assert!(named.is_subset(&known) && named.contains(shown.script), "{named:?}");
+            assert_eq!(html.matches("aria-current=\"page\"").count(), 1, "{html}");
+            assert!(!html.contains(" style=") && !html.contains("<style"), "an inline style");
+            for tag in html.split("<script").skip(1) {
+                let (attributes, rest) = tag.split_once('>').expect("an end");
+                assert!(attributes.contains(" src=\"/assets/") && rest.starts_with("</script>"), "{attributes}");
+            }
+        }
+    }
+}

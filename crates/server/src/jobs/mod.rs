@@ -1,0 +1,35 @@
+//! Jobs as people see and steer them. [`service`] has the verbs, which the wire ([`api`]) and the command line share; the
+//! background keeps figures of all queues ([`figures`]) and tells other nodes of what was promised here ([`hints`]);
+//! [`health`] says whether work stands still.
+//!
+//! How jobs are done is elsewhere: `crates/jobs` runs them, `crates/store/src/jobs` keeps them, and `job_list.rs` has every
+//! queue and kind. `docs/jobs.md` tells how they are looked after.
+
+pub mod api;
+mod body;
+mod figures;
+pub(crate) mod health;
+mod hints;
+pub mod service;
+
+use std::sync::Arc;
+
+pub use self::body::{AttemptBody, JobBody, LifeBody, QueueBody, QueuesBody, ScheduleBody};
+pub use self::figures::Depths;
+use self::health::Standing;
+use crate::app::App;
+
+/// What this node knows of all jobs.
+#[derive(Debug, Default)]
+pub struct Jobs {
+    /// The figures of all queues.
+    pub depths: Depths,
+    /// Whether work stands still, as it was seen last.
+    pub(crate) standing: Standing,
+}
+
+/// Starts what runs in the background. Before the first promise of this process, so that none goes untold.
+pub fn start(app: &Arc<App>) {
+    figures::start(app);
+    hints::start(app);
+}

@@ -1,0 +1,236 @@
+//! `/v1/inbox`.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use mainstay_domain::{Error, InboxEventId, InboxSourceId, Timestamp};
+use mainstay_store::{InboxSummary, JobAttempt, JobLife};
+use serde::{Deserialize, Serialize};
+use serde_json::value::RawValue;
+use utoipa::{IntoParams, ToSchema};
+use uuid::Uuid;
+
+use crate::accounts::Administrator;
+use crate::app::App;
+use crate::http::page::{self, Page, cursor_for};
+use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
+use crate::webhooks::service;
+
+/// Which events, and which page.
+#[derive(Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct InboxQuery {
+    /// From this sender.
+    source: Option<Uuid>,
+    /// Of this kind, in the sender's word.
+    kind: Option<String>,
+    /// pending, processed, dead or cancelled.
+    state: Option<String>,
+    /// Rows of a page: 1 to 100, 50 when it is left out. With a filter a page may have fewer although more follow.
+    #[param(minimum = 1, maximum = 100)]
+    limit: Option<u32>,
+    /// `next` of the page before.
+    after: Option<String>,
+}
+
+/// An event that has arrived.
+#[derive(Serialize, ToSchema)]
+pub struct InboxEventBody {
+    id: Uuid,
+    /// Who sent it.
+    source_id: Uuid,
+    #[schema(example = "vapi")]
+    provider: String,
+    /// The sender's own word for what it is.
+    #[schema(example = "end-of-call-report")]
+    kind: String,
+    /// What the same event has when it arrives again.
+    identity: String,
+    /// When what it tells was so, by the sender's clock, in milliseconds since 1970.
+    version: Option<i64>,
+    #[schema(value_type = String, format = DateTime)]
+    received_at: Timestamp,
+    /// pending, processed, dead or cancelled.
+    #[schema(example = "processed")]
+    state: &'static str,
+}
+
+impl From<InboxSummary> for InboxEventBody {
+    fn from(event: InboxSummary) -> Self {
+        Self {
+            id: event.id.uuid(),
+            source_id: event.source.uuid(),
+            provider: event.provider,
+            kind: event.kind,
+            identity: event.identity,
+            version: event.version,
+            received_at: event.received_at,
+            state: event.state.as_str(),
+        }
+    }
+}
+
+/// An attempt to process an event that failed.
+#[derive(Serialize, ToSchema)]
+pub struct InboxAttemptBody {
+    attempt: u32,
+    /// failed, dead or cancelled.
+    outcome: String,
+    error: String,
+    #[schema(value_type = String, format = DateTime)]
+    started_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    ended_at: Timestamp,
+}
+
+impl From<JobAttempt> for InboxAttemptBody {
+    fn from(attempt: JobAttempt) -> Self {
+        let JobAttempt { attempt, outcome, error, started_at, ended_at } = attempt;
+        Self { attempt, outcome, error, started_at, ended_at }
+    }
+}
+
+/// The processing of an event.
+#[derive(Serialize, ToSchema)]
+pub struct InboxJobBody {
+    /// scheduled, ready, running, done, dead or cancelled.
+    state: &'static str,
+    /// How many attempts were begun.
+    attempt: u32,
+    most_attempts: u32,
+    /// When the next one is due, or the last was.
+    #[schema(value_type = String, format = DateTime)]
+    run_at: Timestamp,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    finished_at: Option<Timestamp>,
+    /// Those that failed.
+    attempts: Vec<InboxAttemptBody>,
+}
+
+impl From<JobLife> for InboxJobBody {
+    fn from(life: JobLife) -> Self {
+        Self {
+            state: life.job.state.as_str(),
+            attempt: life.job.attempt,
+            most_attempts: life.job.most_attempts,
+            run_at: life.job.run_at,
+            finished_at: life.job.finished_at,
+            attempts: life.attempts.into_iter().map(InboxAttemptBody::from).collect(),
+        }
+    }
+}
+
+/// An event with all that is known of it.
+#[derive(Serialize, ToSchema)]
+pub struct WholeInboxEventBody {
+    #[serde(flatten)]
+    event: InboxEventBody,
+    /// Its processing; nothing once that is long over.
+    job: Option<InboxJobBody>,
+    /// What it says, as it came.
+    #[schema(value_type = Object)]
+    payload: Box<RawValue>,
+}
+
+/// Which events to process again.
+#[derive(Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplayFilterBody {
+    #[serde(default)]
+    source: Option<Uuid>,
+    #[serde(default)]
+    kind: Option<String>,
+    /// pending, processed, dead or cancelled.
+    #[serde(default)]
+    #[schema(example = "dead")]
+    state: Option<String>,
+}
+
+/// Processing many events again.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ReplaysBody {
+    filter: ReplayFilterBody,
+    /// `next` of the answer before.
+    #[serde(default)]
+    after: Option<String>,
+}
+
+/// What came of it.
+#[derive(Serialize, ToSchema)]
+pub struct ReplayedBody {
+    /// How many are processed again.
+    replayed: usize,
+    /// For `after` of the next call; null when there is nothing more.
+    next: Option<String>,
+}
+
+fn place(after: Option<&str>) -> Result<Option<InboxEventId>, Error> {
+    page::cursor(after, |id| id.parse().ok())
+}
+
+fn next(id: Option<InboxEventId>) -> Option<String> {
+    id.map(|id| cursor_for(&id.to_string()))
+}
+
+/// Lists the events that have arrived, the newest first. A page looks at 2,000 events at most.
+#[utoipa::path(get, path = "/v1/inbox", tag = "inbox", params(InboxQuery),
+    responses((status = 200, body = Page<InboxEventBody>), (status = "default", body = Document<'static>)))]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Query(query): Query<InboxQuery>,
+) -> Result<Json<Page<InboxEventBody>>, Problem> {
+    let limit = page::limit(query.limit)?;
+    let after = place(query.after.as_deref())?;
+    let filter = service::filter(query.source.map(InboxSourceId), query.kind, query.state.as_deref())?;
+    let found = service::events(&app, &context.call, &by, filter, (after, limit)).await?;
+    let data = found.events.into_iter().map(InboxEventBody::from).collect();
+    Ok(Json(Page { data, next: next(found.next) }))
+}
+
+/// Reads an event, what it says, and how its processing went.
+#[utoipa::path(get, path = "/v1/inbox/{id}", tag = "inbox", params(("id" = Uuid, Path)),
+    responses((status = 200, body = WholeInboxEventBody), (status = "default", body = Document<'static>)))]
+pub async fn get(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Path(id): Path<Uuid>,
+) -> Result<Json<WholeInboxEventBody>, Problem> {
+    let (found, job) = service::event(&app, &context.call, &by, InboxEventId(id)).await?;
+    let payload = RawValue::from_string(found.payload).map_err(Error::internal)?;
+    Ok(Json(WholeInboxEventBody { event: found.event.into(), job: job.map(InboxJobBody::from), payload }))
+}
+
+/// Processes an event again, with all attempts before it. It must have been processed, given up or cancelled.
+#[utoipa::path(post, path = "/v1/inbox/{id}/replay", tag = "inbox", params(("id" = Uuid, Path)),
+    responses((status = 200, body = ReplayedBody), (status = "default", body = Document<'static>)))]
+pub async fn replay(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Path(id): Path<Uuid>,
+) -> Result<Json<ReplayedBody>, Problem> {
+    service::replay(&app, &context.call, &by, InboxEventId(id)).await?;
+    Ok(Json(ReplayedBody { replayed: 1, next: None }))
+}
+
+/// Processes the events of a filter again, the newest first, at most 500 in one call. Call it with `next` until that is
+/// null.
+#[utoipa::path(post, path = "/v1/inbox/replays", tag = "inbox", request_body = ReplaysBody,
+    responses((status = 200, body = ReplayedBody), (status = "default", body = Document<'static>)))]
+pub async fn replay_all(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Json(body): Json<ReplaysBody>,
+) -> Result<Json<ReplayedBody>, Problem> {
+    let ReplayFilterBody { source, kind, state } = body.filter;
+    let after = place(body.after.as_deref())?;
+    let filter = service::filter(source.map(InboxSourceId), kind, state.as_deref())?;
+    let (replayed, last) = service::replay_all(&app, &context.call, &by, filter, after).await?;
+    Ok(Json(ReplayedBody { replayed, next: next(last) }))
+}

@@ -1,0 +1,44 @@
+//! The operations of jobs and queues.
+
+use std::time::Duration;
+
+use mainstay_domain::EmailAddress;
+use mainstay_store::Call;
+use serde_json::json;
+
+use super::{Driver, text};
+use crate::support::{Person, TestApp};
+
+/// What an operator sees and does. She was marked as one before.
+pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
+    let token = Some(ada.access_token.as_str());
+    driver.good(200, "GET /health/queue", None, None, None).await;
+    driver.good(204, "POST /v1/queues/{name}/pause", Some("probes"), token, None).await;
+    let body = json!({"key": "contract", "count": 3});
+    driver.good(202, "POST /v1/jobs/probes", None, token, Some(body.clone())).await;
+    driver.good(202, "POST /v1/jobs/probes", None, token, Some(body)).await;
+    driver.good(200, "GET /v1/jobs/probes", None, token, None).await;
+    driver.good(200, "GET /v1/queues", None, token, None).await;
+    let list = driver.good(200, "GET /v1/jobs", None, token, None).await;
+    let id = text(&list["data"][0]["id"]);
+    driver.good(200, "GET /v1/jobs/{id}", Some(&id), token, None).await;
+    let waits = driver.call("POST /v1/jobs/{id}/replay", Some(&id), token, None, &[]).await;
+    waits.refused(409, "not_ended");
+    driver.good(200, "POST /v1/jobs/{id}/cancel", Some(&id), token, None).await;
+    driver.good(204, "POST /v1/jobs/{id}/replay", Some(&id), token, None).await;
+    driver.good(200, "POST /v1/jobs/{id}/cancel", Some(&id), token, None).await;
+    let ended = driver.call("POST /v1/jobs/{id}/cancel", Some(&id), token, None, &[]).await;
+    ended.refused(409, "ended");
+    let replays = json!({"state": "cancelled"});
+    driver.good(200, "POST /v1/jobs/replays", None, token, Some(replays)).await;
+    driver.good(204, "POST /v1/queues/{name}/resume", Some("probes"), token, None).await;
+}
+
+/// Five jobs that wait, and an operator who may list them.
+pub(super) async fn five(server: &TestApp, ada: &Person) {
+    let email = EmailAddress::parse(&ada.email).expect("an address");
+    server.app.accounts.set_operator(&Call::within(Duration::from_secs(30)), &email, true).await.expect("marked");
+    let token = Some(ada.access_token.as_str());
+    server.send("POST", "/v1/queues/probes/pause", token, None).await.expect(204);
+    server.send("POST", "/v1/jobs/probes", token, Some(json!({"count": 5}))).await.expect(202);
+}

@@ -1,0 +1,5 @@
+REVOKE SELECT (state) ON job FROM mainstay_app;
+DROP TABLE inbox_subject;
+DROP TABLE inbox_event;
+DROP TABLE inbox_key;
+DROP TABLE inbox_source;
