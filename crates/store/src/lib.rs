@@ -72,7 +72,7 @@ pub use deliveries::endpoints::{
     Cancelling, ChangeEndpoint, CreateEndpoint, DeleteEndpoint, EndpointMade, EndpointSettings, GetEndpoint,
     ListEndpoints, MAKING_AN_ENDPOINT, RotateSecret,
 };
-pub use deliveries::housekeeping::CountEndpoints;
+pub use deliveries::housekeeping::CountDisabledEndpoints;
 pub use deliveries::listing::{Delivery, DeliveryLog, DeliveryPage, GetDelivery, ListDeliveries, LoggedAttempt};
 pub use deliveries::publish::{
     FindEvent, ListEventTypes, NewEvent, PUBLISHING, PublishEvents, PublishTo, PublishedEvent,
