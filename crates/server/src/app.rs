@@ -170,7 +170,7 @@ impl App {
     /// When the database cannot be opened, or a setting cannot be used.
     pub async fn open(config: Config, outside: Outside, lifecycle: Lifecycle) -> Result<Arc<Self>> {
         install_tls();
-        let Outside { clock, entropy, lookup } = outside;
+        let Outside { clock, entropy, .. } = outside.clone();
         let ids = Ids::new(Arc::clone(&clock), Arc::clone(&entropy));
         let store = open_store(&config.database, &entropy, &lifecycle).await?;
         let key = signing_key(&config.auth, &store, clock.as_ref(), entropy.as_ref()).await;
@@ -213,7 +213,6 @@ impl App {
         figures.register(&mut metrics);
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
         flags.register(&mut metrics);
-        let outside = Outside { clock: Arc::clone(&clock), entropy: Arc::clone(&entropy), lookup };
         let (inbox, deliveries) =
             open_webhooks(&config, &store, &outside, &ids, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
         let (job_figures, jobs) = (JobFigures::register(&mut metrics), Jobs::default());
@@ -281,11 +280,10 @@ fn open_webhooks(
     ids: &Ids,
     metrics: &mut Registry,
 ) -> Result<(Inbox, Arc<Deliveries>)> {
-    let (clock, entropy) = (Arc::clone(&outside.clock), Arc::clone(&outside.entropy));
+    let clock = Arc::clone(&outside.clock);
     let figures = InboxFigures::register(metrics);
-    let inbox = Inbox::new(config, store.clone(), (Arc::clone(&clock), ids.clone()), processors::all(), figures)?;
-    let lookup = Arc::clone(&outside.lookup);
-    let deliveries = Deliveries::new(config, store.clone(), (clock, entropy, ids.clone()), lookup, metrics)?;
+    let inbox = Inbox::new(config, store.clone(), (clock, ids.clone()), processors::all(), figures)?;
+    let deliveries = Deliveries::new(config, store.clone(), (outside.clone(), ids.clone()), metrics)?;
     Ok((inbox, Arc::new(deliveries)))
 }
 

@@ -25,9 +25,9 @@ use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 
-use crate::app::App;
+use crate::app::{App, Outside};
 use crate::config::Config;
-use crate::outgoing::{self, Lookup, Outgoing, Rules};
+use crate::outgoing::{self, Outgoing, Rules};
 
 use ending::Waiting;
 use figures::DeliveryFigures;
@@ -106,8 +106,7 @@ impl Deliveries {
     pub fn new(
         config: &Config,
         store: Store,
-        (clock, entropy, ids): (Arc<dyn Clock>, Arc<dyn Entropy>, Ids),
-        lookup: Arc<dyn Lookup>,
+        (Outside { clock, entropy, lookup }, ids): (Outside, Ids),
         registry: &mut Registry,
     ) -> Result<Self> {
         let settings = &config.deliveries;
