@@ -14,6 +14,7 @@ const PAGES: [&str; 8] = [
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
+    "docs/deliveries.md",
     "docs/flags.md",
     "docs/jobs.md",
     "docs/load.md",

@@ -31,7 +31,7 @@ impl Lookup for Rebinding {
         let turn = self.asked.fetch_add(1, Ordering::SeqCst);
         let inside = INSIDE[turn % INSIDE.len()];
         let address = match name.as_str() {
-            "changes.example" if turn % 2 == 0 => "127.0.0.2",
+            "changes.example" if turn.is_multiple_of(2) => "127.0.0.2",
             _ => inside,
         };
         let address: IpAddr = address.parse().expect("an address");

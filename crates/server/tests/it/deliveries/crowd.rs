@@ -77,6 +77,7 @@ async fn publish_all(server: &TestApp, tenant: TenantId) {
     }
 }
 
+#[expect(clippy::print_stderr, reason = "the figures are worth more than whether they are good enough")]
 async fn dead_and_slow_endpoints_delay_nobody(engine: Engine) {
     let settings: Vec<_> = SETTINGS
         .into_iter()
