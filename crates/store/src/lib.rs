@@ -72,13 +72,13 @@ pub use deliveries::endpoints::{
     Cancelling, ChangeEndpoint, CreateEndpoint, DeleteEndpoint, EndpointMade, EndpointSettings, GetEndpoint,
     ListEndpoints, MAKING_AN_ENDPOINT, RotateSecret,
 };
+pub use deliveries::housekeeping::CountDisabledEndpoints;
 pub use deliveries::listing::{Delivery, DeliveryLog, DeliveryPage, GetDelivery, ListDeliveries, LoggedAttempt};
 pub use deliveries::publish::{
     FindEvent, ListEventTypes, NewEvent, PUBLISHING, PublishEvents, PublishTo, PublishedEvent,
 };
 pub use deliveries::replay::{CancelBite, Replay, ReplayBite, ReplayDelivery, Replayed, RequestReplay};
 pub use deliveries::resting::PutOffDeliveries;
-pub use deliveries::sweep::CountEndpoints;
 pub use deliveries::working::{DeliveryAt, DeliveryDue, EndUnsent, EventContent, ReadDeliveries, TakeTurn, Turn};
 pub use deliveries::{
     CANCELLING_KIND, DELIVERIES, DELIVERY_CHORES, DELIVERY_KIND, ENDPOINT_DISABLED, Endpoint, Health, MOST_ENDPOINTS,

@@ -17,11 +17,6 @@ struct Outcome {
 }
 
 #[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
-struct State {
-    state: &'static str,
-}
-
-#[derive(Clone, Debug, EncodeLabelSet, Eq, Hash, PartialEq)]
 struct Reason {
     reason: &'static str,
 }
@@ -32,7 +27,7 @@ pub(super) struct DeliveryFigures {
     attempts: Family<Outcome, Counter>,
     delay: Histogram,
     took: Histogram,
-    endpoints: Family<State, Gauge>,
+    closed: Gauge,
     rests: Counter,
     disabled: Family<Reason, Counter>,
 }
@@ -43,7 +38,7 @@ impl DeliveryFigures {
             attempts: Family::default(),
             delay: Histogram::new(BOUNDS),
             took: Histogram::new(BOUNDS),
-            endpoints: Family::default(),
+            closed: Gauge::default(),
             rests: Counter::default(),
             disabled: Family::default(),
         };
@@ -60,9 +55,9 @@ impl DeliveryFigures {
         );
         registry.register("mainstay_delivery_seconds", "How long attempts to deliver took", f.took.clone());
         registry.register(
-            "mainstay_webhook_endpoints",
-            "Endpoints of all organisations, by state; only the node that keeps house counts them",
-            f.endpoints.clone(),
+            "mainstay_webhook_endpoints_closed",
+            "Endpoints of all organisations that are disabled; only the node that keeps house counts them",
+            f.closed.clone(),
         );
         registry.register(
             "mainstay_webhook_endpoint_rests",
@@ -88,9 +83,9 @@ impl DeliveryFigures {
         self.delay.observe(delay);
     }
 
-    pub(super) fn endpoints(&self, enabled: u32, disabled: u32) {
-        self.endpoints.get_or_create(&State { state: "enabled" }).set(i64::from(enabled));
-        self.endpoints.get_or_create(&State { state: "disabled" }).set(i64::from(disabled));
+    /// So many endpoints are disabled.
+    pub(super) fn closed(&self, endpoints: u32) {
+        self.closed.set(i64::from(endpoints));
     }
 
     pub(super) fn rested(&self, endpoints: u32) {

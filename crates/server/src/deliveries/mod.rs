@@ -18,7 +18,7 @@ use std::time::Duration;
 use mainstay_domain::{Clock, Entropy, Ids, Result, Timestamp};
 use mainstay_jobs::{Done, Job, JobContext, JobResult, Queue};
 use mainstay_store::{
-    CANCELLING_KIND, Call, CancelBite, Cancelling, CountEndpoints, DELIVERIES, DELIVERY_CHORES, DELIVERY_KIND,
+    CANCELLING_KIND, Call, CancelBite, Cancelling, CountDisabledEndpoints, DELIVERIES, DELIVERY_CHORES, DELIVERY_KIND,
     EndpointPolicy, Keeping, QueueLimits, REPLAY_KIND, Replay, ReplayBite, Store,
 };
 use prometheus_client::registry::Registry;
@@ -143,13 +143,13 @@ impl Deliveries {
         })
     }
 
-    /// Forgets a bite of what has been kept long enough, and counts the endpoints. The answer is how much there was.
+    /// Forgets a bite of what has been kept long enough, and counts the endpoints that are disabled. The answer is how much there was.
     ///
     /// # Errors
     /// As every intent.
     pub async fn sweep(&self, call: &Call, now: Timestamp) -> mainstay_store::Result<usize> {
-        let (enabled, disabled) = self.store.run(call, CountEndpoints).await?;
-        self.figures.endpoints(enabled, disabled);
+        let disabled = self.store.run(call, CountDisabledEndpoints).await?;
+        self.figures.closed(disabled);
         let before = now.minus(self.kept);
         self.store.forget_deliveries(call, before, before.minus(EVENTS_LAST_LONGER)).await
     }

@@ -8,11 +8,12 @@
 
 pub(crate) mod ending;
 pub(crate) mod endpoints;
+pub(crate) mod housekeeping;
 pub(crate) mod listing;
 pub(crate) mod publish;
 pub(crate) mod replay;
 pub(crate) mod resting;
-pub(crate) mod sweep;
+
 pub(crate) mod working;
 
 use mainstay_domain::{DeliveryId, DisabledReason, EndpointId, EventId, EventType, Secret, TenantId, Timestamp};
@@ -28,11 +29,11 @@ use crate::value::At;
 pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     ending::STATEMENTS,
     endpoints::STATEMENTS,
+    housekeeping::STATEMENTS,
     listing::STATEMENTS,
     publish::STATEMENTS,
     replay::STATEMENTS,
     resting::STATEMENTS,
-    sweep::STATEMENTS,
     working::STATEMENTS,
 ];
 

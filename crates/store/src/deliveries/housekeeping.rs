@@ -1,4 +1,4 @@
-//! What has been kept long enough is forgotten in bites; and how many endpoints there are. The system looks across
+//! What has been kept long enough is forgotten in bites; and how many endpoints are disabled. The system looks across
 //! organisations; it removes in their name.
 
 use mainstay_domain::{TenantId, Timestamp};
@@ -21,9 +21,7 @@ statements! {
         DELETE FROM webhook_delivery WHERE (id, tenant_id) IN (SELECT id, tenant_id FROM batch)");
     FORGET_EVENTS = batch((id: uuid, tenant_id: uuid) "
         DELETE FROM webhook_event WHERE (id, tenant_id) IN (SELECT id, tenant_id FROM batch)");
-    COUNTS = both("
-        SELECT (SELECT count(*) FROM webhook_endpoint e WHERE e.state = 'enabled') AS enabled,
-               (SELECT count(*) FROM webhook_endpoint e WHERE e.state = 'disabled') AS disabled");
+    DISABLED = both("SELECT count(*) AS disabled FROM webhook_endpoint e WHERE e.state = 'disabled'");
 }
 
 impl Store {
@@ -93,18 +91,17 @@ impl Intent for Forget {
     }
 }
 
-/// How many endpoints there are: those that are enabled, and those that are disabled.
+/// How many endpoints are disabled, of all organisations.
 #[derive(Clone, Copy, Debug)]
-pub struct CountEndpoints;
+pub struct CountDisabledEndpoints;
 
 #[derive(sqlx::FromRow)]
 struct CountRow {
-    enabled: i64,
     disabled: i64,
 }
 
-impl Intent for CountEndpoints {
-    type Output = (u32, u32);
+impl Intent for CountDisabledEndpoints {
+    type Output = u32;
     const WRITES: bool = false;
     const ONE_STATEMENT: bool = true;
 
@@ -112,8 +109,8 @@ impl Intent for CountEndpoints {
         Scope::System
     }
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<(u32, u32)> {
-        let row: Option<CountRow> = tx.query(COUNTS).row().await?;
-        Ok(row.map_or((0, 0), |row| (count(row.enabled), count(row.disabled))))
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<u32> {
+        let row: Option<CountRow> = tx.query(DISABLED).row().await?;
+        Ok(row.map_or(0, |row| count(row.disabled)))
     }
 }
