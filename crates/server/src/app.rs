@@ -217,8 +217,8 @@ impl App {
             open_webhooks(&config, &store, &outside, &ids, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
         let (job_figures, jobs) = (JobFigures::register(&mut metrics), Jobs::default());
         jobs.depths.register(&mut metrics);
-        let health = Health::new(store.clone(), redis.clone());
         Ok(Arc::new(Self {
+            health: Health::new(store.clone(), redis.clone()),
             config,
             clock,
             entropy,
@@ -243,7 +243,6 @@ impl App {
             connects,
             overload,
             pool_use,
-            health,
             lifecycle,
             http_metrics,
             metrics,

@@ -52,6 +52,8 @@ struct Things {
     api_key: String,
     sender: String,
     event: String,
+    endpoint: String,
+    delivery: String,
     /// Of somebody else, who belongs to neither organisation.
     email: String,
 }
@@ -68,6 +70,8 @@ impl Things {
             &self.api_key,
             &self.sender,
             &self.event,
+            &self.endpoint,
+            &self.delivery,
         ]
     }
 
@@ -88,6 +92,8 @@ impl Things {
             "/v1/api-keys/" => &self.api_key,
             "/v1/inbox-sources/" => &self.sender,
             "/v1/inbox/" => &self.event,
+            "/v1/webhook-endpoints/" => &self.endpoint,
+            "/v1/webhook-deliveries/" => &self.delivery,
             "/v1/conversations/" => &self.conversation,
             "/v1/generations/" => &self.generation,
             // Nobody's, and only for operators.
@@ -107,6 +113,11 @@ impl Things {
             ("POST", "/v1/inbox-sources") => Some(json!({"name": "a sender", "provider": "generic"})),
             ("PATCH", "/v1/inbox-sources/{id}") => Some(json!({"name": "another"})),
             ("POST", "/v1/inbox/replays") => Some(json!({"filter": {}})),
+            ("POST", "/v1/webhook-endpoints") => Some(json!({"url": "https://hooks.example/another"})),
+            ("PATCH", "/v1/webhook-endpoints/{id}") => Some(json!({"description": "another"})),
+            ("POST", "/v1/webhook-endpoints/{id}/replays") => Some(json!({"since": "2020-01-01T00:00:00Z"})),
+            ("POST", "/v1/webhook-events") => Some(json!({"type": "invoice.paid", "data": {}})),
+            ("POST", path) if path.starts_with("/v1/webhook-") => None,
             ("POST", "/v1/auth/switch") => Some(json!({"organisation_id": self.organisation})),
             ("POST", "/v1/organisations") => Some(json!({"name": "Another"})),
             ("POST", "/v1/members") => Some(json!({"email": self.email, "role": "member"})),
@@ -171,6 +182,11 @@ async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things 
     let body = Some(json!({"message": {"type": "hang", "canary": true}}));
     server.send_with("POST", &sender.path, None, body, &[("x-vapi-secret", "canary")]).await.expect(200);
     let event = text(&crate::inbox::events(server, &sender, "").await[0]["id"]);
+    let told = json!({"url": "https://hooks.example/canary", "description": "The canary is told"});
+    let endpoint = server.send("POST", "/v1/webhook-endpoints", token, Some(told)).await.expect(201);
+    let told = json!({"type": "canary.sang", "data": {"canary": true}});
+    server.send("POST", "/v1/webhook-events", token, Some(told)).await.expect(201);
+    let deliveries = server.send("GET", "/v1/webhook-deliveries", token, None).await.expect(200);
     let created = server.now().as_millis();
     let tags = json!({"organisation": person.organisation});
     let paid = json!({"subscription": "canary-paid", "state": "active", "product": "core-monthly", "tags": tags});
@@ -188,6 +204,8 @@ async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things 
         api_key: api_key(server, &person.access_token, "canary key", &["read"]).await.0,
         sender: sender.id,
         event,
+        endpoint: text(&endpoint["id"]),
+        delivery: text(&deliveries["data"][0]["id"]),
         email: other.email.clone(),
     }
 }

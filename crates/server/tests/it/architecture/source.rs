@@ -20,9 +20,9 @@ impl File {
         self.path.rsplit_once('.').map_or("", |(_, extension)| extension)
     }
 
-    /// Whether the whole file is compiled for tests only.
+    /// Whether the whole file is compiled for tests and measurements only.
     pub(super) fn is_test(&self) -> bool {
-        let tests = ["tests", "tests.rs", "testing", "conformance", "conformance.rs"];
+        let tests = ["tests", "tests.rs", "testing", "conformance", "conformance.rs", "examples"];
         self.path.split('/').any(|part| tests.contains(&part))
     }
 }
