@@ -59,7 +59,7 @@ async fn receivers(server: &TestApp, ada: &Person, canary: &Receiver, crowd: &Cr
             _ if number < crowd.hang + crowd.fail + crowd.redirect => {
                 Answering::Status(302, vec![("location", inside)])
             }
-            _ if number < ENDPOINTS - crowd.good => Answering::Bytes(FLOODING),
+            _ if number < crowd.hang + crowd.fail + crowd.redirect + crowd.flood => Answering::Bytes(FLOODING),
             _ => Answering::status(200),
         });
         let body = json!({"url": receiver.url(), "event_types": [format!("to.{number}")]});

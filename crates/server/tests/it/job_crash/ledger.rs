@@ -133,7 +133,6 @@ pub(super) struct Promiser {
 }
 
 impl Promiser {
-    #[expect(clippy::disallowed_methods, reason = "a test has no lifecycle; what it starts ends with it")]
     pub(super) async fn start(url: &str, chance: &mut Chance) -> Self {
         let opened = Arc::new(open(url).await);
         let (stop, acknowledged) = (CancellationToken::new(), Arc::new(AtomicU64::new(0)));
