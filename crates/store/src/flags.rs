@@ -3,12 +3,12 @@
 
 use mainstay_domain::{Flag, FlagKey, Timestamp};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::experiments::{self, StoredExperiment};
 use crate::intent::Intent;
 use crate::sql::{Sql, statements};
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, json};
 
 statements! {
     /// First in each transaction that changes a definition: its row lock lets one after the other do so.
@@ -99,10 +99,6 @@ pub(crate) async fn is_full(tx: &mut Tx<'_>, others: Sql, key: &FlagKey, most: i
     Ok(others.is_some_and(|row| row.number >= most))
 }
 
-pub(crate) fn definition<T: serde::Serialize>(value: &T) -> Result<String> {
-    serde_json::to_string(value).map_err(|error| Error::Bug(error.to_string()))
-}
-
 /// Reads all definitions.
 #[derive(Clone, Copy, Debug)]
 pub struct LoadDefinitions;
@@ -150,7 +146,7 @@ impl Intent for PutFlag {
         if is_full(tx, OTHERS, &self.key, MOST_FLAGS).await? {
             return Ok(Put::TooMany);
         }
-        let definition = definition(&self.flag)?;
+        let definition = json(&self.flag)?;
         tx.query(PUT).bind(self.key.as_str().to_owned()).bind(definition).bind(At(self.now)).run().await?;
         Ok(Put::Done)
     }

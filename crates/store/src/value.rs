@@ -10,6 +10,8 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{Database, Decode, Encode, FromRow, Postgres, Sqlite, Type};
 use uuid::Uuid;
 
+use crate::error::{Error, Result};
+
 /// A parameter.
 pub(crate) trait Value:
     for<'q> Encode<'q, Sqlite> + Type<Sqlite> + for<'q> Encode<'q, Postgres> + Type<Postgres>
@@ -26,6 +28,22 @@ impl<T> Row for T where T: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, 
 pub(crate) struct Place {
     pub(crate) id: Uuid,
     pub(crate) tenant_id: Uuid,
+}
+
+/// A row, by its id.
+#[derive(Clone, Copy, Serialize, FromRow)]
+pub(crate) struct Id {
+    pub(crate) id: Uuid,
+}
+
+/// A number that a statement counted.
+pub(crate) fn count(number: i64) -> u32 {
+    u32::try_from(number.max(0)).unwrap_or(u32::MAX)
+}
+
+/// What is stored as JSON in a column of text.
+pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
+    serde_json::to_string(value).map_err(|error| Error::Bug(error.to_string()))
 }
 
 /// A moment: INTEGER milliseconds since 1970 on SQLite (sorts and compares as such), `timestamptz` on PostgreSQL.

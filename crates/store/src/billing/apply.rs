@@ -16,7 +16,7 @@ use crate::jobs::finish::{Fence, done};
 use crate::jobs::{NewJob, Unique};
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, json};
 
 statements! {
     /// Whose it is: who is named first stays. Writing the same again locks the row and gives it back.
@@ -145,7 +145,7 @@ impl Intent for ApplyBillingEvent {
             // Nothing was learnt, so what an operator may have set meanwhile stays.
             return Ok(AppliedEvent { change: Some(change), plan: None });
         };
-        let state = serde_json::to_string(&subscription).map_err(|error| Error::Bug(error.to_string()))?;
+        let state = json(&subscription)?;
         let put = tx.query(PUT_SUBSCRIPTION).bind(self.tenant.uuid()).bind(event.subscription.clone());
         put.bind(state).bind(At(self.now)).run().await?;
         let turn = Turn { rules: &self.rules, review: &self.review, now: self.now };

@@ -17,6 +17,7 @@ use crate::intent::Intent;
 use crate::jobs::finish::{Ending, Finished, Keeping, finish};
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
+use crate::value::Place;
 
 statements! {
     LOG = insert((delivery_id: uuid, tenant_id: uuid, number: bigint, started_at: time, took_ms: bigint, status: bigint, error: text,
@@ -170,12 +171,6 @@ struct DeliveryRow<'a> {
 }
 
 #[derive(Serialize)]
-struct PlaceRow {
-    id: Uuid,
-    tenant_id: Uuid,
-}
-
-#[derive(Serialize)]
 struct HealthRow {
     id: Uuid,
     tenant_id: Uuid,
@@ -305,7 +300,7 @@ impl EndAttempts {
     /// What the attempts say of their endpoints.
     async fn judge(&self, tx: &mut Tx<'_>, mine: &[&AttemptEnd], answer: &mut EndedAttempts) -> Result<()> {
         let places: BTreeSet<_> = mine.iter().map(|attempt| (attempt.endpoint.uuid(), attempt.tenant.uuid())).collect();
-        let places: Vec<_> = places.into_iter().map(|(id, tenant_id)| PlaceRow { id, tenant_id }).collect();
+        let places: Vec<_> = places.into_iter().map(|(id, tenant_id)| Place { id, tenant_id }).collect();
         let rows: Vec<EndpointRow> = tx.batch(ENDPOINTS, &places).rows().await?;
         let known: Vec<Endpoint> = rows.into_iter().map(Endpoint::try_from).collect::<Result<_>>()?;
         let mut known: BTreeMap<_, _> = known.into_iter().map(|one| (one.id, one)).collect();

@@ -16,7 +16,7 @@ use crate::jobs::enqueue::enqueue;
 use crate::sql::statements;
 use crate::turns::Claim;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, json};
 
 statements! {
     /// Whoever adds one to an organisation does so alone, so that the bound holds.
@@ -295,7 +295,7 @@ pub(super) async fn cancel_what_waits(
         group: tenant.to_string(),
         tenant: Some(tenant),
         priority: JobPriority::Normal,
-        arguments: serde_json::to_string(&cancelling).map_err(|error| Error::Bug(error.to_string()))?,
+        arguments: json(&cancelling)?,
         unique: None,
         run_at: now,
         most_attempts: MOST_STARTS,

@@ -3,14 +3,13 @@
 
 use mainstay_domain::{TenantId, Timestamp};
 
-use super::count;
 use crate::call::Call;
 use crate::error::Result;
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::store::Store;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, Place};
+use crate::value::{At, Place, count};
 
 statements! {
     OLD_DELIVERIES = both("SELECT d.id, d.tenant_id FROM webhook_delivery d WHERE d.created_at <= $1 ORDER BY d.created_at LIMIT 500");

@@ -3,14 +3,13 @@
 use mainstay_domain::{DeliveryId, DeliveryState, EndpointId, EventId, TenantId, Timestamp};
 use uuid::Uuid;
 
-use super::count;
 use super::working::EventContent;
 use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, Id, count};
 
 statements! {
     /// A bounded walk down the ids, which are of the order in which they were made: what does not fit is passed over.
@@ -133,11 +132,6 @@ pub struct DeliveryPage {
     pub next: Option<DeliveryId>,
 }
 
-#[derive(sqlx::FromRow)]
-struct IdRow {
-    id: Uuid,
-}
-
 impl Intent for ListDeliveries {
     type Output = DeliveryPage;
     const WRITES: bool = false;
@@ -173,7 +167,7 @@ impl Intent for ListDeliveries {
         if let Some(endpoint) = self.endpoint {
             walked = walked.bind(endpoint.uuid());
         }
-        let next = walked.row::<IdRow>().await?.map(|row| DeliveryId(row.id));
+        let next = walked.row::<Id>().await?.map(|row| DeliveryId(row.id));
         Ok(DeliveryPage { deliveries, next })
     }
 }

@@ -23,7 +23,7 @@ use uuid::{Builder, Uuid};
 
 use crate::error::{Error, Result};
 use crate::members::word;
-use crate::value::At;
+use crate::value::{At, count, json};
 
 #[cfg(test)]
 pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
@@ -85,7 +85,7 @@ fn write_secrets(secrets: &[SigningSecret]) -> Result<String> {
         .iter()
         .map(|one| StoredSecret { secret: one.secret.expose().to_owned(), until: one.until.map(Timestamp::as_millis) })
         .collect();
-    serde_json::to_string(&stored).map_err(|error| Error::Bug(error.to_string()))
+    json(&stored)
 }
 
 fn read_secrets(text: &str) -> Result<Vec<SigningSecret>> {
@@ -98,7 +98,7 @@ fn read_secrets(text: &str) -> Result<Vec<SigningSecret>> {
 }
 
 fn write_types(types: &[EventType]) -> Result<String> {
-    serde_json::to_string(types).map_err(|error| Error::Bug(error.to_string()))
+    json(types)
 }
 
 fn read_types(text: &str) -> Result<Vec<EventType>> {
@@ -185,10 +185,6 @@ struct EndpointRow {
     probe_until: Option<At>,
     created_at: At,
     updated_at: At,
-}
-
-fn count(number: i64) -> u32 {
-    u32::try_from(number.max(0)).unwrap_or(u32::MAX)
 }
 
 impl TryFrom<EndpointRow> for Endpoint {

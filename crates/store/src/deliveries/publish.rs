@@ -13,7 +13,7 @@ use crate::jobs::enqueue::enqueue;
 use crate::sql::statements;
 use crate::turns::Claim;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, count};
 
 statements! {
     EVENTS = insert((id: uuid, tenant_id: uuid, kind: text, payload: text, created_at: time) "
@@ -316,7 +316,7 @@ impl Intent for FindEvent {
             id: EventId(row.id),
             kind: row.kind,
             created_at: row.created_at.0,
-            deliveries: super::count(row.deliveries),
+            deliveries: count(row.deliveries),
         }))
     }
 }

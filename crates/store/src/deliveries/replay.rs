@@ -7,14 +7,14 @@ use uuid::Uuid;
 use super::endpoints::Cancelling;
 use super::publish::{Due, one_listener, promise};
 use super::{DELIVERY_CHORES, MOST_STARTS, REPLAY_KIND, TEST_EVENT, delivery_id};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::intent::Intent;
 use crate::jobs::NewJob;
 use crate::jobs::enqueue::enqueue;
 use crate::jobs::finish::{Fence, done};
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, json};
 
 statements! {
     WHAT = both("
@@ -121,7 +121,7 @@ impl Replay {
             group: self.tenant.to_string(),
             tenant: Some(self.tenant),
             priority: JobPriority::Normal,
-            arguments: serde_json::to_string(self).map_err(|error| Error::Bug(error.to_string()))?,
+            arguments: json(self)?,
             unique: None,
             run_at: now,
             most_attempts: MOST_STARTS,

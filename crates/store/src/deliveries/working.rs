@@ -8,7 +8,7 @@ use mainstay_domain::{DeliveryId, DeliveryState, EndpointId, EventId, TenantId, 
 use uuid::Uuid;
 
 use super::resting::put_off;
-use super::{DELIVERIES, Endpoint, EndpointRow, count};
+use super::{DELIVERIES, Endpoint, EndpointRow};
 use crate::error::Result;
 use crate::intent::Intent;
 use crate::jobs::finish::{Ending, Finished, Keeping, finish};
@@ -16,7 +16,7 @@ use crate::jobs::rate::{Bucket, Rate};
 use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, Place};
+use crate::value::{At, Place, count};
 
 statements! {
     READ = batch((id: uuid, tenant_id: uuid) "

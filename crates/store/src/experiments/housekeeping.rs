@@ -9,7 +9,7 @@ use crate::intent::Intent;
 use crate::sql::statements;
 use crate::store::Store;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, Id};
 
 statements! {
     ERASABLE = both("
@@ -28,11 +28,6 @@ statements! {
         IN (SELECT experiment_id, tenant_id, unit_id, person_id, event_id FROM batch)");
     FORGET = both("DELETE FROM experiment WHERE id = $1 AND removed_at IS NOT NULL");
     ERASED = both("UPDATE experiment SET erased_at = $2 WHERE id = $1");
-}
-
-#[derive(sqlx::FromRow)]
-struct IdRow {
-    id: Uuid,
 }
 
 #[derive(Clone, serde::Serialize, sqlx::FromRow)]
@@ -86,7 +81,7 @@ impl Intent for Erasable {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        let row: Option<IdRow> = tx.query(ERASABLE).bind(At(self.stopped)).bind(At(self.removed)).row().await?;
+        let row: Option<Id> = tx.query(ERASABLE).bind(At(self.stopped)).bind(At(self.removed)).row().await?;
         Ok(row.map(|row| ExperimentId(row.id)))
     }
 }

@@ -9,12 +9,12 @@ use mainstay_domain::{Experiment, ExperimentId, ExperimentState, FlagKey, Timest
 use uuid::Uuid;
 
 use crate::error::Result;
-use crate::flags::{Put, changed, definition, is_full};
+use crate::flags::{Put, changed, is_full};
 use crate::intent::Intent;
 use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, json};
 
 pub use exposures::{Exposure, Outcome, RecordExposures, RecordOutcomes};
 pub use results::{ResultsOf, VariantFigures};
@@ -135,7 +135,7 @@ impl Intent for PutExperiment {
             .query(PUT)
             .bind(self.id.uuid())
             .bind(self.key.as_str().to_owned())
-            .bind(definition(&self.experiment)?)
+            .bind(json(&self.experiment)?)
             .bind(At(self.now))
             .run()
             .await?;

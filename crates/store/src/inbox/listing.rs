@@ -9,7 +9,7 @@ use crate::jobs::NewJob;
 use crate::jobs::listing::again;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, Id};
 
 statements! {
     /// A bounded walk down the ids: what does not fit the filter is passed over.
@@ -117,11 +117,6 @@ pub struct ListInbox {
     pub limit: u32,
 }
 
-#[derive(sqlx::FromRow)]
-struct IdRow {
-    id: Uuid,
-}
-
 impl Intent for ListInbox {
     type Output = InboxPage;
     const WRITES: bool = false;
@@ -142,7 +137,7 @@ impl Intent for ListInbox {
             events.last().map(|event| event.id)
         } else {
             let walked = tx.query(WALKED).bind(tenant).bind(after).bind(WALK - 1);
-            walked.row::<IdRow>().await?.map(|row| InboxEventId(row.id))
+            walked.row::<Id>().await?.map(|row| InboxEventId(row.id))
         };
         Ok(InboxPage { events, next })
     }

@@ -16,6 +16,7 @@ use crate::jobs::enqueue::enqueue;
 use crate::sql::statements;
 use crate::store::Store;
 use crate::tx::Tx;
+use crate::value::Id;
 
 statements! {
     /// Whoever brings the same event at the same moment waits for the first to commit. In the order of the keys, so that
@@ -87,7 +88,7 @@ impl Batch for Receipts {
             firsts.entry(key(member)).or_insert(member);
         }
         let rows: Vec<_> = firsts.values().map(|event| EventRow::of(event)).collect();
-        let new: BTreeSet<_> = tx.batch(INSERT, &rows).rows::<IdRow>().await?.into_iter().map(|row| row.id).collect();
+        let new: BTreeSet<_> = tx.batch(INSERT, &rows).rows::<Id>().await?.into_iter().map(|row| row.id).collect();
         let (fresh, known): (Vec<_>, Vec<_>) =
             firsts.values().copied().partition(|event| new.contains(&event.id.uuid()));
         let mut stored: BTreeMap<_, _> = fresh.iter().map(|event| (key(event), event.id.uuid())).collect();
@@ -159,11 +160,6 @@ impl<'a> KeyRow<'a> {
     fn of(event: &'a ReceiveEvent) -> Self {
         Self { tenant_id: event.tenant.uuid(), source_id: event.source.uuid(), identity: &event.identity }
     }
-}
-
-#[derive(sqlx::FromRow)]
-struct IdRow {
-    id: Uuid,
 }
 
 #[derive(sqlx::FromRow)]

@@ -13,12 +13,12 @@ use uuid::Uuid;
 
 use self::search::Search;
 use super::rate::Rate;
-use super::{Claimed, count, tenant_of};
+use super::{Claimed, tenant_of};
 use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, count, json};
 
 statements! {
     OPEN_QUEUE = both("INSERT INTO job_queue (name, turns) VALUES ($1, '[]') ON CONFLICT (name) DO NOTHING");
@@ -233,7 +233,7 @@ impl Intent for ClaimJobs {
         let moved = search.look(tx).await?;
         search.take(tx).await?;
         if moved {
-            let turns = list(&search.turns)?;
+            let turns = json(&search.turns)?;
             tx.query(SERVED).bind(self.queue).bind(turns).run().await?;
         }
         Ok(search.answer)
@@ -264,9 +264,4 @@ fn claimed(row: TakenRow, now: Timestamp) -> Claimed {
         run_at: row.run_at.0,
         started_at: now,
     }
-}
-
-/// A list as both engines read one: JSON.
-fn list<T: Serialize>(items: &[T]) -> Result<String> {
-    serde_json::to_string(items).map_err(|error| Error::Bug(error.to_string()))
 }

@@ -12,6 +12,7 @@ use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
+use crate::value::Id;
 
 statements! {
     ENQUEUE = insert((id: uuid, queue: text, kind: text, group_key: text, tenant_id: uuid, state: text, priority: bigint,
@@ -76,11 +77,6 @@ struct KeyRow<'a> {
 }
 
 #[derive(sqlx::FromRow)]
-struct IdRow {
-    id: Uuid,
-}
-
-#[derive(sqlx::FromRow)]
 struct TakenRow {
     n: i64,
     id: Uuid,
@@ -120,7 +116,7 @@ pub(crate) async fn enqueue<J: Borrow<NewJob> + Sync>(
     let mut rows: Vec<_> = jobs.iter().map(|job| JobRow::of(job, now)).collect();
     // Two transactions that promise the same keys wait for each other in one order.
     rows.sort_by(|one, other| (one.kind, one.unique_key, one.id).cmp(&(other.kind, other.unique_key, other.id)));
-    let inserted: Vec<IdRow> = tx.batch(ENQUEUE, &rows).rows().await?;
+    let inserted: Vec<Id> = tx.batch(ENQUEUE, &rows).rows().await?;
     for job in &jobs {
         tx.enqueued(job.queue, job.run_at);
     }

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, Id};
 
 statements! {
     /// What was to begin again and was cancelled meanwhile has ended.
@@ -182,11 +182,6 @@ fn cut(error: &str) -> &str {
     &error[..end]
 }
 
-#[derive(sqlx::FromRow)]
-struct IdRow {
-    id: Uuid,
-}
-
 /// Ends attempts. The answer is which of the jobs were still theirs to end: the others belong to somebody else by now.
 pub(crate) async fn finish(
     tx: &mut Tx<'_>,
@@ -198,7 +193,7 @@ pub(crate) async fn finish(
         return Ok(Vec::new());
     }
     let rows: Vec<_> = attempts.iter().map(|finished| FinishRow::of(finished, keeping, now)).collect();
-    let ended: Vec<IdRow> = tx.batch(FINISH, &rows).bind(At(now)).rows().await?;
+    let ended: Vec<Id> = tx.batch(FINISH, &rows).bind(At(now)).rows().await?;
     let ended: BTreeSet<_> = ended.into_iter().map(|row| row.id).collect();
     let mine = attempts.iter().filter(|finished| ended.contains(&finished.job.uuid()));
     let failed: Vec<_> = mine.filter_map(|finished| AttemptRow::of(finished, now)).collect();
@@ -266,7 +261,7 @@ pub(crate) async fn done_all(
     let row =
         |fence: &Fence| DoneRow { id: fence.job.uuid(), lease: fence.lease, keep_until: fence.keep_until.as_millis() };
     let rows: Vec<_> = fences.iter().map(row).collect();
-    let ids = |rows: Vec<IdRow>| rows.into_iter().map(|row| JobId(row.id)).collect();
+    let ids = |rows: Vec<Id>| rows.into_iter().map(|row| JobId(row.id)).collect();
     let before = if tx.attempt > 0 { ids(tx.batch(ENDED, &rows).rows().await?) } else { BTreeSet::new() };
     let now = ids(tx.batch(DONE_ALL, &rows).bind(At(now)).rows().await?);
     Ok((now, before))

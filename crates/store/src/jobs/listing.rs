@@ -7,12 +7,12 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::enqueue::{Enqueued, enqueue};
-use super::{NewJob, count, tenant_of};
+use super::{NewJob, tenant_of};
 use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, Id, count};
 
 statements! {
     /// A bounded walk down the ids: what does not fit the filter is passed over.
@@ -36,7 +36,6 @@ statements! {
                finished_at, cancel_asked_at, arguments, unique_key, lease FROM job WHERE id = $1");
     ATTEMPTS = both("
         SELECT attempt, outcome, error, started_at, ended_at FROM job_attempt WHERE job_id = $1 ORDER BY lease LIMIT 200");
-    /// The state is compared although the number would do, for it decides whether there is anything to cancel.
     CANCEL = both("
         UPDATE job SET state = 'cancelled', lease = lease + 1, finished_at = $3, keep_until = CASE WHEN $4 > keep_until THEN $4 ELSE keep_until END,
           unique_key = CASE WHEN unique_kept = 1 THEN unique_key END
@@ -163,11 +162,6 @@ pub struct ListJobs {
     pub limit: u32,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
-struct IdRow {
-    id: Uuid,
-}
-
 impl Intent for ListJobs {
     type Output = JobPage;
     const WRITES: bool = false;
@@ -191,7 +185,7 @@ impl Intent for ListJobs {
             jobs.last().map(|job| job.id)
         } else {
             let walked = tx.query(if dead { DEAD_WALKED } else { WALKED }).bind(after).bind(WALK - 1);
-            walked.row::<IdRow>().await?.map(|row| JobId(row.id))
+            walked.row::<Id>().await?.map(|row| JobId(row.id))
         };
         Ok(JobPage { jobs, next })
     }
@@ -346,7 +340,7 @@ struct StandRow {
 /// Begins these jobs anew where they have ended, and promises those that are not there any more. The answer is which of
 /// them will be done: the others have not ended yet.
 pub(crate) async fn again(tx: &mut Tx<'_>, jobs: &[NewJob], now: Timestamp) -> Result<BTreeSet<JobId>> {
-    let rows: Vec<_> = jobs.iter().map(|job| IdRow { id: job.id.uuid() }).collect();
+    let rows: Vec<_> = jobs.iter().map(|job| Id { id: job.id.uuid() }).collect();
     let stand: Vec<StandRow> = tx.batch(STAND, &rows).rows().await?;
     let known: BTreeSet<_> = stand.iter().map(|row| row.id).collect();
     let ended = stand.into_iter().filter(|row| row.ended != 0);

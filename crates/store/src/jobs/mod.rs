@@ -104,7 +104,3 @@ pub(crate) fn tenant_of(id: Uuid) -> Option<TenantId> {
 pub(crate) fn tenant_id(tenant: Option<TenantId>) -> Uuid {
     tenant.map_or(Uuid::nil(), TenantId::uuid)
 }
-
-pub(crate) fn count(number: i64) -> u32 {
-    u32::try_from(number.max(0)).unwrap_or(u32::MAX)
-}

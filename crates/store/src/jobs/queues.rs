@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 use mainstay_domain::Timestamp;
 use uuid::Uuid;
 
-use super::count;
 use crate::error::Result;
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, count};
 
 statements! {
     PAUSE = both("UPDATE job_queue SET paused_at = $2 WHERE name = $1");

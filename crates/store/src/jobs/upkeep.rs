@@ -2,16 +2,14 @@
 //! ended are forgotten in small bites.
 
 use mainstay_domain::{JobId, Timestamp};
-use serde::Serialize;
 use uuid::Uuid;
 
-use super::count;
 use super::finish::{Ending, Finished, Keeping, finish};
 use crate::error::Result;
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, Id, count};
 
 statements! {
     PROMOTE = pair(sqlite "
@@ -121,11 +119,6 @@ struct NextRow {
     next_at: Option<At>,
 }
 
-#[derive(Serialize, sqlx::FromRow)]
-struct IdRow {
-    id: Uuid,
-}
-
 impl Intent for LookForJobs {
     type Output = JobsWaiting;
     const WRITES: bool = false;
@@ -137,7 +130,7 @@ impl Intent for LookForJobs {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<JobsWaiting> {
         let queues: Vec<NameRow> = tx.query(WAITING).rows().await?;
         let next: Option<NextRow> = tx.query(NEXT).bind(At(Timestamp::EPOCH)).row().await?;
-        let asked: Vec<IdRow> = tx.query(ASKED).bind(self.worker).rows().await?;
+        let asked: Vec<Id> = tx.query(ASKED).bind(self.worker).rows().await?;
         Ok(JobsWaiting {
             queues: queues.into_iter().map(|row| row.name).collect(),
             next_at: next.and_then(|row| row.next_at).map(|at| at.0),
@@ -248,7 +241,7 @@ impl Intent for ForgetJobs {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<usize> {
-        let forgotten: Vec<IdRow> = tx.query(FORGET).bind(At(self.now)).bind(BITE).rows().await?;
+        let forgotten: Vec<Id> = tx.query(FORGET).bind(At(self.now)).bind(BITE).rows().await?;
         if !forgotten.is_empty() {
             tx.batch(FORGET_ATTEMPTS, &forgotten).run().await?;
         }

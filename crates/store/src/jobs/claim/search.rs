@@ -5,15 +5,14 @@ use std::collections::{BTreeMap, VecDeque};
 use mainstay_domain::JobPriority;
 use uuid::Uuid;
 
-use super::super::count;
 use super::super::rate::{Bucket, Rate};
 use super::{
     ClaimJobs, Claims, FenceRow, GROUPS, GROUPS_AT_ONCE, GroupRow, HEADS, HeadRow, LAST_GROUP, MOST_STEPS, NameRow,
-    RATES, RING, RUNNING_OF, RateRow, SPEND, SpendRow, TAKE, TakenRow, claimed, list,
+    RATES, RING, RUNNING_OF, RateRow, SPEND, SpendRow, TAKE, TakenRow, claimed,
 };
 use crate::error::Result;
 use crate::tx::Tx;
-use crate::value::At;
+use crate::value::{At, count, json};
 
 /// What is ready of one priority, in the order of the turns.
 #[derive(Default)]
@@ -97,7 +96,7 @@ impl<'a> Search<'a> {
     }
 
     async fn read_rates(&mut self, tx: &mut Tx<'_>, rate: Rate, groups: Vec<String>) -> Result<()> {
-        let names = list(&groups)?;
+        let names = json(&groups)?;
         let rows: Vec<RateRow> = tx.query(RATES).bind(self.claim.queue).bind(names).rows().await?;
         let known: BTreeMap<_, _> = rows.into_iter().map(|row| (row.group_key, row.full_at.0)).collect();
         for group in groups {
@@ -214,7 +213,7 @@ impl<'a> Search<'a> {
         let limits = self.claim.limits;
         let mut allowed: BTreeMap<_, _> = groups.iter().map(|group| (group.clone(), usize::MAX)).collect();
         if let Some(limit) = limits.running_per_group {
-            let names = list(groups)?;
+            let names = json(groups)?;
             let rows: Vec<GroupRow> = tx.query(RUNNING_OF).bind(self.claim.queue).bind(names).rows().await?;
             for row in rows {
                 let held = self.held.get(&row.group_key).copied().unwrap_or(0);
@@ -252,7 +251,7 @@ impl<'a> Search<'a> {
         let share = self.left().div_ceil(open.len());
         let unread: Vec<_> = open.iter().filter(|group| !ring.piles.contains_key(*group)).cloned().collect();
         if !unread.is_empty() {
-            let names = list(&unread)?;
+            let names = json(&unread)?;
             let query = tx.query(HEADS).bind(names).bind(self.claim.queue).bind(priority);
             ring.pile(query.bind(i64::try_from(share).unwrap_or(i64::MAX)).rows().await?);
             ring.cut(&unread, share);
