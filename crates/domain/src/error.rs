@@ -136,3 +136,13 @@ impl std::error::Error for Error {
         self.inside.as_deref().map(|inside| inside as _)
     }
 }
+
+/// What a panic said, as far as it said it in words.
+#[must_use]
+pub fn panic_message(panic: &(dyn std::any::Any + Send)) -> &str {
+    panic
+        .downcast_ref::<&'static str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("without a message")
+}

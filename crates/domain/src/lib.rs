@@ -27,7 +27,7 @@ pub use assistant::{MessageRole, MessageStatus, Usage};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use delivery::{DeliveryState, DisabledReason, EventType};
 pub use entropy::{Entropy, Ids};
-pub use error::{Error, FieldFault, Kind, Result};
+pub use error::{Error, FieldFault, Kind, Result, panic_message};
 pub use flag::{EventName, Experiment, ExperimentState, Flag, FlagKey, Measure, Share, Unit, Variant, VariantName};
 pub use hexadecimal::hexadecimal;
 pub use id::{

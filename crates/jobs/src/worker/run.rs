@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use mainstay_domain::panic_message;
 use mainstay_store::{Claimed, Ending, Fence};
 use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
@@ -110,7 +111,7 @@ impl Inner {
             answer = timeout_at(deadline, handled) => match answer {
                 Err(_) => End::TimedOut,
                 Ok(Ok(answer)) => End::Answered(answer),
-                Ok(Err(panic)) => End::Panicked(words_of(&*panic)),
+                Ok(Err(panic)) => End::Panicked(panic_message(&*panic).to_owned()),
             },
         }
     }
@@ -159,10 +160,4 @@ impl Drop for Listed {
     fn drop(&mut self) {
         self.inner.running().remove(&self.key);
     }
-}
-
-/// What a panic said, as far as it said it in words.
-fn words_of(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<&'static str>().map(|text| (*text).to_owned());
-    text.or_else(|| panic.downcast_ref::<String>().cloned()).unwrap_or_else(|| "without a message".to_owned())
 }

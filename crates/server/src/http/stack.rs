@@ -24,7 +24,7 @@ use axum::extract::{MatchedPath, Request};
 use axum::http::{Extensions, HeaderMap, HeaderValue, StatusCode, Version, header};
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use mainstay_domain::{Error, Ids, RequestId};
+use mainstay_domain::{Error, Ids, RequestId, panic_message};
 use mainstay_store::Call;
 use tower::{Layer, Service};
 use tower_http::compression::predicate::{Predicate, SizeAbove};
@@ -40,7 +40,6 @@ use super::overload::{Admission, Caller, Key, Leaving, Overload, Priority};
 use super::routes_table::{Access, Policy, RouteTable};
 use super::{HttpMetrics, Problem};
 use crate::config;
-use crate::lifecycle::panic_message;
 use crate::limits::{self, Tally};
 
 /// The longest address that is taken, in bytes of path and query. What is longer than the whole head may be is refused
