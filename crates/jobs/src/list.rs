@@ -112,12 +112,6 @@ impl JobList {
         self
     }
 
-    /// The queues.
-    #[must_use]
-    pub fn queues(&self) -> &[Queue] {
-        &self.queues
-    }
-
     /// Looks for what cannot work: names that stand twice.
     ///
     /// # Errors

@@ -9,7 +9,7 @@ use mainstay_store::{Call, DELIVERY_CHORES, OpenQueues, QueueLimits};
 
 use crate::app::App;
 use crate::billing;
-use crate::config::Engine;
+use crate::config::{Config, Engine};
 use crate::deliveries;
 use crate::lifecycle::Lifecycle;
 use crate::ops::probe;
@@ -21,34 +21,28 @@ const OPENING: Duration = Duration::from_secs(5);
 pub const PROBES: &str = "probes";
 /// What follows from payments.
 pub const BILLING: &str = "billing";
-
 /// Events that have arrived.
 pub const INBOX: &str = "inbox";
 
+/// The queues, with their bounds.
+#[must_use]
+pub fn queues(config: &Config) -> [Queue; 5] {
+    let jobs = &config.jobs;
+    let queue = |name| Queue { name, slots: jobs.slots, limits: QueueLimits::default(), oldest: jobs.oldest() };
+    [queue(PROBES), queue(INBOX), queue(BILLING), deliveries::queue(config), queue(DELIVERY_CHORES)]
+}
+
 /// All of it.
 fn list(app: &Arc<App>) -> JobList {
-    let jobs = &app.config.jobs;
-    let queue = |name| Queue { name, slots: jobs.slots, limits: QueueLimits::default(), oldest: jobs.oldest() };
-    JobList::new()
-        // Queues
-        .queue(queue(PROBES))
-        .queue(queue(INBOX))
-        .queue(queue(BILLING))
-        .queue(deliveries::queue(&app.config))
-        .queue(queue(DELIVERY_CHORES))
-        // Kinds
+    queues(&app.config)
+        .into_iter()
+        .fold(JobList::new(), JobList::queue)
         .kind(with(app, probe::run))
         .kind(with(app, work::run))
         .kind(with(app, billing::run_review))
         .kind(with(app, deliveries::deliver))
         .kind(with(app, deliveries::replay))
         .kind(with(app, deliveries::cancel))
-}
-
-/// The queues, with their bounds; also on a node that works on none of them.
-#[must_use]
-pub fn queues(app: &Arc<App>) -> Vec<Queue> {
-    list(app).queues().to_vec()
 }
 
 /// A handler that is given the app. It holds no share in it, so that the app can end while jobs are still listed.
@@ -71,7 +65,7 @@ where
 pub async fn start(app: &Arc<App>) -> Result<()> {
     if !app.config.jobs.enabled {
         // Others do the work; that a queue waits, or is to be paused, is seen from here too.
-        let names = queues(app).iter().map(|queue| queue.name).collect();
+        let names = queues(&app.config).iter().map(|queue| queue.name).collect();
         app.store.run(&Call::within(OPENING), OpenQueues(names)).await?;
         return Ok(());
     }

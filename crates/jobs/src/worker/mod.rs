@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::BoxFuture;
 use crate::figures::JobFigures;
-use crate::list::{JobList, Queue};
+use crate::list::JobList;
 
 pub(crate) use ending::Ended;
 
@@ -193,18 +193,6 @@ impl Worker {
         Ok(())
     }
 
-    /// The queues.
-    #[must_use]
-    pub fn queues(&self) -> &[Queue] {
-        &self.inner.list.queues
-    }
-
-    /// For how long jobs that have ended are kept.
-    #[must_use]
-    pub fn keeping(&self) -> Keeping {
-        self.inner.settings.keeping
-    }
-
     /// Whether this worker holds its lease, without which it claims nothing.
     #[must_use]
     pub fn has_lease(&self) -> bool {
@@ -230,12 +218,6 @@ impl Worker {
             }
         }
         self.inner.upkeep.notify_one();
-    }
-
-    /// What it has counted.
-    #[must_use]
-    pub fn figures(&self) -> &JobFigures {
-        &self.inner.figures
     }
 }
 

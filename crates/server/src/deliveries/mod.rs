@@ -142,13 +142,20 @@ impl Deliveries {
         })
     }
 
-    /// Forgets a bite of what has been kept long enough, and counts the endpoints that are disabled. The answer is how much there was.
+    /// Counts the endpoints that are disabled, for the figures.
+    ///
+    /// # Errors
+    /// As every intent.
+    pub async fn count_disabled(&self, call: &Call) -> mainstay_store::Result<()> {
+        self.figures.closed(self.store.run(call, CountDisabledEndpoints).await?);
+        Ok(())
+    }
+
+    /// Forgets a bite of what has been kept long enough. The answer is how much there was.
     ///
     /// # Errors
     /// As every intent.
     pub async fn sweep(&self, call: &Call, now: Timestamp) -> mainstay_store::Result<usize> {
-        let disabled = self.store.run(call, CountDisabledEndpoints).await?;
-        self.figures.closed(disabled);
         let before = now.minus(self.kept);
         self.store.forget_deliveries(call, before, before.minus(EVENTS_LAST_LONGER)).await
     }

@@ -45,7 +45,7 @@ pub(crate) async fn queues(app: &Arc<App>) -> Seen {
         return seen.clone();
     }
     let mut seen = match app.store.run(&Call::within(DEADLINE), ReadAges).await {
-        Ok(ages) => judge(&ages, &job_list::queues(app), app.config.jobs.oldest(), app.clock.now()),
+        Ok(ages) => judge(&ages, &job_list::queues(&app.config), app.config.jobs.oldest(), app.clock.now()),
         Err(error) => {
             tracing::warn!(%error, "the queues could not be read for a health check");
             (false, "the queues could not be read".to_owned())

@@ -66,6 +66,7 @@ async fn round(app: &App) -> mainstay_store::Result<()> {
 
 async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<()> {
     let call = || Call::within(PATIENCE);
+    app.deliveries.count_disabled(&call()).await?;
     for _ in 0..MOST_BITES {
         let forgotten = app.store.run(&call(), ForgetExpired { now, keys_before: now.minus(KEYS_LAST) }).await?;
         let until = now.minus(purge_after(app.config.assistant.reply_timeout()));
