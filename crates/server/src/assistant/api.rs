@@ -52,12 +52,12 @@ impl From<Conversation> for ConversationBody {
 
 /// Tokens of a reply.
 #[derive(Serialize, ToSchema)]
-pub struct UsageBody {
+pub struct MessageUsageBody {
     input_tokens: u32,
     output_tokens: u32,
 }
 
-impl From<Usage> for UsageBody {
+impl From<Usage> for MessageUsageBody {
     fn from(usage: Usage) -> Self {
         Self { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens }
     }
@@ -93,7 +93,7 @@ pub struct MessageBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     model: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    usage: Option<UsageBody>,
+    usage: Option<MessageUsageBody>,
     /// What it cost, in millionths of the currency's unit. Left out when nothing.
     #[serde(skip_serializing_if = "is_zero")]
     cost_micros: i64,
@@ -118,7 +118,7 @@ impl MessageBody {
             error: message.fault.clone().map(|(code, detail)| FaultBody { code, detail }),
             provider: message.provider.clone(),
             model: message.model.clone(),
-            usage: message.usage.map(UsageBody::from),
+            usage: message.usage.map(MessageUsageBody::from),
             cost_micros: message.cost_micros,
             created_at: message.created_at,
         }

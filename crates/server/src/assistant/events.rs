@@ -20,7 +20,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
-use super::api::{MessageBody, UsageBody};
+use super::api::{MessageBody, MessageUsageBody};
 use super::live::{Live, Progress, rest};
 use super::render::unfinished_to_html;
 use super::service::{Assistant, Sent};
@@ -48,7 +48,7 @@ pub(super) enum Data {
     },
     Done {
         reply: MessageBody,
-        usage: Option<UsageBody>,
+        usage: Option<MessageUsageBody>,
     },
     Fault {
         problem: Box<RawValue>,
@@ -232,7 +232,7 @@ impl Follower {
             let problem = problem(&Problem::from(Error::new(Kind::Upstream, "reply_failed", detail)), self.request_id);
             return Some(Event { id: None, event: "error", data: Data::Fault { problem, reply: Some(body) } });
         }
-        let usage = reply.usage.map(UsageBody::from);
+        let usage = reply.usage.map(MessageUsageBody::from);
         Some(Event { id: None, event: "done", data: Data::Done { reply: body, usage } })
     }
 

@@ -223,7 +223,7 @@ pub struct ExperimentsBody {
 
 /// An experiment and what it has found so far.
 #[derive(Serialize, ToSchema)]
-pub struct ResultsBody {
+pub struct ExperimentResultsBody {
     experiment: ExperimentBody,
     results: Results,
 }
@@ -238,16 +238,16 @@ pub async fn experiments(State(app): State<Arc<App>>, Operator(_): Operator) -> 
 
 /// What an experiment has found so far, over all organisations, for operators of the installation.
 #[utoipa::path(get, path = "/v1/experiments/{id}", tag = "flags", params(("id" = Uuid, Path)),
-    responses((status = 200, body = ResultsBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = ExperimentResultsBody), (status = "default", body = Document<'static>)))]
 pub async fn results(
     State(app): State<Arc<App>>,
     context: RequestContext,
     Operator(_): Operator,
     Path(id): Path<Uuid>,
-) -> Result<Json<ResultsBody>, Problem> {
+) -> Result<Json<ExperimentResultsBody>, Problem> {
     let catalogue = app.flags.catalogue();
     let stored = catalogue.experiments().iter().find(|one| one.id == ExperimentId(id));
     let stored = stored.ok_or_else(|| Error::not_found("experiment"))?;
     let results = app.flags.results(&context.call, stored, app.clock.now()).await?;
-    Ok(Json(ResultsBody { experiment: stored.into(), results }))
+    Ok(Json(ExperimentResultsBody { experiment: stored.into(), results }))
 }

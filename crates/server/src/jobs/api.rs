@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::body::{JobBody, LifeBody, QueuesBody};
+use super::body::{JobBody, LifeBody, QueuesBody, ReplayedBiteBody};
 use super::service::{self, MOST_REPLAYED, PROBE_PREFIX, Probes};
 use crate::accounts::Operator;
 use crate::app::App;
@@ -127,7 +127,7 @@ pub async fn replay(
 /// Which jobs are begun anew.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ReplaysBody {
+pub struct JobReplaysBody {
     /// dead or cancelled.
     #[schema(example = "dead")]
     state: String,
@@ -149,30 +149,21 @@ pub struct ReplaysBody {
     after: Option<String>,
 }
 
-/// What was begun anew.
-#[derive(Serialize, ToSchema)]
-pub struct ReplayedBody {
-    /// How many jobs.
-    replayed: usize,
-    /// For `after` of the next call; null when there are no more.
-    next: Option<String>,
-}
-
 /// Begins anew, of the jobs that were given up or cancelled, a bite of those that the filter names. Call it with `next` until
 /// that is null.
-#[utoipa::path(post, path = "/v1/jobs/replays", tag = "jobs", request_body = ReplaysBody,
-    responses((status = 200, body = ReplayedBody), (status = "default", body = Document<'static>)))]
+#[utoipa::path(post, path = "/v1/jobs/replays", tag = "jobs", request_body = JobReplaysBody,
+    responses((status = 200, body = ReplayedBiteBody), (status = "default", body = Document<'static>)))]
 pub async fn replay_some(
     State(app): State<Arc<App>>,
     context: RequestContext,
     Operator(_): Operator,
-    Json(body): Json<ReplaysBody>,
-) -> Result<Json<ReplayedBody>, Problem> {
+    Json(body): Json<JobReplaysBody>,
+) -> Result<Json<ReplayedBiteBody>, Problem> {
     let after = place(body.after.as_deref())?;
     let filter = filter(Some(&body.state), body.queue, body.kind, body.group)?;
     let limit = body.limit.unwrap_or(MOST_REPLAYED);
     let bite = service::replay_some(&app, &context.call, filter, after, limit).await?;
-    Ok(Json(ReplayedBody { replayed: bite.replayed, next: cursor(bite.next) }))
+    Ok(Json(ReplayedBiteBody { replayed: bite.replayed, next: cursor(bite.next) }))
 }
 
 /// Probes to promise.

@@ -70,7 +70,7 @@ impl From<JobSummary> for JobBody {
 
 /// An attempt that did not end in success.
 #[derive(Clone, Debug, Serialize, ToSchema)]
-pub struct AttemptBody {
+pub struct JobAttemptBody {
     /// Which attempt, from 1. A job that was begun anew counts from 1 again.
     pub attempt: u32,
     /// failed, dead or cancelled.
@@ -86,7 +86,7 @@ pub struct AttemptBody {
     pub ended_at: Timestamp,
 }
 
-impl From<JobAttempt> for AttemptBody {
+impl From<JobAttempt> for JobAttemptBody {
     fn from(attempt: JobAttempt) -> Self {
         Self {
             attempt: attempt.attempt,
@@ -96,6 +96,15 @@ impl From<JobAttempt> for AttemptBody {
             ended_at: attempt.ended_at,
         }
     }
+}
+
+/// What was begun anew by one call of several.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ReplayedBiteBody {
+    /// How many.
+    pub replayed: usize,
+    /// For `after` of the next call; null when there are no more.
+    pub next: Option<String>,
 }
 
 /// A job with all that is known of it.
@@ -112,7 +121,7 @@ pub struct LifeBody {
     /// How often it has moved from one state to another.
     pub moves: i64,
     /// Attempts that did not end in success, in order; the first 200.
-    pub attempts: Vec<AttemptBody>,
+    pub attempts: Vec<JobAttemptBody>,
 }
 
 impl From<JobLife> for LifeBody {
@@ -123,7 +132,7 @@ impl From<JobLife> for LifeBody {
             arguments: serde_json::from_str(&life.arguments).unwrap_or(Value::String(life.arguments)),
             unique_key: life.unique_key,
             moves: life.lease,
-            attempts: life.attempts.into_iter().map(AttemptBody::from).collect(),
+            attempts: life.attempts.into_iter().map(JobAttemptBody::from).collect(),
         }
     }
 }

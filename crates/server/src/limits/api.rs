@@ -17,7 +17,7 @@ const MOST: usize = 100;
 
 /// What a limit has refused in the last hour.
 #[derive(Serialize, ToSchema)]
-pub struct RefusalBody {
+pub struct LimitRefusalBody {
     /// Whose limit it was: user, api_key, organisation or address.
     #[schema(example = "user")]
     subject: &'static str,
@@ -38,7 +38,7 @@ pub struct RefusalBody {
     last_at: Timestamp,
 }
 
-impl From<Refused> for RefusalBody {
+impl From<Refused> for LimitRefusalBody {
     fn from(refused: Refused) -> Self {
         Self {
             subject: refused.subject.kind(),
@@ -56,7 +56,7 @@ impl From<Refused> for RefusalBody {
 #[derive(Serialize, ToSchema)]
 pub struct RefusalsBody {
     /// By subject and route, the newest first.
-    data: Vec<RefusalBody>,
+    data: Vec<LimitRefusalBody>,
     /// Always null: there are no further pages.
     next: Option<String>,
 }
@@ -69,5 +69,5 @@ pub async fn refusals(
     Administrator(by): Administrator,
 ) -> Result<Json<RefusalsBody>, Problem> {
     let rows = app.limits.refusals.of(by.tenant, app.clock.now(), MOST);
-    Ok(Json(RefusalsBody { data: rows.into_iter().map(RefusalBody::from).collect(), next: None }))
+    Ok(Json(RefusalsBody { data: rows.into_iter().map(LimitRefusalBody::from).collect(), next: None }))
 }

@@ -293,3 +293,35 @@ fn assert_none(found: impl IntoIterator<Item = String>) {
     let found: Vec<String> = found.into_iter().collect();
     assert!(found.is_empty(), "\n{}\n", found.join("\n"));
 }
+
+/// Two types with one name are one schema of the OpenAPI document, which then describes only one of them.
+#[test]
+fn no_two_schemas_of_the_document_have_one_name() {
+    let mut seen = std::collections::BTreeMap::new();
+    let sources: Vec<_> = rust_files().into_iter().filter(|file| file.path.starts_with("crates/server/src/")).collect();
+    for (name, path) in sources.iter().flat_map(|file| schemas_in(file).map(|name| (name, &file.path))) {
+        let other = seen.insert(name, path);
+        assert_eq!(other, None, "{name} of {path} is a schema already");
+    }
+    assert!(seen.len() > 50, "the schemas were not found");
+}
+
+/// The names under which the types of a file stand in the document.
+fn schemas_in(file: &File) -> impl Iterator<Item = &str> {
+    let types = file
+        .text
+        .split("#[derive(")
+        .filter(|rest| rest.split(')').next().is_some_and(|list| list.contains("ToSchema")));
+    types.filter_map(|rest| {
+        let head = rest.split_once("\npub struct ").or_else(|| rest.split_once("\npub enum "))?;
+        let name = head.1.split(|letter: char| !letter.is_alphanumeric()).next()?;
+        let renamed = head.0.split_once("schema(as = ").and_then(|(_, rest)| rest.split(')').next());
+        Some(renamed.unwrap_or(name))
+    })
+}
+
+#[test]
+fn schemas_are_found_under_their_names() {
+    let text = "#[derive(Serialize, ToSchema)]\npub struct OneBody {}\n#[derive(ToSchema)]\n#[schema(as = Two)]\npub enum Body {}\n#[derive(Debug)]\npub struct Other;";
+    assert_eq!(schemas_in(&sample("x.rs", text)).collect::<Vec<_>>(), ["OneBody", "Two"]);
+}

@@ -137,7 +137,7 @@ impl From<Delivery> for DeliveryBody {
 
 /// An attempt.
 #[derive(Serialize, ToSchema)]
-pub struct AttemptBody {
+pub struct DeliveryAttemptBody {
     number: u32,
     #[schema(value_type = String, format = DateTime)]
     started_at: Timestamp,
@@ -154,7 +154,7 @@ pub struct AttemptBody {
     response_body: String,
 }
 
-impl From<LoggedAttempt> for AttemptBody {
+impl From<LoggedAttempt> for DeliveryAttemptBody {
     fn from(row: LoggedAttempt) -> Self {
         let headers = |text: &str| serde_json::from_str(text).unwrap_or(Value::Null);
         Self {
@@ -178,7 +178,7 @@ pub struct DeliveryLogBody {
     /// The data of the event; null when it was kept long enough.
     #[schema(value_type = Object)]
     data: Value,
-    log: Vec<AttemptBody>,
+    log: Vec<DeliveryAttemptBody>,
 }
 
 impl From<DeliveryLog> for DeliveryLogBody {
@@ -187,14 +187,14 @@ impl From<DeliveryLog> for DeliveryLogBody {
         Self {
             delivery: log.delivery.into(),
             data: data.unwrap_or(Value::Null),
-            log: log.attempts.into_iter().map(AttemptBody::from).collect(),
+            log: log.attempts.into_iter().map(DeliveryAttemptBody::from).collect(),
         }
     }
 }
 
 /// A delivery that was made anew.
 #[derive(Serialize, ToSchema)]
-pub struct ReplayedBody {
+pub struct DeliveryReplayedBody {
     id: Uuid,
 }
 
@@ -276,13 +276,13 @@ pub async fn delivery(
 
 /// Delivers again, as a new delivery of the same event.
 #[utoipa::path(post, path = "/v1/webhook-deliveries/{id}/replay", tag = "deliveries", params(("id" = Uuid, Path)),
-    responses((status = 202, body = ReplayedBody), (status = "default", body = Document<'static>)))]
+    responses((status = 202, body = DeliveryReplayedBody), (status = "default", body = Document<'static>)))]
 pub async fn replay(
     State(app): State<Arc<App>>,
     context: RequestContext,
     Administrator(by): Administrator,
     Path(id): Path<Uuid>,
-) -> Result<(StatusCode, Json<ReplayedBody>), Problem> {
+) -> Result<(StatusCode, Json<DeliveryReplayedBody>), Problem> {
     let made = app.deliveries.replay_one(&context.call, by.tenant, DeliveryId(id)).await?;
-    Ok((StatusCode::ACCEPTED, Json(ReplayedBody { id: made.uuid() })))
+    Ok((StatusCode::ACCEPTED, Json(DeliveryReplayedBody { id: made.uuid() })))
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use mainstay_domain::{Error, InboxEventId, InboxSourceId, Timestamp};
-use mainstay_store::{InboxSummary, JobAttempt, JobLife};
+use mainstay_store::{InboxSummary, JobLife};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -14,6 +14,7 @@ use crate::accounts::Administrator;
 use crate::app::App;
 use crate::http::page::{self, Page, cursor_for};
 use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
+use crate::jobs::{JobAttemptBody, ReplayedBiteBody};
 use crate::webhooks::service;
 
 /// Which events, and which page.
@@ -71,26 +72,6 @@ impl From<InboxSummary> for InboxEventBody {
     }
 }
 
-/// An attempt to process an event that failed.
-#[derive(Serialize, ToSchema)]
-pub struct InboxAttemptBody {
-    attempt: u32,
-    /// failed, dead or cancelled.
-    outcome: String,
-    error: String,
-    #[schema(value_type = String, format = DateTime)]
-    started_at: Timestamp,
-    #[schema(value_type = String, format = DateTime)]
-    ended_at: Timestamp,
-}
-
-impl From<JobAttempt> for InboxAttemptBody {
-    fn from(attempt: JobAttempt) -> Self {
-        let JobAttempt { attempt, outcome, error, started_at, ended_at } = attempt;
-        Self { attempt, outcome, error, started_at, ended_at }
-    }
-}
-
 /// The processing of an event.
 #[derive(Serialize, ToSchema)]
 pub struct InboxJobBody {
@@ -105,7 +86,7 @@ pub struct InboxJobBody {
     #[schema(value_type = Option<String>, format = DateTime)]
     finished_at: Option<Timestamp>,
     /// Those that failed.
-    attempts: Vec<InboxAttemptBody>,
+    attempts: Vec<JobAttemptBody>,
 }
 
 impl From<JobLife> for InboxJobBody {
@@ -116,7 +97,7 @@ impl From<JobLife> for InboxJobBody {
             most_attempts: life.job.most_attempts,
             run_at: life.job.run_at,
             finished_at: life.job.finished_at,
-            attempts: life.attempts.into_iter().map(InboxAttemptBody::from).collect(),
+            attempts: life.attempts.into_iter().map(JobAttemptBody::from).collect(),
         }
     }
 }
@@ -150,20 +131,11 @@ pub struct ReplayFilterBody {
 /// Processing many events again.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub struct ReplaysBody {
+pub struct InboxReplaysBody {
     filter: ReplayFilterBody,
     /// `next` of the answer before.
     #[serde(default)]
     after: Option<String>,
-}
-
-/// What came of it.
-#[derive(Serialize, ToSchema)]
-pub struct ReplayedBody {
-    /// How many are processed again.
-    replayed: usize,
-    /// For `after` of the next call; null when there is nothing more.
-    next: Option<String>,
 }
 
 fn place(after: Option<&str>) -> Result<Option<InboxEventId>, Error> {
@@ -207,30 +179,30 @@ pub async fn get(
 
 /// Processes an event again, with all attempts before it. It must have been processed, given up or cancelled.
 #[utoipa::path(post, path = "/v1/inbox/{id}/replay", tag = "inbox", params(("id" = Uuid, Path)),
-    responses((status = 200, body = ReplayedBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = ReplayedBiteBody), (status = "default", body = Document<'static>)))]
 pub async fn replay(
     State(app): State<Arc<App>>,
     context: RequestContext,
     Administrator(by): Administrator,
     Path(id): Path<Uuid>,
-) -> Result<Json<ReplayedBody>, Problem> {
+) -> Result<Json<ReplayedBiteBody>, Problem> {
     service::replay(&app, &context.call, &by, InboxEventId(id)).await?;
-    Ok(Json(ReplayedBody { replayed: 1, next: None }))
+    Ok(Json(ReplayedBiteBody { replayed: 1, next: None }))
 }
 
 /// Processes the events of a filter again, the newest first, at most 500 in one call. Call it with `next` until that is
 /// null.
-#[utoipa::path(post, path = "/v1/inbox/replays", tag = "inbox", request_body = ReplaysBody,
-    responses((status = 200, body = ReplayedBody), (status = "default", body = Document<'static>)))]
+#[utoipa::path(post, path = "/v1/inbox/replays", tag = "inbox", request_body = InboxReplaysBody,
+    responses((status = 200, body = ReplayedBiteBody), (status = "default", body = Document<'static>)))]
 pub async fn replay_all(
     State(app): State<Arc<App>>,
     context: RequestContext,
     Administrator(by): Administrator,
-    Json(body): Json<ReplaysBody>,
-) -> Result<Json<ReplayedBody>, Problem> {
+    Json(body): Json<InboxReplaysBody>,
+) -> Result<Json<ReplayedBiteBody>, Problem> {
     let ReplayFilterBody { source, kind, state } = body.filter;
     let after = place(body.after.as_deref())?;
     let filter = service::filter(source.map(InboxSourceId), kind, state.as_deref())?;
     let (replayed, last) = service::replay_all(&app, &context.call, &by, filter, after).await?;
-    Ok(Json(ReplayedBody { replayed, next: next(last) }))
+    Ok(Json(ReplayedBiteBody { replayed, next: next(last) }))
 }
