@@ -9,13 +9,15 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 9] = [
+const PAGES: [&str; 11] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
+    "docs/billing.md",
     "docs/deliveries.md",
     "docs/flags.md",
+    "docs/inbox.md",
     "docs/jobs.md",
     "docs/load.md",
     "docs/requirements.md",

@@ -3,6 +3,8 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use mainstay_domain::{Plan, TenantId};
 use mainstay_server::billing::{Applied, NotApplied, apply_fastspring, look};
 use mainstay_store::{Call, JobFilter, ListJobs};
@@ -16,6 +18,7 @@ use crate::support::{Answer, Engine, Person, TestApp, both};
 
 both! {
     a_day_of_events_gives_one_plan_in_any_order,
+    only_what_the_installations_own_account_sends_decides,
     a_plan_holds_for_the_next_request_and_sockets_hear_of_it,
     the_grace_ends_by_itself,
     what_belongs_to_nobody_is_said_so,
@@ -133,6 +136,42 @@ async fn a_day_of_events_gives_one_plan_in_any_order(engine: Engine) {
     ] {
         assert!(figures.contains(line), "{line} is missing");
     }
+}
+
+/// A batch of one event, signed with a secret.
+async fn send(server: &TestApp, path: &str, secret: &str, event: &Value) -> Value {
+    let body = json!({"events": [event]}).to_string();
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
+    let signature = STANDARD.encode(ring::hmac::sign(&key, body.as_bytes()));
+    crate::inbox::post(server, path, &[("x-fs-signature", &signature)], &body).await.expect(200)
+}
+
+/// From the webhook to the plan. An organisation may take in webhooks of an account of its own, under a secret that it knows:
+/// those are kept, and give nobody a plan.
+async fn only_what_the_installations_own_account_sends_decides(engine: Engine) {
+    let secret = ("billing.fastspring.webhook_secrets", r#""ours""#);
+    let Some(server) = TestApp::start(engine, &[PRODUCTS, STOREFRONT, secret]).await else { return };
+    let (ada, now) = (server.person("ada").await, server.now().as_millis());
+    let body = json!({"name": "My shop", "provider": "fastspring", "secrets": ["mine"]});
+    let own = crate::inbox::sender(&server, &ada, body).await;
+    let bought = |id: &str, product: &str| {
+        event(&format!("event-{id}"), "subscription.activated", now, &subscription(&ada, id, "active", product, now))
+    };
+    send(&server, &own.path, "mine", &bought("forged", "studio-monthly")).await;
+    crate::inbox::settled(&server, &own).await;
+    let plan = get(&server, &ada, "/v1/plan").await;
+    assert_eq!((&plan["plan"], &plan["history"]), (&json!("free"), &json!([])), "{plan}");
+    let paid = bought("paid", "core-monthly");
+    for duplicate in [false, true] {
+        assert_eq!(send(&server, "/hooks/fastspring", "ours", &paid).await["duplicate"], duplicate);
+    }
+    let begun = Instant::now();
+    while get(&server, &ada, "/v1/plan").await["plan"] != "core" {
+        assert!(begun.elapsed() < Duration::from_secs(30), "the plan did not follow");
+        sleep(Duration::from_millis(20)).await;
+    }
+    let history = get(&server, &ada, "/v1/plan").await["history"].clone();
+    assert_eq!(history.as_array().map(Vec::len), Some(1), "{history}");
 }
 
 async fn a_plan_holds_for_the_next_request_and_sockets_hear_of_it(engine: Engine) {
