@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use mainstay_domain::{Clock, Entropy, Ids, Secret, Timestamp};
 use mainstay_jobs::{BoxFuture, Done, Job, JobFigures, JobList, Promise, Queue, Settings, Spawn, Worker};
-use mainstay_store::{Call, Enqueue, Keeping, Migrator, Options, QueueLimits, Store};
+use mainstay_store::{Call, Enqueue, Keeping, Migrator, Options, OverallLimits, QueueLimits, Store};
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, MissedTickBehavior, interval};
@@ -122,6 +122,7 @@ async fn hire(store: &Store, ids: &Ids, seen: &Arc<Seen>) -> Worker {
         poll: Duration::from_secs(1),
         batch: 500,
         keeping: Keeping { done: Duration::from_secs(3600), dead: Duration::from_secs(3600) },
+        overall: OverallLimits::default(),
         grace: Duration::from_secs(1),
     };
     let outside: (Arc<dyn Clock>, Ids, Arc<dyn Entropy>) = (Arc::new(Outside), ids.clone(), Arc::new(Outside));

@@ -95,7 +95,7 @@ pub use health::Ping;
 pub use housekeeping::{ForgetExpired, LeasesGone, OpenReply, RepliesOf};
 pub use idempotency::{ClaimOnce, FindUsed, Once, Used};
 pub use inbox::listing::{GetInboxEvent, InboxEvent, InboxFilter, InboxPage, InboxSummary, ListInbox, ReplayEvents};
-pub use inbox::receive::{ReceiveEvent, Received};
+pub use inbox::receive::{Processing, ReceiveEvent, Received};
 pub use inbox::sources::{
     ChangeInboxSource, CreateInboxSource, DeleteInboxSource, GetInboxSource, InboxSource, InboxSourceMade,
     ListInboxSources, LookUpInboxKey, MOST_INBOX_SOURCES,
@@ -103,7 +103,7 @@ pub use inbox::sources::{
 pub use inbox::subjects::{InboxSubject, KeepNewest, ListSubjects, Telling};
 pub use inbox::sweep::ForgetInbox;
 pub use intent::Intent;
-pub use jobs::claim::{ClaimJobs, Claims, OpenQueues, QueueLimits};
+pub use jobs::claim::{ClaimJobs, Claims, OpenQueues, OverallLimits, QueueLimits};
 pub use jobs::enqueue::{Enqueue, Enqueued};
 pub use jobs::finish::{Ending, Fence, FinishJobs, Finished, Keeping};
 pub use jobs::listing::{

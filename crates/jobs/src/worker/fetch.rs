@@ -58,6 +58,7 @@ impl Inner {
             worker,
             most: free.min(self.settings.batch),
             limits: queue.limits,
+            overall: self.settings.overall,
             now: self.clock.now(),
         };
         let mut claims = match self.store.run_for_jobs(&self.call(), claim).await {

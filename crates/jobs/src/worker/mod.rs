@@ -15,7 +15,7 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use mainstay_domain::{Clock, Entropy, Ids, JobId, Result, Timestamp};
-use mainstay_store::{Call, ExpireLeases, JobListener, Keeping, OpenQueues, Store};
+use mainstay_store::{Call, ExpireLeases, JobListener, Keeping, OpenQueues, OverallLimits, Store};
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio_util::sync::CancellationToken;
 
@@ -49,6 +49,8 @@ pub struct Settings {
     pub poll: Duration,
     /// The most jobs of one claim, and of one ending.
     pub batch: u32,
+    /// What holds over all queues and nodes.
+    pub overall: OverallLimits,
     /// For how long jobs that have ended are kept.
     pub keeping: Keeping,
     /// How long attempts may go on after the soft stop before they are handed back.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use mainstay_domain::{Clock, Entropy, Ids, JobId, JobState, Secret, Timestamp};
 use mainstay_jobs::{BoxFuture, JobFigures, JobList, Promise, Queue, Settings, Spawn, Worker};
-use mainstay_store::{Call, Enqueue, Enqueued, GetJob, JobLife, Keeping, Migrator, Options, QueueLimits, Store};
+use mainstay_store::{
+    Call, Enqueue, Enqueued, GetJob, JobLife, Keeping, Migrator, Options, OverallLimits, QueueLimits, Store,
+};
 use mainstay_testing::postgres::{Cluster, Database};
 use prometheus_client::registry::Registry;
 use tokio::time::{Instant, sleep};
@@ -104,6 +106,7 @@ pub(crate) const SETTINGS: Settings = Settings {
     poll: Duration::from_millis(500),
     batch: 100,
     keeping: Keeping { done: Duration::from_secs(600), dead: Duration::from_secs(600) },
+    overall: OverallLimits { running: None, rate: None },
     grace: Duration::from_millis(200),
 };
 

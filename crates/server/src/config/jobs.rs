@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mainstay_jobs::Settings;
-use mainstay_store::Keeping;
+use mainstay_store::{Keeping, OverallLimits, Rate};
 use serde::{Deserialize, Serialize};
 
 use super::schema::Bound;
@@ -13,6 +13,8 @@ pub(super) const BOUNDS: &[Bound] = &[
     ("jobs.poll_ms", 100, 60_000),
     ("jobs.batch", 1, 1_000),
     ("jobs.slots", 1, 10_000),
+    ("jobs.running_overall", 0, 1_000_000),
+    ("jobs.begun_per_second_overall", 0, 1_000_000),
     ("jobs.keep_done_hours", 0, 8_760),
     ("jobs.keep_dead_days", 1, 3_650),
     ("jobs.stop_grace_seconds", 0, 3_600),
@@ -32,6 +34,10 @@ pub struct Jobs {
     pub batch: u32,
     /// How many jobs of each queue a node runs at once.
     pub slots: u32,
+    /// How many jobs of all queues run at once, on all nodes together; 0 for as many as there are slots.
+    pub running_overall: u32,
+    /// How many jobs of all queues are begun within a second, on all nodes together; 0 for any number.
+    pub begun_per_second_overall: u32,
     /// For how many hours jobs that were done or cancelled are kept.
     pub keep_done_hours: u64,
     /// For how many days jobs that were given up are kept.
@@ -50,9 +56,18 @@ impl Jobs {
             rescue_after: Duration::from_secs(self.rescue_after_seconds),
             poll: Duration::from_millis(self.poll_ms),
             batch: self.batch,
+            overall: self.overall(),
             keeping: self.keeping(),
             grace: Duration::from_secs(self.stop_grace_seconds),
         }
+    }
+
+    /// What holds over all queues and nodes.
+    const fn overall(&self) -> OverallLimits {
+        let running = if self.running_overall == 0 { None } else { Some(self.running_overall) };
+        let jobs = self.begun_per_second_overall;
+        let rate = if jobs == 0 { None } else { Some(Rate { jobs, within: Duration::from_secs(1) }) };
+        OverallLimits { running, rate }
     }
 
     /// For how long jobs that have ended are kept.

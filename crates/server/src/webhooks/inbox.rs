@@ -274,16 +274,8 @@ impl Inbox {
         let InboundEvent { identity, kind, version, payload } = event;
         let payload: Box<str> = payload.into();
         let id: InboxEventId = self.ids.make();
-        let arrived = work::Arrived {
-            tenant: source.tenant,
-            source: source.id,
-            provider: source.provider,
-            event: id,
-            kind: &kind,
-            version,
-            identity: &identity,
-        };
-        let job = work::job(&arrived, &payload, now)?;
+        let arrived = work::Arrived { tenant: source.tenant, id, kind: &kind, payload: &payload };
+        let processing = work::processing(&self.processors, source.provider, &arrived, now)?;
         let question = sources::needs_answer(source.provider, &kind).then(|| Arc::from(&*payload));
         let receive = ReceiveEvent {
             id,
@@ -294,7 +286,7 @@ impl Inbox {
             kind: kind.clone(),
             version,
             payload,
-            job,
+            processing,
             now,
         };
         let received = self.store.receive_event(call, receive).await;

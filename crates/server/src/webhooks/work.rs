@@ -1,20 +1,19 @@
-//! The job of an event that has arrived.
+//! What is done with an event that has arrived: at once where it is stored, or by a job.
 
 use std::sync::{Arc, Weak};
 
-use mainstay_domain::{InboxEventId, InboxSourceId, Result, TenantId, Timestamp};
+use mainstay_domain::{InboxEventId, Result, TenantId, Timestamp};
 use mainstay_jobs::{Done, Failure, Job, JobContext, JobResult, Promise, Retry};
-use mainstay_store::{GetInboxEvent, InboxEvent, InboxSummary, KeepNewest, NewJob, Telling};
+use mainstay_store::{GetInboxEvent, InboxEvent, InboxSummary, KeepNewest, NewJob, Processing, Telling};
 use serde::{Deserialize, Serialize};
 
-use super::processors::ToProcess;
+use super::processors::{Processors, ToProcess};
 use super::sources::Source;
 use super::subjects;
 use crate::app::App;
 use crate::job_list::INBOX;
 
-/// The job of an event. Most of what is needed stands in it, so that nothing has to be read for an event that only its
-/// subject is kept of, or nothing at all.
+/// The job of an event. It says what is needed to find who processes it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub(crate) struct InboxJob {
     /// Whose it is.
@@ -25,20 +24,6 @@ pub(crate) struct InboxJob {
     provider: String,
     /// What kind of event it is.
     kind: String,
-    /// What it is about.
-    about: About,
-}
-
-/// What an event is about.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum About {
-    /// Nothing that is kept.
-    Nothing,
-    /// It must be read for that.
-    Unread,
-    /// A thing, of which the newest is kept.
-    Subject { source: InboxSourceId, subject: String, version: Option<i64>, identity: String },
 }
 
 impl Job for InboxJob {
@@ -46,40 +31,44 @@ impl Job for InboxJob {
     const QUEUE: &'static str = INBOX;
 }
 
-/// An event, without what it says.
-pub(super) struct Arrived<'a> {
-    pub(super) tenant: TenantId,
-    pub(super) source: InboxSourceId,
-    pub(super) provider: Source,
-    pub(super) event: InboxEventId,
-    pub(super) kind: &'a str,
-    pub(super) version: Option<i64>,
-    pub(super) identity: &'a str,
-}
-
-/// The job of an event that has just arrived.
+/// How an event that has just arrived is processed: by a job where somebody has registered for it, else where it is stored.
 ///
 /// # Errors
 /// A bug.
-pub(super) fn job(arrived: &Arrived<'_>, payload: &str, now: Timestamp) -> Result<NewJob> {
-    let Arrived { tenant, source, provider, event, kind, version, identity } = *arrived;
-    let about = match subjects::of(provider, payload) {
-        Ok(None) => About::Nothing,
-        Ok(Some(subject)) => About::Subject { source, subject, version, identity: identity.to_owned() },
-        // Whoever sent it is told that it has arrived; that it is of no use is for the dead letters.
-        Err(_) => About::Unread,
-    };
-    let job = InboxJob { tenant, event, provider: provider.to_string(), kind: kind.to_owned(), about };
-    Ok(Promise::of(event.into(), &job, now)?.tenant(tenant).job())
+pub(super) fn processing(
+    processors: &Processors,
+    provider: Source,
+    event: &Arrived<'_>,
+    now: Timestamp,
+) -> Result<Processing> {
+    if processors.processor(provider, event.kind).is_none() {
+        match subjects::of(provider, event.payload) {
+            Ok(None) => return Ok(Processing::Kept),
+            Ok(Some(subject)) => return Ok(Processing::Newest(subject)),
+            // Whoever sent it is told that it has arrived; that it is of no use is for the dead letters.
+            Err(_) => {}
+        }
+    }
+    let job =
+        InboxJob { tenant: event.tenant, event: event.id, provider: provider.to_string(), kind: event.kind.to_owned() };
+    Ok(Processing::Job(Box::new(Promise::of(event.id.into(), &job, now)?.tenant(event.tenant).job())))
 }
 
-/// The job of an event that is to be processed again and whose job is forgotten.
+/// An event that has just arrived.
+pub(super) struct Arrived<'a> {
+    pub(super) tenant: TenantId,
+    pub(super) id: InboxEventId,
+    pub(super) kind: &'a str,
+    pub(super) payload: &'a str,
+}
+
+/// The job of an event that is to be processed again, and has none: it was processed without, or its job is forgotten.
 ///
 /// # Errors
 /// A bug.
 pub(crate) fn again(tenant: TenantId, event: &InboxSummary, now: Timestamp) -> Result<NewJob> {
     let (provider, kind) = (event.provider.clone(), event.kind.clone());
-    let job = InboxJob { tenant, event: event.id, provider, kind, about: About::Unread };
+    let job = InboxJob { tenant, event: event.id, provider, kind };
     Ok(Promise::of(event.id.into(), &job, now)?.tenant(tenant).job())
 }
 
@@ -93,17 +82,11 @@ pub(crate) async fn run(app: Weak<App>, context: JobContext, job: InboxJob) -> J
         let event = read(&app, &context, &job).await?;
         return processor(Arc::clone(&app), context, ToProcess { tenant: job.tenant, event }).await;
     }
-    let telling = match job.about {
-        About::Nothing => return Ok(Done::Finished),
-        About::Subject { source, subject, version, identity } => {
-            Telling { tenant: job.tenant, source, subject, version, identity, event: job.event }
-        }
-        About::Unread => match told(provider, job.tenant, read(&app, &context, &job).await?) {
-            // It says the same tomorrow.
-            Err(bad) => return Err(Failure::new(bad).retry(Retry::Never)),
-            Ok(None) => return Ok(Done::Finished),
-            Ok(Some(telling)) => telling,
-        },
+    let telling = match told(provider, job.tenant, read(&app, &context, &job).await?) {
+        // It says the same tomorrow.
+        Err(bad) => return Err(Failure::new(bad).retry(Retry::Never)),
+        Ok(None) => return Ok(Done::Finished),
+        Ok(Some(telling)) => telling,
     };
     let keep = KeepNewest { telling, fence: context.fence, now: app.clock.now() };
     app.store.keep_newest(&context.call(), keep).await?;

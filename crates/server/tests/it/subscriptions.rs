@@ -138,12 +138,12 @@ async fn a_day_of_events_gives_one_plan_in_any_order(engine: Engine) {
     }
 }
 
-/// A batch of one event, signed with a secret.
-async fn send(server: &TestApp, path: &str, secret: &str, event: &Value) -> Value {
-    let body = json!({"events": [event]}).to_string();
+/// A batch as FastSpring sends it, signed with a secret.
+pub(crate) async fn signed_batch(server: &TestApp, path: &str, secret: &str, events: Vec<Value>) -> Answer {
+    let body = json!({"events": events}).to_string();
     let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, secret.as_bytes());
     let signature = STANDARD.encode(ring::hmac::sign(&key, body.as_bytes()));
-    crate::inbox::post(server, path, &[("x-fs-signature", &signature)], &body).await.expect(200)
+    crate::inbox::post(server, path, &[("x-fs-signature", &signature)], &body).await
 }
 
 /// From the webhook to the plan. An organisation may take in webhooks of an account of its own, under a secret that it knows:
@@ -157,13 +157,14 @@ async fn only_what_the_installations_own_account_sends_decides(engine: Engine) {
     let bought = |id: &str, product: &str| {
         event(&format!("event-{id}"), "subscription.activated", now, &subscription(&ada, id, "active", product, now))
     };
-    send(&server, &own.path, "mine", &bought("forged", "studio-monthly")).await;
+    signed_batch(&server, &own.path, "mine", vec![bought("forged", "studio-monthly")]).await.expect(200);
     crate::inbox::settled(&server, &own).await;
     let plan = get(&server, &ada, "/v1/plan").await;
     assert_eq!((&plan["plan"], &plan["history"]), (&json!("free"), &json!([])), "{plan}");
     let paid = bought("paid", "core-monthly");
     for duplicate in [false, true] {
-        assert_eq!(send(&server, "/hooks/fastspring", "ours", &paid).await["duplicate"], duplicate);
+        let told = signed_batch(&server, "/hooks/fastspring", "ours", vec![paid.clone()]).await.expect(200);
+        assert_eq!(told["duplicate"], duplicate);
     }
     let begun = Instant::now();
     while get(&server, &ada, "/v1/plan").await["plan"] != "core" {

@@ -16,8 +16,8 @@ use crate::tx::{Scope, Tx};
 use crate::{
     AcquireLease, AppliedEvent, ApplyBillingEvent, BillingOf, BillingRules, ClaimJobs, Claimed, Enqueue, Error,
     EventOf, Fence, FindPayer, GetBilling, GetJob, GetPositions, Intent, Invoice, InvoiceState, JobFilter,
-    ListInvoices, ListJobs, ListPlanChanges, Migrator, NewJob, OpenQueues, Payer, PromoteJobs, QueueLimits, Result,
-    ReviewPlan, SetPlan, SyncPage, SyncedRow,
+    ListInvoices, ListJobs, ListPlanChanges, Migrator, NewJob, OpenQueues, OverallLimits, Payer, PromoteJobs,
+    QueueLimits, Result, ReviewPlan, SetPlan, SyncPage, SyncedRow,
 };
 
 const QUEUE: &str = "billing";
@@ -139,7 +139,14 @@ async fn claimed(h: &Harness, worker: i64, tenant: TenantId, promised: Option<Ne
     h.store.run(&h.call(), Enqueue { jobs, now: h.now() }).await.expect("enqueued");
     let promote = PromoteJobs { now: h.now(), most: 100 };
     Box::pin(h.store.run_for_jobs(&h.call(), promote)).await.expect("promoted");
-    let claim = ClaimJobs { queue: QUEUE, worker, most: 10, limits: QueueLimits::default(), now: h.now() };
+    let claim = ClaimJobs {
+        queue: QUEUE,
+        worker,
+        most: 10,
+        limits: QueueLimits::default(),
+        overall: OverallLimits::default(),
+        now: h.now(),
+    };
     let claims = Box::pin(h.store.run_for_jobs(&h.call(), claim)).await.expect("claimed");
     claims.jobs.into_iter().find(|job| job.tenant == Some(tenant)).expect("a job")
 }

@@ -15,9 +15,9 @@ use crate::{
     CountDisabledEndpoints, CreateEndpoint, DELIVERIES, DELIVERY_CHORES, DeleteEndpoint, Delivery, DeliveryAt,
     DeliveryLog, EndAttempts, EndUnsent, EndedAttempts, Endpoint, EndpointMade, EndpointPolicy, EndpointSettings,
     Error, Fence, FindEvent, GetDelivery, GetEndpoint, Intent, Keeping, ListDeliveries, ListEndpoints, ListEventTypes,
-    NewEvent, Once, OpenQueues, PromoteJobs, PublishEvents, PublishTo, PutOffDeliveries, QueueLimits, ReadDeliveries,
-    Replay, ReplayBite, ReplayDelivery, Replayed, RequestReplay, Result, RotateSecret, SigningSecret, TakeTurn, Turn,
-    Verdict,
+    NewEvent, Once, OpenQueues, OverallLimits, PromoteJobs, PublishEvents, PublishTo, PutOffDeliveries, QueueLimits,
+    ReadDeliveries, Replay, ReplayBite, ReplayDelivery, Replayed, RequestReplay, Result, RotateSecret, SigningSecret,
+    TakeTurn, Turn, Verdict,
 };
 
 const KEEPING: Keeping = Keeping { done: Duration::from_secs(60), dead: Duration::from_secs(600) };
@@ -95,7 +95,14 @@ async fn worker(h: &Harness) -> i64 {
 
 async fn claim(h: &Harness, worker: i64, queue: &'static str) -> Vec<Claimed> {
     work(h, PromoteJobs { most: 1000, now: h.now() }).await.expect("promoted");
-    let claim = ClaimJobs { queue, worker, most: 100, limits: QueueLimits::default(), now: h.now() };
+    let claim = ClaimJobs {
+        queue,
+        worker,
+        most: 100,
+        limits: QueueLimits::default(),
+        overall: OverallLimits::default(),
+        now: h.now(),
+    };
     work(h, claim).await.expect("claimed").jobs
 }
 

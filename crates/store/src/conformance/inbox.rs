@@ -11,7 +11,7 @@ use crate::{
     ChangeInboxSource, ClaimJobs, Claimed, CreateInboxSource, DeleteInboxSource, Ending, Error, Fence, FinishJobs,
     Finished, ForgetInbox, GetInboxEvent, GetInboxSource, InboxFilter, InboxPage, InboxSource, InboxSourceMade,
     InboxSubject, Intent, KeepNewest, ListInbox, ListInboxSources, ListSubjects, LookUpInboxKey, MOST_INBOX_SOURCES,
-    NewJob, Once, QueueLimits, ReceiveEvent, Received, ReplayEvents, Result, Telling,
+    NewJob, Once, OverallLimits, Processing, QueueLimits, ReceiveEvent, Received, ReplayEvents, Result, Telling,
 };
 
 const QUEUE: &str = "inbox";
@@ -42,7 +42,7 @@ fn event(h: &Harness, tenant: TenantId, source: InboxSourceId, identity: &str) -
         kind: "invoice.paid".to_owned(),
         version: Some(7),
         payload: r#"{"id": "é \u0000"}"#.into(),
-        job: job(h, tenant, id),
+        processing: Processing::Job(Box::new(job(h, tenant, id))),
         now: h.now(),
     }
 }
@@ -57,7 +57,14 @@ async fn receive(h: &Harness, event: ReceiveEvent) -> Received {
 }
 
 async fn claim(h: &Harness, worker: i64) -> Vec<Claimed> {
-    let claim = ClaimJobs { queue: QUEUE, worker, most: 500, limits: QueueLimits::default(), now: h.now() };
+    let claim = ClaimJobs {
+        queue: QUEUE,
+        worker,
+        most: 500,
+        limits: QueueLimits::default(),
+        overall: OverallLimits::default(),
+        now: h.now(),
+    };
     Box::pin(h.store.run_for_jobs(&h.call(), claim)).await.expect("claimed").jobs
 }
 
@@ -174,6 +181,41 @@ pub(super) async fn the_newest_is_kept_whatever_the_order(h: &Harness) {
     h.clock.advance(Duration::from_secs(60));
     let swept = run(h, ForgetInbox(h.now())).await.expect("swept");
     assert!(swept >= 22 + 7, "events and subjects: {swept}");
+}
+
+pub(super) async fn an_event_without_a_job_has_its_effect_where_it_is_stored(h: &Harness) {
+    let (tenant, _) = h.person("noa").await;
+    let source: InboxSourceId = h.ids.make();
+    let of = |identity: &str, version, processing| ReceiveEvent {
+        version,
+        processing,
+        ..event(h, tenant, source, identity)
+    };
+    let about = |subject: &str| Processing::Newest(subject.to_owned());
+    let newest = of("new", Some(9), about("order 7"));
+    // Copies, older and newer ones and another thing, all in one batch; an old one that comes late; one that says nothing.
+    let all = [
+        newest.clone(),
+        of("old", Some(3), about("order 7")),
+        of("new", Some(9), about("order 7")),
+        of("other", None, about("order 8")),
+    ];
+    let taken = join_all(all.into_iter().map(|event| receive(h, event))).await;
+    assert_eq!(taken.iter().filter(|one| one.duplicate).count(), 1);
+    receive(h, of("late", Some(5), about("order 7"))).await;
+    receive(h, of("kept", Some(99), Processing::Kept)).await;
+    // A commit that was not confirmed: the repeat finds it, and changes nothing.
+    h.store.inner.lost_commits.store(1, std::sync::atomic::Ordering::SeqCst);
+    receive(h, of("unlucky", Some(1), about("order 9"))).await;
+    let subjects = run(h, ListSubjects { tenant, source, after: String::new(), limit: 10 }).await.expect("listed");
+    let known: Vec<_> = subjects.iter().map(|one| (one.subject.as_str(), one.version)).collect();
+    assert_eq!(known, [("order 7", Some(9)), ("order 8", None), ("order 9", Some(1))]);
+    assert_eq!(taken.iter().filter(|one| one.event == subjects[0].event).count(), 2, "the one and its copy");
+    let events = list(h, tenant, InboxFilter::default(), 100).await.events;
+    assert_eq!(events.len(), 6);
+    assert!(events.iter().all(|event| event.state == InboxState::Processed));
+    let id = events[0].id.into();
+    assert_eq!(run(h, crate::GetJob(id)).await.expect("read"), None, "nothing is left to do");
 }
 
 pub(super) async fn events_are_listed_and_processed_again(h: &Harness) {

@@ -12,8 +12,9 @@ use super::Harness;
 use crate::{
     AcquireLease, CancelJob, Cancelled, ClaimJobs, Claimed, Claims, Ending, Enqueue, Enqueued, Error, ExpireLeases,
     Fence, FinishJobs, Finished, ForgetJobs, ForgetProbes, GetJob, JobFilter, JobLife, JobsOf, Keeping, ListJobs,
-    ListProbes, ListSchedules, LookForJobs, NO_GROUP, NewJob, OpenQueues, PauseQueue, PromoteJobs, QueueAge,
-    QueueLimits, ReadAges, ReadQueues, RecordProbe, RegisterSchedule, ReplayJobs, RescueJobs, TakeTick, Unique,
+    ListProbes, ListSchedules, LookForJobs, NO_GROUP, NewJob, OpenQueues, OverallLimits, PauseQueue, PromoteJobs,
+    QueueAge, QueueLimits, ReadAges, ReadQueues, RecordProbe, RegisterSchedule, ReplayJobs, RescueJobs, TakeTick,
+    Unique,
 };
 
 const QUEUE: &str = "work";
@@ -52,7 +53,7 @@ pub(super) async fn worker_of(h: &Harness, queue: &'static str, name: &str) -> i
 }
 
 async fn claim_with(h: &Harness, worker: i64, most: u32, limits: QueueLimits) -> Claims {
-    let claim = ClaimJobs { queue: QUEUE, worker, most, limits, now: h.now() };
+    let claim = ClaimJobs { queue: QUEUE, worker, most, limits, overall: OverallLimits::default(), now: h.now() };
     Box::pin(h.store.run_for_jobs(&h.call(), claim)).await.expect("claimed")
 }
 

@@ -1,5 +1,6 @@
-//! Taking events in: one insert for all that wait at this moment, which passes over those that are there already, and the
-//! jobs of those that were new, in one transaction.
+//! Taking events in: one insert for all that wait at this moment, which passes over those that are there already, and in
+//! the same transaction what follows from those that were new: the promise of a job, or the effect itself where that is no
+//! more than keeping the newest of a subject.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use uuid::Uuid;
 use crate::batcher::Batch;
 use crate::call::Call;
 use crate::error::{Error, Result};
+use crate::inbox::subjects::{Telling, apply_if_newer};
 use crate::jobs::NewJob;
 use crate::jobs::enqueue::enqueue;
 use crate::sql::statements;
@@ -37,7 +39,7 @@ statements! {
 /// An event that has arrived. It is taken once, whoever brings it and however often.
 #[derive(Clone, Debug)]
 pub struct ReceiveEvent {
-    /// Its id, should it be new; its job's too.
+    /// Its id, should it be new; its job's too, if it has one.
     pub id: InboxEventId,
     /// The organisation; the nil UUID for the installation's own.
     pub tenant: TenantId,
@@ -53,10 +55,22 @@ pub struct ReceiveEvent {
     pub version: Option<i64>,
     /// What it says.
     pub payload: Box<str>,
-    /// The job that processes it.
-    pub job: NewJob,
+    /// What follows from it, should it be new.
+    pub processing: Processing,
     /// When it arrived.
     pub now: Timestamp,
+}
+
+/// How an event is processed.
+#[derive(Clone, Debug)]
+pub enum Processing {
+    /// It is kept, and that is all.
+    Kept,
+    /// It is the newest of what it tells about, or is not: that is known in the transaction that stores it. The thing, as the
+    /// sender calls it: at most 200 bytes.
+    Newest(String),
+    /// By a job.
+    Job(Box<NewJob>),
 }
 
 /// What became of an event that arrived.
@@ -100,10 +114,7 @@ impl Batch for Receipts {
                 }
             }
         }
-        let jobs: Vec<_> = fresh.iter().map(|event| &event.job).collect();
-        if let Some(now) = fresh.iter().map(|event| event.now).max() {
-            enqueue(tx, &jobs, now).await?;
-        }
+        process(tx, &fresh).await?;
         let received = |member: &Arc<ReceiveEvent>| {
             // One that is there and then is not was swept at this moment: it is new to the next try.
             let id = stored.get(&key(member)).copied().ok_or(Error::Conflict)?;
@@ -111,6 +122,37 @@ impl Batch for Receipts {
             Ok(Received { event: InboxEventId(id), duplicate: id != member.id.uuid() })
         };
         members.iter().map(received).collect()
+    }
+}
+
+/// Does, or promises, what follows from events that are new.
+async fn process(tx: &mut Tx<'_>, fresh: &[&ReceiveEvent]) -> Result<()> {
+    let Some(now) = fresh.iter().map(|event| event.now).max() else { return Ok(()) };
+    let (mut jobs, mut told) = (Vec::new(), Vec::new());
+    for event in fresh {
+        match &event.processing {
+            Processing::Kept => {}
+            Processing::Newest(subject) => told.push(event.tells(subject)),
+            Processing::Job(job) => jobs.push(&**job),
+        }
+    }
+    if !jobs.is_empty() {
+        enqueue(tx, &jobs, now).await?;
+    }
+    apply_if_newer(tx, &told.iter().collect::<Vec<_>>(), now).await?;
+    Ok(())
+}
+
+impl ReceiveEvent {
+    fn tells(&self, subject: &str) -> Telling {
+        Telling {
+            tenant: self.tenant,
+            source: self.source,
+            subject: subject.to_owned(),
+            version: self.version,
+            identity: self.identity.clone(),
+            event: self.id,
+        }
     }
 }
 
@@ -169,7 +211,7 @@ struct KnownRow {
 }
 
 impl Store {
-    /// Takes an event in. When it answers, the event and the promise to process it are on the disk.
+    /// Takes an event in. When it answers, the event and what follows from it, or the promise of that, are on the disk.
     ///
     /// # Errors
     /// [`Error::OutcomeUnknown`] when the deadline passed first: whoever sent it sends it again.

@@ -5,12 +5,15 @@
 //! in turn, beginning after the last one that was, and a group with a hundred thousand jobs costs as much as one with ten,
 //! because groups are found by jumping from one to the next in the index.
 
+pub(crate) mod overall;
 mod search;
 
 use mainstay_domain::{JobId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
+use self::overall::Overall;
+pub use self::overall::OverallLimits;
 use self::search::Search;
 use super::rate::Rate;
 use super::{Claimed, tenant_of};
@@ -130,6 +133,8 @@ pub struct ClaimJobs {
     pub most: u32,
     /// What holds over all nodes.
     pub limits: QueueLimits,
+    /// What holds over all nodes and queues.
+    pub overall: OverallLimits,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -226,12 +231,19 @@ impl Intent for ClaimJobs {
         if queue.paused_at.is_some() {
             return Ok(Claims::default());
         }
+        let mut overall = Overall::read(tx, self.overall, self.queue, self.now).await?;
         let room = self.room(tx).await?;
+        let narrower = overall.as_ref().filter(|overall| overall.room < room);
+        let (room, next_at) = narrower.map_or((room, None), |overall| (overall.room, Some(overall.next_at)));
         let turns = serde_json::from_str(&queue.turns).unwrap_or_default();
         let mut search = Search::new(self, turns, room);
+        search.answer.next_at = next_at;
         search.whole_rate(tx).await?;
         let moved = search.look(tx).await?;
         search.take(tx).await?;
+        if let Some(overall) = &mut overall {
+            overall.spend(tx, search.answer.jobs.len()).await?;
+        }
         if moved {
             let turns = json(&search.turns)?;
             tx.query(SERVED).bind(self.queue).bind(turns).run().await?;

@@ -24,6 +24,7 @@ use uuid::Uuid;
 #[cfg(test)]
 pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     claim::STATEMENTS,
+    claim::overall::STATEMENTS,
     enqueue::STATEMENTS,
     finish::STATEMENTS,
     listing::STATEMENTS,

@@ -8,7 +8,7 @@ use mainstay_domain::JobPriority;
 
 use super::super::Harness;
 use super::{QUEUE, claim, claim_with, finish, job, promise, worker};
-use crate::{ClaimJobs, Ending, NewJob, QueueLimits, Rate};
+use crate::{ClaimJobs, Claimed, Ending, NewJob, OpenQueues, OverallLimits, QueueLimits, Rate};
 
 pub(in super::super) async fn groups_take_turns_and_priorities_go_first(h: &Harness) {
     let worker = worker(h, "turns").await;
@@ -63,7 +63,8 @@ pub(in super::super) async fn limits_hold_over_all_nodes(h: &Harness) {
     for round in 0..60 {
         // Eight claims at once on two nodes.
         let claims = join_all((0..8).map(|n| {
-            let claim = ClaimJobs { queue: QUEUE, worker: workers[n % 2], most: 5, limits, now: h.now() };
+            let overall = OverallLimits::default();
+            let claim = ClaimJobs { queue: QUEUE, worker: workers[n % 2], most: 5, limits, overall, now: h.now() };
             async { h.store.run_for_jobs(&h.call(), claim).await.expect("claimed") }
         }))
         .await;
@@ -128,4 +129,67 @@ pub(in super::super) async fn rates_hold_over_all_nodes(h: &Harness) {
     }
     let took = begun.last().map(|(at, _)| at.since(begin)).expect("some");
     assert!(took >= Duration::from_secs(290), "60 at 10 a minute take five minutes after the first ten: {took:?}");
+}
+
+/// Another queue, which shares what holds over all of them.
+const OTHER: &str = "q2";
+
+async fn claim_under(h: &Harness, queue: &'static str, worker: i64, overall: OverallLimits) -> Vec<Claimed> {
+    let claim = ClaimJobs { queue, worker, most: 5, limits: QueueLimits::default(), overall, now: h.now() };
+    let claims = h.store.run_for_jobs(&h.call(), claim).await.expect("claimed");
+    assert!(!claims.jobs.is_empty() || claims.next_at.is_none_or(|next| next > h.now()), "{claims:?}");
+    claims.jobs
+}
+
+pub(in super::super) async fn limits_hold_over_all_queues(h: &Harness) {
+    let workers = [worker(h, "one").await, worker(h, "two").await];
+    h.store.run(&h.call(), OpenQueues(vec![OTHER])).await.expect("opened");
+    let busy = (0..200).map(|_| job(h));
+    promise(h, busy.chain((0..40).map(|_| NewJob { queue: OTHER, ..job(h) })).collect()).await;
+    let overall = OverallLimits { running: Some(6), rate: None };
+    // Whoever comes first leaves a place for the other queue, of which nothing runs.
+    let first = claim_under(h, QUEUE, workers[0], OverallLimits { running: Some(4), rate: None }).await;
+    assert_eq!(first.len(), 3);
+    assert_eq!(claim_under(h, QUEUE, workers[1], OverallLimits { running: Some(4), rate: None }).await, []);
+    for job in &first {
+        assert!(finish(h, job, Ending::Done).await);
+    }
+    let (mut seen, mut others) = (first.len(), 0);
+    for round in 0..120 {
+        let claims = join_all((0..8).map(|n| {
+            // The other queue asks seldom, and must come through all the same.
+            let queue = if n == 7 { OTHER } else { QUEUE };
+            claim_under(h, queue, workers[n % 2], overall)
+        }))
+        .await;
+        others += claims[7].len();
+        let running: Vec<_> = claims.into_iter().flatten().collect();
+        assert!(running.len() <= 6, "round {round}: {} at once", running.len());
+        assert!(!running.is_empty() || seen == 240, "round {round}: nobody began");
+        seen += running.len();
+        for job in &running {
+            assert!(finish(h, job, Ending::Done).await);
+        }
+        if seen == 240 {
+            break;
+        }
+        assert!(others > round.min(39), "round {round}: the other queue waited, {others} began");
+    }
+    assert_eq!((seen, others), (240, 40), "all of them come in the end");
+}
+
+pub(in super::super) async fn a_rate_holds_over_all_queues(h: &Harness) {
+    let worker = worker(h, "one").await;
+    h.store.run(&h.call(), OpenQueues(vec![OTHER])).await.expect("opened");
+    promise(h, (0..20).map(|_| job(h)).chain((0..20).map(|_| NewJob { queue: OTHER, ..job(h) })).collect()).await;
+    let rate = Rate { jobs: 8, within: Duration::from_secs(60) };
+    let overall = OverallLimits { running: None, rate: Some(rate) };
+    let mut begun = 0;
+    for queue in [QUEUE, OTHER, QUEUE, OTHER] {
+        begun += claim_under(h, queue, worker, overall).await.len();
+    }
+    assert_eq!(begun, 8, "of both queues together");
+    h.clock.advance(Duration::from_secs(8));
+    assert_eq!(claim_under(h, OTHER, worker, overall).await.len(), 1, "one each seven and a half seconds");
+    assert_eq!(claim_under(h, QUEUE, worker, overall).await.len(), 0);
 }

@@ -88,7 +88,8 @@ impl<'a> Search<'a> {
                 let allowed = bucket.room(self.claim.now);
                 if allowed < self.room {
                     self.room = allowed;
-                    self.answer.next_at = Some(bucket.next_at());
+                    let next = bucket.next_at();
+                    self.answer.next_at = Some(self.answer.next_at.map_or(next, |known| known.max(next)));
                 }
             }
         }
