@@ -1,6 +1,7 @@
 //! Time as an argument. Nothing in Mainstay reads the wall clock but through [`Clock`].
 
 use std::fmt;
+use std::str::FromStr;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -69,11 +70,19 @@ impl Serialize for Timestamp {
     }
 }
 
+/// Reads RFC 3339, with any offset: `2026-11-01T00:00:00Z`.
+impl FromStr for Timestamp {
+    type Err = jiff::Error;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        let moment: jiff::Timestamp = text.parse()?;
+        Ok(Self(moment.as_millisecond()))
+    }
+}
+
 impl<'de> Deserialize<'de> for Timestamp {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let moment: jiff::Timestamp = text.parse().map_err(de::Error::custom)?;
-        Ok(Self(moment.as_millisecond()))
+        String::deserialize(deserializer)?.parse().map_err(de::Error::custom)
     }
 }
 

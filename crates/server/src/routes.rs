@@ -139,7 +139,9 @@ fn webhook_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .patch("/v1/inbox-sources/{id}", senders::change, ADMIN.statements(3))
         .delete("/v1/inbox-sources/{id}", senders::remove, ADMIN.statements(2))
         .get("/v1/inbox", inbox::list, ADMIN.statements(2).priority(HEAVY))
+        .get("/v1/inbox/counts", inbox::counts, ADMIN.statements(1).priority(HEAVY))
         .get("/v1/inbox/{id}", inbox::get, ADMIN.statements(3))
+        .post("/v1/inbox/{id}/cancel", inbox::cancel, ADMIN.statements(7))
         .post("/v1/inbox/{id}/replay", inbox::replay, ADMIN.statements(4))
         .post("/v1/inbox/replays", inbox::replay_all, ADMIN.statements(5))
         // Deliveries
@@ -154,7 +156,9 @@ fn webhook_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .post("/v1/webhook-events", webhooks::publish, ADMIN.statements(5).body(webhooks::LARGEST_BODY))
         .get("/v1/webhook-event-types", webhooks::types, ADMIN.statements(1).priority(HEAVY))
         .get("/v1/webhook-deliveries", webhooks::deliveries, ADMIN.statements(2).priority(HEAVY))
+        .get("/v1/webhook-deliveries/counts", webhooks::counts, ADMIN.statements(2).priority(HEAVY))
         .get("/v1/webhook-deliveries/{id}", webhooks::delivery, ADMIN.statements(2))
+        .post("/v1/webhook-deliveries/{id}/cancel", webhooks::cancel, ADMIN.statements(2))
         .post("/v1/webhook-deliveries/{id}/replay", webhooks::replay, ADMIN.statements(4))
 }
 

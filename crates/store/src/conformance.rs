@@ -199,6 +199,7 @@ cases! {
     deliveries::an_event_and_its_deliveries_are_one_transaction,
     deliveries::an_attempt_ends_with_its_log_and_what_it_says_of_the_endpoint,
     deliveries::an_endpoint_is_told_at_its_own_pace,
+    deliveries::listing::deliveries_are_counted_and_given_up,
     deliveries::what_was_missed_is_delivered_again,
     deliveries::what_was_kept_long_enough_is_forgotten,
     flags::flags_are_written_read_and_killed,

@@ -67,6 +67,8 @@ pub use call::Call;
 pub use conversations::{
     Conversation, CreateConversation, DeleteConversation, GetConversation, ListConversations, RenameConversation,
 };
+pub use deliveries::cancelling::{CancelDelivery, CancelledDelivery};
+pub use deliveries::counting::{COUNTED_DELIVERIES, CountDeliveries, CountedDeliveries, DeliveryCounts};
 pub use deliveries::ending::{AttemptEnd, AttemptLog, EndAttempts, EndedAttempts, EndpointPolicy, Verdict, spread_of};
 pub use deliveries::endpoints::{
     Cancelling, ChangeEndpoint, CreateEndpoint, DeleteEndpoint, EndpointMade, EndpointSettings, GetEndpoint,
@@ -94,6 +96,7 @@ pub use flags::{Definitions, KillFlag, LoadDefinitions, MOST_FLAGS, Put, PutFlag
 pub use health::Ping;
 pub use housekeeping::{ForgetExpired, LeasesGone, OpenReply, RepliesOf};
 pub use idempotency::{ClaimOnce, FindUsed, Once, Used};
+pub use inbox::counting::{COUNTED_EVENTS, CountInbox, EventCounts};
 pub use inbox::listing::{GetInboxEvent, InboxEvent, InboxFilter, InboxPage, InboxSummary, ListInbox, ReplayEvents};
 pub use inbox::receive::{Processing, ReceiveEvent, Received};
 pub use inbox::sources::{

@@ -1,22 +1,26 @@
 //! `mainstay inbox`.
 
-use std::fmt::Write as _;
+mod table;
+
 use std::time::Duration;
 
 use clap::{Args, Subcommand};
-use mainstay_domain::{Error, InboxEventId, InboxSourceId, InboxState, TenantId};
-use mainstay_store::{Call, GetInboxEvent, GetJob, InboxFilter, InboxSummary, ListInbox, ReplayEvents};
+use mainstay_domain::{InboxEventId, InboxSourceId, InboxState, TenantId};
+use mainstay_store::{Call, InboxFilter};
 use uuid::Uuid;
 
+use super::text::{as_json, cut};
 use super::{Answer, open};
 use crate::app::App;
 use crate::config::Config;
-use crate::webhooks::work;
+use crate::jobs::JobAttemptBody;
+use crate::webhooks::api::events::{InboxEventBody, WholeInboxEventBody};
+use crate::webhooks::service;
 
 /// How long one step may take.
-const PATIENCE: Duration = Duration::from_secs(10);
-/// How many events one step reads, and begins anew.
-const BITE: u32 = 500;
+const PATIENCE: Duration = Duration::from_secs(30);
+/// The most events that are asked for at once.
+const PAGE: u32 = 500;
 
 #[derive(Debug, Subcommand)]
 pub(super) enum InboxCommand {
@@ -24,9 +28,12 @@ pub(super) enum InboxCommand {
     List {
         #[command(flatten)]
         filter: FilterArguments,
-        /// How many at most
-        #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=10_000))]
+        /// At most so many
+        #[arg(long, value_name = "NUMBER", default_value_t = 50, value_parser = clap::value_parser!(u32).range(1..=100_000))]
         limit: u32,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Show an event: what it says, and how its processing went
     Show {
@@ -34,15 +41,26 @@ pub(super) enum InboxCommand {
         id: InboxEventId,
         #[command(flatten)]
         owner: OwnerArguments,
+        /// As JSON
+        #[arg(long)]
+        json: bool,
     },
     /// Process events again: one, or all of a filter
     ///
     /// Servers that run begin with them within a second.
     Replay {
         /// Its id; without one, all that fit --state, --kind and --source
+        #[arg(conflicts_with_all = ["state", "kind", "source"])]
         id: Option<InboxEventId>,
         #[command(flatten)]
         filter: FilterArguments,
+    },
+    /// Cancel the processing of an event that is pending; what is processed just now is asked to stop
+    Cancel {
+        /// Its id
+        id: InboxEventId,
+        #[command(flatten)]
+        owner: OwnerArguments,
     },
 }
 
@@ -83,16 +101,18 @@ impl FilterArguments {
 pub(super) async fn run(command: InboxCommand, config: Config) -> Result<Answer, Answer> {
     let app = open(config).await?;
     match command {
-        InboxCommand::List { filter, limit } => list(&app, &filter, limit).await,
-        InboxCommand::Show { id, owner } => show(&app, owner.tenant(), id).await,
+        InboxCommand::List { filter, limit, json } => list(&app, &filter, limit, json).await,
+        InboxCommand::Show { id, owner, json } => show(&app, owner.tenant(), id, json).await,
         InboxCommand::Replay { id: Some(id), filter } => {
-            let tenant = filter.owner.tenant();
-            let get = GetInboxEvent { tenant, id };
-            let event = app.store.run(&call(), get).await?.ok_or_else(|| Error::not_found("event"))?;
-            let begun = again(&app, tenant, &[event.event]).await?;
-            Ok(Answer::good(format!("{begun} of 1 is processed again.\n")))
+            service::replay(&app, &call(), filter.owner.tenant(), id).await?;
+            Ok(Answer::good(format!("{id} is processed again.\n")))
         }
         InboxCommand::Replay { id: None, filter } => replay_all(&app, &filter).await,
+        InboxCommand::Cancel { id, owner } => {
+            let done = service::cancel(&app, &call(), owner.tenant(), id).await?;
+            let words = if done { "is cancelled" } else { "is processed just now, and that was asked to stop" };
+            Ok(Answer::good(format!("{id} {words}.\n")))
+        }
     }
 }
 
@@ -100,64 +120,49 @@ fn call() -> Call {
     Call::within(PATIENCE)
 }
 
-async fn list(app: &App, arguments: &FilterArguments, limit: u32) -> Result<Answer, Answer> {
-    let (mut text, mut left, mut after) = (String::new(), limit, None);
-    while left > 0 {
+async fn list(app: &App, arguments: &FilterArguments, limit: u32, json: bool) -> Result<Answer, Answer> {
+    let (mut events, mut left, mut after) = (Vec::new(), limit, None);
+    loop {
         let (tenant, filter) = (arguments.owner.tenant(), arguments.filter());
-        let list = ListInbox { tenant, filter, after, limit: left.min(BITE) };
-        let page = app.store.run(&call(), list).await?;
-        left -= u32::try_from(page.events.len()).unwrap_or(left).min(left);
-        for event in page.events {
-            let InboxSummary { id, provider, kind, identity, received_at, state, .. } = event;
-            let _ = writeln!(text, "{id}  {received_at}  {state:<9}  {provider:<10}  {kind}  {identity}");
-        }
+        let page = service::events(app, &call(), tenant, filter, (after, left.min(PAGE))).await?;
+        left = left.saturating_sub(u32::try_from(page.events.len()).unwrap_or(u32::MAX));
+        events.extend(page.events);
         after = page.next;
-        if after.is_none() {
+        if after.is_none() || left == 0 {
             break;
         }
     }
-    Ok(Answer::good(if text.is_empty() { "There are no such events.\n".to_owned() } else { text }))
-}
-
-async fn show(app: &App, tenant: TenantId, id: InboxEventId) -> Result<Answer, Answer> {
-    let found = app.store.run(&call(), GetInboxEvent { tenant, id }).await?;
-    let found = found.ok_or_else(|| Error::not_found("event"))?;
-    let job = app.store.run(&call(), GetJob(id.into())).await?;
-    let InboxSummary { source, provider, kind, identity, version, received_at, state, .. } = found.event;
-    let mut text = format!(
-        "{id} of {provider}, sender {source}\nkind      {kind}\nidentity  {identity}\nreceived  {received_at}\n\
-         version   {}\nstate     {state}\n",
-        version.map_or_else(|| "none".to_owned(), |version| version.to_string())
-    );
-    for attempt in job.into_iter().flat_map(|job| job.attempts) {
-        let _ = writeln!(
-            text,
-            "attempt {} at {}: {} {}",
-            attempt.attempt, attempt.ended_at, attempt.outcome, attempt.error
-        );
+    if json {
+        return as_json(&events.into_iter().map(InboxEventBody::from).collect::<Vec<_>>());
     }
-    let _ = writeln!(text, "\n{}", found.payload);
+    let mut text = table::events(&events, app.clock.now());
+    if after.is_some() {
+        text.push_str(&cut(limit));
+    }
     Ok(Answer::good(text))
 }
 
-/// Begins events anew; the answer is how many.
-async fn again(app: &App, tenant: TenantId, events: &[InboxSummary]) -> Result<usize, Answer> {
-    let now = app.clock.now();
-    let jobs: mainstay_domain::Result<Vec<_>> = events.iter().map(|event| work::again(tenant, event, now)).collect();
-    Ok(app.store.run(&call(), ReplayEvents { jobs: jobs?, now }).await?.len())
+async fn show(app: &App, tenant: TenantId, id: InboxEventId, json: bool) -> Result<Answer, Answer> {
+    let (found, job) = service::event(app, &call(), tenant, id).await?;
+    if json {
+        return as_json(&WholeInboxEventBody::of(found, job)?);
+    }
+    let attempts = job.iter().flat_map(|job| job.attempts.clone()).map(JobAttemptBody::from).collect::<Vec<_>>();
+    let job = job.as_ref().map(|life| &life.job);
+    Ok(Answer::good(table::event(&found, job, &attempts, app.clock.now())))
 }
 
 async fn replay_all(app: &App, arguments: &FilterArguments) -> Result<Answer, Answer> {
-    let (mut begun, mut after) = (0, None);
+    let (mut replayed, mut after) = (0, None);
     loop {
+        // Backwards from the newest, so that what is given up again meanwhile is not begun twice.
         let (tenant, filter) = (arguments.owner.tenant(), arguments.filter());
-        let page = app.store.run(&call(), ListInbox { tenant, filter, after, limit: BITE }).await?;
-        if !page.events.is_empty() {
-            begun += again(app, tenant, &page.events).await?;
-        }
-        after = page.next;
+        let (begun, next) = service::replay_all(app, &call(), tenant, filter, after).await?;
+        replayed += begun;
+        after = next;
         if after.is_none() {
-            return Ok(Answer::good(format!("{begun} events are processed again.\n")));
+            let events = if replayed == 1 { "event is" } else { "events are" };
+            return Ok(Answer::good(format!("{replayed} {events} processed again.\n")));
         }
     }
 }

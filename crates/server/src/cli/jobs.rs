@@ -8,8 +8,8 @@ use std::time::Duration;
 use clap::{ArgGroup, Args, Subcommand};
 use mainstay_domain::{Error, JobId, JobState, Kind};
 use mainstay_store::{Call, JobFilter};
-use serde::Serialize;
 
+use super::text::{as_json, cut};
 use super::{Answer, open};
 use crate::app::App;
 use crate::config::Config;
@@ -138,10 +138,6 @@ pub(super) async fn run(command: JobsCommand, config: Config) -> Result<Answer, 
     }
 }
 
-fn as_json(value: &impl Serialize) -> Result<Answer, Answer> {
-    Ok(Answer::good(serde_json::to_string_pretty(value).map_err(Error::internal)? + "\n"))
-}
-
 async fn list(app: &App, filter: JobFilter, limit: u32, json: bool) -> Result<Answer, Answer> {
     let (mut jobs, mut after, mut left) = (Vec::new(), None, limit);
     loop {
@@ -158,7 +154,7 @@ async fn list(app: &App, filter: JobFilter, limit: u32, json: bool) -> Result<An
     }
     let mut text = table::jobs(&jobs, app.clock.now());
     if after.is_some() {
-        text.push_str(&format!("There may be more: these are the newest {limit}.\n"));
+        text.push_str(&cut(limit));
     }
     Ok(Answer::good(text))
 }

@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 pub mod config;
+mod deliveries;
 mod experiment;
 mod flag;
 mod inbox;
@@ -9,6 +10,7 @@ mod load;
 mod migrate;
 mod plan;
 mod serve;
+mod text;
 mod token;
 mod user;
 
@@ -73,11 +75,16 @@ enum Command {
     /// It works on the database of the settings, also while servers run. See docs/jobs.md.
     #[command(subcommand)]
     Jobs(jobs::JobsCommand),
-    /// List webhooks that have arrived, show one, and process them again
+    /// List webhooks that have arrived, show one, cancel one, and process them again
     ///
-    /// See docs/inbox.md.
+    /// It works on the database of the settings, also while servers run. See docs/inbox.md.
     #[command(subcommand)]
     Inbox(inbox::InboxCommand),
+    /// List what an organisation is told by webhooks, show, cancel and repeat deliveries, and show its endpoints
+    ///
+    /// It works on the database of the settings, also while servers run. See docs/deliveries.md.
+    #[command(subcommand)]
+    Deliveries(deliveries::DeliveriesCommand),
     /// Print an access token for a person, for trying the API
     ///
     /// It needs no password, only the database. The token works for the person's oldest organisation.
@@ -163,6 +170,7 @@ async fn with_config(command: Command, config: Config) -> Answer {
         Command::Experiment(command) => experiment::run(command, config).await,
         Command::Jobs(command) => jobs::run(command, config).await,
         Command::Inbox(command) => inbox::run(command, config).await,
+        Command::Deliveries(command) => deliveries::run(command, config).await,
         Command::Token(arguments) => token::run(arguments, config).await,
         Command::Load(arguments) => load::run(arguments, config).await,
         Command::Config(_) | Command::Openapi => Ok(Answer::good("")),

@@ -21,7 +21,7 @@ pub use pages::{index, worker};
 pub use plan::plan;
 
 /// The routes of the console, for the one page that lists every URL: the shell, the files that it names, the worker that
-/// keeps both for when there is no network, and the pages of operators and of the plan. All answer `GET` and `HEAD`, and
+/// keeps both for when there is no network, and the pages of operators, of administrators and of the plan. All answer `GET` and `HEAD`, and
 /// need neither state nor a signed-in caller.
 pub fn routes<S: Clone + Send + Sync + 'static>() -> Vec<(&'static str, MethodRouter<S>)> {
     let mut routes = vec![

@@ -1,11 +1,29 @@
-//! The pages on which operators see the installation: a frame that the server renders, the same for everybody, and a module
-//! that asks the public API, as any other client would. A page is a line of [`PAGES`] and its module; lists with filters, the
-//! life of one item and its buttons are in `listing.js`.
+//! The pages on which operators see the installation, and administrators their organisation: a frame that the server renders,
+//! the same for everybody, and a module that asks the public API, as any other client would. A page is a line of [`PAGES`] and
+//! its module; lists with filters, the life of one item and its buttons are in `listing.js`, the figures above in `board.js`.
 
 use askama::Template;
 use axum::response::Response;
 
 use super::assets::assets;
+
+/// Whom a page is for. Who else opens it is told so: what is on it comes from the API, which decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Audience {
+    /// Those who run the installation.
+    Operators,
+    /// Those who manage an organisation.
+    Administrators,
+}
+
+impl Audience {
+    const fn refused(self) -> &'static str {
+        match self {
+            Self::Operators => "This page is for operators of the installation.",
+            Self::Administrators => "This page is for administrators of the organisation.",
+        }
+    }
+}
 
 /// A page.
 pub(super) struct Shown {
@@ -17,18 +35,36 @@ pub(super) struct Shown {
     about: &'static str,
     /// Its module.
     script: &'static str,
+    audience: Audience,
 }
 
 /// The pages, beside that of experiments, which has a frame of its own.
-pub(super) static PAGES: [Shown; 1] = [Shown {
-    path: "/jobs",
-    title: "Jobs",
-    about: "Work that was promised and is done later, of all organisations. What a job is to do may hold personal data.",
-    script: "jobs.js",
-}];
+pub(super) static PAGES: [Shown; 3] = [
+    Shown {
+        path: "/inbox",
+        title: "Inbox",
+        about: "What other services have told this organisation by webhooks, and what became of it. It may hold personal data.",
+        script: "inbox.js",
+        audience: Audience::Administrators,
+    },
+    Shown {
+        path: "/deliveries",
+        title: "Deliveries",
+        about: "What this organisation tells others by webhooks: where to, what they answered, and what is tried again.",
+        script: "deliveries.js",
+        audience: Audience::Administrators,
+    },
+    Shown {
+        path: "/jobs",
+        title: "Jobs",
+        about: "Work that was promised and is done later, of all organisations. What a job is to do may hold personal data.",
+        script: "jobs.js",
+        audience: Audience::Operators,
+    },
+];
 
 /// Files that these pages share.
-const SHARED: [&str; 3] = ["operator.js", "listing.js", "operator.css"];
+const SHARED: [&str; 6] = ["operator.js", "listing.js", "board.js", "attempts.js", "range.js", "operator.css"];
 
 /// A link of the menu on each of these pages.
 pub(super) struct Link {
@@ -36,13 +72,26 @@ pub(super) struct Link {
     pub(super) path: &'static str,
     /// What it says.
     pub(super) title: &'static str,
+    audience: Audience,
+}
+
+impl Link {
+    /// Whether it is hidden on a page until it is known who looks: administrators need not be operators.
+    pub(super) fn waits(&self, current: &str) -> bool {
+        let here = LINKS.iter().find(|link| link.path == current);
+        self.audience == Audience::Operators && here.is_some_and(|here| here.audience != Audience::Operators)
+    }
 }
 
 /// The menu.
-pub(super) static LINKS: [Link; 2] =
-    [Link { path: "/jobs", title: "Jobs" }, Link { path: "/experiments", title: "Experiments" }];
+pub(super) static LINKS: [Link; 4] = [
+    Link { path: "/inbox", title: "Inbox", audience: Audience::Administrators },
+    Link { path: "/deliveries", title: "Deliveries", audience: Audience::Administrators },
+    Link { path: "/jobs", title: "Jobs", audience: Audience::Operators },
+    Link { path: "/experiments", title: "Experiments", audience: Audience::Operators },
+];
 
-/// Whether a file belongs to a page of operators. The first load of the console does not need it.
+/// Whether a file belongs to one of these pages. The first load of the console does not need it.
 pub(super) fn has(name: &str) -> bool {
     SHARED.contains(&name)
         || super::experiments::FILES.contains(&name)
@@ -60,12 +109,15 @@ struct Page<'a> {
     title: &'a str,
     about: &'a str,
     script: &'a str,
+    /// What somebody is told whom it is not for.
+    refused: &'static str,
 }
 
 impl<'a> Page<'a> {
     fn of(shown: &'a Shown) -> Self {
-        let Shown { path, title, about, script } = shown;
-        Self { base: assets().base(), links: &LINKS, current: path, title, about, script }
+        let Shown { path, title, about, script, audience } = shown;
+        let refused = audience.refused();
+        Self { base: assets().base(), links: &LINKS, current: path, title, about, script, refused }
     }
 }
 
@@ -91,6 +143,9 @@ mod tests {
             let named: BTreeSet<&str> = html.split(&prefix).skip(1).filter_map(|rest| rest.split('"').next()).collect();
             assert!(named.is_subset(&known) && named.contains(shown.script), "{named:?}");
             assert_eq!(html.matches("aria-current=\"page\"").count(), 1, "{html}");
+            let hidden = html.matches("data-for=\"operators\" hidden").count();
+            assert_eq!(hidden, if shown.audience == Audience::Operators { 0 } else { 2 }, "{html}");
+            assert!(html.contains(shown.audience.refused()), "{html}");
             assert!(!html.contains(" style=") && !html.contains("<style"), "an inline style");
             for tag in html.split("<script").skip(1) {
                 let (attributes, rest) = tag.split_once('>').expect("an end");

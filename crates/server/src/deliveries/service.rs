@@ -7,10 +7,11 @@ use mainstay_domain::{
     Timestamp,
 };
 use mainstay_store::{
-    Call, ChangeEndpoint, Claim, CreateEndpoint, DeleteEndpoint, DeliveryLog, DeliveryPage, Endpoint, EndpointMade,
-    EndpointSettings, FindEvent, GetDelivery, GetEndpoint, ListDeliveries, ListEndpoints, ListEventTypes,
-    MAKING_AN_ENDPOINT, MOST_ENDPOINTS, NewEvent, Once, PUBLISHING, PublishEvents, PublishTo, PublishedEvent, Replay,
-    ReplayDelivery, Replayed, RequestReplay, RotateSecret, SigningSecret, TEST_EVENT,
+    Call, CancelDelivery, CancelledDelivery, ChangeEndpoint, Claim, CountDeliveries, CountedDeliveries, CreateEndpoint,
+    DeleteEndpoint, DeliveryLog, DeliveryPage, Endpoint, EndpointMade, EndpointSettings, FindEvent, GetDelivery,
+    GetEndpoint, ListDeliveries, ListEndpoints, ListEventTypes, MAKING_AN_ENDPOINT, MOST_ENDPOINTS, NewEvent, Once,
+    PUBLISHING, PublishEvents, PublishTo, PublishedEvent, Replay, ReplayDelivery, Replayed, RequestReplay,
+    RotateSecret, SigningSecret, TEST_EVENT,
 };
 use uuid::Uuid;
 
@@ -32,6 +33,8 @@ const MOST_TYPES: usize = 100;
 const FASTEST: u32 = 6_000;
 /// What the types of our own events begin with.
 const OWN_TYPES: [&str; 2] = ["webhook.", "webhook_endpoint."];
+/// What the log says of a delivery that somebody has given up.
+const CANCELLED: &str = "It was cancelled by somebody.";
 
 /// What somebody says of an endpoint, not looked at yet. What is left out stays as it is.
 #[derive(Clone, Debug, Default)]
@@ -129,7 +132,7 @@ impl Deliveries {
         found.ok_or_else(|| Error::not_found("endpoint"))
     }
 
-    pub(super) async fn endpoints(
+    pub(crate) async fn endpoints(
         &self,
         call: &Call,
         tenant: TenantId,
@@ -185,7 +188,7 @@ impl Deliveries {
 
     /// Promises that an endpoint is told again of what was published in a range. The answer is what the replay is known
     /// by.
-    pub(super) async fn replay_range(
+    pub(crate) async fn replay_range(
         &self,
         call: &Call,
         (tenant, endpoint): (TenantId, EndpointId),
@@ -251,16 +254,33 @@ impl Deliveries {
         Ok(self.store.run(call, ListEventTypes(tenant)).await?)
     }
 
-    pub(super) async fn list(&self, call: &Call, list: ListDeliveries) -> Result<DeliveryPage> {
+    pub(crate) async fn list(&self, call: &Call, list: ListDeliveries) -> Result<DeliveryPage> {
         Ok(self.store.run(call, list).await?)
     }
 
-    pub(super) async fn delivery(&self, call: &Call, tenant: TenantId, id: DeliveryId) -> Result<DeliveryLog> {
+    pub(crate) async fn counts(&self, call: &Call, tenant: TenantId) -> Result<CountedDeliveries> {
+        Ok(self.store.run(call, CountDeliveries { tenant }).await?)
+    }
+
+    /// Gives up a delivery that waits. An attempt that is under way may still be taken.
+    pub(crate) async fn cancel(&self, call: &Call, tenant: TenantId, id: DeliveryId) -> Result<()> {
+        let cancel = CancelDelivery { tenant, id, reason: CANCELLED, now: self.clock.now() };
+        match self.store.run(call, cancel).await? {
+            CancelledDelivery::Done => Ok(()),
+            CancelledDelivery::Missing => Err(Error::not_found("delivery")),
+            CancelledDelivery::Ended(state) => {
+                let detail = format!("Only a delivery that is pending can be cancelled: this one is {state}.");
+                Err(Error::new(Kind::Conflict, "ended", detail))
+            }
+        }
+    }
+
+    pub(crate) async fn delivery(&self, call: &Call, tenant: TenantId, id: DeliveryId) -> Result<DeliveryLog> {
         let found = self.store.run(call, GetDelivery { tenant, id }).await?;
         found.ok_or_else(|| Error::not_found("delivery"))
     }
 
-    pub(super) async fn replay_one(&self, call: &Call, tenant: TenantId, id: DeliveryId) -> Result<DeliveryId> {
+    pub(crate) async fn replay_one(&self, call: &Call, tenant: TenantId, id: DeliveryId) -> Result<DeliveryId> {
         let replay = ReplayDelivery { tenant, id, cause: self.ids.make(), now: self.clock.now() };
         match self.store.run(call, replay).await? {
             Replayed::Promised(delivery) => Ok(delivery),

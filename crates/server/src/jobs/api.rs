@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::body::{JobBody, LifeBody, QueuesBody, ReplayedBiteBody};
+use super::body::{CancelledBody, JobBody, LifeBody, QueuesBody, ReplayedBiteBody};
 use super::service::{self, MOST_REPLAYED, PROBE_PREFIX, Probes};
 use crate::accounts::Operator;
 use crate::app::App;
@@ -90,13 +90,6 @@ pub async fn get(
     Path(id): Path<Uuid>,
 ) -> Result<Json<LifeBody>, Problem> {
     Ok(Json(service::find(&app, &context.call, JobId(id)).await?.into()))
-}
-
-/// What became of the wish to cancel a job.
-#[derive(Serialize, ToSchema)]
-pub struct CancelledBody {
-    /// True when it will never run; false when it runs now and was asked to stop.
-    cancelled: bool,
 }
 
 /// Cancels a job. One that runs is asked to stop, which it does within a second or two.

@@ -98,6 +98,13 @@ impl From<JobAttempt> for JobAttemptBody {
     }
 }
 
+/// What became of the wish to cancel a job.
+#[derive(Clone, Copy, Debug, Serialize, ToSchema)]
+pub struct CancelledBody {
+    /// True when it will never run; false when it runs now and was asked to stop.
+    pub cancelled: bool,
+}
+
 /// What was begun anew by one call of several.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct ReplayedBiteBody {

@@ -14,7 +14,9 @@ pub mod service;
 
 use std::sync::Arc;
 
-pub use self::body::{JobAttemptBody, JobBody, LifeBody, QueueBody, QueuesBody, ReplayedBiteBody, ScheduleBody};
+pub use self::body::{
+    CancelledBody, JobAttemptBody, JobBody, LifeBody, QueueBody, QueuesBody, ReplayedBiteBody, ScheduleBody,
+};
 pub use self::figures::Depths;
 use self::health::Standing;
 use crate::app::App;

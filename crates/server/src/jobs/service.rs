@@ -1,6 +1,8 @@
 //! The verbs: what operators do with jobs, over the wire and from the command line. Nobody else may, since jobs are those of
 //! all organisations, and their arguments may hold personal data.
 
+use std::time::Duration;
+
 use mainstay_domain::{Error, JobId, JobState, Kind, Result};
 use mainstay_jobs::Promise;
 use mainstay_store::{
@@ -28,7 +30,7 @@ const LONGEST_WORK: u64 = 30_000;
 /// Probes fail at most so often: often enough to be given up, so that dead letters can be tried out.
 const MOST_FAILURES: u32 = 100;
 /// For how long the same key promises nothing twice.
-const KEYS_LAST: std::time::Duration = std::time::Duration::from_secs(24 * 3600);
+const KEYS_LAST: Duration = Duration::from_secs(24 * 3600);
 /// How many probes are listed at once.
 const PROBES_OF_A_PAGE: usize = 1_000;
 
@@ -61,9 +63,17 @@ pub async fn find(app: &App, call: &Call, job: JobId) -> Result<JobLife> {
 /// # Errors
 /// `not_found`; `ended` when there is nothing left to cancel; `moving` when it moved on each time that it was tried.
 pub async fn cancel(app: &App, call: &Call, job: JobId) -> Result<bool> {
+    cancel_and_keep(app, call, job, Duration::ZERO).await
+}
+
+/// Cancels a job, and keeps it for at least this long: for whoever reads in it what became of something else.
+///
+/// # Errors
+/// As [`cancel`].
+pub(crate) async fn cancel_and_keep(app: &App, call: &Call, job: JobId, kept: Duration) -> Result<bool> {
     for _ in 0..TRIES {
         let now = app.clock.now();
-        let keep_until = now.plus(app.config.jobs.keeping().done);
+        let keep_until = now.plus(app.config.jobs.keeping().done.max(kept));
         match app.store.run(call, CancelJob { job, keep_until, now }).await? {
             Cancelled::Missing => return Err(Error::not_found("job")),
             Cancelled::Ended(state) => {

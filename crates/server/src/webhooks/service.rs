@@ -1,10 +1,14 @@
 //! The verbs of the inbox for administrators, and their rules.
 
-use mainstay_domain::{Error, FieldFault, InboxEventId, InboxSourceId, Kind, Result, Secret, Timestamp, hexadecimal};
+use std::collections::BTreeMap;
+
+use mainstay_domain::{
+    Error, FieldFault, InboxEventId, InboxSourceId, InboxState, Kind, Result, Secret, TenantId, Timestamp, hexadecimal,
+};
 use mainstay_store::{
-    Call, ChangeInboxSource, Claim, CreateInboxSource, DeleteInboxSource, GetInboxEvent, GetInboxSource, GetJob,
-    InboxEvent, InboxFilter, InboxPage, InboxSource, InboxSourceMade, JobLife, ListInbox, ListInboxSources,
-    MOST_INBOX_SOURCES, Once, ReplayEvents,
+    Call, ChangeInboxSource, Claim, CountInbox, CreateInboxSource, DeleteInboxSource, EventCounts, GetInboxEvent,
+    GetInboxSource, GetJob, InboxEvent, InboxFilter, InboxPage, InboxSource, InboxSourceMade, JobLife, ListInbox,
+    ListInboxSources, MOST_INBOX_SOURCES, Once, ReplayEvents,
 };
 
 use super::scheme::{self, Prover, SchemeSettings};
@@ -13,6 +17,7 @@ use super::sources::Source;
 use super::work;
 use crate::accounts::Member;
 use crate::app::App;
+use crate::jobs::service as jobs;
 
 /// The longest name of a sender, in characters.
 const MOST_NAME: usize = 100;
@@ -181,41 +186,70 @@ pub async fn remove(app: &App, call: &Call, by: &Member, id: InboxSourceId) -> R
     Ok(())
 }
 
-/// Lists events of the caller's organisation, the newest first.
+/// Lists events of an organisation, the newest first. The nil UUID stands for the installation, here and below.
 ///
 /// # Errors
 /// As the store.
 pub async fn events(
     app: &App,
     call: &Call,
-    by: &Member,
+    tenant: TenantId,
     filter: InboxFilter,
     (after, limit): (Option<InboxEventId>, u32),
 ) -> Result<InboxPage> {
-    Ok(app.store.run(call, ListInbox { tenant: by.tenant, filter, after, limit }).await?)
+    Ok(app.store.run(call, ListInbox { tenant, filter, after, limit }).await?)
 }
 
 /// Reads an event and, while there is one, its job.
 ///
 /// # Errors
 /// `not_found`.
-pub async fn event(app: &App, call: &Call, by: &Member, id: InboxEventId) -> Result<(InboxEvent, Option<JobLife>)> {
-    let found = app.store.run(call, GetInboxEvent { tenant: by.tenant, id }).await?;
+pub async fn event(
+    app: &App,
+    call: &Call,
+    tenant: TenantId,
+    id: InboxEventId,
+) -> Result<(InboxEvent, Option<JobLife>)> {
+    let found = app.store.run(call, GetInboxEvent { tenant, id }).await?;
     let found = found.ok_or_else(|| Error::not_found("event"))?;
     // Its id is its job's: whoever may see the one may see the other.
     let job = app.store.run(call, GetJob(id.into())).await?;
     Ok((found, job))
 }
 
+/// Counts the newest events of an organisation, by sender and state.
+///
+/// # Errors
+/// As the store.
+pub async fn counts(app: &App, call: &Call, tenant: TenantId) -> Result<BTreeMap<InboxSourceId, EventCounts>> {
+    Ok(app.store.run(call, CountInbox { tenant }).await?)
+}
+
+/// Cancels the processing of an event that waits for it. True when it will not be processed; false when that runs, and was
+/// asked to stop.
+///
+/// # Errors
+/// `not_found`; `ended` when there is nothing left to cancel; `moving` when it moved on each time that it was tried.
+pub async fn cancel(app: &App, call: &Call, tenant: TenantId, id: InboxEventId) -> Result<bool> {
+    let found = app.store.run(call, GetInboxEvent { tenant, id }).await?;
+    let found = found.ok_or_else(|| Error::not_found("event"))?;
+    if found.event.state != InboxState::Pending {
+        let detail = format!("Only an event that is pending can be cancelled: this one is {}.", found.event.state);
+        return Err(Error::new(Kind::Conflict, "ended", detail));
+    }
+    // Without its job an event would look as if it had been processed.
+    jobs::cancel_and_keep(app, call, id.into(), app.config.inbox.kept()).await
+}
+
 /// Processes an event again.
 ///
 /// # Errors
 /// `not_found`; `not_ended` while it has not been processed a first time.
-pub async fn replay(app: &App, call: &Call, by: &Member, id: InboxEventId) -> Result<()> {
-    let found = app.store.run(call, GetInboxEvent { tenant: by.tenant, id }).await?;
+pub async fn replay(app: &App, call: &Call, tenant: TenantId, id: InboxEventId) -> Result<()> {
+    let found = app.store.run(call, GetInboxEvent { tenant, id }).await?;
     let found = found.ok_or_else(|| Error::not_found("event"))?;
     let now = app.clock.now();
-    let jobs = vec![work::again(by.tenant, &found.event, now)?];
+    let jobs = vec![work::again(tenant, &found.event, now)?];
     if app.store.run(call, ReplayEvents { jobs, now }).await?.is_empty() {
         let detail = "This event has not been processed a first time. Wait for its end.";
         return Err(Error::new(Kind::Conflict, "not_ended", detail));
@@ -231,16 +265,16 @@ pub async fn replay(app: &App, call: &Call, by: &Member, id: InboxEventId) -> Re
 pub async fn replay_all(
     app: &App,
     call: &Call,
-    by: &Member,
+    tenant: TenantId,
     filter: InboxFilter,
     after: Option<InboxEventId>,
 ) -> Result<(usize, Option<InboxEventId>)> {
-    let page = events(app, call, by, filter, (after, MOST_REPLAYS)).await?;
+    let page = events(app, call, tenant, filter, (after, MOST_REPLAYS)).await?;
     if page.events.is_empty() {
         return Ok((0, page.next));
     }
     let now = app.clock.now();
-    let jobs: Result<Vec<_>> = page.events.iter().map(|event| work::again(by.tenant, event, now)).collect();
+    let jobs: Result<Vec<_>> = page.events.iter().map(|event| work::again(tenant, event, now)).collect();
     let begun = app.store.run(call, ReplayEvents { jobs: jobs?, now }).await?;
     Ok((begun.len(), page.next))
 }

@@ -1,7 +1,9 @@
 //! The console as a person meets it: Chromium against the real binary.
 
+mod deliveries;
 mod desk;
 mod experiments;
+mod inbox;
 mod jobs;
 mod memory;
 mod offline;
@@ -9,6 +11,7 @@ mod plan;
 mod releases;
 mod replica;
 mod usage;
+mod view;
 mod windows;
 
 use std::collections::BTreeSet;

@@ -1,8 +1,10 @@
 //! Deliveries over the wire, to receivers that listen on sockets: signed, tried again, bounded, replayed.
 
 mod addresses;
+mod commands;
 mod crowd;
 mod replays;
+mod steering;
 
 use std::time::Duration;
 

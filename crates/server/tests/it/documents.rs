@@ -9,12 +9,13 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/billing.md",
+    "docs/console.md",
     "docs/deliveries.md",
     "docs/flags.md",
     "docs/inbox.md",

@@ -2,8 +2,10 @@
 
 mod answering;
 mod batches;
+mod commands;
 mod managing;
 mod refusing;
+mod steering;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -13,7 +15,7 @@ use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join_all;
 use mainstay_domain::{InboxSourceId, Secret, TenantId, Timestamp};
 use mainstay_server::webhooks::signature::{Secrets, sign};
-use mainstay_store::{Call, ListSubjects};
+use mainstay_store::{Call, ListSubjects, PauseQueue};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -30,7 +32,7 @@ both! {
 /// Generous: the machine may be busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 /// 32 bytes.
-const SECRET: &str = concat!("whsec", "_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=");
+pub(crate) const SECRET: &str = concat!("whsec", "_MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY=");
 
 /// A sender, and its address without the host.
 pub(crate) struct Sender {
@@ -53,7 +55,8 @@ pub(crate) async fn sender(server: &TestApp, person: &Person, body: Value) -> Se
     Sender { id: text(&made["id"]), path, token: person.access_token.clone(), tenant }
 }
 
-async fn standard(server: &TestApp, person: &Person) -> Sender {
+/// Adds a sender of Standard Webhooks.
+pub(crate) async fn standard(server: &TestApp, person: &Person) -> Sender {
     sender(server, person, json!({"name": "Shop", "provider": "standard", "secrets": [SECRET]})).await
 }
 
@@ -100,6 +103,12 @@ pub(crate) async fn settled(server: &TestApp, sender: &Sender) {
         assert!(begun.elapsed() < PATIENCE, "events are still pending");
         sleep(Duration::from_millis(20)).await;
     }
+}
+
+/// Pauses the processing on all nodes, or lets it go on.
+pub(crate) async fn pause(server: &TestApp, paused: bool) {
+    let pause = PauseQueue { queue: "inbox".to_owned(), paused_at: paused.then(|| server.now()) };
+    assert_eq!(server.app.store.run(&Call::within(PATIENCE), pause).await, Ok(true));
 }
 
 /// What is known of each subject: version and payload.

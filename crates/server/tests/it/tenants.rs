@@ -23,11 +23,13 @@ const CLIENT: &str = "01a1ff20-0000-7000-8000-000000000001";
 const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/"),
     ("GET", "/assets/{*path}"),
+    ("GET", "/deliveries"),
     ("GET", "/experiments"),
     ("GET", "/health/database"),
     ("GET", "/health/queue"),
     ("GET", "/health/redis"),
     ("GET", "/healthz"),
+    ("GET", "/inbox"),
     ("GET", "/jobs"),
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
@@ -108,8 +110,8 @@ impl Things {
     /// A good body for a route, which names these things where it can name anything.
     fn body(&self, route: &RouteSpec) -> Option<Value> {
         match (route.method.as_str(), route.path) {
-            ("GET" | "DELETE", _)
-            | ("POST", "/v1/auth/sign-out" | "/v1/generations/{id}/stop" | "/v1/inbox/{id}/replay") => None,
+            ("GET" | "DELETE", _) | ("POST", "/v1/auth/sign-out" | "/v1/generations/{id}/stop") => None,
+            ("POST", "/v1/inbox/{id}/replay" | "/v1/inbox/{id}/cancel") => None,
             ("POST", "/v1/inbox-sources") => Some(json!({"name": "a sender", "provider": "generic"})),
             ("PATCH", "/v1/inbox-sources/{id}") => Some(json!({"name": "another"})),
             ("POST", "/v1/inbox/replays") => Some(json!({"filter": {}})),

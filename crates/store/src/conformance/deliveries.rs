@@ -1,5 +1,7 @@
 //! Deliveries: published, made, ended, replayed, forgotten.
 
+pub(super) mod listing;
+
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;

@@ -1,5 +1,6 @@
 //! The inbox: what arrives is stored once, processed by a job, and the newest of each thing is kept.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -8,10 +9,11 @@ use mainstay_domain::{InboxEventId, InboxSourceId, InboxState, JobPriority, Pers
 use super::Harness;
 use super::jobs::{KEEPING, worker_of};
 use crate::{
-    ChangeInboxSource, ClaimJobs, Claimed, CreateInboxSource, DeleteInboxSource, Ending, Error, Fence, FinishJobs,
-    Finished, ForgetInbox, GetInboxEvent, GetInboxSource, InboxFilter, InboxPage, InboxSource, InboxSourceMade,
-    InboxSubject, Intent, KeepNewest, ListInbox, ListInboxSources, ListSubjects, LookUpInboxKey, MOST_INBOX_SOURCES,
-    NewJob, Once, OverallLimits, Processing, QueueLimits, ReceiveEvent, Received, ReplayEvents, Result, Telling,
+    CancelJob, Cancelled, ChangeInboxSource, ClaimJobs, Claimed, CountInbox, CreateInboxSource, DeleteInboxSource,
+    Ending, Error, EventCounts, Fence, FinishJobs, Finished, ForgetInbox, GetInboxEvent, GetInboxSource, InboxFilter,
+    InboxPage, InboxSource, InboxSourceMade, InboxSubject, Intent, KeepNewest, ListInbox, ListInboxSources,
+    ListSubjects, LookUpInboxKey, MOST_INBOX_SOURCES, NewJob, Once, OverallLimits, Processing, QueueLimits,
+    ReceiveEvent, Received, ReplayEvents, Result, Telling,
 };
 
 const QUEUE: &str = "inbox";
@@ -249,6 +251,7 @@ pub(super) async fn events_are_listed_and_processed_again(h: &Harness) {
     assert_eq!(first.next, Some(events[3]));
     let rest = ListInbox { tenant, filter: InboxFilter::default(), after: first.next, limit: 10 };
     assert_eq!(ids(&run(h, rest).await.expect("listed")), [events[2], events[1], events[0]]);
+    cancelled_and_counted(h, tenant, source, (events[2], events[4])).await;
 
     // Done or dead, they begin anew; what runs does not. One whose job is forgotten gets a new one.
     let gone = events[1];
@@ -263,6 +266,45 @@ pub(super) async fn events_are_listed_and_processed_again(h: &Harness) {
     let worker = worker_of(h, QUEUE, "list again").await;
     let claimed = claim(h, worker).await;
     assert_eq!(claimed.iter().map(|job| job.attempt).collect::<Vec<_>>(), [1, 1]);
+}
+
+/// Five events of a sender: one is dead, one done, three run. One of these is asked to stop, beside one that waits.
+async fn cancelled_and_counted(
+    h: &Harness,
+    tenant: TenantId,
+    source: InboxSourceId,
+    (running, newest): (InboxEventId, InboxEventId),
+) {
+    let newest = run(h, GetInboxEvent { tenant, id: newest }).await.expect("read").expect("there").event.received_at;
+    let elsewhere: InboxSourceId = h.ids.make();
+    let waits = event(h, tenant, elsewhere, "waits");
+    receive(h, waits.clone()).await;
+    let cancel = async |id: InboxEventId, keep: Duration| {
+        run(h, CancelJob { job: id.into(), keep_until: h.now().plus(keep), now: h.now() }).await.expect("asked")
+    };
+    // It is known as cancelled for as long as it is kept, not only as long as jobs that are done.
+    assert_eq!(cancel(waits.id, KEEPING.dead).await, Cancelled::Done);
+    assert_eq!(cancel(running, KEEPING.dead).await, Cancelled::Asked);
+    let mut expected = BTreeMap::from([
+        (source, EventCounts { pending: 3, processed: 1, dead: 1, cancelled: 0, newest_at: Some(newest) }),
+        (elsewhere, EventCounts { cancelled: 1, newest_at: Some(waits.now), ..EventCounts::default() }),
+    ]);
+    assert_eq!(run(h, CountInbox { tenant }).await, Ok(expected.clone()));
+    assert_eq!(expected[&source].all(), 5);
+    let (other, _) = h.person("lou").await;
+    assert_eq!(run(h, CountInbox { tenant: other }).await, Ok(BTreeMap::new()));
+    // It is begun anew, and counted as what it is then.
+    let jobs = vec![job(h, tenant, waits.id)];
+    assert_eq!(run(h, ReplayEvents { jobs, now: h.now() }).await, Ok(vec![waits.id]));
+    if let Some(counts) = expected.get_mut(&elsewhere) {
+        *counts = EventCounts { pending: 1, cancelled: 0, ..*counts };
+    }
+    assert_eq!(run(h, CountInbox { tenant }).await, Ok(expected));
+    assert_eq!(cancel(waits.id, KEEPING.dead).await, Cancelled::Done);
+    h.clock.advance(KEEPING.done);
+    while run(h, crate::ForgetJobs { now: h.now() }).await.expect("swept") > 0 {}
+    let read = run(h, GetInboxEvent { tenant, id: waits.id }).await.expect("read").expect("there");
+    assert_eq!(read.event.state, InboxState::Cancelled);
 }
 
 fn source(h: &Harness, name: &str) -> InboxSource {

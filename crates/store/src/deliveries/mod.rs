@@ -6,6 +6,8 @@
 //!
 //! The order of locks: jobs, deliveries, endpoints, each sorted by key.
 
+pub(crate) mod cancelling;
+pub(crate) mod counting;
 pub(crate) mod ending;
 pub(crate) mod endpoints;
 pub(crate) mod housekeeping;
@@ -13,7 +15,6 @@ pub(crate) mod listing;
 pub(crate) mod publish;
 pub(crate) mod replay;
 pub(crate) mod resting;
-
 pub(crate) mod working;
 
 use mainstay_domain::{DeliveryId, DisabledReason, EndpointId, EventId, EventType, Secret, TenantId, Timestamp};
@@ -27,6 +28,8 @@ use crate::value::{At, count, json};
 
 #[cfg(test)]
 pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
+    cancelling::STATEMENTS,
+    counting::STATEMENTS,
     ending::STATEMENTS,
     endpoints::STATEMENTS,
     housekeeping::STATEMENTS,

@@ -4,6 +4,7 @@
 //! became of the event is where its job stands. The unique key of an event is the sender's own identity of it, so that one
 //! that arrives again is found however many nodes are told of it at once.
 
+pub(crate) mod counting;
 pub(crate) mod listing;
 pub(crate) mod receive;
 pub(crate) mod sources;
@@ -11,5 +12,11 @@ pub(crate) mod subjects;
 pub(crate) mod sweep;
 
 #[cfg(test)]
-pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] =
-    &[listing::STATEMENTS, receive::STATEMENTS, sources::STATEMENTS, subjects::STATEMENTS, sweep::STATEMENTS];
+pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
+    counting::STATEMENTS,
+    listing::STATEMENTS,
+    receive::STATEMENTS,
+    sources::STATEMENTS,
+    subjects::STATEMENTS,
+    sweep::STATEMENTS,
+];

@@ -42,7 +42,10 @@ statements! {
         WHERE id = $1 AND lease = $2");
     /// Whether each has ended is looked at here and not there: with that condition SQLite would read all that have.
     FENCES = batch((id: uuid) "SELECT j.id, j.lease, j.finished_at FROM batch b JOIN job j ON j.id = b.id");
-    ASK_TO_CANCEL = both("UPDATE job SET cancel_asked_at = $3 WHERE id = $1 AND lease = $2");
+    /// It ends later, and is kept at least as long as one that is cancelled here.
+    ASK_TO_CANCEL = both("
+        UPDATE job SET cancel_asked_at = $3, keep_until = CASE WHEN $4 > keep_until THEN $4 ELSE keep_until END
+        WHERE id = $1 AND lease = $2");
     /// Which of these there are, and whether they have ended.
     STAND = batch((id: uuid) "
         SELECT j.id, j.lease, cast(CASE WHEN j.finished_at IS NULL THEN 0 ELSE 1 END AS bigint) AS ended FROM batch b JOIN job j ON j.id = b.id");
@@ -312,16 +315,13 @@ impl Intent for CancelJob {
         };
         let lease = row.lease;
         let job = JobSummary::try_from(row.summary)?;
-        let changed = match job.state {
+        let statement = match job.state {
             state if state.is_end() => return Ok(Cancelled::Ended(state)),
-            JobState::Running => {
-                tx.query(ASK_TO_CANCEL).bind(self.job.uuid()).bind(lease).bind(At(self.now)).run().await?
-            }
-            _ => {
-                let cancel = tx.query(CANCEL).bind(self.job.uuid()).bind(lease).bind(At(self.now));
-                cancel.bind(At(self.keep_until)).run().await?
-            }
+            JobState::Running => ASK_TO_CANCEL,
+            _ => CANCEL,
         };
+        let cancel = tx.query(statement).bind(self.job.uuid()).bind(lease).bind(At(self.now));
+        let changed = cancel.bind(At(self.keep_until)).run().await?;
         Ok(match (changed, job.state) {
             (0, _) => Cancelled::Moved,
             (_, JobState::Running) => Cancelled::Asked,

@@ -40,7 +40,7 @@ export const accountPart = new Part("account", (part) => {
     menu.setAttribute("aria-expanded", String(event.newState === "open"));
     if (event.newState !== "open") return;
     find("#show-usage").focus();
-    drawOperator();
+    drawPages();
   });
   part.on(find("#show-usage"), "click", () => {
     panel.hidePopover();
@@ -53,13 +53,14 @@ export const accountPart = new Part("account", (part) => {
     showProblem(part, find(".panel-notice"), new Problem({ code: "unsent", detail }), { retry: leave, label: "Sign out anyway" });
   });
 
-  /** What only an operator of the installation may open. Who cannot ask could not open it either. */
-  async function drawOperator() {
-    const links = part.root.querySelectorAll("[data-operator]");
+  /** What not everybody may open. Who cannot ask could not open it either. */
+  async function drawPages() {
+    const links = part.root.querySelectorAll("[data-for]");
     for (const link of links) link.hidden = true;
     try {
-      const { operator } = await call("GET", "/v1/me");
-      for (const link of links) link.hidden = !operator;
+      const { operator, role } = await call("GET", "/v1/me");
+      const mays = { operators: operator, administrators: role !== "member" };
+      for (const link of links) link.hidden = !mays[link.dataset.for];
     } catch (problem) {
       if (!(problem instanceof Problem)) throw problem;
     }

@@ -1,5 +1,7 @@
 // Jobs: how much waits in each queue, the list of them, and the life of one, attempt by attempt.
 
+import { STATES_OF_JOBS, attemptsOf } from "./attempts.js";
+import { board } from "./board.js";
 import { make, say } from "./dom.js";
 import { listing } from "./listing.js";
 import { actionButton, ask, badge, begin, facts, moment, moments, span, trouble, whileSeen } from "./operator.js";
@@ -13,34 +15,16 @@ const BITE = 500;
 
 const count = new Intl.NumberFormat();
 const isEnd = (state) => state === "done" || state === "dead" || state === "cancelled";
-const kinds = { dead: "bad", running: "live", done: "good", cancelled: "", ready: "live", scheduled: "" };
 
 function stateOf(job) {
   if (job.state === "running" && job.cancel_asked_at) return badge("stopping", "live");
-  return badge(job.state, kinds[job.state]);
+  return badge(job.state, STATES_OF_JOBS[job.state]);
 }
 
 function when(job) {
   if (job.finished_at) return make("span", {}, "ended ", moment(job.finished_at));
   if (job.state === "running") return make("span", {}, "began ", moment(job.started_at));
   return make("span", {}, "due ", moment(job.run_at));
-}
-
-function attemptOf({ attempt, outcome, error, started_at, ended_at }) {
-  const took = span(new Date(ended_at) - new Date(started_at));
-  const head = make("p", {}, make("strong", { text: `Attempt ${attempt}` }), " ", badge(outcome, outcome === "cancelled" ? "" : "bad"), ` after ${took}, `, moment(ended_at));
-  return make("li", {}, head, make("pre", { class: "error", text: error, tabindex: "0", "aria-label": `Error of attempt ${attempt}` }));
-}
-
-/** What becomes of it next, or what became of it. */
-function ending(job) {
-  if (job.state === "running") return make("li", {}, make("p", {}, make("strong", { text: `Attempt ${job.attempt}` }), " ", badge("running", "live"), " since ", moment(job.started_at)));
-  if (job.state === "done") {
-    const took = job.started_at ? ` after ${span(new Date(job.finished_at) - new Date(job.started_at))}` : "";
-    return make("li", {}, make("p", {}, make("strong", { text: `Attempt ${job.attempt}` }), " ", badge("done", "good"), `${took}, `, moment(job.finished_at)));
-  }
-  if (isEnd(job.state)) return null;
-  return make("li", {}, make("p", {}, make("strong", { text: `Attempt ${job.attempt + 1}` }), " ", badge(job.state, kinds[job.state]), " due ", moment(job.run_at)));
 }
 
 function detail(job) {
@@ -58,10 +42,8 @@ function detail(job) {
     ["Asked to stop", job.cancel_asked_at && moments(job.cancel_asked_at)],
     ["Unique by", job.unique_key && make("code", { text: job.unique_key })],
   ]);
-  const attempts = [...job.attempts.map(attemptOf), ending(job)].filter(Boolean);
-  const life = attempts.length ? make("ol", { class: "attempts" }, ...attempts) : make("p", { class: "soft", text: "No attempt was begun." });
   const what = make("pre", { text: JSON.stringify(job.arguments, null, 2), tabindex: "0", "aria-label": "What it is to do" });
-  return [heading, list, make("h3", { text: "Attempts" }), life, make("h3", { text: "What it is to do" }), what];
+  return [heading, list, make("h3", { text: "Attempts" }), attemptsOf(job), make("h3", { text: "What it is to do" }), what];
 }
 
 function actions(job) {
@@ -105,19 +87,9 @@ function bulk(life, filter) {
 
 /** How much waits in each queue, with links into the list and a button to pause it. */
 function counts(life, root, jobs) {
-  const notice = make("div", { class: "listing-notice" });
-  const cards = make("div", { class: "counts" });
+  const { notice, number, draw } = board(life, root, jobs);
   const schedules = make("details", { class: "schedules", hidden: true });
-  root.append(notice, cards, schedules);
-
-  const number = (label, value, filter) => {
-    const query = new URLSearchParams(filter);
-    return make("a", { href: `/jobs?${query}`, "data-filter": true }, make("strong", { text: count.format(value) }), ` ${label}`);
-  };
-  life.on(cards, "click", (event) => {
-    const link = event.target.closest("a[data-filter]");
-    if (link) return jobs.follow(event, () => jobs.show(Object.fromEntries(new URL(link.href).searchParams)));
-  });
+  root.append(schedules);
 
   function card(queue) {
     const isPaused = queue.paused_at !== null;
@@ -135,7 +107,7 @@ function counts(life, root, jobs) {
     button.setAttribute("aria-label", `${isPaused ? "Resume" : "Pause"} ${queue.name}`);
     const oldest = queue.oldest_seconds === null ? "nothing waits" : `oldest ${span(queue.oldest_seconds * 1000)}`;
     const head = make("h2", {}, queue.name, ...(isPaused ? [" ", badge("paused", "bad")] : []));
-    const figures = make("p", { class: "figures-of-queue" }, number("ready", queue.ready, { state: "ready", queue: queue.name }), number("running", queue.running, { state: "running", queue: queue.name }));
+    const figures = make("p", { class: "numbers" }, number("ready", queue.ready, { state: "ready", queue: queue.name }), number("running", queue.running, { state: "running", queue: queue.name }));
     return make("section", { class: "card", "data-queue": queue.name }, head, figures, make("p", { class: "soft", text: oldest }), button);
   }
 
@@ -150,11 +122,9 @@ function counts(life, root, jobs) {
   async function look() {
     try {
       const found = await ask(life, "GET", "/v1/queues");
-      const focused = document.activeElement?.dataset?.action;
       const all = make("section", { class: "card", "data-queue": "" }, make("h2", { text: "All queues" }));
-      all.append(make("p", { class: "figures-of-queue" }, number("scheduled", found.scheduled, { state: "scheduled" }), number("dead", found.dead, { state: "dead" })));
-      cards.replaceChildren(...found.data.map(card), all);
-      if (focused) cards.querySelector(`[data-action="${CSS.escape(focused)}"]`)?.focus();
+      all.append(make("p", { class: "numbers" }, number("scheduled", found.scheduled, { state: "scheduled" }), number("dead", found.dead, { state: "dead" })));
+      draw([all, ...found.data.map(card)]);
       drawSchedules(found.schedules);
       notice.replaceChildren();
     } catch (problem) {

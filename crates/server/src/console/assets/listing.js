@@ -13,13 +13,17 @@ const SEARCH_ON = 3;
  * Fills `root`. The options:
  * - `path`: where the list is asked for; an item is at `{path}/{id}`.
  * - `nouns`: what the items are called, one and many: `["job", "jobs"]`.
- * - `filters`: `{ name, label, options?, wide? }`; with options one of them is chosen, else a text is typed.
+ * - `filters`: `{ name, label, options?, wide? }`; with options (words, or `{ value, label }`) one of them is chosen, else a text
+ *   is typed.
  * - `columns`: `{ label, cell(item), main? }`; a cell is a text or an element. The main one is the link to the item.
- * - `detail(item)`: the elements of an item in full, its heading first.
- * - `actions(item)`: what can be done with it: `{ label, name, danger?, ask?, path, said }`.
+ * - `detail(item)`: the elements of an item in full, its heading first. A `details` with a `data-key` stays open while it is
+ *   the same item.
+ * - `actions(item)`: what can be done with it: `{ label, name, danger?, ask?, path, said, leadsTo? }`; `leadsTo(result)` is the id
+ *   of the item that is shown after it.
  * - `bulk(filter)`: what can be done with all that a filter names: `{ label, name, ask, run(tell), said(result) }`.
  * - `lasts(item)`: true while the item may still change.
- * Returns `{ renew, show }`: `renew` asks again for what is shown, `show(filter)` sets the filters.
+ * Returns, among others, `renew`, which asks again for what is shown; `show(filter)`, which sets the filters; and
+ * `offer(name, choices)`, which adds to what one of them may be.
  */
 export function listing(life, root, options) {
   const { path, nouns, filters, columns } = options;
@@ -37,10 +41,30 @@ export function listing(life, root, options) {
   const reset = make("button", { type: "button", class: "button small quiet", "data-action": "reset", text: "Show all" });
   form.append(...fields.map(({ label }) => label), make("button", { type: "submit", class: "button small", text: "Find" }), reset);
 
+  function option(choice) {
+    return make("option", { value: choice.value ?? choice, text: choice.label ?? choice });
+  }
+
+  /** Lets a filter be one of these, beside what it could be already. */
+  function offer(name, choices) {
+    const { control } = fields.find((filter) => filter.name === name);
+    for (const choice of choices) {
+      const known = [...control.options].find(({ value }) => value === choice.value);
+      if (known) known.text = choice.label;
+      else control.append(option(choice));
+    }
+  }
+
+  /** Shows what the address says, also when it is something that cannot be chosen any more. */
+  function fill(control, value) {
+    if (control.matches("select") && ![...control.options].some((choice) => choice.value === value)) control.append(option(value));
+    control.value = value;
+  }
+
   function field(filter) {
     const id = `filter-${filter.name}`;
     const control = filter.options
-      ? make("select", { id, name: filter.name }, make("option", { value: "", text: "any" }), ...filter.options.map((word) => make("option", { value: word, text: word })))
+      ? make("select", { id, name: filter.name }, make("option", { value: "", text: "any" }), ...filter.options.map(option))
       : make("input", { id, name: filter.name, autocomplete: "off", spellcheck: "false", autocapitalize: "none", placeholder: "any" });
     const label = make("label", { class: filter.wide ? "wide" : null }, make("span", { text: filter.label }), control);
     return { name: filter.name, control, label };
@@ -69,7 +93,7 @@ export function listing(life, root, options) {
   /** Shows what the address names. */
   async function open() {
     const filter = filterOf();
-    for (const { name, control } of fields) control.value = filter[name];
+    for (const { name, control } of fields) fill(control, filter[name]);
     const before = state.id;
     state.id = new URLSearchParams(location.search).get("id");
     const isOne = state.id !== null;
@@ -176,22 +200,30 @@ export function listing(life, root, options) {
     return link;
   }
 
+  function actionOf({ label, name, danger, ask: question, path: target, said, leadsTo }) {
+    let result;
+    return actionButton(life, {
+      label,
+      name,
+      danger,
+      ask: question,
+      slot: notice,
+      run: async () => {
+        result = await ask(life, "POST", target);
+        say(said(result));
+      },
+      done: () => (leadsTo ? go(filterOf(), leadsTo(result)) : loadItem(true)),
+    });
+  }
+
   function drawItem() {
     const entry = state.item;
     const focused = item.contains(document.activeElement) ? document.activeElement.dataset.action : null;
-    const buttons = options.actions(entry).map(({ label, name, danger, ask: question, path: target, said }) =>
-      actionButton(life, {
-        label,
-        name,
-        danger,
-        ask: question,
-        slot: notice,
-        run: async () => say(said(await ask(life, "POST", target))),
-        done: () => loadItem(true),
-      }),
-    );
+    const opened = new Set([...item.querySelectorAll("details[open]")].map(({ dataset }) => dataset.key));
+    const buttons = options.actions(entry).map(actionOf);
     const [heading, ...rest] = options.detail(entry);
     item.replaceChildren(back(), heading, make("div", { class: "item-buttons" }, ...buttons), ...rest);
+    for (const part of item.querySelectorAll("details[data-key]")) part.open = opened.has(part.dataset.key);
     if (focused) (item.querySelector(`[data-action="${CSS.escape(focused)}"]`) ?? item).focus();
   }
 
@@ -247,5 +279,5 @@ export function listing(life, root, options) {
     }
   }
 
-  return { open, renew, show: (filter) => go(filter, null), follow };
+  return { open, renew, offer, show: (filter) => go(filter, null), follow };
 }

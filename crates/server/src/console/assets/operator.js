@@ -1,4 +1,4 @@
-// What the pages for operators share: how one begins, how times and facts are written, and how somebody is asked whether they
+// What the pages for operators and administrators share: how one begins, how times and facts are written, and how somebody is asked whether they
 // mean it.
 
 import { Problem, call, refresh } from "./api.js";
@@ -15,11 +15,22 @@ export async function begin(name, fill) {
   addEventListener("pageshow", (event) => event.persisted && location.reload());
   try {
     await refresh();
+    drawMenu(life);
     root.replaceChildren();
     await fill(life, root);
   } catch (problem) {
     trouble(life, root, problem, () => location.reload());
   }
+}
+
+/** Shows the pages on the menu that are for operators, to operators. Whoever cannot ask is shown none of them. */
+function drawMenu(life) {
+  const links = document.querySelectorAll("[data-for=operators]");
+  if (links.length === 0) return;
+  life.run(async () => {
+    const { operator } = await ask(life, "GET", "/v1/me");
+    for (const link of links) link.hidden = !operator;
+  });
 }
 
 /** Says what went wrong: in words of this page when it is about who asks. */
@@ -30,7 +41,7 @@ export function trouble(life, slot, problem, retry) {
     const paragraph = make("p", { class: "off", role: "alert" }, "Nobody is signed in here. ", make("a", { href: "/", text: "Sign in" }), " and come back.");
     slot.replaceChildren(paragraph);
   } else if (problem.status === 403) {
-    slot.replaceChildren(make("p", { class: "off", role: "alert", text: "This page is for operators of the installation." }));
+    slot.replaceChildren(make("p", { class: "off", role: "alert", text: $("#page").dataset.refused }));
   } else {
     showProblem(life, slot, problem, { retry });
   }

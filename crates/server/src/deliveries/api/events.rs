@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use mainstay_domain::{DeliveryId, DeliveryState, Error, Timestamp};
+use mainstay_domain::{DeliveryId, DeliveryState, EndpointId, Error, Timestamp};
 use mainstay_store::{
-    Delivery, DeliveryLog, ENDPOINT_DISABLED, ListDeliveries, LoggedAttempt, PUBLISHING, PublishedEvent, TEST_EVENT,
+    CountedDeliveries, Delivery, DeliveryCounts, DeliveryLog, ENDPOINT_DISABLED, ListDeliveries, LoggedAttempt,
+    PUBLISHING, PublishedEvent, TEST_EVENT,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -175,6 +176,9 @@ impl From<LoggedAttempt> for DeliveryAttemptBody {
 pub struct DeliveryLogBody {
     #[serde(flatten)]
     delivery: DeliveryBody,
+    /// When the event was published; null when it was kept long enough.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    published_at: Option<Timestamp>,
     /// The data of the event; null when it was kept long enough.
     #[schema(value_type = Object)]
     data: Value,
@@ -183,11 +187,59 @@ pub struct DeliveryLogBody {
 
 impl From<DeliveryLog> for DeliveryLogBody {
     fn from(log: DeliveryLog) -> Self {
+        let published_at = log.content.as_ref().map(|content| content.published_at);
         let data = log.content.and_then(|content| serde_json::from_str(&content.payload).ok());
         Self {
             delivery: log.delivery.into(),
+            published_at,
             data: data.unwrap_or(Value::Null),
             log: log.attempts.into_iter().map(DeliveryAttemptBody::from).collect(),
+        }
+    }
+}
+
+/// How the deliveries to an endpoint fare.
+#[derive(Serialize, ToSchema)]
+pub struct EndpointCountsBody {
+    /// Where to. It may have been removed.
+    endpoint_id: Uuid,
+    /// What waits, also when it is older than the newest 10,000 deliveries.
+    pending: u32,
+    delivered: u32,
+    failed: u32,
+    cancelled: u32,
+}
+
+/// How the newest 10,000 deliveries fare, and what waits.
+#[derive(Serialize, ToSchema)]
+pub struct DeliveryCountsBody {
+    pending: u32,
+    delivered: u32,
+    failed: u32,
+    cancelled: u32,
+    /// True when there are older ones, which are not counted unless they wait.
+    more: bool,
+    /// Endpoints that are there, or that some of the newest deliveries went to.
+    endpoints: Vec<EndpointCountsBody>,
+}
+
+impl From<CountedDeliveries> for DeliveryCountsBody {
+    fn from(counted: CountedDeliveries) -> Self {
+        let sum = |of: fn(&DeliveryCounts) -> u32| counted.endpoints.values().map(of).fold(0, u32::saturating_add);
+        let row = |(endpoint, counts): (&EndpointId, &DeliveryCounts)| EndpointCountsBody {
+            endpoint_id: endpoint.uuid(),
+            pending: counts.pending,
+            delivered: counts.delivered,
+            failed: counts.failed,
+            cancelled: counts.cancelled,
+        };
+        Self {
+            pending: sum(|of| of.pending),
+            delivered: sum(|of| of.delivered),
+            failed: sum(|of| of.failed),
+            cancelled: sum(|of| of.cancelled),
+            more: counted.more,
+            endpoints: counted.endpoints.iter().map(row).collect(),
         }
     }
 }
@@ -262,6 +314,17 @@ pub async fn deliveries(
     }))
 }
 
+/// Counts the newest 10,000 deliveries by endpoint and state, and what waits.
+#[utoipa::path(get, path = "/v1/webhook-deliveries/counts", tag = "deliveries",
+    responses((status = 200, body = DeliveryCountsBody), (status = "default", body = Document<'static>)))]
+pub async fn counts(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+) -> Result<Json<DeliveryCountsBody>, Problem> {
+    Ok(Json(app.deliveries.counts(&context.call, by.tenant).await?.into()))
+}
+
 /// Reads a delivery with the log of its attempts.
 #[utoipa::path(get, path = "/v1/webhook-deliveries/{id}", tag = "deliveries", params(("id" = Uuid, Path)),
     responses((status = 200, body = DeliveryLogBody), (status = "default", body = Document<'static>)))]
@@ -272,6 +335,19 @@ pub async fn delivery(
     Path(id): Path<Uuid>,
 ) -> Result<Json<DeliveryLogBody>, Problem> {
     Ok(Json(app.deliveries.delivery(&context.call, by.tenant, DeliveryId(id)).await?.into()))
+}
+
+/// Gives up a delivery that is pending. An attempt that is under way may still be taken; then it is delivered.
+#[utoipa::path(post, path = "/v1/webhook-deliveries/{id}/cancel", tag = "deliveries", params(("id" = Uuid, Path)),
+    responses((status = 204), (status = "default", body = Document<'static>)))]
+pub async fn cancel(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Path(id): Path<Uuid>,
+) -> Result<StatusCode, Problem> {
+    app.deliveries.cancel(&context.call, by.tenant, DeliveryId(id)).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 /// Delivers again, as a new delivery of the same event.

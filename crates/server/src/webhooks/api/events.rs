@@ -1,10 +1,11 @@
 //! `/v1/inbox`.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
 use mainstay_domain::{Error, InboxEventId, InboxSourceId, Timestamp};
-use mainstay_store::{InboxSummary, JobLife};
+use mainstay_store::{COUNTED_EVENTS, EventCounts, InboxEvent, InboxSummary, JobLife};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use utoipa::{IntoParams, ToSchema};
@@ -14,7 +15,7 @@ use crate::accounts::Administrator;
 use crate::app::App;
 use crate::http::page::{self, Page, cursor_for};
 use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
-use crate::jobs::{JobAttemptBody, ReplayedBiteBody};
+use crate::jobs::{CancelledBody, JobAttemptBody, ReplayedBiteBody};
 use crate::webhooks::service;
 
 /// Which events, and which page.
@@ -83,6 +84,12 @@ pub struct InboxJobBody {
     /// When the next one is due, or the last was.
     #[schema(value_type = String, format = DateTime)]
     run_at: Timestamp,
+    /// When the last one began.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    started_at: Option<Timestamp>,
+    /// When somebody asked the one that runs to stop.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    cancel_asked_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
     finished_at: Option<Timestamp>,
     /// Those that failed.
@@ -96,6 +103,8 @@ impl From<JobLife> for InboxJobBody {
             attempt: life.job.attempt,
             most_attempts: life.job.most_attempts,
             run_at: life.job.run_at,
+            started_at: life.job.started_at,
+            cancel_asked_at: life.job.cancel_asked_at,
             finished_at: life.job.finished_at,
             attempts: life.attempts.into_iter().map(JobAttemptBody::from).collect(),
         }
@@ -112,6 +121,66 @@ pub struct WholeInboxEventBody {
     /// What it says, as it came.
     #[schema(value_type = Object)]
     payload: Box<RawValue>,
+}
+
+impl WholeInboxEventBody {
+    /// An event and, while there is one, its job.
+    ///
+    /// # Errors
+    /// A bug: what is stored is JSON.
+    pub fn of(found: InboxEvent, job: Option<JobLife>) -> Result<Self, Error> {
+        let payload = RawValue::from_string(found.payload).map_err(Error::internal)?;
+        Ok(Self { event: found.event.into(), job: job.map(InboxJobBody::from), payload })
+    }
+}
+
+/// How the events of a sender fare.
+#[derive(Serialize, ToSchema)]
+pub struct SenderCountsBody {
+    /// Who sent them. It may have been removed.
+    source_id: Uuid,
+    pending: u32,
+    processed: u32,
+    dead: u32,
+    cancelled: u32,
+    /// When the newest arrived.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    newest_at: Option<Timestamp>,
+}
+
+/// How the newest 10,000 events fare.
+#[derive(Serialize, ToSchema)]
+pub struct InboxCountsBody {
+    pending: u32,
+    processed: u32,
+    dead: u32,
+    cancelled: u32,
+    /// True when there are older ones, which are not counted.
+    more: bool,
+    /// Senders of which there are events.
+    senders: Vec<SenderCountsBody>,
+}
+
+impl From<BTreeMap<InboxSourceId, EventCounts>> for InboxCountsBody {
+    fn from(counts: BTreeMap<InboxSourceId, EventCounts>) -> Self {
+        let sum = |of: fn(&EventCounts) -> u32| counts.values().map(of).sum::<u32>();
+        let row = |(source, counts): (&InboxSourceId, &EventCounts)| SenderCountsBody {
+            source_id: source.uuid(),
+            pending: counts.pending,
+            processed: counts.processed,
+            dead: counts.dead,
+            cancelled: counts.cancelled,
+            newest_at: counts.newest_at,
+        };
+        Self {
+            pending: sum(|of| of.pending),
+            processed: sum(|of| of.processed),
+            dead: sum(|of| of.dead),
+            cancelled: sum(|of| of.cancelled),
+            more: sum(EventCounts::all) >= COUNTED_EVENTS,
+            senders: counts.iter().map(row).collect(),
+        }
+    }
 }
 
 /// Which events to process again.
@@ -158,7 +227,7 @@ pub async fn list(
     let limit = page::limit(query.limit)?;
     let after = place(query.after.as_deref())?;
     let filter = service::filter(query.source.map(InboxSourceId), query.kind, query.state.as_deref())?;
-    let found = service::events(&app, &context.call, &by, filter, (after, limit)).await?;
+    let found = service::events(&app, &context.call, by.tenant, filter, (after, limit)).await?;
     let data = found.events.into_iter().map(InboxEventBody::from).collect();
     Ok(Json(Page { data, next: next(found.next) }))
 }
@@ -172,9 +241,33 @@ pub async fn get(
     Administrator(by): Administrator,
     Path(id): Path<Uuid>,
 ) -> Result<Json<WholeInboxEventBody>, Problem> {
-    let (found, job) = service::event(&app, &context.call, &by, InboxEventId(id)).await?;
-    let payload = RawValue::from_string(found.payload).map_err(Error::internal)?;
-    Ok(Json(WholeInboxEventBody { event: found.event.into(), job: job.map(InboxJobBody::from), payload }))
+    let (found, job) = service::event(&app, &context.call, by.tenant, InboxEventId(id)).await?;
+    Ok(Json(WholeInboxEventBody::of(found, job)?))
+}
+
+/// Counts the newest 10,000 events by sender and state.
+#[utoipa::path(get, path = "/v1/inbox/counts", tag = "inbox",
+    responses((status = 200, body = InboxCountsBody), (status = "default", body = Document<'static>)))]
+pub async fn counts(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+) -> Result<Json<InboxCountsBody>, Problem> {
+    Ok(Json(service::counts(&app, &context.call, by.tenant).await?.into()))
+}
+
+/// Cancels the processing of an event that is pending. One that is processed just now is asked to stop, which it does within
+/// a second or two.
+#[utoipa::path(post, path = "/v1/inbox/{id}/cancel", tag = "inbox", params(("id" = Uuid, Path)),
+    responses((status = 200, body = CancelledBody), (status = "default", body = Document<'static>)))]
+pub async fn cancel(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Path(id): Path<Uuid>,
+) -> Result<Json<CancelledBody>, Problem> {
+    let cancelled = service::cancel(&app, &context.call, by.tenant, InboxEventId(id)).await?;
+    Ok(Json(CancelledBody { cancelled }))
 }
 
 /// Processes an event again, with all attempts before it. It must have been processed, given up or cancelled.
@@ -186,7 +279,7 @@ pub async fn replay(
     Administrator(by): Administrator,
     Path(id): Path<Uuid>,
 ) -> Result<Json<ReplayedBiteBody>, Problem> {
-    service::replay(&app, &context.call, &by, InboxEventId(id)).await?;
+    service::replay(&app, &context.call, by.tenant, InboxEventId(id)).await?;
     Ok(Json(ReplayedBiteBody { replayed: 1, next: None }))
 }
 
@@ -203,6 +296,6 @@ pub async fn replay_all(
     let ReplayFilterBody { source, kind, state } = body.filter;
     let after = place(body.after.as_deref())?;
     let filter = service::filter(source.map(InboxSourceId), kind, state.as_deref())?;
-    let (replayed, last) = service::replay_all(&app, &context.call, &by, filter, after).await?;
+    let (replayed, last) = service::replay_all(&app, &context.call, by.tenant, filter, after).await?;
     Ok(Json(ReplayedBiteBody { replayed, next: next(last) }))
 }

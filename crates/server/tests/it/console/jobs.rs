@@ -1,49 +1,36 @@
 //! The page of jobs, which operators of the installation see.
 
-use std::time::Duration;
+use std::ops::Deref;
 
 use mainstay_testing::Browser;
 use serde_json::{Value, json};
 
 use super::experiments::keep_picture;
+use super::view::View;
 use crate::support::binary::{Installation, Instance};
 
-/// Generous: the machine may be busy with other tests.
-const PATIENCE: Duration = Duration::from_secs(60);
 /// The key of a keyboard that presses a button.
 const ENTER: &str = "\u{E007}";
 
 /// The page in a browser, beside a client of the API.
 struct Page {
-    browser: Browser,
+    view: View,
     server: Instance,
     token: String,
 }
 
+impl Deref for Page {
+    type Target = View;
+
+    fn deref(&self) -> &View {
+        &self.view
+    }
+}
+
 impl Page {
-    async fn shows(&self, script: &str) -> Value {
-        self.browser.wait_for(&format!("return {script}"), PATIENCE).await.unwrap()
-    }
-
-    async fn click(&self, css: &str) {
-        self.shows(&format!("document.querySelector({})?.checkVisibility()", json!(css))).await;
-        self.browser.find(css).await.unwrap().click().await.unwrap();
-    }
-
-    /// Presses a button, and says in the dialog that it is meant.
-    async fn mean(&self, css: &str) {
-        self.click(css).await;
-        self.click("dialog[open] [data-answer=yes]").await;
-    }
-
     async fn sign_in(&self, number: u32) {
-        let script = "const [email, password, done] = arguments;
-            const body = JSON.stringify({email, password, session: 'cookie'});
-            fetch('/v1/auth/sign-in', {method: 'POST', headers: {'content-type': 'application/json'}, body})
-                .then((answer) => done(answer.status));";
-        let who = [json!(format!("writer{number}@example.com")), json!(format!("password of writer {number}"))];
-        assert_eq!(self.browser.execute_async(script, &who).await.unwrap(), json!(200));
-        self.browser.refresh().await.unwrap();
+        let (email, password) = (format!("writer{number}@example.com"), format!("password of writer {number}"));
+        self.view.sign_in(&email, &password, None).await;
     }
 
     async fn probes(&self, body: Value) {
@@ -53,31 +40,11 @@ impl Page {
 
     /// Waits until the page says so many of the queue by itself, without being loaded again.
     async fn counts(&self, word: &str, count: u32) {
-        let text = json!(format!("{count} {word}"));
-        self.shows(&format!("document.querySelector('.counts')?.textContent.includes({text})")).await;
+        self.view.counts(".counts", &format!("{count} {word}")).await;
     }
 
     async fn choose(&self, state: &str) {
-        let script = "const select = document.querySelector('#filter-state');
-            select.value = arguments[0];
-            select.dispatchEvent(new Event('change', {bubbles: true}));";
-        self.browser.execute(script, &[json!(state)]).await.unwrap();
-        self.shows(&format!("new URLSearchParams(location.search).get('state') === {}", json!(state))).await;
-    }
-
-    async fn rows(&self, count: usize) {
-        self.shows(&format!(
-            "document.querySelector('.listing').getAttribute('aria-busy') === 'false'
-                && document.querySelectorAll('.listing tbody tr').length === {count}"
-        ))
-        .await;
-    }
-
-    /// Nothing of it is wider than the window.
-    async fn fits(&self) {
-        let script = "return [document.documentElement.scrollWidth, innerWidth]";
-        let widths = self.browser.execute(script, &[]).await.unwrap();
-        assert!(widths[0].as_u64() <= widths[1].as_u64(), "{widths}");
+        self.view.choose("state", state).await;
     }
 }
 
@@ -88,7 +55,7 @@ async fn an_operator_sees_jobs_live_and_steers_them() {
     let token = installation.people(2).await.remove(0);
     installation.run(&["user", "operator", "--email", "writer0@example.com"]).await.says(0, &[]);
     let server = installation.serve().await;
-    let page = Page { browser, server, token };
+    let page = Page { view: View { browser }, server, token };
     page.browser.goto(&format!("{}/jobs", page.server.address)).await.unwrap();
     page.shows("document.querySelector('#page .off')?.textContent.includes('Sign in')").await;
     page.sign_in(1).await;
@@ -109,10 +76,7 @@ async fn an_operator_sees_jobs_live_and_steers_them() {
     page.click("#show-jobs").await;
     page.shows("document.querySelector('.counts .card')").await;
     // Being refused is said on the console of the browser, and nothing else.
-    for line in page.browser.console().await.unwrap() {
-        let known = ["status of 401", "status of 403"].iter().any(|part| format!("{line:?}").contains(part));
-        assert!(known, "{line:?}");
-    }
+    page.complains_of_nothing_but(&["status of 401", "status of 403"]).await;
     page.server.stop().await;
 }
 
@@ -136,10 +100,7 @@ async fn one_job_attempt_by_attempt(page: &Page) {
     keep_picture(&page.browser, "jobs-dead.png").await;
     page.click(".listing tbody a").await;
     page.shows("document.querySelectorAll('.attempts li').length === 20").await;
-    let text = page.shows("document.querySelector('.item').textContent").await;
-    for words in ["probe dead", "20 of 20", "Attempt 20", "attempt 20 was told to fail", "probe/given-up/"] {
-        assert!(text.as_str().unwrap().contains(words), "{words:?} is missing in {text}");
-    }
+    page.item_says(&["probe dead", "20 of 20", "Attempt 20", "attempt 20 was told to fail", "probe/given-up/"]).await;
     keep_picture(&page.browser, "job.png").await;
     // Going back finds the list as it was.
     page.browser.execute("history.back()", &[]).await.unwrap();
@@ -157,9 +118,9 @@ async fn steered(page: &Page) {
     page.rows(4).await;
     page.click(".listing tbody a").await;
     page.mean(".item [data-action=cancel]").await;
-    page.shows("document.querySelector('.item h2 .badge')?.textContent === 'cancelled'").await;
+    page.is("cancelled").await;
     page.click(".item [data-action=replay]").await;
-    page.shows("document.querySelector('.item h2 .badge')?.textContent === 'ready'").await;
+    page.is("ready").await;
     // With the keyboard alone: the queue goes on, and what is open changes before one's eyes.
     page.browser.execute("document.querySelector('[data-action=pause-probes]').focus()", &[]).await.unwrap();
     page.browser.find("[data-action=pause-probes]").await.unwrap().type_text(ENTER).await.unwrap();

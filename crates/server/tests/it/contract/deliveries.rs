@@ -42,7 +42,10 @@ pub(super) async fn drive(driver: &mut Driver<'_>, token: Option<&str>) {
     let list = driver.good(200, "GET /v1/webhook-deliveries", None, token, None).await;
     let delivery = text(&list["data"][0]["id"]);
     driver.good(200, "GET /v1/webhook-deliveries/{id}", Some(&delivery), token, None).await;
+    driver.good(200, "GET /v1/webhook-deliveries/counts", None, token, None).await;
     driver.good(202, "POST /v1/webhook-deliveries/{id}/replay", Some(&delivery), token, None).await;
+    // Nobody can reach the endpoint: it waits for its second attempt, or for its first.
+    driver.good(204, "POST /v1/webhook-deliveries/{id}/cancel", Some(&delivery), token, None).await;
     driver.good(200, "PATCH /v1/webhook-endpoints/{id}", id, token, Some(json!({"enabled": false}))).await;
     driver.good(204, "DELETE /v1/webhook-endpoints/{id}", id, token, None).await;
 }

@@ -62,6 +62,12 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
         tenant: ada.organisation.parse().expect("an id"),
     };
     crate::inbox::settled(driver.server, &sender).await;
+    // While its queue is paused it stays pending.
+    crate::inbox::pause(driver.server, true).await;
+    driver.good(200, "POST /v1/inbox/{id}/replay", Some(&event), token, None).await;
+    driver.good(200, "GET /v1/inbox/counts", None, token, None).await;
+    driver.good(200, "POST /v1/inbox/{id}/cancel", Some(&event), token, None).await;
+    crate::inbox::pause(driver.server, false).await;
     driver.good(200, "POST /v1/inbox/{id}/replay", Some(&event), token, None).await;
     crate::inbox::settled(driver.server, &sender).await;
     driver.good(200, "POST /v1/inbox/replays", None, token, Some(json!({"filter": {}}))).await;

@@ -1,0 +1,119 @@
+//! A page with a list, figures and one item in full, as a person works with it in a browser.
+
+use std::time::Duration;
+
+use mainstay_testing::Browser;
+use serde_json::{Value, json};
+
+use super::experiments::keep_picture;
+
+/// Generous: the machine may be busy with other tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) struct View {
+    pub(super) browser: Browser,
+}
+
+impl View {
+    /// Waits until an expression is true, and gives its value.
+    pub(super) async fn shows(&self, script: &str) -> Value {
+        let shown = self.browser.wait_for(&format!("return {script}"), PATIENCE).await;
+        match shown {
+            Ok(value) => value,
+            Err(error) => {
+                let page = self.browser.execute("return document.body.innerText", &[]).await;
+                panic!("{script}: {error}; the page says {page:?}");
+            }
+        }
+    }
+
+    pub(super) async fn click(&self, css: &str) {
+        self.shows(&format!("document.querySelector({})?.checkVisibility()", json!(css))).await;
+        self.browser.find(css).await.unwrap().click().await.unwrap();
+    }
+
+    /// Presses a button, and says in the dialog that it is meant.
+    pub(super) async fn mean(&self, css: &str) {
+        self.click(css).await;
+        self.click("dialog[open] [data-answer=yes]").await;
+    }
+
+    /// Signs in, goes to an organisation if one is named, and loads the page again.
+    pub(super) async fn sign_in(&self, email: &str, password: &str, organisation: Option<&str>) {
+        let script = "const [email, password, organisation_id, done] = arguments;
+            const post = (path, body, headers = {}) =>
+                fetch(path, {method: 'POST', headers: {'content-type': 'application/json', ...headers}, body: JSON.stringify(body)});
+            post('/v1/auth/sign-in', {email, password, session: 'cookie'}).then(async (answer) => {
+                const authorization = `Bearer ${(await answer.json()).access_token}`;
+                if (!organisation_id) return done(answer.status);
+                done((await post('/v1/auth/switch', {organisation_id, session: 'cookie'}, {authorization})).status);
+            });";
+        let who = [json!(email), json!(password), json!(organisation)];
+        assert_eq!(self.browser.execute_async(script, &who).await.unwrap(), json!(200));
+        self.browser.refresh().await.unwrap();
+    }
+
+    /// Chooses one of what a filter offers, by the text of it.
+    pub(super) async fn choose(&self, filter: &str, text: &str) {
+        let script = "const [filter, text] = arguments;
+            const select = document.querySelector(`#filter-${filter}`);
+            select.value = [...select.options].find((option) => option.text === text).value;
+            select.dispatchEvent(new Event('change', {bubbles: true}));
+            return select.value;";
+        let value = self.browser.execute(script, &[json!(filter), json!(text)]).await.unwrap();
+        self.shows(&format!("new URLSearchParams(location.search).get({}) === {value}", json!(filter))).await;
+    }
+
+    pub(super) async fn rows(&self, count: usize) {
+        self.shows(&format!(
+            "document.querySelector('.listing').getAttribute('aria-busy') === 'false'
+                && document.querySelectorAll('.listing tbody tr').length === {count}"
+        ))
+        .await;
+    }
+
+    /// Waits until the figures in this part of the page say so by themselves.
+    pub(super) async fn counts(&self, css: &str, text: &str) {
+        let (css, text) = (json!(css), json!(text));
+        self.shows(&format!("document.querySelector({css})?.textContent.includes({text})")).await;
+    }
+
+    /// Waits until the item that is open is in this state.
+    pub(super) async fn is(&self, state: &str) {
+        self.shows(&format!("document.querySelector('.item h2 .badge')?.textContent === {}", json!(state))).await;
+    }
+
+    /// The item that is open has all these words.
+    pub(super) async fn item_says(&self, words: &[&str]) {
+        let text = self.shows("document.querySelector('.item').textContent").await;
+        for word in words {
+            assert!(text.as_str().unwrap().contains(word), "{word:?} is missing in {text}");
+        }
+    }
+
+    /// Nothing of it is wider than the window.
+    pub(super) async fn fits(&self) {
+        let script = "return [document.documentElement.scrollWidth, innerWidth]";
+        let widths = self.browser.execute(script, &[]).await.unwrap();
+        assert!(widths[0].as_u64() <= widths[1].as_u64(), "{widths}");
+    }
+
+    /// What stands on the console of the browser, but for what is known.
+    pub(super) async fn complains_of_nothing_but(&self, known: &[&str]) {
+        for line in self.browser.console().await.unwrap() {
+            assert!(known.iter().any(|part| format!("{line:?}").contains(part)), "{line:?}");
+        }
+    }
+
+    /// A picture for people to look at, in both themes, when they ask for it.
+    pub(super) async fn picture(&self, name: &str) {
+        if std::env::var_os("MAINSTAY_TEST_SCREENSHOTS").is_none() {
+            return;
+        }
+        for theme in ["dark", "light"] {
+            let media = json!({"features": [{"name": "prefers-color-scheme", "value": theme}]});
+            self.browser.devtools("Emulation.setEmulatedMedia", media).await.unwrap();
+            keep_picture(&self.browser, &format!("{name}-{theme}.png")).await;
+        }
+    }
+}
