@@ -105,12 +105,12 @@ function actions(delivery) {
 
 /** How an endpoint is, in a word and in a sentence. */
 function healthOf(endpoint) {
-  const since = endpoint.failing_since ? make("span", {}, ", nothing was taken since ", moment(endpoint.failing_since)) : "";
+  const since = endpoint.failing_since ? `, nothing was taken for ${span(Date.now() - new Date(endpoint.failing_since))}` : "";
   if (!endpoint.enabled) return [badge("disabled", "bad"), make("span", {}, "Disabled ", moment(endpoint.disabled_at), `: ${REASONS[endpoint.disabled_reason] ?? endpoint.disabled_reason}.`)];
-  if (isResting(endpoint)) return [badge("resting", "bad"), make("span", {}, "Left alone, and tried again ", moment(endpoint.resting_until), since)];
+  if (isResting(endpoint)) return [badge("resting", "bad"), make("span", {}, "Left alone, and tried again ", moment(endpoint.resting_until), `${since}.`)];
   if (endpoint.consecutive_failures > 0) {
     const failures = endpoint.consecutive_failures === 1 ? "One failure" : `${endpoint.consecutive_failures} failures in a row`;
-    return [badge("failing", "bad"), make("span", {}, failures, since)];
+    return [badge("failing", "bad"), make("span", { text: `${failures}${since}.` })];
   }
   return [badge("enabled", "good"), make("span", { text: "Nothing has failed lately." })];
 }

@@ -113,6 +113,8 @@ impl View {
         for theme in ["dark", "light"] {
             let media = json!({"features": [{"name": "prefers-color-scheme", "value": theme}]});
             self.browser.devtools("Emulation.setEmulatedMedia", media).await.unwrap();
+            // Colours change within a moment.
+            self.shows("document.getAnimations().every((one) => one.playState !== 'running')").await;
             keep_picture(&self.browser, &format!("{name}-{theme}.png")).await;
         }
     }
