@@ -40,6 +40,10 @@ docs:
 crash cycles="200":
     MAINSTAY_TEST_REQUIRE=all MAINSTAY_TEST_CRASH_CYCLES={{cycles}} cargo test --locked -p mainstay-server --test it crash -- --nocapture
 
+# Rotate the keys of this many rows under 32 clients, with the server killed twice in the middle.
+rotation rows="100000":
+    MAINSTAY_TEST_REQUIRE=all MAINSTAY_TEST_ROTATION_ROWS={{rows}} cargo test --locked -p mainstay-server --test it keys::rotation -- --nocapture --test-threads 1
+
 # Take pictures of the console into target/screenshots.
 screenshot:
     MAINSTAY_TEST_REQUIRE=all MAINSTAY_TEST_SCREENSHOTS="{{justfile_directory()}}/target/screenshots" cargo test --locked -p mainstay-server --test it console -- --nocapture

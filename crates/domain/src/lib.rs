@@ -16,6 +16,7 @@ mod id;
 mod inbox;
 mod job;
 mod schedule;
+mod sealed;
 mod secret;
 mod subscription;
 mod sync;
@@ -37,6 +38,7 @@ pub use id::{
 pub use inbox::InboxState;
 pub use job::{JobPriority, JobState};
 pub use schedule::Schedule;
+pub use sealed::{KeyState, KeyVersion, Sealed};
 pub use secret::Secret;
 pub use subscription::{Aspect, Change, Charge, Difference, Subscription, SubscriptionEvent, SubscriptionState};
 pub use sync::{Cursor, NoCursor, StreamCursor, StreamScope};

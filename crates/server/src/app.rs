@@ -3,11 +3,12 @@
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use mainstay_domain::{Clock, Entropy, Error, Ids, Kind, Result};
+use mainstay_domain::{Clock, Entropy, Error, Ids, Kind, Result, Sealed, TenantId};
 use mainstay_jobs::{JobFigures, Worker};
-use mainstay_store::{Call, Options, SigningKeyOr, Store};
+use mainstay_store::{Call, ExchangeSealed, Options, SealedColumn, SealedRow, SigningKeyOr, Store};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
+use uuid::Uuid;
 
 use crate::accounts::Accounts;
 use crate::accounts::keys::SigningKey;
@@ -18,6 +19,7 @@ use crate::deliveries::Deliveries;
 use crate::flags::Flags;
 use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
 use crate::jobs::Jobs;
+use crate::keys::{Keys, Place};
 use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
 use crate::live::{Connects, Hub, Tickets};
@@ -83,6 +85,8 @@ pub struct App {
     pub worker: OnceLock<Worker>,
     /// The figures of jobs.
     pub job_figures: JobFigures,
+    /// What seals secrets at rest.
+    pub keys: Arc<Keys>,
     /// What arrives from outside.
     pub inbox: Inbox,
     /// What organisations are told of.
@@ -140,7 +144,7 @@ pub fn install_tls() {
 }
 
 /// Opens the store, and runs what belongs to it for as long as the server does.
-async fn open_store(
+pub(crate) async fn open_store(
     database: &config::Database,
     entropy: &Arc<dyn Entropy>,
     lifecycle: &Lifecycle,
@@ -173,13 +177,14 @@ impl App {
         let Outside { clock, entropy, .. } = outside.clone();
         let ids = Ids::new(Arc::clone(&clock), Arc::clone(&entropy));
         let store = open_store(&config.database, &entropy, &lifecycle).await?;
-        let key = signing_key(&config.auth, &store, clock.as_ref(), entropy.as_ref()).await;
+        let mut metrics = Registry::default();
+        let keys = Arc::new(Keys::new(&config, &store, &outside, ids.make(), &mut metrics));
+        let key = signing_key(&config.auth, &store, &keys, &outside).await;
         // Before the store goes: its tasks would end and be reported as failures beside the true one.
         let key = key.inspect_err(|_| lifecycle.stop_hard())?;
         pools::check_room(&config.database, &store).await.inspect_err(|_| lifecycle.stop_hard())?;
         let accounts =
             Accounts::new(&config, &key, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), ids.clone())?;
-        let mut metrics = Registry::default();
         let billing = BillingFigures::register(&mut metrics);
         let fastspring = FastSpringApi::new(&config.billing.fastspring, &config.providers, Arc::clone(&clock))?;
         let providers = Providers::new(&config.providers, Arc::clone(&clock), Arc::clone(&entropy))?;
@@ -213,8 +218,8 @@ impl App {
         figures.register(&mut metrics);
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
         flags.register(&mut metrics);
-        let (inbox, deliveries) =
-            open_webhooks(&config, &store, &outside, &ids, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
+        let (inbox, deliveries) = open_webhooks(&config, (&store, &keys), &outside, &ids, &mut metrics)
+            .inspect_err(|_| lifecycle.stop_hard())?;
         let (job_figures, jobs) = (JobFigures::register(&mut metrics), Jobs::default());
         jobs.depths.register(&mut metrics);
         Ok(Arc::new(Self {
@@ -233,6 +238,7 @@ impl App {
             nodes,
             worker: OnceLock::new(),
             job_figures,
+            keys,
             inbox,
             deliveries,
             jobs,
@@ -257,6 +263,7 @@ impl App {
         // Before the first write of this process: from here on its commits are told.
         self.sync.listen(Arc::clone(&self.hub));
         self.accounts.start(&self.lifecycle).await?;
+        crate::keys::start(self).await?;
         self.assistant.start(self.config.database.engine() == config::Engine::Sqlite).await?;
         crate::flags::start(self).await?;
         crate::live::start(self).await;
@@ -274,15 +281,17 @@ impl App {
 /// What arrives from outside, and what organisations are told of.
 fn open_webhooks(
     config: &Config,
-    store: &Store,
+    (store, keys): (&Store, &Arc<Keys>),
     outside: &Outside,
     ids: &Ids,
     metrics: &mut Registry,
 ) -> Result<(Inbox, Arc<Deliveries>)> {
     let clock = Arc::clone(&outside.clock);
     let figures = InboxFigures::register(metrics);
-    let inbox = Inbox::new(config, store.clone(), (clock, ids.clone()), processors::all(), figures)?;
-    let deliveries = Deliveries::new(config, store.clone(), (outside.clone(), ids.clone()), metrics)?;
+    let inbox =
+        Inbox::new(config, (store.clone(), Arc::clone(keys)), (clock, ids.clone()), processors::all(), figures)?;
+    let deliveries =
+        Deliveries::new(config, (store.clone(), Arc::clone(keys)), (outside.clone(), ids.clone()), metrics)?;
     Ok((inbox, Arc::new(deliveries)))
 }
 
@@ -320,23 +329,44 @@ impl Service {
     }
 }
 
-/// The key that signs tokens: from the configuration, else the one in the database, which is made at the first start.
-async fn signing_key(
-    auth: &config::Auth,
-    store: &Store,
-    clock: &dyn Clock,
-    entropy: &dyn Entropy,
-) -> Result<SigningKey> {
-    if !auth.signing_key.is_empty() {
-        return SigningKey::from_hex(&auth.signing_key);
-    }
-    let candidate = SigningKey::generate(entropy);
-    let intent = SigningKeyOr { name: "tokens", candidate, now: clock.now() };
-    let secret = store.run(&Call::within(OPENING), intent).await.map_err(|error| match Error::from(error) {
+/// Makes the keys ready, and gives the key that signs tokens: from the configuration, else the one in the database, which is
+/// made at the first start.
+async fn signing_key(auth: &config::Auth, store: &Store, keys: &Keys, outside: &Outside) -> Result<SigningKey> {
+    keys.begin().await.map_err(|error| match error {
         error if error.kind == Kind::Internal => {
             Error { detail: "The schema is not there. Run `mainstay migrate up` first.".to_owned(), ..error }
         }
         error => error,
     })?;
-    SigningKey::from_hex(&secret)
+    if !auth.signing_key.is_empty() {
+        return SigningKey::from_hex(&auth.signing_key);
+    }
+    let place = Place { column: SealedColumn::SigningKey, tenant: TenantId(Uuid::nil()), row: Uuid::nil() };
+    let candidate = keys.seal(place, &SigningKey::generate(outside.entropy.as_ref()))?;
+    let or = SigningKeyOr { name: "tokens", candidate: candidate.clone(), now: outside.clock.now() };
+    let sealed = store.run(&Call::within(OPENING), or).await?;
+    let opened = match keys.open(place, &sealed) {
+        Err(_) if keys.is_lost(&sealed) => {
+            tracing::warn!(
+                "the key that signs tokens was sealed under a key that is lost: it is made anew, and everybody signs in again"
+            );
+            replace_signing_key(store, place, &sealed, candidate.clone()).await?;
+            keys.open(place, &candidate)
+        }
+        opened => opened,
+    };
+    let opened = opened.map_err(|fault| {
+        Error::new(Kind::Conflict, "no_signing_key", format!("The key that signs tokens cannot be opened: {fault}."))
+    })?;
+    SigningKey::from_hex(&opened)
+}
+
+async fn replace_signing_key(store: &Store, place: Place, old: &Sealed, new: Sealed) -> Result<()> {
+    let stored = mainstay_domain::Secret::new(old.as_str().to_owned());
+    let row = SealedRow { tenant: place.tenant, id: place.row, stored };
+    let exchange = ExchangeSealed { column: place.column, rows: vec![(row, new)] };
+    if store.run_for_jobs(&Call::within(OPENING), exchange).await? == 1 {
+        return Ok(());
+    }
+    Err(Error::new(Kind::Conflict, "conflict", "Another node has made the key that signs tokens anew. Start again."))
 }

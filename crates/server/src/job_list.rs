@@ -5,12 +5,13 @@ use std::time::Duration;
 
 use mainstay_domain::Result;
 use mainstay_jobs::{BoxFuture, Job, JobContext, JobList, JobResult, Queue, Spawn, Worker};
-use mainstay_store::{Call, DELIVERY_CHORES, OpenQueues, QueueLimits};
+use mainstay_store::{Call, DELIVERY_CHORES, KEYS, OpenQueues, QueueLimits};
 
 use crate::app::App;
 use crate::billing;
 use crate::config::{Config, Engine};
 use crate::deliveries;
+use crate::keys;
 use crate::lifecycle::Lifecycle;
 use crate::ops::probe;
 use crate::webhooks::work;
@@ -26,10 +27,10 @@ pub const INBOX: &str = "inbox";
 
 /// The queues, with their bounds.
 #[must_use]
-pub fn queues(config: &Config) -> [Queue; 5] {
+pub fn queues(config: &Config) -> [Queue; 6] {
     let jobs = &config.jobs;
     let queue = |name| Queue { name, slots: jobs.slots, limits: QueueLimits::default(), oldest: jobs.oldest() };
-    [queue(PROBES), queue(INBOX), queue(BILLING), deliveries::queue(config), queue(DELIVERY_CHORES)]
+    [queue(PROBES), queue(INBOX), queue(BILLING), deliveries::queue(config), queue(DELIVERY_CHORES), queue(KEYS)]
 }
 
 /// All of it.
@@ -43,6 +44,7 @@ fn list(app: &Arc<App>) -> JobList {
         .kind(with(app, deliveries::deliver))
         .kind(with(app, deliveries::replay))
         .kind(with(app, deliveries::cancel))
+        .kind(with(app, keys::rotate))
 }
 
 /// A handler that is given the app. It holds no share in it, so that the app can end while jobs are still listed.

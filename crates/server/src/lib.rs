@@ -12,6 +12,7 @@ pub mod flags;
 pub mod http;
 pub mod job_list;
 pub mod jobs;
+pub mod keys;
 pub mod lifecycle;
 pub mod limits;
 pub mod live;

@@ -11,6 +11,7 @@ mod flags;
 mod inbox;
 mod isolation;
 mod jobs;
+mod keys;
 mod leases;
 mod metering;
 mod plans;
@@ -24,8 +25,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use mainstay_domain::{
-    Clock, EmailAddress, Entropy, Ids, ManualClock, OrganisationName, PersonId, PersonName, Plan, PlanLimits, Secret,
-    TenantId, Timestamp,
+    Clock, EmailAddress, Entropy, Ids, KeyVersion, ManualClock, OrganisationName, PersonId, PersonName, Plan,
+    PlanLimits, Sealed, Secret, TenantId, Timestamp,
 };
 use mainstay_testing::postgres::{Cluster, Database};
 
@@ -34,6 +35,16 @@ use crate::{Call, Migrator, NewPerson, Options, SetPlanLimits, SignUp, SignedUp,
 /// Statements that ran, by engine.
 pub(crate) static EXECUTED: [Mutex<BTreeSet<&'static str>>; 2] =
     [Mutex::new(BTreeSet::new()), Mutex::new(BTreeSet::new())];
+
+/// A text as the store takes it for sealed: nothing here can open one.
+pub(crate) fn sealed(body: &str) -> Sealed {
+    sealed_under(KeyVersion::FIRST, body)
+}
+
+/// The same, under another key.
+pub(crate) fn sealed_under(key: KeyVersion, body: &str) -> Sealed {
+    Sealed::new(key, body).expect("letters")
+}
 
 /// Which engine a run is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -227,6 +238,10 @@ cases! {
     jobs::limits::limits_hold_over_all_queues,
     jobs::limits::a_rate_holds_over_all_queues,
     jobs::model::the_model_of_a_job_holds,
+    keys::what_is_sealed_is_counted_read_and_exchanged,
+    keys::one_key_seals_at_a_time,
+    keys::a_key_is_retired_only_when_nothing_needs_it,
+    keys::processes_tell_which_keys_they_have,
     leases::a_lease_has_one_holder,
     leases::the_model_of_a_lease_holds,
     metering::the_model_of_a_reservation_holds,

@@ -28,6 +28,7 @@ mod idempotency;
 mod inbox;
 mod intent;
 mod jobs;
+mod keys;
 mod kinds;
 mod lease;
 mod members;
@@ -71,8 +72,8 @@ pub use deliveries::cancelling::{CancelDelivery, CancelledDelivery};
 pub use deliveries::counting::{COUNTED_DELIVERIES, CountDeliveries, CountedDeliveries, DeliveryCounts};
 pub use deliveries::ending::{AttemptEnd, AttemptLog, EndAttempts, EndedAttempts, EndpointPolicy, Verdict, spread_of};
 pub use deliveries::endpoints::{
-    Cancelling, ChangeEndpoint, CreateEndpoint, DeleteEndpoint, EndpointMade, EndpointSettings, GetEndpoint,
-    ListEndpoints, MAKING_AN_ENDPOINT, RotateSecret,
+    Cancelling, ChangeEndpoint, ChangeSecrets, CreateEndpoint, DeleteEndpoint, EndpointMade, EndpointSettings,
+    GetEndpoint, ListEndpoints, MAKING_AN_ENDPOINT, SecretsChanged,
 };
 pub use deliveries::housekeeping::CountDisabledEndpoints;
 pub use deliveries::listing::{Delivery, DeliveryLog, DeliveryPage, GetDelivery, ListDeliveries, LoggedAttempt};
@@ -84,7 +85,7 @@ pub use deliveries::resting::PutOffDeliveries;
 pub use deliveries::working::{DeliveryAt, DeliveryDue, EndUnsent, EventContent, ReadDeliveries, TakeTurn, Turn};
 pub use deliveries::{
     CANCELLING_KIND, DELIVERIES, DELIVERY_CHORES, DELIVERY_KIND, ENDPOINT_DISABLED, Endpoint, Health, MOST_ENDPOINTS,
-    REPLAY_KIND, SigningSecret, TEST_EVENT,
+    REPLAY_KIND, TEST_EVENT,
 };
 pub use engine::room::Room;
 pub use error::{Error, Result};
@@ -118,6 +119,11 @@ pub use jobs::rate::Rate;
 pub use jobs::schedule::{ListSchedules, RegisterSchedule, StoredSchedule, TakeTick};
 pub use jobs::upkeep::{ForgetJobs, JobsOf, JobsWaiting, LookForJobs, PromoteJobs, RescueJobs};
 pub use jobs::{Claimed, NO_GROUP, NewJob, Unique};
+pub use keys::holders::{ForgetKeyHolder, KeyHolder, ListKeyHolders, TellKeys};
+pub use keys::retiring::{RetireKey, Retired};
+pub use keys::sealed::{CountSealed, ExchangeSealed, MOST_COUNTED, ReadPlain, ReadSealed, SealedColumn, SealedRow};
+pub use keys::uses::{KeyUse, ListKeyUses, RegisterKeyUse, ReleaseKeyUse};
+pub use keys::versions::{ActivateKey, Activated, KEY_ROTATION_KIND, KEYS, ListKeys, LoseKey, MakeKeyKnown, StoredKey};
 pub use kinds::{Kind, SyncedRow};
 pub use lease::{AcquireLease, ExpireLeases, ExpiredLease, ExpiredLeases, ReleaseLease, RenewLease};
 pub use members::{AddMember, ChangeMember, ListMembers, Member, MemberChanged, Membership, MembershipsIn};

@@ -26,6 +26,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::billing::ALL_STATEMENTS,
         crate::jobs::ALL_STATEMENTS,
         crate::inbox::ALL_STATEMENTS,
+        crate::keys::ALL_STATEMENTS,
         crate::deliveries::ALL_STATEMENTS,
         crate::experiments::ALL_STATEMENTS,
         crate::turns::STATEMENTS,

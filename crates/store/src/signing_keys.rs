@@ -1,6 +1,7 @@
-//! The key that signs tokens, when the configuration names none: made once, kept in the database, shared by all nodes.
+//! The key that signs tokens, when the configuration names none: made once, kept in the database
+//! under seal, shared by all nodes.
 
-use mainstay_domain::{Secret, Timestamp};
+use mainstay_domain::{Sealed, Timestamp};
 
 use crate::error::{Error, Result};
 use crate::intent::Intent;
@@ -19,7 +20,7 @@ pub struct SigningKeyOr {
     /// What it is for: `tokens`.
     pub name: &'static str,
     /// The key to store when there is none.
-    pub candidate: Secret,
+    pub candidate: Sealed,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -30,7 +31,7 @@ struct SecretRow {
 }
 
 impl Intent for SigningKeyOr {
-    type Output = Secret;
+    type Output = Sealed;
     const WRITES: bool = true;
     const REPEATABLE: bool = true;
 
@@ -38,9 +39,9 @@ impl Intent for SigningKeyOr {
         Scope::Global
     }
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<Secret> {
-        tx.query(INSERT).bind(self.name).bind(self.candidate.expose().to_owned()).bind(At(self.now)).run().await?;
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Sealed> {
+        tx.query(INSERT).bind(self.name).bind(self.candidate.as_str().to_owned()).bind(At(self.now)).run().await?;
         let row: Option<SecretRow> = tx.query(GET).bind(self.name).row().await?;
-        row.map(|row| Secret::new(row.secret)).ok_or(Error::Missing("signing key"))
+        row.map(|row| Sealed::of_column(&row.secret)).ok_or(Error::Missing("signing key"))
     }
 }

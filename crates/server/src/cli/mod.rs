@@ -6,6 +6,7 @@ mod experiment;
 mod flag;
 mod inbox;
 mod jobs;
+mod keys;
 mod load;
 mod migrate;
 mod plan;
@@ -85,6 +86,11 @@ enum Command {
     /// It works on the database of the settings, also while servers run. See docs/deliveries.md.
     #[command(subcommand)]
     Deliveries(deliveries::DeliveriesCommand),
+    /// Make, rotate, show and retire the keys that secrets are sealed under
+    ///
+    /// It works on the database of the settings, also while servers run. See docs/operations/keys.md.
+    #[command(subcommand)]
+    Keys(keys::KeysCommand),
     /// Print an access token for a person, for trying the API
     ///
     /// It needs no password, only the database. The token works for the person's oldest organisation.
@@ -171,6 +177,7 @@ async fn with_config(command: Command, config: Config) -> Answer {
         Command::Jobs(command) => jobs::run(command, config).await,
         Command::Inbox(command) => inbox::run(command, config).await,
         Command::Deliveries(command) => deliveries::run(command, config).await,
+        Command::Keys(command) => keys::run(command, config).await,
         Command::Token(arguments) => token::run(arguments, config).await,
         Command::Load(arguments) => load::run(arguments, config).await,
         Command::Config(_) | Command::Openapi => Ok(Answer::good("")),
@@ -190,8 +197,8 @@ fn finish(answer: &Answer) -> ExitCode {
     ExitCode::from(answer.code)
 }
 
-/// Opens the parts of the server for a command that works on the database: as `serve` does, but nothing is served.
-async fn open(config: Config) -> Result<std::sync::Arc<App>, Answer> {
+/// Sees to the schema of the database for a command that works on it.
+async fn migrated(config: &Config) -> Result<(), Answer> {
     let options = store_options(&config.database);
     let mut migrator = Migrator::open(&options).await?;
     if options.sqlite_path().is_some() {
@@ -199,5 +206,11 @@ async fn open(config: Config) -> Result<std::sync::Arc<App>, Answer> {
     } else if !migrator.is_current().await? {
         return Err(Answer::from(serve::pending()));
     }
+    Ok(())
+}
+
+/// Opens the parts of the server for a command that works on the database: as `serve` does, but nothing is served.
+async fn open(config: Config) -> Result<std::sync::Arc<App>, Answer> {
+    migrated(&config).await?;
     Ok(App::open(config, Outside::default(), Lifecycle::new()).await?)
 }

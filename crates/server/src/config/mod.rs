@@ -14,6 +14,7 @@ mod flags;
 mod http;
 mod inbox;
 mod jobs;
+mod keys;
 mod layers;
 mod lifecycle;
 mod limits;
@@ -47,6 +48,7 @@ pub use flags::Flags;
 pub use http::Http;
 pub use inbox::Inbox;
 pub use jobs::Jobs;
+pub use keys::Keys;
 pub use layers::FILE_VARIABLE;
 pub use lifecycle::Lifecycle;
 pub use limits::{Limits, PlanLimits};
@@ -67,6 +69,8 @@ pub struct Config {
     pub http: Http,
     /// Where the data is.
     pub database: Database,
+    /// Secrets at rest.
+    pub keys: Keys,
     /// Plans, usage and budgets.
     pub billing: Billing,
     /// What several nodes tell each other by.
@@ -191,6 +195,7 @@ impl Config {
     fn validate(&self, faults: &mut Vec<Fault>) {
         self.http.validate(faults);
         self.database.validate(faults);
+        self.keys.validate(faults);
         self.billing.validate(faults);
         self.redis.validate(faults);
         self.auth.validate(faults);
@@ -215,6 +220,7 @@ impl Config {
     fn advise(&self, warnings: &mut Vec<Warning>) {
         self.http.advise(warnings);
         self.database.advise(warnings);
+        self.keys.advise(self.database.engine() == Engine::Postgres, self.database.nodes, warnings);
         self.billing.advise(warnings);
         self.redis.advise(self.database.engine() == Engine::Sqlite, warnings);
         self.auth.advise(warnings);

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use toml::{Table, Value};
 
 use super::{
-    assistant, auth, billing, database, deliveries, flags, http, inbox, jobs, lifecycle, limits, live, overload,
+    assistant, auth, billing, database, deliveries, flags, http, inbox, jobs, keys, lifecycle, limits, live, overload,
     providers, redis, sync,
 };
 
@@ -32,6 +32,7 @@ const SECRETS: &[&str] = &[
     "database.system_url",
     "redis.url",
     "auth.signing_key",
+    "keys.ring",
     "billing.fastspring.api_password",
     "providers.anthropic.api_key",
     "providers.openai.api_key",
@@ -44,6 +45,7 @@ pub(super) type Bound = (&'static str, i64, i64);
 const BOUNDS: &[&[Bound]] = &[
     http::BOUNDS,
     database::BOUNDS,
+    keys::BOUNDS,
     billing::BOUNDS,
     redis::BOUNDS,
     auth::BOUNDS,

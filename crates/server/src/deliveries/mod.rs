@@ -9,6 +9,7 @@ pub mod api;
 mod ending;
 mod figures;
 mod reading;
+mod secrets;
 mod service;
 mod work;
 
@@ -27,6 +28,7 @@ use tokio::sync::mpsc;
 
 use crate::app::{App, Outside};
 use crate::config::Config;
+use crate::keys::Keys;
 use crate::outgoing::{self, Outgoing, Rules};
 
 use ending::Waiting;
@@ -81,6 +83,7 @@ pub fn queue(config: &Config) -> Queue {
 /// Whoever delivers on this node.
 pub struct Deliveries {
     store: Store,
+    keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
     entropy: Arc<dyn Entropy>,
     ids: Ids,
@@ -105,7 +108,7 @@ impl Deliveries {
     /// When the client for endpoints cannot be made.
     pub fn new(
         config: &Config,
-        store: Store,
+        (store, keys): (Store, Arc<Keys>),
         (Outside { clock, entropy, lookup }, ids): (Outside, Ids),
         registry: &mut Registry,
     ) -> Result<Self> {
@@ -125,6 +128,7 @@ impl Deliveries {
         let ((endings, ended), (wanted, reading)) = (mpsc::channel(places), mpsc::channel(places));
         Ok(Self {
             store,
+            keys,
             clock,
             entropy,
             ids,

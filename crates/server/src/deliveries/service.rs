@@ -7,15 +7,16 @@ use mainstay_domain::{
     Timestamp,
 };
 use mainstay_store::{
-    Call, CancelDelivery, CancelledDelivery, ChangeEndpoint, Claim, CountDeliveries, CountedDeliveries, CreateEndpoint,
-    DeleteEndpoint, DeliveryLog, DeliveryPage, Endpoint, EndpointMade, EndpointSettings, FindEvent, GetDelivery,
-    GetEndpoint, ListDeliveries, ListEndpoints, ListEventTypes, MAKING_AN_ENDPOINT, MOST_ENDPOINTS, NewEvent, Once,
-    PUBLISHING, PublishEvents, PublishTo, PublishedEvent, Replay, ReplayDelivery, Replayed, RequestReplay,
-    RotateSecret, SigningSecret, TEST_EVENT,
+    Call, CancelDelivery, CancelledDelivery, ChangeEndpoint, ChangeSecrets, Claim, CountDeliveries, CountedDeliveries,
+    CreateEndpoint, DeleteEndpoint, DeliveryLog, DeliveryPage, Endpoint, EndpointMade, EndpointSettings, FindEvent,
+    GetDelivery, GetEndpoint, ListDeliveries, ListEndpoints, ListEventTypes, MAKING_AN_ENDPOINT, MOST_ENDPOINTS,
+    NewEvent, Once, PUBLISHING, PublishEvents, PublishTo, PublishedEvent, Replay, ReplayDelivery, Replayed,
+    RequestReplay, SecretsChanged, TEST_EVENT,
 };
 use uuid::Uuid;
 
 use super::Deliveries;
+use super::secrets::{self, SigningSecret, place};
 use crate::accounts::Member;
 use crate::http::idempotency::same;
 use crate::outgoing::validate_url;
@@ -31,6 +32,8 @@ const LONGEST_DESCRIPTION: usize = 200;
 const MOST_TYPES: usize = 100;
 /// The most deliveries in a minute that a rate may allow. More is no limit worth counting.
 const FASTEST: u32 = 6_000;
+/// How often a new secret is tried to be stored while others change the same row.
+const MOST_TRIES: u32 = 5;
 /// What the types of our own events begin with.
 const OWN_TYPES: [&str; 2] = ["webhook.", "webhook_endpoint."];
 /// What the log says of a delivery that somebody has given up.
@@ -108,9 +111,10 @@ impl Deliveries {
             rate_per_minute: wanted.rate_per_minute.flatten(),
         };
         let fingerprint = claim.as_ref().map(|claim| claim.fingerprint.clone());
-        let signing = SigningSecret { secret: secret.clone(), until: None };
         let (tenant, person) = (by.tenant, by.person);
-        let create = CreateEndpoint { id, tenant, person, settings, secret: signing, claim, now };
+        let signing = secrets::write(&[SigningSecret { secret: secret.clone(), until: None }])?;
+        let secrets = self.keys.seal(place(tenant, id), &signing)?;
+        let create = CreateEndpoint { id, tenant, person, settings, secrets, claim, now };
         match self.store.run(call, create).await? {
             Once::Done(EndpointMade::Made) => {
                 let endpoint = self.endpoint(call, by.tenant, id).await?;
@@ -172,9 +176,33 @@ impl Deliveries {
     pub(super) async fn rotate(&self, call: &Call, tenant: TenantId, id: EndpointId) -> Result<(Secret, Timestamp)> {
         let (now, secret) = (self.clock.now(), generate_secret(self.entropy.as_ref()));
         let old_until = now.plus(OLD_SECRET_LASTS);
-        let rotate = RotateSecret { tenant, id, secret: secret.clone(), old_until, now };
-        let rotated = self.store.run(call, rotate).await?;
-        rotated.map(|_| (secret, old_until)).ok_or_else(|| Error::not_found("endpoint"))
+        for _ in 0..MOST_TRIES {
+            let seen = self.endpoint(call, tenant, id).await?.secrets;
+            // What cannot be opened any more signs no more: the new one stands alone.
+            let old = match self.keys.open(place(tenant, id), &seen) {
+                Ok(plain) => secrets::read(&plain)?,
+                Err(fault) => {
+                    tracing::warn!(%fault, endpoint = %id, "the old secret of an endpoint cannot sign beside the new one");
+                    Vec::new()
+                }
+            };
+            let anew = secrets::write(&secrets::replaced(old, secret.clone(), old_until, now))?;
+            let secrets = self.keys.seal(place(tenant, id), &anew)?;
+            match self.store.run(call, ChangeSecrets { tenant, id, seen, secrets, now }).await? {
+                SecretsChanged::Done => return Ok((secret, old_until)),
+                SecretsChanged::Unknown => return Err(Error::not_found("endpoint")),
+                // Somebody else has made a new one, or all secrets are being sealed anew.
+                SecretsChanged::Meanwhile => {}
+            }
+        }
+        let detail = "The secrets of this endpoint are being changed by somebody else. Try it again.";
+        Err(Error::new(Kind::Conflict, "conflict", detail))
+    }
+
+    /// Until when an old secret of an endpoint signs beside the new one; nothing also where that cannot be read.
+    pub(super) fn old_secret_until(&self, endpoint: &Endpoint) -> Option<Timestamp> {
+        let plain = self.keys.open(place(endpoint.tenant, endpoint.id), &endpoint.secrets).ok()?;
+        secrets::read(&plain).ok()?.into_iter().filter_map(|secret| secret.until).max()
     }
 
     pub(super) async fn test(&self, call: &Call, tenant: TenantId, id: EndpointId) -> Result<EventId> {

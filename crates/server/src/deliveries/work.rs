@@ -17,14 +17,16 @@ use mainstay_store::{
 };
 use url::Url;
 
-use super::Deliveries;
 use super::answer::{Outcome, judge, judge_failure, kept_body, kept_headers};
+use super::{Deliveries, secrets};
 use crate::webhooks::signature::{Secrets, sign};
 
 /// How long reading and asking for a turn may take.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How long a delivery waits that could not be read or stored.
 const LATER: Duration = Duration::from_secs(1);
+/// How long a delivery waits whose secrets cannot be opened here: their key is missing.
+const UNOPENED: Duration = Duration::from_secs(30);
 /// How long a delivery waits while another tries whether the endpoint is well again.
 const PROBED: Duration = Duration::from_secs(2);
 /// How much longer than its exchange an attempt to see whether an endpoint is well again may take to be stored.
@@ -61,8 +63,16 @@ impl Deliveries {
         if let Some(wait) = self.wait(&endpoint).await {
             return Ok(wait);
         }
+        let secrets = match self.secrets(&endpoint) {
+            Ok(secrets) => secrets,
+            Err(error) => {
+                // It is on our side, so it is no attempt, and not over in a moment.
+                tracing::warn!(%error, inside = ?error.inside, endpoint = %endpoint.id, "a delivery waits for a key");
+                return Ok(Done::Snoozed(UNOPENED.mul_f64(1.0 + self.entropy.fraction())));
+            }
+        };
         let started_at = self.clock.now();
-        let sent = self.send(&endpoint, event, &content).await;
+        let sent = self.send(&endpoint, &secrets, event, &content).await;
         self.store_end(context, &endpoint, (attempts + 1, started_at, content.published_at), sent).await
     }
 
@@ -100,10 +110,18 @@ impl Deliveries {
         }
     }
 
+    /// What signs now.
+    fn secrets(&self, endpoint: &Endpoint) -> mainstay_domain::Result<Vec<Secret>> {
+        let now = self.clock.now();
+        let plain = self.keys.open(secrets::place(endpoint.tenant, endpoint.id), &endpoint.secrets)?;
+        let good = secrets::read(&plain)?.into_iter().filter(|secret| secret.until.is_none_or(|until| until > now));
+        Ok(good.map(|secret| secret.secret).collect())
+    }
+
     /// Signs and sends.
-    async fn send(&self, endpoint: &Endpoint, event: EventId, content: &EventContent) -> Sent {
+    async fn send(&self, endpoint: &Endpoint, secrets: &[Secret], event: EventId, content: &EventContent) -> Sent {
         let body = body(event, content);
-        let (url, headers) = match self.request(endpoint, event, &body) {
+        let (url, headers) = match self.request(endpoint, secrets, event, &body) {
             Ok(request) => request,
             Err(error) => {
                 let outcome = Outcome::Refused { class: "unsendable", error: error.clone(), rest: None };
@@ -147,12 +165,16 @@ impl Deliveries {
     }
 
     /// Where to and with which headers; or what is wrong with the endpoint.
-    fn request(&self, endpoint: &Endpoint, event: EventId, body: &[u8]) -> Result<(Url, HeaderMap), String> {
+    fn request(
+        &self,
+        endpoint: &Endpoint,
+        secrets: &[Secret],
+        event: EventId,
+        body: &[u8],
+    ) -> Result<(Url, HeaderMap), String> {
         let now = self.clock.now();
         let url = Url::parse(&endpoint.url).map_err(|error| format!("The URL cannot be called: {error}."))?;
-        let good = endpoint.secrets.iter().filter(|secret| secret.until.is_none_or(|until| until > now));
-        let secrets: Vec<Secret> = good.map(|secret| secret.secret.clone()).collect();
-        let secrets = Secrets::standard(&secrets).map_err(|bad| bad.detail())?;
+        let secrets = Secrets::standard(secrets).map_err(|bad| bad.detail())?;
         let signed = sign(&secrets, &event.to_string(), now, body).map_err(|error| error.to_string())?;
         let mut headers = HeaderMap::from_iter(signed.headers());
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

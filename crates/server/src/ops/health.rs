@@ -153,8 +153,12 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
     // Nobody waits for a job in their request: a node without its worker may still serve.
     let (works, worker) = jobs::worker(&app);
     let worker = Check { status: if works { Status::Ok } else { Status::Degraded }, ..told(works, worker) };
+    // What is sealed under other keys opens all the same.
+    let (has_keys, keys) = crate::keys::check(&app.keys);
+    let keys = Check { status: if has_keys { Status::Ok } else { Status::Degraded }, ..told(has_keys, keys) };
     HealthBody::of([
         ("jobs", worker),
+        ("keys", keys),
         ("overload", told(true, crowd)),
         ("server", server),
         ("database", database),

@@ -9,7 +9,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use http::HeaderMap;
 use mainstay_domain::{Clock, Error, Ids, InboxEventId, InboxSourceId, Kind, Result, TenantId, Timestamp};
-use mainstay_store::{Call, GetInboxSource, LookUpInboxKey, ReceiveEvent, Received, Store};
+use mainstay_store::{Call, GetInboxSource, LookUpInboxKey, ReceiveEvent, Received, SealedColumn, Store};
 use moka::sync::Cache;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
@@ -21,6 +21,7 @@ use super::signature::{FastSpring, Incoming, Refused, Scheme, Secrets};
 use super::sources::{self, InboundEvent, Source};
 use super::work;
 use crate::config::Config;
+use crate::keys::{Keys, Place};
 
 /// For how long it is remembered whose an address is.
 const KNOWN_FOR: Duration = Duration::from_secs(5);
@@ -74,6 +75,7 @@ pub(super) struct Taken {
 /// The inbox. One for the process.
 pub struct Inbox {
     store: Store,
+    keys: Arc<Keys>,
     clock: Arc<dyn Clock>,
     ids: Ids,
     figures: InboxFigures,
@@ -99,7 +101,7 @@ impl Inbox {
     /// When a secret of the installation cannot be used.
     pub fn new(
         config: &Config,
-        store: Store,
+        (store, keys): (Store, Arc<Keys>),
         (clock, ids): (Arc<dyn Clock>, Ids),
         processors: Processors,
         figures: InboxFigures,
@@ -122,6 +124,7 @@ impl Inbox {
         };
         Ok(Self {
             store,
+            keys,
             clock,
             ids,
             figures,
@@ -189,11 +192,24 @@ impl Inbox {
             None => None,
             Some((tenant, id)) => {
                 let stored = self.store.run(call, GetInboxSource { tenant, id }).await?;
-                stored.map(|stored| known(tenant, &stored)).transpose()?.map(Arc::new)
+                stored.map(|stored| self.known(tenant, &stored)).transpose()?.map(Arc::new)
             }
         };
         self.known.insert(key.into(), found.clone());
         Ok(found)
+    }
+
+    fn known(&self, tenant: TenantId, stored: &mainstay_store::InboxSource) -> Result<KnownSource> {
+        let provider: Source = stored.provider.parse().map_err(Error::internal)?;
+        let (settings, secrets) = scheme::read(&self.keys.open(place(tenant, stored.id), &stored.scheme)?)?;
+        Ok(KnownSource {
+            tenant,
+            id: stored.id,
+            provider,
+            prover: Prover::new(provider, &settings, &secrets)?,
+            disabled: stored.disabled_at.is_some(),
+            waiting: Semaphore::new(MOST_WAITING_OF_ONE),
+        })
     }
 
     /// The address as the sender was given it, with what stood behind it in the request.
@@ -299,17 +315,9 @@ impl Inbox {
     }
 }
 
-fn known(tenant: TenantId, stored: &mainstay_store::InboxSource) -> Result<KnownSource> {
-    let provider: Source = stored.provider.parse().map_err(Error::internal)?;
-    let (settings, secrets) = scheme::read(&stored.scheme)?;
-    Ok(KnownSource {
-        tenant,
-        id: stored.id,
-        provider,
-        prover: Prover::new(provider, &settings, &secrets)?,
-        disabled: stored.disabled_at.is_some(),
-        waiting: Semaphore::new(MOST_WAITING_OF_ONE),
-    })
+/// Where the scheme of a sender is sealed.
+pub(super) fn place(tenant: TenantId, id: InboxSourceId) -> Place {
+    Place { column: SealedColumn::InboxScheme, tenant, row: id.uuid() }
 }
 
 fn nobody() -> Error {

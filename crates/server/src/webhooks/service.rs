@@ -11,6 +11,7 @@ use mainstay_store::{
     ListInboxSources, MOST_INBOX_SOURCES, Once, ReplayEvents,
 };
 
+use super::inbox::place;
 use super::scheme::{self, Prover, SchemeSettings};
 use super::signature::MOST_SECRETS;
 use super::sources::Source;
@@ -88,11 +89,12 @@ pub async fn create(app: &App, call: &Call, by: &Member, new: NewSender, claim: 
     Prover::new(new.provider, &settings, &secrets)?;
     let mut key = [0; KEY_BYTES];
     app.entropy.fill(&mut key);
+    let id = app.ids.make();
     let source = InboxSource {
-        id: app.ids.make(),
+        id,
         name,
         provider: new.provider.to_string(),
-        scheme: scheme::stored(&settings, &secrets)?,
+        scheme: app.keys.seal(place(by.tenant, id), &scheme::stored(&settings, &secrets)?)?,
         key: hexadecimal(&key),
         created_at: app.clock.now(),
         disabled_at: None,
@@ -135,6 +137,20 @@ pub async fn list(
     Ok(app.store.run(call, ListInboxSources { tenant: by.tenant, after, limit }).await?)
 }
 
+/// How often a change is tried again because its row was sealed anew meanwhile.
+const MOST_TRIES: u32 = 5;
+
+/// How a sender proves who it is, opened. Where it cannot be opened, and new secrets are sent, it is as if it had none.
+fn opened(app: &App, by: &Member, before: &InboxSource, wish: &SenderChange) -> Result<(SchemeSettings, Vec<Secret>)> {
+    match app.keys.open(place(by.tenant, before.id), &before.scheme) {
+        Ok(plain) => scheme::read(&plain),
+        Err(_) if wish.secrets.is_some() => {
+            Ok((SchemeSettings::usual(before.provider.parse().map_err(Error::internal)?), Vec::new()))
+        }
+        Err(fault) => Err(fault.into()),
+    }
+}
+
 /// Changes a sender.
 ///
 /// # Errors
@@ -142,38 +158,58 @@ pub async fn list(
 pub async fn change(app: &App, call: &Call, by: &Member, id: InboxSourceId, wish: SenderChange) -> Result<Sender> {
     let name = wish.name.as_deref().map(checked).transpose()?;
     let before = get(app, call, by, id).await?;
-    let provider: Source = before.provider.parse().map_err(Error::internal)?;
-    let (known, mut secrets) = scheme::read(&before.scheme)?;
-    let proves = wish.settings.is_some() || wish.secrets.is_some() || wish.rotate;
-    let settings = wish.settings.unwrap_or(known);
-    secrets = wish.secrets.unwrap_or(secrets);
-    let mut made = None;
-    if wish.rotate {
-        let new = settings.generate(app.entropy.as_ref()).ok_or_else(|| {
-            Error::new(Kind::Invalid, "invalid_input", "This sender brings its own secrets: send them in secrets.")
-        })?;
-        // The newest first; the oldest goes when there are too many.
-        secrets.insert(0, new.clone());
-        secrets.truncate(MOST_SECRETS);
-        made = Some(new);
-    }
-    let (mut stored, mut seen) = (None, None);
-    if proves {
-        Prover::new(provider, &settings, &secrets)?;
-        stored = Some(scheme::stored(&settings, &secrets)?);
-        seen = Some(before.scheme);
-    }
     let now = app.clock.now();
-    let change = ChangeInboxSource { tenant: by.tenant, id, seen, name, scheme: stored, enabled: wish.enabled, now };
-    let changed = app.store.run(call, change).await.map_err(|error| match error {
-        mainstay_store::Error::Conflict => {
-            Error::new(Kind::Conflict, "conflict", "Somebody else has changed this sender meanwhile. Look at it again.")
+    let mut change =
+        ChangeInboxSource { tenant: by.tenant, id, seen: None, name, scheme: None, enabled: wish.enabled, now };
+    let proves = wish.settings.is_some() || wish.secrets.is_some() || wish.rotate;
+    let mut made = None;
+    if proves {
+        let provider: Source = before.provider.parse().map_err(Error::internal)?;
+        let (known, secrets) = opened(app, by, &before, &wish)?;
+        let settings = wish.settings.unwrap_or(known);
+        let mut secrets = wish.secrets.unwrap_or(secrets);
+        if wish.rotate {
+            let new = settings.generate(app.entropy.as_ref()).ok_or_else(|| {
+                Error::new(Kind::Invalid, "invalid_input", "This sender brings its own secrets: send them in secrets.")
+            })?;
+            // The newest first; the oldest goes when there are too many.
+            secrets.insert(0, new.clone());
+            secrets.truncate(MOST_SECRETS);
+            made = Some(new);
         }
-        other => other.into(),
-    })?;
+        Prover::new(provider, &settings, &secrets)?;
+        change.scheme = Some(app.keys.seal(place(by.tenant, id), &scheme::stored(&settings, &secrets)?)?);
+        change.seen = Some(before.scheme.clone());
+    }
+    let changed = store_change(app, call, by, &before, change).await?;
     let source = changed.ok_or_else(|| Error::not_found("sender"))?;
     app.inbox.forget(&source.key);
     Ok(Sender { source, made })
+}
+
+/// Stores a change. Where the row was sealed anew meanwhile and says the same, it is tried again.
+async fn store_change(
+    app: &App,
+    call: &Call,
+    by: &Member,
+    before: &InboxSource,
+    mut change: ChangeInboxSource,
+) -> Result<Option<InboxSource>> {
+    let place = place(by.tenant, before.id);
+    let read = app.keys.open(place, &before.scheme).ok();
+    for _ in 0..MOST_TRIES {
+        match app.store.run(call, change.clone()).await {
+            Err(mainstay_store::Error::Conflict) => {}
+            stored => return Ok(stored?),
+        }
+        let now = get(app, call, by, before.id).await?.scheme;
+        if read.is_none() || app.keys.open(place, &now).ok() != read {
+            break;
+        }
+        change.seen = Some(now);
+    }
+    let detail = "Somebody else has changed this sender meanwhile. Look at it again.";
+    Err(Error::new(Kind::Conflict, "conflict", detail))
 }
 
 /// Removes a sender and its address.

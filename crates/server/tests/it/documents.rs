@@ -21,6 +21,7 @@ const PAGES: [&str; 12] = [
     "docs/inbox.md",
     "docs/jobs.md",
     "docs/load.md",
+    "docs/operations/keys.md",
     "docs/requirements.md",
 ];
 /// Where the sources of each crate are, by the first part of a test's name.

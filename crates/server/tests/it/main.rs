@@ -16,6 +16,7 @@ mod flags;
 mod inbox;
 mod job_crash;
 mod jobs;
+mod keys;
 mod limits;
 mod live;
 mod load;

@@ -227,13 +227,9 @@ pub(super) async fn organisations_and_operators(h: &Harness) {
 }
 
 pub(super) async fn the_signing_key_is_made_once(h: &Harness) {
-    let key = |text: &str| SigningKeyOr {
-        name: "tokens",
-        candidate: mainstay_domain::Secret::new(text.to_owned()),
-        now: h.now(),
-    };
+    let key = |text: &str| SigningKeyOr { name: "tokens", candidate: super::sealed(text), now: h.now() };
     let first = h.store.run(&h.call(), key("one")).await.expect("made");
-    assert_eq!(first.expose(), "one");
+    assert_eq!(first.body(), "one");
     assert_eq!(h.store.run(&h.call(), key("two")).await, Ok(first));
 }
 

@@ -6,20 +6,20 @@ use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use mainstay_domain::{
-    DeliveryId, DeliveryState, DisabledReason, EndpointId, EventType, IdempotencyKey, JobId, PersonId, Secret,
-    TenantId, Timestamp,
+    DeliveryId, DeliveryState, DisabledReason, EndpointId, EventType, IdempotencyKey, JobId, PersonId, TenantId,
+    Timestamp,
 };
 use uuid::Uuid;
 
-use super::Harness;
+use super::{Harness, sealed};
 use crate::{
-    AcquireLease, AttemptEnd, AttemptLog, CancelBite, Cancelling, ChangeEndpoint, Claim, ClaimJobs, Claimed,
-    CountDisabledEndpoints, CreateEndpoint, DELIVERIES, DELIVERY_CHORES, DeleteEndpoint, Delivery, DeliveryAt,
+    AcquireLease, AttemptEnd, AttemptLog, CancelBite, Cancelling, ChangeEndpoint, ChangeSecrets, Claim, ClaimJobs,
+    Claimed, CountDisabledEndpoints, CreateEndpoint, DELIVERIES, DELIVERY_CHORES, DeleteEndpoint, Delivery, DeliveryAt,
     DeliveryLog, EndAttempts, EndUnsent, EndedAttempts, Endpoint, EndpointMade, EndpointPolicy, EndpointSettings,
     Error, Fence, FindEvent, GetDelivery, GetEndpoint, Intent, Keeping, ListDeliveries, ListEndpoints, ListEventTypes,
     NewEvent, Once, OpenQueues, OverallLimits, PromoteJobs, PublishEvents, PublishTo, PutOffDeliveries, QueueLimits,
-    ReadDeliveries, Replay, ReplayBite, ReplayDelivery, Replayed, RequestReplay, Result, RotateSecret, SigningSecret,
-    TakeTurn, Turn, Verdict,
+    ReadDeliveries, Replay, ReplayBite, ReplayDelivery, Replayed, RequestReplay, Result, SecretsChanged, TakeTurn,
+    Turn, Verdict,
 };
 
 const KEEPING: Keeping = Keeping { done: Duration::from_secs(60), dead: Duration::from_secs(600) };
@@ -56,7 +56,7 @@ fn create(h: &Harness, tenant: TenantId, person: PersonId, types: &[&str]) -> Cr
             event_types: types.iter().map(|kind| EventType::parse(kind).expect("a type")).collect(),
             rate_per_minute: None,
         },
-        secret: SigningSecret { secret: Secret::new("whsec_one".to_owned()), until: None },
+        secrets: sealed("one"),
         claim: None,
         now: h.now(),
     }
@@ -183,19 +183,14 @@ pub(super) async fn endpoints_are_made_changed_and_removed(h: &Harness) {
     assert_eq!((read.description.as_str(), read.rate_per_minute, read.updated_at), ("changed", Some(60), h.now()));
     let theirs = ChangeEndpoint { tenant: other, ..change };
     assert!(run(h, theirs).await.expect("tried").is_none());
-    // Old secrets sign for a while; what has ended is dropped, and so is the oldest of many.
-    for n in 0..8 {
-        let secret = Secret::new(format!("whsec_{n}"));
-        let rotate = RotateSecret { tenant, id, secret, old_until: h.now().plus(SECOND * 10), now: h.now() };
-        assert!(run(h, rotate).await.expect("rotated").is_some());
-    }
-    let secrets: Vec<_> = get(h, tenant, id).await.secrets;
-    assert_eq!((secrets.len(), secrets[0].secret.expose(), secrets[1].secret.expose()), (5, "whsec_7", "whsec_6"));
-    assert_eq!((secrets[0].until, secrets[1].until), (None, Some(h.now().plus(SECOND * 10))));
-    h.clock.advance(SECOND * 20);
-    let secret = Secret::new("whsec_last".to_owned());
-    let rotate = RotateSecret { tenant, id, secret, old_until: h.now().plus(SECOND), now: h.now() };
-    assert_eq!(run(h, rotate).await.expect("rotated").map(|one| one.secrets.len()), Some(2));
+    // Secrets are changed by who has seen those before.
+    let seen = get(h, tenant, id).await.secrets;
+    assert_eq!(seen, sealed("one"));
+    let change = ChangeSecrets { tenant, id, seen, secrets: sealed("two"), now: h.now() };
+    assert_eq!(run(h, ChangeSecrets { tenant: other, ..change.clone() }).await, Ok(SecretsChanged::Unknown));
+    assert_eq!(run(h, change.clone()).await, Ok(SecretsChanged::Done));
+    assert_eq!(run(h, change).await, Ok(SecretsChanged::Meanwhile));
+    assert_eq!(get(h, tenant, id).await.secrets, sealed("two"));
     // There is a bound.
     for _ in 0..49 {
         endpoint(h, tenant, person, &[]).await;

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use mainstay_domain::{InboxEventId, InboxSourceId, InboxState, JobPriority, PersonId, Secret, TenantId};
+use mainstay_domain::{InboxEventId, InboxSourceId, InboxState, JobPriority, PersonId, TenantId};
 
-use super::Harness;
 use super::jobs::{KEEPING, worker_of};
+use super::{Harness, sealed};
 use crate::{
     CancelJob, Cancelled, ChangeInboxSource, ClaimJobs, Claimed, CountInbox, CreateInboxSource, DeleteInboxSource,
     Ending, Error, EventCounts, Fence, FinishJobs, Finished, ForgetInbox, GetInboxEvent, GetInboxSource, InboxFilter,
@@ -313,7 +313,7 @@ fn source(h: &Harness, name: &str) -> InboxSource {
         id,
         name: name.to_owned(),
         provider: "generic".to_owned(),
-        scheme: Secret::new(r#"{"secrets": ["x"]}"#.to_owned()),
+        scheme: sealed("first"),
         key: format!("key of {id}"),
         created_at: h.now(),
         disabled_at: None,
@@ -340,15 +340,18 @@ pub(super) async fn senders_come_change_and_go(h: &Harness) {
     assert_eq!(run(h, unchanged.clone()).await, Ok(Some(first.clone())));
     let renamed = ChangeInboxSource {
         name: Some("renamed".to_owned()),
-        scheme: Some(Secret::new("{}".to_owned())),
+        scheme: Some(sealed("second")),
         enabled: Some(false),
         seen: Some(first.scheme.clone()),
         ..unchanged.clone()
     };
-    let raced = ChangeInboxSource { seen: Some(Secret::new("another".to_owned())), ..renamed.clone() };
+    let raced = ChangeInboxSource { seen: Some(sealed("another")), ..renamed.clone() };
     assert_eq!(run(h, raced).await, Err(Error::Conflict));
     let changed = run(h, renamed).await.expect("changed").expect("there");
-    assert_eq!((changed.name.as_str(), changed.scheme.expose(), changed.disabled_at), ("renamed", "{}", Some(h.now())));
+    assert_eq!(
+        (changed.name.as_str(), changed.scheme.body(), changed.disabled_at),
+        ("renamed", "second", Some(h.now()))
+    );
     h.clock.advance(Duration::from_secs(1));
     let again = ChangeInboxSource { enabled: Some(false), now: h.now(), ..unchanged.clone() };
     let again = run(h, again).await.expect("changed").expect("there");

@@ -38,11 +38,11 @@ const FILL: &[&str] = &[
     "INSERT INTO billing_lookup (kind, provider_id, tenant_id) SELECT 'subscription', 's' || i, {id:o:i%5000} FROM {n:200000}",
     "INSERT INTO exposure (experiment_id, tenant_id, unit_id, variant, exposed_at) SELECT {id:k:i%5000}, {id:o:i%5000}, {id:p:i}, 0, {at} FROM {n:200000}",
     "INSERT INTO outcome (experiment_id, tenant_id, unit_id, person_id, event_id, value, happened_at) SELECT {id:k:i%5000}, {id:o:i%5000}, {id:p:i}, {id:p:i}, {id:m:i}, 1, {at+i} FROM {n:200000}",
-    "INSERT INTO inbox_source (id, tenant_id, name, provider, scheme, key, created_at) SELECT {id:k:i}, {id:o:i}, 's', 'generic', '{}', i || 'k', {at} FROM {n:5000}",
+    "INSERT INTO inbox_source (id, tenant_id, name, provider, scheme, key, created_at) SELECT {id:k:i}, {id:o:i}, 's', 'generic', 'sealed1:' || (10000000 + i % 1000) || ':x', i || 'k', {at} FROM {n:5000}",
     "INSERT INTO inbox_key (key, tenant_id, source_id) SELECT i || 'k', {id:o:i}, {id:k:i} FROM {n:5000}",
     "INSERT INTO inbox_event (id, tenant_id, source_id, provider, identity, kind, version, received_at, payload) SELECT {id:m:i}, {id:o:i%5000}, {id:k:i%5000}, 'generic', i || '', 'k', i, {at+i}, '{}' FROM {n:200000}",
     "INSERT INTO inbox_subject (tenant_id, source_id, subject, version, identity, event_id, updated_at) SELECT {id:o:i%5000}, {id:k:i%5000}, i || '', i, i || '', {id:m:i}, {at+i} FROM {n:200000}",
-    "INSERT INTO webhook_endpoint (id, tenant_id, url, description, event_types, secrets, state, consecutive_failures, rests, created_at, updated_at) SELECT {id:k:i}, {id:o:i}, 'https://example.com/', '', '[]', '[]', 'enabled', 0, 0, {at+i}, {at} FROM {n:5000}",
+    "INSERT INTO webhook_endpoint (id, tenant_id, url, description, event_types, secrets, state, consecutive_failures, rests, created_at, updated_at) SELECT {id:k:i}, {id:o:i}, 'https://example.com/', '', '[]', 'sealed1:' || (10000000 + i % 1000) || ':x', 'enabled', 0, 0, {at+i}, {at} FROM {n:5000}",
     "INSERT INTO webhook_event (id, tenant_id, kind, payload, created_at) SELECT {id:m:i}, {id:o:i%5000}, 'k' || (i % 7), 'x', {at+i} FROM {n:200000}",
     "INSERT INTO webhook_delivery (id, tenant_id, event_id, endpoint_id, kind, state, attempts, created_at) SELECT {id:s:i}, {id:o:i%5000}, {id:m:i}, {id:k:i%5000}, 'k', CASE WHEN i % 20 = 0 THEN 'pending' ELSE 'delivered' END, 1, {at+i} FROM {n:200000}",
     "INSERT INTO webhook_attempt (delivery_id, tenant_id, number, started_at, took_ms, request_headers, response_headers, response_body) SELECT {id:s:i}, {id:o:i%5000}, 1, {at+i}, 5, 'x', 'x', 'x' FROM {n:200000}",
@@ -187,7 +187,7 @@ async fn plan_on_postgres(connection: &mut PgConnection, sql: &Sql) -> String {
     let execute = if count == 0 { "EXECUTE s".to_owned() } else { format!("EXECUTE s ({arguments})") };
     // Housekeeping and what adds up run as the system, which sees more than the app, where both may run their statements.
     let roles = ["mainstay_app", "mainstay_system"];
-    let by_system = ["::housekeeping::", "::results::"].iter().any(|module| sql.name.contains(module));
+    let by_system = ["::housekeeping::", "::results::", "::sealed::"].iter().any(|module| sql.name.contains(module));
     let roles = if by_system { [roles[1], roles[0]] } else { roles };
     for role in roles {
         sqlx::raw_sql(AssertSqlSafe(format!("SET ROLE {role}"))).execute(&mut *connection).await.expect("a role");

@@ -1,12 +1,12 @@
 //! Endpoints as their owners know them: made, read, changed, removed.
 
-use mainstay_domain::{DisabledReason, EndpointId, EventType, JobPriority, PersonId, TenantId, Timestamp};
+use mainstay_domain::{DisabledReason, EndpointId, EventType, JobPriority, PersonId, Sealed, TenantId, Timestamp};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::{
-    CANCELLING_KIND, DELIVERY_CHORES, DISABLED, ENABLED, Endpoint, EndpointRow, MOST_ENDPOINTS, MOST_SIGNING_SECRETS,
-    MOST_STARTS, SigningSecret, derived, write_secrets, write_types,
+    CANCELLING_KIND, DELIVERY_CHORES, DISABLED, ENABLED, Endpoint, EndpointRow, MOST_ENDPOINTS, MOST_STARTS, derived,
+    write_types,
 };
 use crate::error::{Error, Result};
 use crate::idempotency::{Claimant, Once, claim};
@@ -53,7 +53,8 @@ statements! {
           disabled_reason = $8, disabled_at = $9, failing_since = NULL, consecutive_failures = 0, rests = 0, rest_until = NULL,
           probe_until = NULL, updated_at = $10
         WHERE id = $1 AND tenant_id = $2");
-    ROTATE = both("UPDATE webhook_endpoint SET secrets = $3, updated_at = $4 WHERE id = $1 AND tenant_id = $2");
+    CHANGE_SECRETS = both("
+        UPDATE webhook_endpoint SET secrets = $3, updated_at = $4 WHERE id = $1 AND tenant_id = $2 AND secrets = $5");
     DELETE = both("DELETE FROM webhook_endpoint WHERE id = $1 AND tenant_id = $2");
 }
 
@@ -83,7 +84,7 @@ pub struct CreateEndpoint {
     /// What it is.
     pub settings: EndpointSettings,
     /// What signs.
-    pub secret: SigningSecret,
+    pub secrets: Sealed,
     /// The idempotency key, if there is one.
     pub claim: Option<Claim>,
     /// The present moment.
@@ -137,7 +138,7 @@ impl Intent for CreateEndpoint {
             .bind(self.settings.url.clone())
             .bind(self.settings.description.clone())
             .bind(write_types(&self.settings.event_types)?)
-            .bind(write_secrets(std::slice::from_ref(&self.secret))?)
+            .bind(self.secrets.as_str().to_owned())
             .bind(self.settings.rate_per_minute.map(i64::from))
             .bind(At(self.now))
             .run()
@@ -303,45 +304,49 @@ pub(super) async fn cancel_what_waits(
     enqueue(tx, &[job], now).await.map(|_| ())
 }
 
-/// Puts a new secret in the place of the one that signs now. The old one signs beside it until a moment.
+/// Puts other secrets in the place of those that sign now.
 #[derive(Clone, Debug)]
-pub struct RotateSecret {
+pub struct ChangeSecrets {
     /// The organisation.
     pub tenant: TenantId,
     /// The endpoint.
     pub id: EndpointId,
-    /// The new secret.
-    pub secret: mainstay_domain::Secret,
-    /// Until when the old one signs.
-    pub old_until: Timestamp,
+    /// What signed when the change was thought of.
+    pub seen: Sealed,
+    /// What signs from now on.
+    pub secrets: Sealed,
     /// The present moment.
     pub now: Timestamp,
 }
 
-impl Intent for RotateSecret {
-    type Output = Option<Endpoint>;
+/// What became of secrets that were to be changed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SecretsChanged {
+    /// They sign.
+    Done,
+    /// Others stand there than were read.
+    Meanwhile,
+    /// There is no such endpoint.
+    Unknown,
+}
+
+impl Intent for ChangeSecrets {
+    type Output = SecretsChanged;
     const WRITES: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Tenant(self.tenant)
     }
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        let row = tx.query(GET_TO_CHANGE).bind(self.id.uuid()).bind(self.tenant.uuid()).row::<EndpointRow>().await?;
-        let Some(mut endpoint) = row.map(Endpoint::try_from).transpose()? else { return Ok(None) };
-        let mut secrets = vec![SigningSecret { secret: self.secret.clone(), until: None }];
-        for old in endpoint.secrets {
-            let until = old.until.unwrap_or(self.old_until);
-            if until > self.now && secrets.len() < MOST_SIGNING_SECRETS {
-                secrets.push(SigningSecret { until: Some(until), ..old });
-            }
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<SecretsChanged> {
+        let (id, tenant) = (self.id.uuid(), self.tenant.uuid());
+        let change = tx.query(CHANGE_SECRETS).bind(id).bind(tenant).bind(self.secrets.as_str().to_owned());
+        let changed = change.bind(At(self.now)).bind(self.seen.as_str().to_owned()).run().await?;
+        if changed == 1 {
+            return Ok(SecretsChanged::Done);
         }
-        let text = write_secrets(&secrets)?;
-        let query = tx.query(ROTATE).bind(self.id.uuid()).bind(self.tenant.uuid()).bind(text).bind(At(self.now));
-        query.run().await?;
-        endpoint.secrets = secrets;
-        endpoint.updated_at = self.now;
-        Ok(Some(endpoint))
+        let row: Option<EndpointRow> = tx.query(GET).bind(id).bind(tenant).row().await?;
+        Ok(if row.is_some() { SecretsChanged::Meanwhile } else { SecretsChanged::Unknown })
     }
 }
 

@@ -17,9 +17,8 @@ pub(crate) mod replay;
 pub(crate) mod resting;
 pub(crate) mod working;
 
-use mainstay_domain::{DeliveryId, DisabledReason, EndpointId, EventId, EventType, Secret, TenantId, Timestamp};
+use mainstay_domain::{DeliveryId, DisabledReason, EndpointId, EventId, EventType, Sealed, TenantId, Timestamp};
 use ring::digest::{Context, SHA256};
-use serde::{Deserialize, Serialize};
 use uuid::{Builder, Uuid};
 
 use crate::error::{Error, Result};
@@ -60,45 +59,9 @@ pub const TEST_EVENT: &str = "webhook.test";
 /// The most endpoints of an organisation.
 pub const MOST_ENDPOINTS: u32 = 50;
 
-/// The most secrets that sign for an endpoint: the newest, and those that it replaced lately.
-const MOST_SIGNING_SECRETS: usize = 5;
-
 /// A job may be begun so often, among them attempts whose worker died. How often a delivery is tried is another matter,
 /// which whoever delivers decides.
 const MOST_STARTS: u32 = 1000;
-
-/// A secret that signs, and until when it does.
-#[derive(Clone, Debug)]
-pub struct SigningSecret {
-    /// The secret.
-    pub secret: Secret,
-    /// Until when it signs; nothing for the newest.
-    pub until: Option<Timestamp>,
-}
-
-/// Stands in the database in plain text: whoever signs needs it.
-#[derive(Serialize, Deserialize)]
-struct StoredSecret {
-    secret: String,
-    until: Option<i64>,
-}
-
-fn write_secrets(secrets: &[SigningSecret]) -> Result<String> {
-    let stored: Vec<_> = secrets
-        .iter()
-        .map(|one| StoredSecret { secret: one.secret.expose().to_owned(), until: one.until.map(Timestamp::as_millis) })
-        .collect();
-    json(&stored)
-}
-
-fn read_secrets(text: &str) -> Result<Vec<SigningSecret>> {
-    let stored: Vec<StoredSecret> = serde_json::from_str(text).map_err(|_| corrupt("secrets"))?;
-    let secret = |one: StoredSecret| SigningSecret {
-        secret: Secret::new(one.secret),
-        until: one.until.map(Timestamp::from_millis),
-    };
-    Ok(stored.into_iter().map(secret).collect())
-}
 
 fn write_types(types: &[EventType]) -> Result<String> {
     json(types)
@@ -125,8 +88,8 @@ pub struct Endpoint {
     pub description: String,
     /// Which types of events it is told of; all when there is none.
     pub event_types: Vec<EventType>,
-    /// What signs, the newest first.
-    pub secrets: Vec<SigningSecret>,
+    /// What signs.
+    pub secrets: Sealed,
     /// The most deliveries in a minute.
     pub rate_per_minute: Option<u32>,
     /// Why it is disabled, and since when; nothing while it is enabled.
@@ -201,7 +164,7 @@ impl TryFrom<EndpointRow> for Endpoint {
             url: row.url,
             description: row.description,
             event_types: read_types(&row.event_types)?,
-            secrets: read_secrets(&row.secrets)?,
+            secrets: Sealed::of_column(&row.secrets),
             rate_per_minute: row.rate_per_minute.map(count),
             disabled: (row.state == DISABLED).then(|| {
                 (reason.unwrap_or(DisabledReason::Asked), row.disabled_at.map_or(row.updated_at.0, |at| at.0))

@@ -1,7 +1,7 @@
 //! Who may send webhooks to an organisation. The address of each ends in a key, which is looked up before the organisation
 //! is known.
 
-use mainstay_domain::{InboxSourceId, PersonId, Secret, TenantId, Timestamp};
+use mainstay_domain::{InboxSourceId, PersonId, Sealed, TenantId, Timestamp};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -43,8 +43,8 @@ pub struct InboxSource {
     pub name: String,
     /// What kind of sender it is.
     pub provider: String,
-    /// How the sender proves who it is, with the secrets for it, as JSON.
-    pub scheme: Secret,
+    /// How the sender proves who it is, with the secrets for it.
+    pub scheme: Sealed,
     /// The end of its address.
     pub key: String,
     /// Since when.
@@ -70,7 +70,7 @@ impl From<SourceRow> for InboxSource {
             id: InboxSourceId(row.id),
             name: row.name,
             provider: row.provider,
-            scheme: Secret::new(row.scheme),
+            scheme: Sealed::of_column(&row.scheme),
             key: row.key,
             created_at: row.created_at.0,
             disabled_at: row.disabled_at.map(|at| at.0),
@@ -133,7 +133,7 @@ impl Intent for CreateInboxSource {
             return Ok(Once::Repeat(used));
         }
         let insert = tx.query(INSERT).bind(source.id.uuid()).bind(tenant).bind(source.name.clone());
-        let insert = insert.bind(source.provider.clone()).bind(source.scheme.expose().to_owned());
+        let insert = insert.bind(source.provider.clone()).bind(source.scheme.as_str().to_owned());
         insert.bind(source.key.clone()).bind(At(source.created_at)).run().await?;
         tx.query(INSERT_KEY).bind(source.key.clone()).bind(tenant).bind(source.id.uuid()).run().await?;
         Ok(Once::Done(InboxSourceMade::Made(source.id)))
@@ -225,11 +225,11 @@ pub struct ChangeInboxSource {
     /// The sender.
     pub id: InboxSourceId,
     /// How it proved who it is when the change was thought of; without it, however it does.
-    pub seen: Option<Secret>,
+    pub seen: Option<Sealed>,
     /// What it is called.
     pub name: Option<String>,
     /// How it proves who it is.
-    pub scheme: Option<Secret>,
+    pub scheme: Option<Sealed>,
     /// Whether anything of it is taken.
     pub enabled: Option<bool>,
     /// The present moment.
@@ -251,9 +251,9 @@ impl Intent for ChangeInboxSource {
             Some(true) => 1,
             Some(false) => 2,
         };
-        let scheme = self.scheme.as_ref().map(|scheme| scheme.expose().to_owned());
+        let scheme = self.scheme.as_ref().map(|scheme| scheme.as_str().to_owned());
         let change = tx.query(CHANGE).bind(id).bind(tenant).bind(self.name.clone()).bind(scheme);
-        let seen = self.seen.as_ref().map_or_else(String::new, |seen| seen.expose().to_owned());
+        let seen = self.seen.as_ref().map_or_else(String::new, |seen| seen.as_str().to_owned());
         let changed = change.bind(enabled).bind(At(self.now)).bind(seen).run().await?;
         let row: Option<SourceRow> = tx.query(GET).bind(id).bind(tenant).row().await?;
         if changed == 0 && row.is_some() {

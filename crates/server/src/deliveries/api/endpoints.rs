@@ -12,6 +12,7 @@ use uuid::Uuid;
 
 use crate::accounts::Administrator;
 use crate::app::App;
+use crate::deliveries::Deliveries;
 use crate::deliveries::service::Wanted;
 use crate::http::idempotency::Idempotency;
 use crate::http::page::{Page, PageQuery, moment_and_id};
@@ -92,9 +93,9 @@ pub struct EndpointBody {
     updated_at: Timestamp,
 }
 
-impl From<Endpoint> for EndpointBody {
-    fn from(endpoint: Endpoint) -> Self {
-        let old_secret_until = endpoint.secrets.iter().filter_map(|secret| secret.until).max();
+impl EndpointBody {
+    fn of(deliveries: &Deliveries, endpoint: Endpoint) -> Self {
+        let old_secret_until = deliveries.old_secret_until(&endpoint);
         Self {
             id: endpoint.id.uuid(),
             url: endpoint.url,
@@ -187,7 +188,10 @@ pub async fn create(
     };
     let made = app.deliveries.create(&context.call, &by, &wanted, claim).await?;
     let secret = made.secret.map(|secret| secret.expose().to_owned());
-    Ok((StatusCode::CREATED, Json(NewEndpointBody { endpoint: made.endpoint.into(), secret })))
+    Ok((
+        StatusCode::CREATED,
+        Json(NewEndpointBody { endpoint: EndpointBody::of(&app.deliveries, made.endpoint), secret }),
+    ))
 }
 
 /// Lists the endpoints of the organisation, the oldest first.
@@ -202,6 +206,7 @@ pub async fn list(
     let limit = query.limit()?;
     let after = query.cursor(moment_and_id)?.map(|(moment, id)| (moment, EndpointId(id)));
     let rows = app.deliveries.endpoints(&context.call, by.tenant, after, limit).await?;
+    let rows: Vec<_> = rows.into_iter().map(|row| EndpointBody::of(&app.deliveries, row)).collect();
     Ok(Json(Page::of(rows, limit, |row| format!("{}.{}", row.created_at.as_millis(), row.id))))
 }
 
@@ -214,7 +219,8 @@ pub async fn get(
     Administrator(by): Administrator,
     Path(id): Path<Uuid>,
 ) -> Result<Json<EndpointBody>, Problem> {
-    Ok(Json(app.deliveries.endpoint(&context.call, by.tenant, EndpointId(id)).await?.into()))
+    let endpoint = app.deliveries.endpoint(&context.call, by.tenant, EndpointId(id)).await?;
+    Ok(Json(EndpointBody::of(&app.deliveries, endpoint)))
 }
 
 /// Changes an endpoint, or enables or disables it.
@@ -230,7 +236,8 @@ pub async fn change(
 ) -> Result<Json<EndpointBody>, Problem> {
     let ChangeEndpointBody { url, description, event_types, rate_per_minute, enabled } = body;
     let wanted = Wanted { url, description, event_types, rate_per_minute, enabled };
-    Ok(Json(app.deliveries.change(&context.call, by.tenant, EndpointId(id), &wanted).await?.into()))
+    let changed = app.deliveries.change(&context.call, by.tenant, EndpointId(id), &wanted).await?;
+    Ok(Json(EndpointBody::of(&app.deliveries, changed)))
 }
 
 /// Removes an endpoint. What waits for it is cancelled.

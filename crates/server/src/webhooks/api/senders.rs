@@ -10,11 +10,12 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use crate::accounts::Administrator;
+use crate::accounts::{Administrator, Member};
 use crate::app::App;
 use crate::http::idempotency::Idempotency;
 use crate::http::page::{Page, PageQuery, cursor_for, moment_and_id};
 use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
+use crate::webhooks::inbox::place;
 use crate::webhooks::scheme::{self, SchemeSettings};
 use crate::webhooks::service::{self, NewSender, Sender, SenderChange};
 use crate::webhooks::sources::Source;
@@ -75,8 +76,9 @@ pub struct SenderBody {
     id: Uuid,
     name: String,
     provider: String,
-    scheme: SchemeSettings,
-    /// How many secrets it has.
+    /// Null where it cannot be opened: the key that it is sealed under is missing on the server.
+    scheme: Option<SchemeSettings>,
+    /// How many secrets it has; 0 where they cannot be opened.
     secrets: usize,
     /// Its address: set it as the webhook's at the sender. Whoever knows it can send, and is refused without the secret.
     url: String,
@@ -97,8 +99,15 @@ pub struct SenderWithSecretBody {
     secret: Option<String>,
 }
 
-fn body(app: &App, source: InboxSource) -> Result<SenderBody, Error> {
-    let (settings, secrets) = scheme::read(&source.scheme)?;
+fn body(app: &App, by: &Member, source: InboxSource) -> Result<SenderBody, Error> {
+    // One that cannot be opened does not hide the others of a list.
+    let opened = app.keys.open(place(by.tenant, source.id), &source.scheme);
+    let opened =
+        opened.inspect_err(|fault| tracing::warn!(%fault, sender = %source.id, "a sender cannot be shown whole"));
+    let (settings, secrets) = match opened {
+        Ok(plain) => scheme::read(&plain).map(|(settings, secrets)| (Some(settings), secrets.len()))?,
+        Err(_) => (None, 0),
+    };
     let refusal = app.inbox.last_refusal(source.id);
     Ok(SenderBody {
         id: source.id.uuid(),
@@ -106,7 +115,7 @@ fn body(app: &App, source: InboxSource) -> Result<SenderBody, Error> {
         name: source.name,
         provider: source.provider,
         scheme: settings,
-        secrets: secrets.len(),
+        secrets,
         created_at: source.created_at,
         disabled_at: source.disabled_at,
         last_refusal: refusal.map(|refusal| RefusalOfSenderBody {
@@ -117,9 +126,9 @@ fn body(app: &App, source: InboxSource) -> Result<SenderBody, Error> {
     })
 }
 
-fn with_secret(app: &App, sender: Sender) -> Result<SenderWithSecretBody, Error> {
+fn with_secret(app: &App, by: &Member, sender: Sender) -> Result<SenderWithSecretBody, Error> {
     let secret = sender.made.map(|made| made.expose().to_owned());
-    Ok(SenderWithSecretBody { sender: body(app, sender.source)?, secret })
+    Ok(SenderWithSecretBody { sender: body(app, by, sender.source)?, secret })
 }
 
 /// Adds a sender: the answer has the address that it sends to.
@@ -142,7 +151,7 @@ pub async fn create(
     let claim = idempotency.claim("inbox_source", &(&body.name, provider.as_str(), &body.scheme, exposed))?;
     let new = NewSender { name: body.name, provider, settings: body.scheme, secrets };
     let made = service::create(&app, &context.call, &by, new, claim).await?;
-    Ok((StatusCode::CREATED, Json(with_secret(&app, made)?)))
+    Ok((StatusCode::CREATED, Json(with_secret(&app, &by, made)?)))
 }
 
 /// Lists the senders of the organisation, the oldest first.
@@ -159,7 +168,7 @@ pub async fn list(
     let rows = service::list(&app, &context.call, &by, after, limit).await?;
     let last = rows.last().filter(|_| rows.len() >= limit as usize);
     let next = last.map(|last| cursor_for(&format!("{}.{}", last.created_at.as_millis(), last.id)));
-    let data: Result<Vec<_>, Error> = rows.into_iter().map(|source| body(&app, source)).collect();
+    let data: Result<Vec<_>, Error> = rows.into_iter().map(|source| body(&app, &by, source)).collect();
     Ok(Json(Page { data: data?, next }))
 }
 
@@ -173,7 +182,7 @@ pub async fn get(
     Path(id): Path<Uuid>,
 ) -> Result<Json<SenderBody>, Problem> {
     let source = service::get(&app, &context.call, &by, InboxSourceId(id)).await?;
-    Ok(Json(body(&app, source)?))
+    Ok(Json(body(&app, &by, source)?))
 }
 
 /// Changes a sender: its name, whether anything of it is taken, how it proves who it is. Other nodes go by it within five
@@ -191,7 +200,7 @@ pub async fn change(
     let ChangeSenderBody { name, enabled, scheme: settings, secrets, rotate } = body;
     let wish = SenderChange { name, enabled, settings, secrets, rotate };
     let changed = service::change(&app, &context.call, &by, InboxSourceId(id), wish).await?;
-    Ok(Json(with_secret(&app, changed)?))
+    Ok(Json(with_secret(&app, &by, changed)?))
 }
 
 /// Removes a sender: its address is nobody's within five seconds. What it has sent stays.

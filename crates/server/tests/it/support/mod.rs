@@ -49,6 +49,8 @@ pub(crate) struct TestApp {
     pub(crate) settings: Judged,
     pub(crate) table: Vec<RouteSpec>,
     folder: tempfile::TempDir,
+    /// The keys that secrets are sealed under: every node of a database has the same.
+    keys: Arc<tempfile::TempDir>,
     database: Option<Arc<Database>>,
     own_settings: Vec<(String, String)>,
 }
@@ -134,12 +136,12 @@ impl TestApp {
 
     /// The same, with time, chance or names from a test.
     pub(crate) async fn start_with(engine: Engine, settings: &[(&str, &str)], outside: Outside) -> Option<Self> {
-        let folder = tempfile::tempdir().expect("a folder");
+        let (folder, keys) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
         let database = match engine {
             Engine::Sqlite => None,
             Engine::Postgres => Some(Arc::new(Cluster::shared()?.database().expect("a database"))),
         };
-        Some(Self::start_on(folder, database, settings, outside).await)
+        Some(Self::start_on((folder, Arc::new(keys)), database, settings, outside).await)
     }
 
     /// Another node on the same PostgreSQL, with the same settings.
@@ -151,11 +153,12 @@ impl TestApp {
     /// Another node on the same PostgreSQL, with settings of its own.
     pub(crate) async fn another_node(&self, settings: &[(&str, &str)]) -> Self {
         let database = self.database.clone().expect("several nodes need PostgreSQL");
-        Self::start_on(tempfile::tempdir().expect("a folder"), Some(database), settings, Outside::default()).await
+        let folders = (tempfile::tempdir().expect("a folder"), Arc::clone(&self.keys));
+        Self::start_on(folders, Some(database), settings, Outside::default()).await
     }
 
     async fn start_on(
-        folder: tempfile::TempDir,
+        (folder, keys): (tempfile::TempDir, Arc<tempfile::TempDir>),
         database: Option<Arc<Database>>,
         settings: &[(&str, &str)],
         outside: Outside,
@@ -167,9 +170,11 @@ impl TestApp {
             Some(database) => database.url.clone(),
         };
         let url = json!(url).to_string();
+        let directory = json!(keys.path()).to_string();
         let mut all = vec![
             ("http.port", "0"),
             ("database.url", url.as_str()),
+            ("keys.directory", directory.as_str()),
             // Cheap hashes and room for many sign-ups: what is tested here is something else.
             ("auth.password_memory_kib", "64"),
             ("auth.password_passes", "1"),
@@ -201,16 +206,16 @@ impl TestApp {
         let serving = Arc::clone(&app);
         app.lifecycle.spawn("server", async move { service.serve(&serving, listener).await });
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
-        Self { app, address, client, settings: Judged(settings), table, folder, database, own_settings }
+        Self { app, address, client, settings: Judged(settings), table, folder, keys, database, own_settings }
     }
 
     /// Stops and starts again on the same database.
     pub(crate) async fn restart(self, settings: &[(&str, &str)]) -> Self {
         self.app.lifecycle.drain(Duration::from_secs(10)).await;
         self.app.store.close().await;
-        let Self { app, folder, database, .. } = self;
+        let Self { app, folder, keys, database, .. } = self;
         drop(app);
-        Self::start_on(folder, database, settings, Outside::default()).await
+        Self::start_on((folder, keys), database, settings, Outside::default()).await
     }
 
     /// The present moment, as the server sees it.

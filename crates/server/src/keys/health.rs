@@ -1,0 +1,22 @@
+//! Whether this node has the keys that it needs.
+
+use super::Keys;
+
+/// Whether all is well with the keys, and in words.
+pub(crate) fn check(keys: &Keys) -> (bool, String) {
+    let known = keys.known();
+    let list = |versions: &[mainstay_domain::KeyVersion]| {
+        versions.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+    };
+    let missing = known.missing();
+    if !missing.is_empty() {
+        return (false, format!("this node has not got key {}; see docs/operations/keys.md", list(&missing)));
+    }
+    if !known.wrong.is_empty() {
+        return (false, format!("key {} here is another than the database knows", list(&known.wrong)));
+    }
+    match known.sealing {
+        Some(version) => (true, format!("key {version} seals; {} keys are here", known.keyring.len())),
+        None => (false, "no key seals".to_owned()),
+    }
+}
