@@ -179,9 +179,8 @@ impl App {
         let store = open_store(&config.database, &entropy, &lifecycle).await?;
         let mut metrics = Registry::default();
         let keys = Arc::new(Keys::new(&config, &store, &outside, ids.make(), &mut metrics));
-        let key = signing_key(&config.auth, &store, &keys, &outside).await;
         // Before the store goes: its tasks would end and be reported as failures beside the true one.
-        let key = key.inspect_err(|_| lifecycle.stop_hard())?;
+        let key = signing_key(&config.auth, &store, &keys, &outside).await.inspect_err(|_| lifecycle.stop_hard())?;
         pools::check_room(&config.database, &store).await.inspect_err(|_| lifecycle.stop_hard())?;
         let accounts =
             Accounts::new(&config, &key, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), ids.clone())?;
