@@ -15,6 +15,10 @@ pub(crate) fn check(keys: &Keys) -> (bool, String) {
     if !known.wrong.is_empty() {
         return (false, format!("key {} here is another than the database knows", list(&known.wrong)));
     }
+    if !known.taken_away.is_empty() {
+        let taken_away = list(&known.taken_away);
+        return (false, format!("key {taken_away} was taken away: put it back before this node is started again"));
+    }
     match known.sealing {
         Some(version) => (true, format!("key {version} seals; {} keys are here", known.keyring.len())),
         None => (false, "no key seals".to_owned()),

@@ -53,10 +53,19 @@ struct Known {
     sealing: Option<KeyVersion>,
     /// Keys that are here and are not those that the database knows.
     wrong: Vec<KeyVersion>,
+    /// Keys that were taken away while something may need them: they are here until this process ends.
+    taken_away: Vec<KeyVersion>,
 }
 
 impl Known {
-    fn new(keyring: Keyring, stored: Vec<StoredKey>) -> Self {
+    fn new(mut keyring: Keyring, stored: Vec<StoredKey>, before: &Keyring) -> Self {
+        // A folder that is away for a moment, or a file that was deleted too early, ends nothing.
+        let mut taken_away = Vec::new();
+        for key in stored.iter().filter(|key| key.state.is_needed() && !keyring.contains_key(&key.version)) {
+            taken_away.extend(before.contains_key(&key.version).then_some(key.version));
+        }
+        let kept = taken_away.iter().filter_map(|version| Some((*version, Arc::clone(before.get(version)?))));
+        keyring.extend(kept.collect::<Vec<_>>());
         let of = |version: &KeyVersion| stored.iter().find(|key| key.version == *version);
         let (good, bad): (Keyring, Keyring) =
             keyring.into_iter().partition(|(version, held)| of(version).is_none_or(|key| key.check == held.check));
@@ -66,7 +75,7 @@ impl Known {
             here.find(|key| key.state == state).map(|key| key.version)
         };
         let sealing = newest(KeyState::Active).or_else(|| newest(KeyState::Retiring));
-        Self { sealing, keyring: good, stored, wrong: bad.into_keys().collect() }
+        Self { sealing, keyring: good, stored, wrong: bad.into_keys().collect(), taken_away }
     }
 
     /// The key that seals, as the database says.
@@ -151,7 +160,7 @@ impl Keys {
             poll,
             settle: config.http.request_timeout() + 2 * poll,
             holder: format!("process {} ({name})", std::process::id()),
-            known: RwLock::new(Arc::new(Known::new(Keyring::new(), Vec::new()))),
+            known: RwLock::new(Arc::new(Known::new(Keyring::new(), Vec::new(), &Keyring::new()))),
             figures: KeyFigures::register(registry),
         }
     }
@@ -222,7 +231,7 @@ impl Keys {
             }
             stored = self.store.run(&call, ListKeys).await?;
         }
-        let known = Known::new(keyring, stored);
+        let known = Known::new(keyring, stored, &self.known().keyring);
         self.figures.known(known.sealing, known.missing().len());
         *self.known.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(known);
         Ok(())

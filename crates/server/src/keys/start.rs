@@ -10,6 +10,9 @@ use super::{Keys, PATIENCE, Place};
 /// The most rows that are sealed by one transaction.
 pub(super) const BITE: u32 = 500;
 
+/// How often in a row a bite may seal nothing.
+const MOST_IN_VAIN: u32 = 20;
+
 impl Place {
     pub(super) fn of(column: SealedColumn, row: &SealedRow) -> Self {
         Self { column, tenant: row.tenant, row: row.id }
@@ -95,6 +98,7 @@ impl Keys {
     pub(super) async fn seal_plain(&self) -> Result<u64> {
         let mut sealed = 0;
         for column in SealedColumn::ALL.iter().copied() {
+            let mut in_vain = 0;
             loop {
                 let rows = self.store.run(&Call::within(PATIENCE), ReadPlain { column, most: BITE }).await?;
                 if rows.is_empty() {
@@ -106,7 +110,14 @@ impl Keys {
                 });
                 let rows = rows.collect::<Result<Vec<_>>>()?;
                 let exchange = ExchangeSealed { column, rows };
-                sealed += self.store.run_for_jobs(&Call::within(PATIENCE), exchange).await?;
+                let exchanged = self.store.run_for_jobs(&Call::within(PATIENCE), exchange).await?;
+                sealed += exchanged;
+                // Another node may have sealed the same rows just now, but not each time.
+                in_vain = if exchanged == 0 { in_vain + 1 } else { 0 };
+                if in_vain >= MOST_IN_VAIN {
+                    let inside = format!("rows of {} stay plain", column.table());
+                    return Err(Error::new(Kind::Conflict, "not_sealed", "Secrets cannot be sealed.").because(inside));
+                }
             }
         }
         if sealed > 0 {

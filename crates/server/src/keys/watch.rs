@@ -69,6 +69,10 @@ impl Keys {
         for version in known.missing().into_iter().filter(|version| !before.missing().contains(version)) {
             tracing::error!(%version, place = self.source.place(version), "a key that secrets are sealed under is not here");
         }
+        for version in known.taken_away.iter().filter(|version| !before.taken_away.contains(version)) {
+            let place = self.source.place(*version);
+            tracing::error!(%version, place, "a key that is needed was taken away: put it back before the next start");
+        }
         self.tell(told).await
     }
 

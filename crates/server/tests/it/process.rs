@@ -4,5 +4,6 @@ mod commands;
 mod migrations;
 mod outage;
 mod pooler;
+mod secrets;
 mod serving;
 mod storage;

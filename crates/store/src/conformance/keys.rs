@@ -6,7 +6,7 @@ use mainstay_domain::{KeyState, KeyVersion, PersonId, Sealed, Secret, TenantId};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use uuid::Uuid;
 
-use super::{Harness, sealed_under};
+use super::{EngineKind, Harness, sealed_under};
 use crate::{
     ActivateKey, Activated, CountSealed, CreateEndpoint, CreateInboxSource, EndpointSettings, ExchangeSealed,
     ForgetKeyHolder, GetInboxSource, InboxSource, Intent, KEY_ROTATION_KIND, KeyHolder, KeyUse, ListJobs,
@@ -115,6 +115,34 @@ pub(super) async fn what_is_sealed_is_counted_read_and_exchanged(h: &Harness) {
     assert_eq!(h.store.run_for_jobs(&h.call(), ExchangeSealed { column, rows }).await, Ok(1));
     assert_eq!(counts(h, key(3)).await, [0, 0, 1]);
     assert_eq!(h.store.run_for_jobs(&h.call(), ExchangeSealed { column, rows: Vec::new() }).await, Ok(0));
+}
+
+/// What was plain once is overwritten where it stood.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_sealed_leaves_nothing_plain_in_the_file() {
+    let h = Harness::open(EngineKind::Sqlite).await.expect("SQLite is always there");
+    let person = h.person("nea").await;
+    for _ in 0..20 {
+        fill(&h, person, key(1)).await;
+    }
+    let plain = "a secret that was plain and that nobody may find again";
+    for column in [SealedColumn::InboxScheme, SealedColumn::EndpointSecrets] {
+        beside(&h, &format!("UPDATE {} SET {} = '{{\"{plain}\"}}'", column.table(), column.column())).await;
+    }
+    beside(&h, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+    let path = h.options.sqlite_path().expect("a path");
+    let found = || {
+        let bytes = std::fs::read(&path).expect("the file");
+        bytes.windows(plain.len()).filter(|window| *window == plain.as_bytes()).count()
+    };
+    assert!(found() >= 40, "the judge itself");
+    for column in [SealedColumn::InboxScheme, SealedColumn::EndpointSecrets] {
+        let rows = run(&h, ReadPlain { column, most: 100 }).await.expect("read");
+        let rows: Vec<_> = rows.into_iter().map(|row| (row, sealed_under(key(1), &"anew".repeat(40)))).collect();
+        assert_eq!(h.store.run_for_jobs(&h.call(), ExchangeSealed { column, rows }).await, Ok(20));
+    }
+    beside(&h, "PRAGMA wal_checkpoint(TRUNCATE)").await;
+    assert_eq!(found(), 0);
 }
 
 /// Writes what no intent can.

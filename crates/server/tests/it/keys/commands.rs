@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::call;
 use super::crowd::open;
-use crate::support::binary::{Installation, PATIENCE};
+use crate::support::binary::{Installation, Instance, PATIENCE};
 
 /// Short, so that a key can be retired soon after it was replaced.
 pub(super) fn installation() -> Installation {
@@ -100,6 +100,14 @@ async fn a_life_of_keys(installation: Installation, url: &str) {
     let path = format!("/v1/inbox-sources/{}", sender["id"].as_str().expect("an id"));
     assert_eq!(server.get(&path, &people[0]).await["scheme"], json!({"mode": "hmac"}));
 
+    // One that is taken away while it is needed is said, and ends nothing.
+    std::fs::rename(folder.join("key-2"), installation.folder().join("away")).expect("moved");
+    let taken = "key 2 was taken away: put it back before this node is started again";
+    until_health_says(&server, taken).await;
+    assert_eq!(server.get(&path, &people[0]).await["scheme"], json!({"mode": "hmac"}));
+    std::fs::rename(installation.folder().join("away"), folder.join("key-2")).expect("moved back");
+    until_health_says(&server, "key 2 seals; 1 keys are here").await;
+
     // Nothing that is secret is in the log, however much that says.
     let log = server.process.lines().join("\n");
     let key = std::fs::read_to_string(folder.join("key-2")).expect("a key");
@@ -131,6 +139,14 @@ async fn a_life_of_keys(installation: Installation, url: &str) {
     server.send("PATCH", &path, token, Some(body)).await.expect("an answer").expect(200);
     assert_eq!(server.get(&path, token).await["scheme"], json!({"mode": "hmac"}));
     assert_eq!(server.stop().await, Some(0));
+}
+
+async fn until_health_says(server: &Instance, words: &str) {
+    let begun = Instant::now();
+    while server.get("/readyz", "").await["checks"]["keys"]["detail"] != words {
+        assert!(begun.elapsed() < PATIENCE, "it does not say {words:?}");
+        sleep(Duration::from_millis(50)).await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
