@@ -1,5 +1,6 @@
 //! `mainstay keys`, beside a server that runs on the same database.
 
+use std::path::Path;
 use std::time::Duration;
 
 use mainstay_domain::Clock as _;
@@ -117,8 +118,13 @@ async fn a_life_of_keys(installation: Installation, url: &str) {
     }
     assert_eq!(server.stop().await, Some(0));
 
+    Box::pin(wrong_missing_and_lost(&installation, &folder, key.trim(), (&people[0], &path))).await;
+}
+
+/// What happens to an installation whose key is another, is missing, and is lost for good.
+async fn wrong_missing_and_lost(installation: &Installation, folder: &Path, key: &str, (old, path): (&str, &str)) {
     // Another key under its number, and none at all: it does not start, and says what to do.
-    std::fs::write(folder.join("key-2"), key.trim().chars().rev().collect::<String>()).expect("written");
+    std::fs::write(folder.join("key-2"), key.chars().rev().collect::<String>()).expect("written");
     installation.run(&["serve"]).await.says(1, &["Key 2 in", "is another than the one that the database knows"]);
     std::fs::rename(folder.join("key-2"), installation.folder().join("away")).expect("moved");
     installation
@@ -129,15 +135,15 @@ async fn a_life_of_keys(installation: Installation, url: &str) {
     installation.run(&["keys", "retire", "2", "--lost"]).await.says(0, &["Key 2 counts as lost"]);
     installation.run(&["keys", "add"]).await.says(0, &["Key 3 is in"]);
     let server = installation.serve().await;
-    let refused = server.send("GET", &path, &people[0], None).await.expect("an answer");
+    let refused = server.send("GET", path, old, None).await.expect("an answer");
     refused.refused(401, "unauthenticated");
     let body = json!({"email": "writer0@example.com", "password": "password of writer 0"});
     let token = server.send("POST", "/v1/auth/sign-in", "", Some(body)).await.expect("an answer").expect(200);
     let token = token["access_token"].as_str().expect("a token");
-    assert_eq!(server.get(&path, token).await["scheme"], Value::Null);
+    assert_eq!(server.get(path, token).await["scheme"], Value::Null);
     let body = json!({"secrets": ["a new secret of the sender"], "scheme": {"mode": "hmac"}});
-    server.send("PATCH", &path, token, Some(body)).await.expect("an answer").expect(200);
-    assert_eq!(server.get(&path, token).await["scheme"], json!({"mode": "hmac"}));
+    server.send("PATCH", path, token, Some(body)).await.expect("an answer").expect(200);
+    assert_eq!(server.get(path, token).await["scheme"], json!({"mode": "hmac"}));
     assert_eq!(server.stop().await, Some(0));
 }
 
