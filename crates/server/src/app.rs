@@ -24,6 +24,7 @@ use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
 use crate::live::{Connects, Hub, Tickets};
 use crate::nodes::Nodes;
+use crate::ops::audit::service::Audits;
 use crate::ops::health::Health;
 use crate::ops::metrics::Figures;
 use crate::ops::pools::{self, PoolUse};
@@ -109,6 +110,8 @@ pub struct App {
     pub pool_use: PoolUse,
     /// Whether all is well.
     pub health: Health,
+    /// What an audit of this process needs.
+    pub audits: Audits,
     /// What runs in the background, and how it ends.
     pub lifecycle: Lifecycle,
     /// The figures of the HTTP server.
@@ -199,7 +202,6 @@ impl App {
         let sync = Sync::new(&config.sync, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&nodes));
         let hub = Arc::new(Hub::new(&config.live, store.clone(), Arc::clone(&entropy)));
         let flags = Arc::new(Flags::new(&config.flags, store.clone()));
-        let tickets = Tickets::new(&key);
         let connects = Connects::new(config.live.connects_per_second, Arc::clone(&entropy));
         let http_metrics = HttpMetrics::register(&mut metrics);
         let (overload, pool_use) = (Overload::new(&config.overload, entropy.as_ref()), PoolUse::default());
@@ -244,10 +246,11 @@ impl App {
             sync,
             flags,
             hub,
-            tickets,
+            tickets: Tickets::new(&key),
             connects,
             overload,
             pool_use,
+            audits: Audits::default(),
             lifecycle,
             http_metrics,
             metrics,
@@ -324,6 +327,7 @@ impl Service {
     /// # Errors
     /// When the listener fails.
     pub async fn serve(self, app: &App, listener: TcpListener) -> std::io::Result<()> {
+        let _ = app.audits.listening.set(listener.local_addr()?);
         serve(listener, self.router, &app.config.http, &app.http_metrics, app.lifecycle.clone()).await
     }
 }

@@ -19,6 +19,7 @@ use crate::http::{Access, Policy, Priority, RouteFault, RouteTable, Routes};
 use crate::jobs::api as jobs;
 use crate::limits::{Class, api as limits};
 use crate::live::api as live;
+use crate::ops::audit::api as audit;
 use crate::ops::{health, metrics};
 use crate::sync::api as sync;
 use crate::webhooks::api::{events as inbox, senders};
@@ -45,6 +46,9 @@ const ALWAYS: Priority = Priority::Always;
 
 /// The largest body of a webhook, in bytes: the report of a long call has some hundred thousand.
 const MOST_OF_A_WEBHOOK: usize = 1024 * 1024;
+
+/// How long an audit may take.
+const AUDIT: Duration = Duration::from_secs(60);
 
 /// How much longer than the reply a request that waits for one may take.
 const AFTER_THE_REPLY: Duration = Duration::from_secs(10);
@@ -129,8 +133,8 @@ fn webhook_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
     let hook = OPEN.priority(ALWAYS).body(MOST_OF_A_WEBHOOK);
     routes
         // The inbox. What senders call is bounded by what waits to be stored, and never refused for other work: they would
-        // give up. Whose an address is takes 2 statements once in a while; a batch takes 3.
-        .post("/hooks/{provider}/{key}", hooks::receive, hook.statements(5))
+        // give up. Whose an address is takes 2 statements once in a while; a batch takes 3, and as many again when it is halved.
+        .post("/hooks/{provider}/{key}", hooks::receive, hook.statements(8))
         .post("/hooks/{provider}/{key}/token", hooks::token, hook.statements(2).body(8 * 1024))
         .post("/hooks/fastspring", hooks::receive_fastspring, hook.statements(3))
         .get("/v1/inbox-sources", senders::list, ADMIN.statements(1).priority(HEAVY))
@@ -173,6 +177,9 @@ fn operator_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .post("/v1/jobs/replays", jobs::replay_some, OPERATOR.statements(5))
         .get("/v1/jobs/probes", jobs::probes, OPERATOR.statements(2).priority(HEAVY))
         .post("/v1/jobs/probes", jobs::promise_probes, OPERATOR.statements(3))
+        // What the checks ask is counted for the checks and not for the request.
+        .get("/v1/audit", audit::last, OPERATOR.statements(3).priority(HEAVY))
+        .post("/v1/audit/runs", audit::make, OPERATOR.statements(1).priority(HEAVY).deadline(AUDIT))
         .get("/v1/queues", jobs::queues, OPERATOR.statements(5))
         .post("/v1/queues/{name}/pause", jobs::pause, OPERATOR.statements(2))
         .post("/v1/queues/{name}/resume", jobs::resume, OPERATOR.statements(2))

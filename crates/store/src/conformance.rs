@@ -7,6 +7,7 @@ mod batches;
 mod billing;
 mod deadlines;
 mod deliveries;
+mod facts;
 mod flags;
 mod inbox;
 mod isolation;
@@ -213,6 +214,8 @@ cases! {
     deliveries::listing::deliveries_are_counted_and_given_up,
     deliveries::what_was_missed_is_delivered_again,
     deliveries::what_was_kept_long_enough_is_forgotten,
+    facts::the_database_tells_what_it_keeps_its_promises_by,
+    facts::audits_are_remembered_the_last_first,
     flags::flags_are_written_read_and_killed,
     flags::an_experiment_is_frozen_once_it_runs,
     flags::an_exposure_is_recorded_once_at_its_first_moment,

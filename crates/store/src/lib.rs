@@ -11,6 +11,7 @@
 
 mod accounts;
 mod api_keys;
+mod audits;
 mod batcher;
 mod billing;
 mod call;
@@ -21,6 +22,7 @@ mod deliveries;
 mod engine;
 mod error;
 mod experiments;
+mod facts;
 mod flags;
 mod health;
 mod housekeeping;
@@ -60,6 +62,7 @@ pub use accounts::{
 pub use api_keys::{
     ApiKey, ApiKeyAuthority, AuthoriseApiKey, CreateApiKey, GetApiKey, ListApiKeys, LookUpApiKey, RevokeApiKey,
 };
+pub use audits::{AuditRun, AuditSummary, ListAudits, ReadAudits, RecordAudit};
 pub use billing::apply::{AppliedEvent, ApplyBillingEvent, BillingRules, EventOf, IgnoreBillingEvent, ReviewPlan};
 pub use billing::invoices::{Invoice, InvoiceState, ListInvoices};
 pub use billing::organisation::{Organisation, PlanChange, SetPlan};
@@ -92,6 +95,9 @@ pub use error::{Error, Result};
 pub use experiments::{
     ExperimentStep, Exposure, MOST_EXPERIMENTS, MoveExperiment, Outcome, PutExperiment, RecordExposures,
     RecordOutcomes, ResultsOf, StoredExperiment, VariantFigures,
+};
+pub use facts::{
+    Archive, CountOperators, FindFaults, FindUnguarded, Leftovers, ReadArchive, ReadLeftovers, ReadSettings,
 };
 pub use flags::{Definitions, KillFlag, LoadDefinitions, MOST_FLAGS, Put, PutFlag, RemoveFlag, StoredFlag};
 pub use health::Ping;

@@ -9,6 +9,8 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::api_keys::STATEMENTS,
         crate::conversations::STATEMENTS,
         crate::flags::STATEMENTS,
+        crate::audits::STATEMENTS,
+        crate::facts::STATEMENTS,
         crate::health::STATEMENTS,
         crate::housekeeping::STATEMENTS,
         crate::idempotency::STATEMENTS,

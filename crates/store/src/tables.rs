@@ -80,5 +80,6 @@ pub const TABLES: &[Table] = &[
     table("job_rate", TableKind::System, true),
     table("job_schedule", TableKind::System, false),
     table("job_probe", TableKind::System, true),
+    table("audit_run", TableKind::System, false),
     table("schema_migration", TableKind::System, false),
 ];

@@ -175,7 +175,7 @@ async fn replay(app: &App, arguments: ReplayArguments) -> Result<Answer, Answer>
 async fn endpoints(app: &App, tenant: TenantId, json: bool) -> Result<Answer, Answer> {
     let found = app.deliveries.endpoints(&call(), tenant, None, MOST_ENDPOINTS).await?;
     if json {
-        return as_json(&found.into_iter().map(EndpointBody::from).collect::<Vec<_>>());
+        return as_json(&found.into_iter().map(|one| EndpointBody::of(&app.deliveries, one)).collect::<Vec<_>>());
     }
     let counts = app.deliveries.counts(&call(), tenant).await?;
     Ok(Answer::good(table::endpoints(&found, &counts, app.clock.now())))

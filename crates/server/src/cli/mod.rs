@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand.
 
+mod audit;
 pub mod config;
 mod deliveries;
 mod experiment;
@@ -91,6 +92,11 @@ enum Command {
     /// It works on the database of the settings, also while servers run. See docs/operations/keys.md.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Look whether this installation is ready, and say what is missing and how to mend it
+    ///
+    /// It measures what runs: the settings, the database, what the server answers. The exit code is 2 when something critical
+    /// fails, 1 when the score is less than --least, else 0. See docs/operations/audit.md.
+    Audit(audit::AuditArguments),
     /// Print an access token for a person, for trying the API
     ///
     /// It needs no password, only the database. The token works for the person's oldest organisation.
@@ -146,7 +152,7 @@ pub fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run(arguments)),
-        Err(error) => finish(&Answer::from(Error::internal(error))),
+        Err(error) => finish(&Err(Answer::from(Error::internal(error)))),
     }
 }
 
@@ -155,19 +161,19 @@ async fn run(arguments: Arguments) -> ExitCode {
     let answer = match arguments.command.unwrap_or(Command::Serve) {
         Command::Config(command) => {
             let (text, code) = config::run(command, file.as_deref(), environment());
-            Answer { text, code }
+            if code == 0 { Ok(Answer { text, code }) } else { Err(Answer { text, code }) }
         }
-        Command::Openapi => Answer::good(format!("{}\n", crate::openapi::text())),
+        Command::Openapi => Ok(Answer::good(format!("{}\n", crate::openapi::text()))),
         command => match Config::load(file.as_deref(), environment()) {
             Ok(config) => with_config(command, config).await,
-            Err(faults) => Answer { text: format!("{faults}\n"), code: 1 },
+            Err(faults) => Err(Answer { text: format!("{faults}\n"), code: 1 }),
         },
     };
     finish(&answer)
 }
 
-async fn with_config(command: Command, config: Config) -> Answer {
-    let done = match command {
+async fn with_config(command: Command, config: Config) -> Result<Answer, Answer> {
+    match command {
         Command::Serve => serve::run(config).await,
         Command::Migrate(command) => migrate::run(command, &config).await,
         Command::User(command) => user::run(command, config).await,
@@ -178,19 +184,18 @@ async fn with_config(command: Command, config: Config) -> Answer {
         Command::Inbox(command) => inbox::run(command, config).await,
         Command::Deliveries(command) => deliveries::run(command, config).await,
         Command::Keys(command) => keys::run(command, config).await,
+        Command::Audit(arguments) => audit::run(arguments, config).await,
         Command::Token(arguments) => token::run(arguments, config).await,
         Command::Load(arguments) => load::run(arguments, config).await,
         Command::Config(_) | Command::Openapi => Ok(Answer::good("")),
-    };
-    done.unwrap_or_else(|answer| answer)
+    }
 }
 
-/// Good news go to standard output, bad news to standard error.
-fn finish(answer: &Answer) -> ExitCode {
-    let written = if answer.code == 0 {
-        io::stdout().lock().write_all(answer.text.as_bytes())
-    } else {
-        io::stderr().lock().write_all(answer.text.as_bytes())
+/// What was asked for goes to standard output, also a report of what is bad; why there is none goes to standard error.
+fn finish(done: &Result<Answer, Answer>) -> ExitCode {
+    let (answer, written) = match done {
+        Ok(answer) => (answer, io::stdout().lock().write_all(answer.text.as_bytes())),
+        Err(answer) => (answer, io::stderr().lock().write_all(answer.text.as_bytes())),
     };
     // Whoever was to read it is gone.
     let _ = written;

@@ -76,6 +76,12 @@ impl Http {
         if !self.public_url.is_empty() {
             return self.public_url.trim_end_matches('/').to_owned();
         }
+        self.local_address(port)
+    }
+
+    /// The address under which this machine reaches the server, which listens on this port.
+    #[must_use]
+    pub fn local_address(&self, port: u16) -> String {
         let host = match self.listen_address().ip() {
             IpAddr::V4(host) if host.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
             IpAddr::V6(host) if host.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),

@@ -39,7 +39,7 @@ pub(super) struct Shown {
 }
 
 /// The pages, beside that of experiments, which has a frame of its own.
-pub(super) static PAGES: [Shown; 3] = [
+pub(super) static PAGES: [Shown; 4] = [
     Shown {
         path: "/inbox",
         title: "Inbox",
@@ -59,6 +59,13 @@ pub(super) static PAGES: [Shown; 3] = [
         title: "Jobs",
         about: "Work that was promised and is done later, of all organisations. What a job is to do may hold personal data.",
         script: "jobs.js",
+        audience: Audience::Operators,
+    },
+    Shown {
+        path: "/audit",
+        title: "Audit",
+        about: "Whether this installation is ready: what was measured, what is missing, and how to mend it.",
+        script: "audit.js",
         audience: Audience::Operators,
     },
 ];
@@ -84,10 +91,11 @@ impl Link {
 }
 
 /// The menu.
-pub(super) static LINKS: [Link; 4] = [
+pub(super) static LINKS: [Link; 5] = [
     Link { path: "/inbox", title: "Inbox", audience: Audience::Administrators },
     Link { path: "/deliveries", title: "Deliveries", audience: Audience::Administrators },
     Link { path: "/jobs", title: "Jobs", audience: Audience::Operators },
+    Link { path: "/audit", title: "Audit", audience: Audience::Operators },
     Link { path: "/experiments", title: "Experiments", audience: Audience::Operators },
 ];
 
@@ -144,7 +152,8 @@ mod tests {
             assert!(named.is_subset(&known) && named.contains(shown.script), "{named:?}");
             assert_eq!(html.matches("aria-current=\"page\"").count(), 1, "{html}");
             let hidden = html.matches("data-for=\"operators\" hidden").count();
-            assert_eq!(hidden, if shown.audience == Audience::Operators { 0 } else { 2 }, "{html}");
+            let of_operators = LINKS.iter().filter(|link| link.audience == Audience::Operators).count();
+            assert_eq!(hidden, if shown.audience == Audience::Operators { 0 } else { of_operators }, "{html}");
             assert!(html.contains(shown.audience.refused()), "{html}");
             assert!(!html.contains(" style=") && !html.contains("<style"), "an inline style");
             for tag in html.split("<script").skip(1) {

@@ -19,6 +19,7 @@ use crate::assistant::Assistant;
 use crate::http::{Problem, RequestContext};
 use crate::limits::Limits;
 use crate::ops::pools::PoolUse;
+use crate::ops::process::ProcessFigures;
 use crate::redis::{Redis, State as LinkState};
 
 /// Figures that are read when they are asked for: of these parts.
@@ -48,6 +49,7 @@ impl Figures {
         let help = "Time that was waited for a connection";
         registry.register_with_unit("mainstay_database_connection_wait", help, Unit::Seconds, waits);
         registry.register_with_unit("mainstay_database_commit", "Time that a commit took", Unit::Seconds, commits);
+        registry.register_collector(Box::new(ProcessFigures::new()));
         registry.register_collector(Box::new(self));
     }
 

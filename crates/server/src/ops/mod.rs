@@ -1,7 +1,9 @@
 //! What an operator needs: health, figures, housekeeping.
 
+pub mod audit;
 pub mod health;
 pub mod housekeeping;
 pub mod metrics;
 pub mod pools;
 pub mod probe;
+pub mod process;

@@ -1,5 +1,6 @@
 //! The console as a person meets it: Chromium against the real binary.
 
+mod audit;
 mod deliveries;
 mod desk;
 mod experiments;

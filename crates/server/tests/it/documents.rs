@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 14] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -21,6 +21,7 @@ const PAGES: [&str; 12] = [
     "docs/inbox.md",
     "docs/jobs.md",
     "docs/load.md",
+    "docs/operations/audit.md",
     "docs/operations/keys.md",
     "docs/requirements.md",
 ];

@@ -57,13 +57,13 @@ async fn kill_workers(engine: &str, installation: &Installation, url: &str, work
     }
     let ledger = promiser.stop().await;
     let begun = Instant::now();
+    let stood = ledger::longest_standstill(url, PATIENCE).await;
+    let done = begun.elapsed();
     let tally = ledger.settle(url, PATIENCE).await;
-    report(&format!(
-        "{engine}: {} kills, {tally}, all settled {} ms after the last promise",
-        cycles(),
-        begun.elapsed().as_millis()
-    ));
+    report(&format!("{engine}: {} kills, {tally}; all done {done:?} after the last promise", cycles()));
     tally.demand_perfection();
+    // What the dead had is taken from them after the rescue bound, and then done: nothing stands still for longer.
+    assert!(stood < RESCUE + RESUMED, "something stood still for {stood:?}");
     for server in running {
         assert_eq!(server.stop().await, Some(0));
     }

@@ -5,6 +5,7 @@
 mod accounts;
 mod architecture;
 mod assistant;
+mod audit;
 mod billing;
 mod client;
 mod console;

@@ -132,6 +132,8 @@ fn is_scan_on_sqlite(step: &str) -> bool {
             "jsonb_each" | "batch" | "b" | "held" | "t" | "totals" | "means" | "walked" | "counted" | "w" | "levels"
             | "CONSTANT",
         ) => false,
+        // What SQLite tells of itself.
+        Some(name) if name.starts_with("pragma_") || name == "sqlite_schema" => false,
         Some(name) if name.starts_with('(') => false,
         Some(name) => !small.contains(&name),
     }

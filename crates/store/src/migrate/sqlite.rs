@@ -69,6 +69,7 @@ impl Engine {
     }
 
     async fn connect(path: &Path) -> Result<SqliteConnection> {
+        make_private(path);
         let mut connection = options(path).busy_timeout(Duration::from_secs(10)).connect().await?;
         sqlx::query(CREATE).execute(&mut connection).await?;
         // A table that is there already is not written, and a file that cannot be written is to be said now. `BEGIN
@@ -150,4 +151,14 @@ async fn remove(copy: &Path) {
         // It is there or it is not; both are fine.
         let _ = tokio::fs::remove_file(name).await;
     }
+}
+
+/// Makes a new file for its owner alone; SQLite gives its log the same permissions. Whatever is wrong with the path is said when
+/// it is opened.
+fn make_private(path: &Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let _ = options.open(path);
 }

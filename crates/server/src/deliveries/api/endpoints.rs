@@ -94,7 +94,7 @@ pub struct EndpointBody {
 }
 
 impl EndpointBody {
-    fn of(deliveries: &Deliveries, endpoint: Endpoint) -> Self {
+    pub(crate) fn of(deliveries: &Deliveries, endpoint: Endpoint) -> Self {
         let old_secret_until = deliveries.old_secret_until(&endpoint);
         Self {
             id: endpoint.id.uuid(),

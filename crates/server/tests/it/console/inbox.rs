@@ -4,7 +4,7 @@ use mainstay_testing::Browser;
 use serde_json::json;
 
 use super::view::View;
-use crate::inbox::{Sender, pause, send, sender, standard};
+use crate::inbox::{Sender, events, pause, send, sender, standard};
 use crate::support::{Engine, Person, TestApp};
 
 /// What would be seen in the page if any of it were taken for markup.
@@ -21,6 +21,15 @@ impl Page {
     async fn arrives(&self, id: &str, kind: &str, name: serde_json::Value) {
         let body = json!({"type": kind, "data": {"id": name, "note": HOSTILE}}).to_string();
         send(&self.server, &self.sender, id, &body).await.expect(200);
+    }
+
+    /// Something arrives and is to be processed once more, which waits while the queue is paused.
+    async fn waits(&self, id: &str, kind: &str, name: &str) {
+        self.arrives(id, kind, json!(name)).await;
+        let all = events(&self.server, &self.sender, "").await;
+        let event = all.iter().find(|event| event["identity"] == id).expect("it has arrived");
+        let path = format!("/v1/inbox/{}/replay", event["id"].as_str().expect("an id"));
+        self.server.send("POST", &path, Some(&self.sender.token), None).await.expect(200);
     }
 }
 
@@ -83,7 +92,7 @@ async fn live_counts(page: &Page, ada: &Person) {
     view.counts(&format!("[data-sender='{}']", calls.id), "Refused").await;
     view.rows(3).await;
     pause(&page.server, true).await;
-    page.arrives("msg_4", "order.paid", json!("four")).await;
+    page.waits("msg_4", "order.paid", "four").await;
     view.counts("[data-sender='']", "1 pending").await;
     view.rows(4).await;
     view.picture("inbox").await;
@@ -120,7 +129,7 @@ async fn steered(page: &Page) {
     view.shows("document.querySelector('.bulk')?.textContent.includes('One event is processed again.')").await;
     // One that waits is cancelled, begun anew, and processed before one's eyes.
     pause(&page.server, true).await;
-    page.arrives("msg_5", "order.late", json!("five")).await;
+    page.waits("msg_5", "order.late", "five").await;
     view.counts("[data-sender='']", "1 pending").await;
     view.click("[data-sender=''] a[href$='state=pending']").await;
     view.rows(1).await;

@@ -19,6 +19,9 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     driver.good(202, "POST /v1/jobs/probes", None, token, Some(body)).await;
     driver.good(200, "GET /v1/jobs/probes", None, token, None).await;
     driver.good(200, "GET /v1/queues", None, token, None).await;
+    let made = driver.good(200, "POST /v1/audit/runs", None, token, None).await;
+    let last = driver.good(200, "GET /v1/audit", None, token, None).await;
+    assert_eq!((&last["last"]["score"], &last["history"][0]["score"]), (&made["score"], &made["score"]));
     let list = driver.good(200, "GET /v1/jobs", None, token, None).await;
     let id = text(&list["data"][0]["id"]);
     driver.good(200, "GET /v1/jobs/{id}", Some(&id), token, None).await;

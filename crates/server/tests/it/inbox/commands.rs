@@ -2,13 +2,15 @@
 
 use serde_json::{Value, json};
 
-use super::text;
+use super::{tag, text};
 use crate::support::binary::{Installation, Instance};
 
-const SECRET: (&str, &str) = ("x-vapi-secret", "a-secret");
+const SECRET: &str = "a-secret";
 
 async fn arrive(server: &Instance, path: &str, body: Value) {
-    let request = server.request("POST", path, "").header(SECRET.0, SECRET.1).json(&body);
+    let body = body.to_string();
+    let signature = tag(ring::hmac::HMAC_SHA256, SECRET, &[&body]);
+    let request = server.request("POST", path, "").header("x-fs-signature", signature).body(body);
     assert_eq!(request.send().await.expect("an answer").status().as_u16(), 200);
 }
 
@@ -24,29 +26,31 @@ async fn the_command_line_lists_shows_steers() {
     let read = async |arguments: &[&str]| -> Value {
         serde_json::from_str(&run(arguments).await.says(0, &[]).text).expect("JSON")
     };
-    let body = json!({"name": "Calls", "provider": "vapi", "secrets": [SECRET.1]});
+    let body = json!({"name": "Calls", "provider": "fastspring", "secrets": [SECRET]});
     let made = server.send("POST", "/v1/inbox-sources", &token, Some(body)).await.expect("an answer").expect(201);
     let url = text(&made["url"]);
     let path = &url[url.find("/hooks/").expect("an address of a hook")..];
 
     // What waits is cancelled, and what was cancelled is begun anew.
     installation.run(&["jobs", "pause", "inbox"]).await.says(0, &[]);
-    for kind in ["hang", "speech-update"] {
-        arrive(&server, path, json!({"message": {"type": kind, "note": "\u{1b}[2J"}})).await;
+    for kind in ["order.completed", "return.created"] {
+        let event = json!({"id": kind, "type": kind, "created": 1_764_300_000_000_i64, "data": {"note": "\u{1b}[2J"}});
+        arrive(&server, path, json!({"events": [event]})).await;
     }
-    run(&["list"]).await.says(0, &["STATE", "pending", "vapi", "hang", "speech-update"]);
+    run(&["list"]).await.says(0, &["STATE", "pending", "fastspring", "order.completed", "return.created"]);
     run(&["list", "--limit", "1"]).await.says(0, &["these are the newest 1"]);
-    let pending = read(&["list", "--state", "pending", "--kind", "hang", "--json"]).await;
+    let pending = read(&["list", "--state", "pending", "--kind", "order.completed", "--json"]).await;
     assert_eq!(pending.as_array().map(Vec::len), Some(1), "{pending}");
     let id = text(&pending[0]["id"]);
     run(&["replay", &id]).await.says(1, &["has not been processed a first time"]);
     run(&["cancel", &id]).await.says(0, &["is cancelled."]);
     run(&["cancel", &id]).await.says(1, &["this one is cancelled"]);
     let shown = run(&["show", &id]).await;
-    shown.says(0, &["state          cancelled", "kind           hang", "No attempt has failed.", "It says:"]);
+    shown
+        .says(0, &["state          cancelled", "kind           order.completed", "No attempt has failed.", "It says:"]);
     assert!(!shown.text.contains('\u{1b}'), "what was sent moves no cursor");
     let whole = read(&["show", &id, "--json"]).await;
-    assert_eq!((&whole["job"]["state"], &whole["payload"]["message"]["type"]), (&json!("cancelled"), &json!("hang")));
+    assert_eq!((&whole["job"]["state"], &whole["payload"]["type"]), (&json!("cancelled"), &json!("order.completed")));
     run(&["replay", &id]).await.says(0, &["is processed again."]);
     installation.run(&["jobs", "resume", "inbox"]).await.says(0, &[]);
     // Only an event of the organisation is shown, and steered.

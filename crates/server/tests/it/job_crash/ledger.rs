@@ -108,6 +108,25 @@ impl Ledger {
     }
 }
 
+/// Waits until nothing is left to do, and says for how long at the most nothing became less.
+pub(super) async fn longest_standstill(url: &str, patience: Duration) -> Duration {
+    let opened = open(url).await;
+    let (begun, mut least, mut since, mut longest) = (Instant::now(), u32::MAX, Instant::now(), Duration::ZERO);
+    loop {
+        let left = opened.store.run(&call(), ReadQueues).await.expect("read");
+        let waiting: u32 = left.queues.iter().map(|queue| queue.running + queue.ready).sum::<u32>() + left.scheduled;
+        longest = longest.max(since.elapsed());
+        if waiting == 0 {
+            return longest;
+        }
+        if waiting < least {
+            (least, since) = (waiting, Instant::now());
+        }
+        assert!(begun.elapsed() < patience, "{left:?}");
+        sleep(Duration::from_millis(20)).await;
+    }
+}
+
 fn call() -> Call {
     Call::within(Duration::from_secs(10))
 }

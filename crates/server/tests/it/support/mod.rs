@@ -218,6 +218,11 @@ impl TestApp {
         Self::start_on((folder, keys), database, settings, Outside::default()).await
     }
 
+    /// Runs a command in the database, which must be PostgreSQL, as its owner.
+    pub(crate) fn psql(&self, command: &str) {
+        self.database.as_ref().expect("PostgreSQL").psql(command).expect("it was run");
+    }
+
     /// The present moment, as the server sees it.
     pub(crate) fn now(&self) -> Timestamp {
         self.app.clock.now()

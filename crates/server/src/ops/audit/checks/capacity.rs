@@ -1,0 +1,185 @@
+//! There is room for what comes.
+
+use std::fs;
+
+use mainstay_store::Error;
+
+use super::{Looked, checks};
+use crate::app::store_options;
+use crate::ops::audit::check::Seen;
+use crate::ops::audit::samples::{Samples, samples};
+use crate::ops::audit::subject::Subject;
+
+checks! { Capacity:
+    "capacity.open_files" High Passive Laptop open_files,
+    "As many connections fit as the settings let in.",
+    "the server may open http.max_connections files and what else it needs",
+    "Raise the limit of open files (LimitNOFILE in systemd, ulimit -n in a shell), or lower http.max_connections.";
+    "capacity.disk" High Passive Laptop disk,
+    "There is room on the disk of the database.",
+    "a tenth and a gibibyte are free",
+    "Make room, or move the database to a larger disk.";
+    "capacity.connections" Critical Passive Server connections,
+    "The database lets all nodes in.",
+    "database.pool_size times database.nodes, and what others use, are fewer than PostgreSQL allows",
+    "Lower database.pool_size, raise max_connections of PostgreSQL, or put a pooler in between.";
+    "capacity.pool_use" High Passive Laptop pool_use,
+    "The connections to the database are not used up.",
+    "fewer than 80 % in use over the last minute",
+    "Raise database.pool_size as far as the server of the database allows, or find what holds them: mainstay_database_commit_seconds.";
+    "capacity.memory" Medium Passive Laptop memory,
+    "There is memory left.",
+    "a tenth of the machine's memory is free, and so is that of the server's own group",
+    "Give the machine more memory, or lower http.max_connections.";
+    "capacity.overload" High Passive Laptop overload,
+    "What is too much is refused before everything becomes slow.",
+    "overload.enabled is true",
+    "Set overload.enabled = true.";
+    "capacity.refusals" Low Passive Laptop refused,
+    "Nobody is refused for want of room.",
+    "no request was refused by the overload since the start of the server, or fewer than one in a hundred",
+    "Look at docs/overload.md: give the server more processors, or spread the load over several nodes.";
+}
+
+/// Files beside the sockets of clients: the database, the log, providers, webhooks.
+const BESIDES: usize = 256;
+
+async fn figures(subject: &Subject) -> Result<Samples, Seen> {
+    let told = subject.live.get("/metrics").await?;
+    if !told.status.is_success() {
+        let status = told.status.as_u16();
+        return Err(Seen::unknown(format!(
+            "/metrics answered {status}: this machine must be in http.metrics_networks"
+        )));
+    }
+    Ok(samples(&told.text))
+}
+
+async fn open_files(subject: &Subject) -> Looked {
+    let figures = figures(subject).await?;
+    let (Some(most), Some(now)) =
+        (figures.sum("mainstay_process_open_files_most"), figures.sum("mainstay_process_open_files"))
+    else {
+        return Ok(Seen::unknown("the server does not tell how many files it may open"));
+    };
+    let config = &subject.app.config;
+    let needed = config.http.max_connections + config.database.pool_size + BESIDES;
+    Ok(judge_files(needed, now, most))
+}
+
+fn judge_files(needed: usize, now: f64, most: f64) -> Seen {
+    let measured = format!("{now:.0} of {most:.0} open, {needed} may be needed");
+    Seen::told(most >= needed as f64 && now < most * 0.8, measured)
+}
+
+const GIBIBYTE: u64 = 1024 * 1024 * 1024;
+
+async fn disk(subject: &Subject) -> Looked {
+    let Some(path) = store_options(&subject.app.config.database).sqlite_path() else {
+        return Ok(Seen::not_applicable(
+            "PostgreSQL keeps its files where this process cannot look: watch the disk there",
+        ));
+    };
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
+    let facts = rustix::fs::statvfs(folder);
+    let facts = facts.map_err(|error| Seen::unknown(format!("{} cannot be looked at: {error}", folder.display())))?;
+    Ok(judge_disk(facts.f_bavail * facts.f_frsize, facts.f_blocks * facts.f_frsize))
+}
+
+fn judge_disk(free: u64, all: u64) -> Seen {
+    let measured = format!("{} of {} MiB free", free / 1_048_576, all / 1_048_576);
+    Seen::told(free >= GIBIBYTE && free >= all / 10, measured)
+}
+
+async fn connections(subject: &Subject) -> Looked {
+    let database = &subject.app.config.database;
+    let Some(room) = subject.app.store.room().await.map_err(|error: Error| Seen::from(error))? else {
+        return Ok(Seen::not_applicable("SQLite is in this process: there are no connections to run out of"));
+    };
+    Ok(judge_connections(database.pool_size * database.nodes, room.others, room.usable()))
+}
+
+fn judge_connections(ours: usize, others: usize, usable: usize) -> Seen {
+    let measured = format!("{ours} of ours and {others} of others, {usable} allowed");
+    if ours > usable { Seen::fail(measured) } else { Seen::told(ours + others <= usable, measured) }
+}
+
+async fn pool_use(subject: &Subject) -> Looked {
+    let figures = figures(subject).await?;
+    let mean = figures.sum("mainstay_database_connections_mean").unwrap_or(f64::NAN);
+    let size = subject.app.config.database.pool_size;
+    Ok(judge_use(mean, size))
+}
+
+fn judge_use(mean: f64, size: usize) -> Seen {
+    if mean.is_nan() {
+        return Seen::unknown("the server does not tell how many connections it uses");
+    }
+    Seen::told(mean < size as f64 * 0.8, format!("{mean:.1} of {size} in use on average"))
+}
+
+async fn memory(_: &Subject) -> Looked {
+    let text = fs::read_to_string("/proc/meminfo").map_err(|error| Seen::unknown(format!("/proc/meminfo: {error}")))?;
+    let of = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>().ok()
+    };
+    let (Some(free), Some(all)) = (of("MemAvailable"), of("MemTotal")) else {
+        return Ok(Seen::unknown("/proc/meminfo does not tell"));
+    };
+    let read = |name: &str| fs::read_to_string(name).ok()?.trim().parse::<u64>().ok();
+    let group = read("/sys/fs/cgroup/memory.max").zip(read("/sys/fs/cgroup/memory.current"));
+    Ok(judge_memory(free / 1024, all / 1024, group.map(|(most, now)| (now / 1_048_576, most / 1_048_576))))
+}
+
+/// In MiB.
+fn judge_memory(free: u64, all: u64, group: Option<(u64, u64)>) -> Seen {
+    let mut measured = format!("{free} of {all} MiB available");
+    if let Some((now, most)) = group {
+        measured.push_str(&format!("; {now} of {most} MiB of the group used"));
+    }
+    Seen::told(free >= all / 10 && group.is_none_or(|(now, most)| now <= most / 10 * 9), measured)
+}
+
+async fn overload(subject: &Subject) -> Looked {
+    let enabled = subject.app.config.overload.enabled;
+    Ok(Seen::told(enabled, format!("overload.enabled is {enabled}")))
+}
+
+async fn refused(subject: &Subject) -> Looked {
+    let figures = figures(subject).await?;
+    let all = figures.sum("mainstay_http_requests_total").unwrap_or(0.0);
+    let refused = figures.sum("mainstay_overload_refused_total").unwrap_or(0.0);
+    Ok(judge_refused(refused, all))
+}
+
+fn judge_refused(refused: f64, all: f64) -> Seen {
+    Seen::told(refused <= all / 100.0, format!("{refused:.0} of {all:.0} requests"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::audit::check::Verdict::{Fail, Pass, Unknown};
+
+    #[test]
+    fn too_little_room_is_a_failure() {
+        assert_eq!(judge_files(10_000, 50.0, 20_000.0).verdict, Pass);
+        assert_eq!(judge_files(10_000, 50.0, 1_024.0).verdict, Fail);
+        assert_eq!(judge_files(10_000, 17_000.0, 20_000.0).verdict, Fail, "nearly used up");
+        assert_eq!(judge_disk(5 * GIBIBYTE, 40 * GIBIBYTE).verdict, Pass);
+        assert_eq!(judge_disk(5 * GIBIBYTE, 51 * GIBIBYTE).verdict, Fail, "less than a tenth");
+        assert_eq!(judge_disk(GIBIBYTE - 1, 2 * GIBIBYTE).verdict, Fail, "less than a gibibyte");
+        assert_eq!(judge_connections(60, 10, 97).verdict, Pass);
+        assert_eq!(judge_connections(60, 40, 97).verdict, Fail);
+        assert_eq!(judge_connections(120, 0, 97).verdict, Fail);
+        assert_eq!(judge_use(3.0, 19).verdict, Pass);
+        assert_eq!(judge_use(16.0, 19).verdict, Fail);
+        assert_eq!(judge_use(f64::NAN, 19).verdict, Unknown);
+        assert_eq!(judge_memory(900, 8_000, None).verdict, Pass);
+        assert_eq!(judge_memory(700, 8_000, None).verdict, Fail);
+        assert_eq!(judge_memory(4_000, 8_000, Some((950, 1_000))).verdict, Fail);
+        assert_eq!(judge_refused(1.0, 1_000.0).verdict, Pass);
+        assert_eq!(judge_refused(11.0, 1_000.0).verdict, Fail);
+    }
+}

@@ -1,0 +1,25 @@
+//! Every check on one page, and how many each profile asks for.
+
+use super::check::{Check, Mode};
+use super::checks::{capacity, data, delivery, observability, resilience, secrets, security};
+use super::profile::Profile;
+
+/// All checks, group by group.
+pub static ALL: std::sync::LazyLock<Vec<&'static Check>> = std::sync::LazyLock::new(|| {
+    let groups = [
+        security::CHECKS,
+        secrets::CHECKS,
+        data::CHECKS,
+        capacity::CHECKS,
+        resilience::CHECKS,
+        observability::CHECKS,
+        delivery::CHECKS,
+    ];
+    groups.into_iter().flatten().collect()
+});
+
+/// How many checks a profile must have that go as far as this. A report that has fewer has left some out.
+#[must_use]
+pub fn asked_of(profile: Profile, mode: Mode) -> usize {
+    ALL.iter().filter(|check| check.from <= profile && check.mode <= mode).count()
+}

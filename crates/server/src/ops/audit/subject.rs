@@ -1,0 +1,173 @@
+//! What is audited: the parts of an installation, its settings, and the server that answers for it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::http::{HeaderMap, Method, StatusCode};
+use mainstay_domain::{Error, Kind, Result};
+use mainstay_store::Call;
+use reqwest::Url;
+use serde_json::Value;
+
+use super::profile::Profile;
+use crate::app::App;
+use crate::http::RouteTable;
+
+/// How long one request of a check may take.
+const PATIENCE: Duration = Duration::from_secs(3);
+/// The most of an answer that is read.
+const MOST_ANSWER: usize = 4 * 1024 * 1024;
+
+/// What is audited.
+pub struct Subject {
+    /// Its parts: the same settings and the same database as the server's.
+    pub app: Arc<App>,
+    /// The server, as strangers reach it.
+    pub live: Live,
+    /// What it is for.
+    pub profile: Profile,
+    /// Its routes.
+    pub table: RouteTable,
+}
+
+impl fmt::Debug for Subject {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Subject").field("live", &self.live).field("profile", &self.profile).finish_non_exhaustive()
+    }
+}
+
+impl Subject {
+    /// The bound of a question to the database.
+    #[must_use]
+    pub fn call(&self) -> Call {
+        Call::within(PATIENCE)
+    }
+}
+
+/// The server, as strangers reach it.
+#[derive(Clone, Debug)]
+pub struct Live {
+    base: Url,
+    client: reqwest::Client,
+}
+
+/// What the server answered.
+#[derive(Clone, Debug)]
+pub struct Told {
+    /// With which status.
+    pub status: StatusCode,
+    /// With which headers.
+    pub headers: HeaderMap,
+    /// What it said.
+    pub text: String,
+}
+
+impl Told {
+    /// A header as text; empty when it is not there.
+    #[must_use]
+    pub fn header(&self, name: &str) -> &str {
+        self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
+    }
+
+    /// What it said as JSON; null when it is none.
+    #[must_use]
+    pub fn json(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or(Value::Null)
+    }
+}
+
+/// The server did not answer.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{0}")]
+pub struct Silent(String);
+
+impl Live {
+    /// The server at this address.
+    ///
+    /// # Errors
+    /// When it is no http or https address.
+    pub fn new(address: &str) -> Result<Self> {
+        let bad = || {
+            let detail = format!(
+                "'{address}' is not the address of a server. Write http://127.0.0.1:8080 or https://chat.example.com."
+            );
+            Error::new(Kind::Invalid, "bad_address", detail)
+        };
+        let base = Url::parse(address).map_err(|_| bad())?;
+        if !matches!(base.scheme(), "http" | "https") || !base.has_host() {
+            return Err(bad());
+        }
+        // What is seen is what the server itself says: nothing is followed, kept or tried again.
+        let client = reqwest::Client::builder()
+            .connect_timeout(PATIENCE)
+            .timeout(PATIENCE)
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .no_proxy()
+            .user_agent(concat!("mainstay-audit/", env!("CARGO_PKG_VERSION")))
+            .build()
+            .map_err(Error::internal)?;
+        Ok(Self { base, client })
+    }
+
+    /// Where it is.
+    #[must_use]
+    pub const fn base(&self) -> &Url {
+        &self.base
+    }
+
+    /// Asks for a path.
+    ///
+    /// # Errors
+    /// When there is no answer in time.
+    pub async fn get(&self, path: &str) -> std::result::Result<Told, Silent> {
+        self.send(Method::GET, path, &[], None).await
+    }
+
+    /// Sends a request.
+    ///
+    /// # Errors
+    /// When there is no answer in time.
+    pub async fn send(
+        &self,
+        method: Method,
+        path: &str,
+        headers: &[(&str, &str)],
+        body: Option<Vec<u8>>,
+    ) -> std::result::Result<Told, Silent> {
+        let silent = |error: &dyn fmt::Display| Silent(format!("no answer from {}: {error}", self.base));
+        let url = self.base.join(path).map_err(|error| silent(&error))?;
+        let mut request = self.client.request(method, url);
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        if let Some(body) = body {
+            request = request.body(body);
+        }
+        let mut response = request.send().await.map_err(|error| silent(&Reason(&error)))?;
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut read = Vec::new();
+        // Whoever answers without an end is not listened to without one.
+        while let Ok(Some(part)) = response.chunk().await {
+            read.extend_from_slice(&part);
+            if read.len() > MOST_ANSWER {
+                break;
+            }
+        }
+        Ok(Told { status, headers, text: String::from_utf8_lossy(&read).into_owned() })
+    }
+}
+
+/// The innermost cause of an error: "connection refused" and not "error sending request".
+struct Reason<'a>(&'a dyn std::error::Error);
+
+impl fmt::Display for Reason<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut inner = self.0;
+        while let Some(cause) = inner.source() {
+            inner = cause;
+        }
+        write!(f, "{inner}")
+    }
+}

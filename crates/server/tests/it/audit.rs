@@ -1,0 +1,376 @@
+//! The audit is audited: for every check the control that it watches is broken, and the check turns red; and it is green before.
+
+mod proxy;
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use mainstay_domain::{InboxEventId, InboxSourceId, JobPriority, TenantId};
+use mainstay_server::app::{Service, store_options};
+use mainstay_server::ops::audit::{self, Check, Finding, Live, Mode, Profile, Subject, Verdict, list};
+use mainstay_store::{Call, Enqueue, Migrator, NewJob, PauseQueue, Processing, ReceiveEvent};
+use tokio::time::{Instant, sleep};
+
+use self::proxy::{Proxy, Said, Spoil};
+use crate::support::{Engine, TestApp, both};
+
+both! {
+    every_check_turns_red_when_its_control_is_broken,
+}
+
+/// Whose red cannot be made for a whole installation: a full disk, a lack of memory, a database without fsync, a debug build.
+/// What they judge by is tried in the unit tests beside them.
+const JUDGED: &[&str] = &[
+    "security.keys_apart",
+    "security.key_age",
+    "data.durable_commits",
+    "data.checksums",
+    "data.archive",
+    "capacity.disk",
+    "capacity.connections",
+    "capacity.memory",
+    "resilience.providers",
+    "delivery.release_build",
+];
+
+/// What a server says when one control of it is broken.
+const SPOILS: &[(&str, Spoil)] = &[
+    ("security.headers", |_, said| drop(said.headers.remove("content-security-policy"))),
+    ("security.headers", |_, said| {
+        said.set("content-security-policy", "script-src 'unsafe-inline'; frame-ancestors 'none'")
+    }),
+    ("security.cross_origin", |_, said| said.set("access-control-allow-origin", "*")),
+    ("security.forged_tokens", |asked, said| {
+        if asked.headers.contains_key("authorization") {
+            said.become_(200, "{}");
+        }
+    }),
+    ("security.closed_routes", |asked, said| {
+        if asked.path.starts_with("/v1/jobs/") {
+            said.become_(404, "{}");
+        }
+    }),
+    ("security.sockets", |asked, said| {
+        if asked.path == "/v1/live" {
+            said.become_(426, "");
+        }
+    }),
+    ("security.errors", |_, said| said.text.push_str("at crates/store/src/tx.rs:17: sqlx failed")),
+    ("security.errors", |_, said| said.set("content-type", "text/html")),
+    ("security.body_limit", |asked, said| {
+        if asked.body > 100_000 {
+            said.become_(400, "");
+        }
+    }),
+    ("security.header_limit", |asked, said| {
+        if asked.headers.contains_key("x-long") {
+            said.become_(200, "");
+        }
+    }),
+    ("security.rate_limits", |_, said| drop(said.headers.remove("ratelimit-policy"))),
+    ("capacity.open_files", |_, said| change(said, "mainstay_process_open_files_most", "1024")),
+    ("capacity.pool_use", |_, said| change(said, "mainstay_database_connections_mean", "19")),
+    ("capacity.refusals", |_, said| said.text.push_str("mainstay_overload_refused_total{why=\"x\"} 1000000\n")),
+    ("resilience.liveness", |asked, said| {
+        if asked.path == "/healthz" {
+            said.text = said.text.replace("process", "database");
+        }
+    }),
+    ("resilience.readiness", |_, said| {
+        said.text = said.text.replacen("\"status\":\"ok\",\"detail\"", "\"status\":\"failing\",\"detail\"", 1)
+    }),
+    ("resilience.readiness", |_, said| said.text = said.text.replace("revocations", "others")),
+    ("resilience.degraded", |_, said| {
+        said.text = said.text.replacen("\"status\":\"ok\",\"detail\"", "\"status\":\"degraded\",\"detail\"", 1)
+    }),
+    ("resilience.queue", |_, said| said.become_(503, "{}")),
+    ("resilience.nodes", |_, said| change(said, "mainstay_nodes", "1")),
+    ("resilience.clock", |_, said| said.set("date", "Sat, 28 Nov 2026 10:00:00 GMT")),
+    ("observability.metrics", |_, said| change(said, "mainstay_http_requests_total", "7")),
+    ("observability.metrics", |_, said| said.text = said.text.replace("mainstay_job_dead", "renamed")),
+    ("observability.metrics", |_, said| said.become_(404, "")),
+    ("observability.labels", |_, said| said.text.push_str("x{who=\"01890000-0000-7000-8000-000000000001\"} 1\n")),
+    ("observability.request_id", |_, said| said.set("x-request-id", "the same")),
+    ("observability.health", |_, said| said.text = said.text.replace("detail", "other")),
+    ("observability.health", |_, said| {
+        said.text = said.text.replacen("\"status\":\"ok\"", "\"status\":\"failing\"", 1)
+    }),
+    ("delivery.version", |_, said| said.text = said.text.replace(env!("CARGO_PKG_VERSION"), "99.0.0")),
+    ("delivery.interface", |_, said| said.text = said.text.replace("/v1/me", "/v1/us")),
+    ("delivery.assets", |_, said| said.set("cache-control", "no-cache")),
+    ("delivery.public_url", |_, said| said.become_(200, "<p>Welcome to nginx!</p>")),
+];
+
+/// Sets all series of a family.
+fn change(said: &mut Said, family: &str, value: &str) {
+    let line = |line: &str| match line.strip_prefix(family) {
+        Some(rest) if rest.starts_with(['{', ' ']) => {
+            format!("{} {value}", line.rsplit_once(' ').map_or(line, |(series, _)| series))
+        }
+        _ => line.to_owned(),
+    };
+    said.text = said.text.lines().map(line).collect::<Vec<_>>().join("\n") + "\n";
+}
+
+/// Settings that break one control each, for a server that has them from its start.
+const SETTINGS: &[(&str, &[(&str, &str)])] = &[
+    ("security.slow_requests", &[("http.header_timeout_ms", "60000")]),
+    ("security.private_networks", &[("deliveries.allow_private", r#"["10.0.0.0/8"]"#)]),
+    ("security.passwords", &[("auth.password_memory_kib", "64")]),
+    ("security.https", &[("http.public_url", "\"\"")]),
+    ("security.rate_limits", &[("limits.free.sync", "0")]),
+    ("capacity.overload", &[("overload.enabled", "false")]),
+    ("resilience.drain", &[("lifecycle.drain_seconds", "2"), ("jobs.stop_grace_seconds", "1")]),
+    ("resilience.timeouts", &[("providers.idle_timeout_ms", "600000")]),
+    ("resilience.retries", &[("providers.retry_budget_percent", "100")]),
+    ("resilience.redis", &[("redis.url", "\"\"")]),
+    ("resilience.deliveries", &[("deliveries.retry_seconds", r#"["5", "30"]"#)]),
+    ("observability.metrics_closed", &[("http.metrics_networks", r#"["0.0.0.0/0"]"#)]),
+    ("observability.log_format", &[("log.format", "\"text\"")]),
+    ("observability.log_level", &[("log.level", "\"off\"")]),
+    ("delivery.settings", &[("http.public_url", "\"http://chat.example.com\"")]),
+    ("delivery.public_url", &[("http.public_url", "\"http://127.0.0.1:9\"")]),
+];
+
+/// What a good server has set, beside its public address.
+const GOOD: &[(&str, &str)] = &[
+    ("auth.password_memory_kib", "19456"),
+    ("auth.password_passes", "2"),
+    ("log.format", "\"json\""),
+    ("http.header_timeout_ms", "300"),
+    // A whole run takes some seconds, and the machine may be busy.
+    ("jobs.oldest_seconds", "3600"),
+];
+
+/// Looks with one check.
+async fn see(server: &TestApp, address: &str, id: &str) -> Finding {
+    let check: &'static Check =
+        list::ALL.iter().find(|check| check.id == id).unwrap_or_else(|| panic!("no check {id}"));
+    let table = Service::new(&server.app).expect("a service").table;
+    let live = Live::new(address).expect("an address");
+    let subject = Subject { app: server.app.clone(), live, profile: Profile::Cluster, table };
+    audit::run(&subject, &[check]).await.findings.remove(0)
+}
+
+/// Which checks were seen in which colour.
+#[derive(Default)]
+struct Colours {
+    red: BTreeSet<&'static str>,
+    green: BTreeSet<&'static str>,
+}
+
+impl Colours {
+    /// Demands that a check is red.
+    #[track_caller]
+    fn red(&mut self, finding: &Finding) {
+        assert_eq!(finding.verdict, Verdict::Fail, "{}: {} ({})", finding.id, finding.measured, finding.evidence);
+        assert!(finding.cure.is_some_and(|cure| !cure.is_empty()), "{} has a cure", finding.id);
+        self.red.insert(finding.id);
+    }
+
+    /// Demands that a check is green.
+    #[track_caller]
+    fn green(&mut self, finding: &Finding) {
+        assert_eq!(finding.verdict, Verdict::Pass, "{}: {} ({})", finding.id, finding.measured, finding.evidence);
+        self.green.insert(finding.id);
+    }
+}
+
+async fn every_check_turns_red_when_its_control_is_broken(engine: Engine) {
+    let mut colours = Colours::default();
+    let mut proxy = Proxy::new().await;
+    let public = format!("\"{}\"", proxy.address);
+    let good: Vec<_> = GOOD.iter().copied().chain([("http.public_url", public.as_str())]).collect();
+    let Some(server) = TestApp::start(engine, &good).await else { return };
+    proxy.serve(&server);
+    spoil_answers(&server, &proxy, &mut colours).await;
+    break_settings(engine, &mut colours).await;
+    spoil_rows(&server, &proxy.address, &mut colours).await;
+    break_the_database(engine, server, &mut colours).await;
+    let all: BTreeSet<&str> = list::ALL.iter().map(|check| check.id).collect();
+    // What only PostgreSQL has, only PostgreSQL shows; and pages that are broken are judged in a unit test.
+    let without = |seen: &BTreeSet<&'static str>, besides: &[&str]| {
+        all.iter().filter(|id| !seen.contains(*id) && !besides.contains(id)).copied().collect::<Vec<_>>()
+    };
+    let elsewhere: &[&str] = match engine {
+        Engine::Sqlite => &["security.row_level", "data.integrity"],
+        Engine::Postgres => &["security.secret_files"],
+    };
+    assert_eq!(without(&colours.red, &[JUDGED, elsewhere].concat()), [""; 0], "never seen red");
+    let never_green = ["resilience.redis", "resilience.nodes", "security.https", "delivery.settings"];
+    assert_eq!(without(&colours.green, &[JUDGED, elsewhere, &never_green].concat()), [""; 0], "never seen green");
+}
+
+async fn spoil_answers(server: &TestApp, proxy: &Proxy, colours: &mut Colours) {
+    for (id, spoil) in SPOILS {
+        proxy.spoil(None);
+        if *id != "resilience.nodes" {
+            colours.green(&see(server, &proxy.address, id).await);
+        }
+        proxy.spoil(Some(*spoil));
+        colours.red(&see(server, &proxy.address, id).await);
+    }
+    proxy.spoil(None);
+    // The server itself cuts off who is slow; the one in between waits.
+    colours.green(&see(server, &server.address, "security.slow_requests_cut").await);
+    colours.red(&see(server, &proxy.address, "security.slow_requests_cut").await);
+    // Where nobody answers nothing is known, and that is no pass.
+    let deaf = "http://127.0.0.1:9";
+    for check in list::ALL.iter().filter(|check| check.id.starts_with("resilience.li")) {
+        assert_eq!(see(server, deaf, check.id).await.verdict, Verdict::Unknown);
+    }
+}
+
+async fn break_settings(engine: Engine, colours: &mut Colours) {
+    let https = [GOOD, &[("http.public_url", "\"https://chat.example.com\"")]].concat();
+    let Some(good) = TestApp::start(engine, &https).await else { return };
+    for (id, _) in SETTINGS {
+        if !["resilience.redis", "delivery.public_url"].contains(id) {
+            colours.green(&see(&good, &good.address, id).await);
+        }
+    }
+    for (id, settings) in SETTINGS {
+        let others = https.iter().filter(|(key, _)| !settings.iter().any(|(own, _)| own == key));
+        let settings: Vec<_> = others.chain(*settings).copied().collect();
+        let Some(server) = TestApp::start(engine, &settings).await else { return };
+        colours.red(&see(&server, &server.address, id).await);
+        server.app.lifecycle.stop_hard();
+    }
+    good.app.lifecycle.stop_hard();
+}
+
+fn call() -> Call {
+    Call::within(Duration::from_secs(20))
+}
+
+/// Rows that say that something was forgotten, given up or left lying.
+async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
+    let ids = [
+        "data.dead_jobs",
+        "data.waiting_jobs",
+        "data.paused_queues",
+        "data.retention",
+        "observability.operators",
+        "observability.audited",
+    ];
+    for id in &ids[..4] {
+        colours.green(&see(server, address, id).await);
+    }
+    for id in &ids[4..] {
+        colours.red(&see(server, address, id).await);
+    }
+    let store = &server.app.store;
+    let job = |queue, run_at| NewJob {
+        id: server.app.ids.make(),
+        queue,
+        kind: "probe",
+        group: "g".to_owned(),
+        tenant: None,
+        priority: JobPriority::Normal,
+        // Not what a probe is told by: its only attempt fails.
+        arguments: "{}".to_owned(),
+        unique: None,
+        run_at,
+        most_attempts: 1,
+    };
+    store.run(&call(), Enqueue { jobs: vec![job("probes", server.now())], now: server.now() }).await.expect("promised");
+    let begun = Instant::now();
+    while see(server, address, "data.dead_jobs").await.verdict == Verdict::Pass {
+        assert!(begun.elapsed() < Duration::from_secs(30), "it was not given up");
+        sleep(Duration::from_millis(50)).await;
+    }
+    colours.red(&see(server, address, "data.dead_jobs").await);
+    // It has waited for two hours, in a queue that nobody works on yet.
+    let old = server.now().minus(Duration::from_secs(7200));
+    store
+        .run(&call(), PauseQueue { queue: "billing".to_owned(), paused_at: Some(server.now()) })
+        .await
+        .expect("paused");
+    colours.red(&see(server, address, "data.paused_queues").await);
+    store.run(&call(), mainstay_store::OpenQueues(vec!["nobody's"])).await.expect("opened");
+    store.run(&call(), Enqueue { jobs: vec![job("nobody's", old)], now: server.now() }).await.expect("promised");
+    colours.red(&see(server, address, "data.waiting_jobs").await);
+    let event: InboxEventId = server.app.ids.make();
+    let (tenant, source): (TenantId, InboxSourceId) = (server.app.ids.make(), server.app.ids.make());
+    let event = ReceiveEvent {
+        id: event,
+        tenant,
+        source,
+        provider: "generic",
+        identity: "old".to_owned(),
+        kind: "k".to_owned(),
+        version: None,
+        payload: "{}".into(),
+        processing: Processing::Kept,
+        now: server.now().minus(Duration::from_secs(60 * 86_400)),
+    };
+    store.receive_event(&call(), event).await.expect("received");
+    colours.red(&see(server, address, "data.retention").await);
+    let ada = server.person("ada").await;
+    let email = mainstay_domain::EmailAddress::parse(&ada.email).expect("an address");
+    server.app.accounts.set_operator(&call(), &email, true).await.expect("marked");
+    colours.green(&see(server, address, "observability.operators").await);
+    let run = mainstay_store::AuditRun {
+        id: server.app.ids.make::<InboxEventId>().uuid(),
+        at: server.now(),
+        profile: "server".to_owned(),
+        score: 900,
+        report: "{}".to_owned(),
+    };
+    store.run(&call(), mainstay_store::RecordAudit(run)).await.expect("recorded");
+    colours.green(&see(server, address, "observability.audited").await);
+}
+
+async fn break_the_database(engine: Engine, server: TestApp, colours: &mut Colours) {
+    let address = server.address.clone();
+    for id in ["data.migrations", "data.integrity"] {
+        colours.green(&see(&server, &address, id).await);
+    }
+    let last = list_of_migrations(&server).await;
+    let mut migrator = Migrator::open(&store_options(&server.app.config.database)).await.expect("opened");
+    migrator.down(last - 1, Duration::from_secs(10)).await.expect("taken back");
+    colours.red(&see(&server, &address, "data.migrations").await);
+    migrator.up(server.now(), Duration::from_secs(10)).await.expect("applied");
+    colours.green(&see(&server, &address, "data.migrations").await);
+    drop(migrator);
+    match engine {
+        Engine::Postgres => {
+            colours.green(&see(&server, &address, "security.row_level").await);
+            server.psql("ALTER TABLE message NO FORCE ROW LEVEL SECURITY");
+            colours.red(&see(&server, &address, "security.row_level").await);
+            server.psql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'person_operator'::regclass");
+            colours.red(&see(&server, &address, "data.integrity").await);
+        }
+        Engine::Sqlite => {
+            let file = store_options(&server.app.config.database).sqlite_path().expect("a file");
+            colours.green(&see(&server, &address, "security.secret_files").await);
+            open_to_all(&file);
+            colours.red(&see(&server, &address, "security.secret_files").await);
+        }
+    }
+}
+
+async fn list_of_migrations(server: &TestApp) -> i64 {
+    let mut migrator = Migrator::open(&store_options(&server.app.config.database)).await.expect("opened");
+    migrator.status().await.expect("read").last().expect("some").version
+}
+
+fn open_to_all(file: &std::path::Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::set_permissions(file, std::fs::Permissions::from_mode(0o644)).expect("changed");
+}
+
+#[test]
+fn every_check_has_a_name_a_threshold_and_a_cure() {
+    let ids: BTreeSet<&str> = list::ALL.iter().map(|check| check.id).collect();
+    assert_eq!(ids.len(), list::ALL.len(), "an id stands twice");
+    for check in list::ALL.iter() {
+        assert_eq!(check.id.split('.').next(), Some(check.group.word()), "{}", check.id);
+        for text in [check.title, check.threshold, check.cure] {
+            assert!(!text.is_empty() && !text.contains("  "), "{}: {text}", check.id);
+        }
+        assert!(check.title.ends_with('.') && check.cure.ends_with('.'), "{}", check.id);
+    }
+    let asked = |profile| list::asked_of(profile, Mode::Passive);
+    assert!(asked(Profile::Laptop) < asked(Profile::Server) && asked(Profile::Server) < asked(Profile::Cluster));
+}

@@ -1,0 +1,2 @@
+DROP INDEX person_operator;
+DROP TABLE audit_run;
