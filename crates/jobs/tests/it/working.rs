@@ -9,6 +9,7 @@ use mainstay_domain::{Clock, JobState};
 use mainstay_jobs::{Done, Failure, Job, JobList, Promise, Retry};
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 use crate::both;
 use crate::stage::{Engine, Stage, queue};
@@ -109,23 +110,29 @@ async fn a_job_waits_for_its_time(engine: Engine) {
 async fn two_workers_share_the_work(engine: Engine) {
     let Some(stage) = Stage::set(engine).await else { return };
     let counts: [Arc<Mutex<BTreeMap<String, u32>>>; 2] = Default::default();
-    let list = |counts: &Arc<Mutex<BTreeMap<String, u32>>>| {
-        let counts = Arc::clone(counts);
+    // Whoever begins first waits for the other, so that it cannot do all of it before the other has looked.
+    let both = CancellationToken::new();
+    let list = |own: usize| {
+        let (counts, both) = (counts.clone(), both.clone());
         JobList::new().queue(queue("work")).kind(move |_, job: Greet| {
-            *counts.lock().expect("no panic").entry(job.name).or_default() += 1;
-            async {
-                tokio::time::sleep(Duration::from_millis(2)).await;
+            *counts[own].lock().expect("no panic").entry(job.name).or_default() += 1;
+            if counts.iter().all(|counts| !counts.lock().expect("no panic").is_empty()) {
+                both.cancel();
+            }
+            let both = both.clone();
+            async move {
+                both.cancelled().await;
                 Ok(Done::Finished)
             }
         })
     };
-    let _one = stage.hire(list(&counts[0])).await;
-    let _two = stage.hire_elsewhere(list(&counts[1])).await;
+    let _one = stage.hire(list(0)).await;
+    let _two = stage.hire_elsewhere(list(1)).await;
     let jobs = stage.promise((0..600).map(|n| greet(&stage, &n.to_string())).collect()).await;
     for job in jobs {
         stage.until(job, JobState::Done).await;
     }
-    let [one, two] = counts.map(|counts| counts.lock().expect("no panic").clone());
+    let [one, two] = counts.clone().map(|counts| counts.lock().expect("no panic").clone());
     assert!(one.values().chain(two.values()).all(|count| *count == 1), "each once");
     assert_eq!(one.len() + two.len(), 600);
     // The other is told of nothing: it finds work by its poll.
