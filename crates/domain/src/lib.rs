@@ -6,6 +6,7 @@
 
 mod account;
 mod assistant;
+mod backup;
 mod clock;
 mod delivery;
 mod entropy;
@@ -25,6 +26,7 @@ mod usage;
 
 pub use account::{ApiKeyScope, EmailAddress, PersonName, Plan, Role, UnknownWord};
 pub use assistant::{MessageRole, MessageStatus, Usage};
+pub use backup::BackupState;
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use delivery::{DeliveryState, DisabledReason, EventType};
 pub use entropy::{Entropy, Ids};

@@ -25,6 +25,7 @@ use crate::limits::Limits;
 use crate::live::{Connects, Hub, Tickets};
 use crate::nodes::Nodes;
 use crate::ops::audit::service::Audits;
+use crate::ops::backup::{self, BackupFigures};
 use crate::ops::health::Health;
 use crate::ops::metrics::Figures;
 use crate::ops::pools::{self, PoolUse};
@@ -110,6 +111,8 @@ pub struct App {
     pub pool_use: PoolUse,
     /// Whether all is well.
     pub health: Health,
+    /// How old the newest backup is.
+    pub backups: BackupFigures,
     /// What an audit of this process needs.
     pub audits: Audits,
     /// What runs in the background, and how it ends.
@@ -221,8 +224,7 @@ impl App {
         flags.register(&mut metrics);
         let (inbox, deliveries) = open_webhooks(&config, (&store, &keys), &outside, &ids, &mut metrics)
             .inspect_err(|_| lifecycle.stop_hard())?;
-        let (job_figures, jobs) = (JobFigures::register(&mut metrics), Jobs::default());
-        jobs.depths.register(&mut metrics);
+        let (job_figures, jobs, backups) = open_jobs(&mut metrics);
         Ok(Arc::new(Self {
             health: Health::new(store.clone(), redis.clone()),
             config,
@@ -250,6 +252,7 @@ impl App {
             connects,
             overload,
             pool_use,
+            backups,
             audits: Audits::default(),
             lifecycle,
             http_metrics,
@@ -270,6 +273,7 @@ impl App {
         crate::flags::start(self).await?;
         crate::live::start(self).await;
         crate::ops::housekeeping::start(self);
+        backup::start(self);
         pools::start(self);
         crate::limits::start(self).await;
         crate::deliveries::start(self);
@@ -278,6 +282,13 @@ impl App {
         self.lifecycle.set_ready(true);
         Ok(())
     }
+}
+
+/// What is known of jobs, and of those that make backups.
+fn open_jobs(metrics: &mut Registry) -> (JobFigures, Jobs, BackupFigures) {
+    let (figures, jobs) = (JobFigures::register(metrics), Jobs::default());
+    jobs.depths.register(metrics);
+    (figures, jobs, BackupFigures::register(metrics))
 }
 
 /// What arrives from outside, and what organisations are told of.

@@ -13,7 +13,7 @@ use crate::config::{Config, Engine};
 use crate::deliveries;
 use crate::keys;
 use crate::lifecycle::Lifecycle;
-use crate::ops::probe;
+use crate::ops::{backup, probe};
 use crate::webhooks::work;
 
 /// How long making the queues known may take.
@@ -27,15 +27,24 @@ pub const INBOX: &str = "inbox";
 
 /// The queues, with their bounds.
 #[must_use]
-pub fn queues(config: &Config) -> [Queue; 6] {
+pub fn queues(config: &Config) -> [Queue; 7] {
     let jobs = &config.jobs;
     let queue = |name| Queue { name, slots: jobs.slots, limits: QueueLimits::default(), oldest: jobs.oldest() };
-    [queue(PROBES), queue(INBOX), queue(BILLING), deliveries::queue(config), queue(DELIVERY_CHORES), queue(KEYS)]
+    let backups = Queue { slots: 1, ..queue(backup::BACKUPS) };
+    [
+        queue(PROBES),
+        queue(INBOX),
+        queue(BILLING),
+        deliveries::queue(config),
+        queue(DELIVERY_CHORES),
+        queue(KEYS),
+        backups,
+    ]
 }
 
 /// All of it.
 fn list(app: &Arc<App>) -> JobList {
-    queues(&app.config)
+    let list = queues(&app.config)
         .into_iter()
         .fold(JobList::new(), JobList::queue)
         .kind(with(app, probe::run))
@@ -45,6 +54,9 @@ fn list(app: &Arc<App>) -> JobList {
         .kind(with(app, deliveries::replay))
         .kind(with(app, deliveries::cancel))
         .kind(with(app, keys::rotate))
+        .kind(with(app, backup::back_up))
+        .kind(with(app, backup::drill_job));
+    backup::schedules(&app.config).into_iter().fold(list, JobList::schedule)
 }
 
 /// A handler that is given the app. It holds no share in it, so that the app can end while jobs are still listed.

@@ -16,6 +16,7 @@ use crate::jobs::api as jobs;
 use crate::limits::api as limits;
 use crate::live::api as live;
 use crate::ops::audit::api as audit;
+use crate::ops::backup::api as backup;
 use crate::ops::{health, metrics};
 use crate::sync::api as sync;
 use crate::webhooks::api::{events as inbox, senders};
@@ -28,7 +29,7 @@ use crate::webhooks::receive as hooks;
     security(("bearer" = [])),
     paths(
         health::live, health::ready, health::database, health::redis, health::queue, metrics::metrics, document,
-        audit::last, audit::make,
+        audit::last, audit::make, backup::list, backup::make, backup::drill,
         auth::sign_up, auth::sign_in, auth::refresh, auth::sign_out, auth::switch, auth::me, auth::create_organisation,
         members::list, members::add, members::change, members::remove,
         api_keys::list, api_keys::create, api_keys::get, api_keys::revoke,

@@ -20,6 +20,7 @@ use crate::jobs::api as jobs;
 use crate::limits::{Class, api as limits};
 use crate::live::api as live;
 use crate::ops::audit::api as audit;
+use crate::ops::backup::api as backup;
 use crate::ops::{health, metrics};
 use crate::sync::api as sync;
 use crate::webhooks::api::{events as inbox, senders};
@@ -179,6 +180,9 @@ fn operator_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .post("/v1/jobs/probes", jobs::promise_probes, OPERATOR.statements(3))
         // What the checks ask is counted for the checks and not for the request.
         .get("/v1/audit", audit::last, OPERATOR.statements(3).priority(HEAVY))
+        .get("/v1/backups", backup::list, OPERATOR.statements(3).priority(HEAVY))
+        .post("/v1/backups", backup::make, OPERATOR.statements(2))
+        .post("/v1/backup-drills", backup::drill, OPERATOR.statements(2))
         .post("/v1/audit/runs", audit::make, OPERATOR.statements(1).priority(HEAVY).deadline(AUDIT))
         .get("/v1/queues", jobs::queues, OPERATOR.statements(5))
         .post("/v1/queues/{name}/pause", jobs::pause, OPERATOR.statements(2))

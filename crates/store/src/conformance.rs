@@ -3,6 +3,7 @@
 
 mod accounts;
 mod assistant;
+mod backups;
 mod batches;
 mod billing;
 mod deadlines;
@@ -252,6 +253,9 @@ cases! {
     metering::a_budget_holds_under_concurrency,
     metering::counters_equal_the_rows_that_they_count,
     metering::plans_and_budgets_are_set,
+    backups::backups_and_drills_are_remembered,
+    backups::a_copy_is_the_database_of_one_moment_while_others_write,
+    backups::a_copy_that_is_not_whole_is_refused,
     billing::events_in_any_order_give_one_plan,
     billing::a_plan_changes_with_the_end_of_the_job,
     billing::the_grace_ends_by_time_alone,

@@ -12,6 +12,7 @@
 mod accounts;
 mod api_keys;
 mod audits;
+mod backup;
 mod batcher;
 mod billing;
 mod call;
@@ -63,6 +64,13 @@ pub use api_keys::{
     ApiKey, ApiKeyAuthority, AuthoriseApiKey, CreateApiKey, GetApiKey, ListApiKeys, LookUpApiKey, RevokeApiKey,
 };
 pub use audits::{AuditRun, AuditSummary, ListAudits, ReadAudits, RecordAudit};
+pub use backup::catalogue::{
+    BackupDeleted, BeginBackup, Drill, EndBackup, InstallationIs, LastGood, ListBackups, ListDrills, RecordDrill,
+    StoredBackup,
+};
+pub use backup::restoration::{Mark, Restoration};
+pub use backup::snapshot::{Part, Snapshot};
+pub use backup::{Applied as AppliedMigration, Damage};
 pub use billing::apply::{AppliedEvent, ApplyBillingEvent, BillingRules, EventOf, IgnoreBillingEvent, ReviewPlan};
 pub use billing::invoices::{Invoice, InvoiceState, ListInvoices};
 pub use billing::organisation::{Organisation, PlanChange, SetPlan};

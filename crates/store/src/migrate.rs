@@ -18,6 +18,7 @@ use std::time::Duration;
 
 use mainstay_domain::Timestamp;
 
+use crate::backup::{Applied as AppliedMigration, Damage};
 use crate::error::{Error, Result};
 use crate::store::Options;
 pub use split::StatementRisk;
@@ -212,6 +213,42 @@ impl Migrator {
             }
         }
         Ok(done)
+    }
+
+    /// Applies what is pending, up to and with this migration: how a copy of an older schema gets its tables.
+    ///
+    /// # Errors
+    /// As [`Self::up`].
+    pub(crate) async fn up_to(mut self, last: i64, now: Timestamp) -> Result<()> {
+        self.files.retain(|file| file.version <= last);
+        self.up(now, Duration::from_secs(10)).await.map(drop)
+    }
+
+    /// What was applied to the schema, which must be all that this program knows.
+    pub(crate) async fn applied(mut self) -> Result<Vec<AppliedMigration>> {
+        if !self.is_current().await? {
+            return Err(Error::File(
+                "Migrations are pending, and a backup is of a schema that is whole. Run `mainstay migrate up` first."
+                    .to_owned(),
+            ));
+        }
+        Ok(self
+            .files
+            .iter()
+            .map(|file| AppliedMigration { version: file.version, checksum: file.checksum() })
+            .collect())
+    }
+
+    /// Looks whether this program has all migrations of a copy.
+    pub(crate) fn knows(target: &Options, schema: &[AppliedMigration]) -> Result<()> {
+        let files = if target.sqlite_path().is_some() { files::sqlite() } else { files::postgres() };
+        let known = |applied: &AppliedMigration| {
+            files.iter().any(|file| file.version == applied.version && file.checksum() == applied.checksum)
+        };
+        match schema.iter().find(|applied| !known(applied)) {
+            Some(unknown) => Err(Damage::Newer(unknown.version).into()),
+            None => Ok(()),
+        }
     }
 
     /// Undoes every migration above `version`, the newest first.

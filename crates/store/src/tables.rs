@@ -81,5 +81,8 @@ pub const TABLES: &[Table] = &[
     table("job_schedule", TableKind::System, false),
     table("job_probe", TableKind::System, true),
     table("audit_run", TableKind::System, false),
+    table("installation", TableKind::System, false),
+    table("backup", TableKind::System, false),
+    table("restore_drill", TableKind::System, false),
     table("schema_migration", TableKind::System, false),
 ];

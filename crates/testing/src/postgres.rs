@@ -134,7 +134,7 @@ impl Cluster {
             }
         }
         outcome?;
-        run(self.access.client("createuser").args(["--createrole", "owner"]), "createuser", PATIENCE)?;
+        run(self.access.client("createuser").args(["--createrole", "--createdb", "owner"]), "createuser", PATIENCE)?;
         Ok(self)
     }
 

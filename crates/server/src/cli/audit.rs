@@ -31,6 +31,9 @@ pub(super) struct AuditArguments {
     /// Also act as a stranger: nothing that belongs to anybody is touched
     #[arg(long)]
     active: bool,
+    /// Also restore the newest backup into a scratch copy, start a server on it, and see that damage is refused
+    #[arg(long)]
+    drill: bool,
     /// Only these checks, or those of a group
     #[arg(long, value_name = "ID", num_args = 1..)]
     only: Vec<String>,
@@ -55,7 +58,11 @@ pub(super) async fn run(arguments: AuditArguments, config: Config) -> Result<Ans
     if arguments.list {
         return Ok(Answer::good(listing()));
     }
-    let mode = if arguments.active { Mode::Active } else { Mode::Passive };
+    let mode = match (arguments.active, arguments.drill) {
+        (_, true) => Mode::Drill,
+        (true, false) => Mode::Active,
+        (false, false) => Mode::Passive,
+    };
     // A check that is named is wanted, however far it goes.
     let mode = if arguments.only.is_empty() { mode } else { mode.max(furthest(&arguments.only)) };
     let checks = audit::choose(mode, &arguments.only)

@@ -1,6 +1,7 @@
 //! The command line: one file for each subcommand.
 
 mod audit;
+mod backup;
 pub mod config;
 mod deliveries;
 mod experiment;
@@ -11,6 +12,7 @@ mod keys;
 mod load;
 mod migrate;
 mod plan;
+mod restore;
 mod serve;
 mod text;
 mod token;
@@ -97,6 +99,15 @@ enum Command {
     /// It measures what runs: the settings, the database, what the server answers. The exit code is 2 when something critical
     /// fails, 1 when the score is less than --least, else 0. See docs/operations/audit.md.
     Audit(audit::AuditArguments),
+    /// Make a backup of the whole database, list those that are there, and check one
+    ///
+    /// It works while servers run, and without one. See docs/operations/backup.md.
+    #[command(subcommand)]
+    Backup(backup::BackupCommand),
+    /// Restore a backup, or try whether one can be restored
+    ///
+    /// Into an empty database, or in place of a SQLite file that no server uses. See docs/operations/backup.md.
+    Restore(restore::RestoreArguments),
     /// Print an access token for a person, for trying the API
     ///
     /// It needs no password, only the database. The token works for the person's oldest organisation.
@@ -185,6 +196,8 @@ async fn with_config(command: Command, config: Config) -> Result<Answer, Answer>
         Command::Deliveries(command) => deliveries::run(command, config).await,
         Command::Keys(command) => keys::run(command, config).await,
         Command::Audit(arguments) => audit::run(arguments, config).await,
+        Command::Backup(command) => backup::run(command, config).await,
+        Command::Restore(arguments) => restore::run(arguments, config).await,
         Command::Token(arguments) => token::run(arguments, config).await,
         Command::Load(arguments) => load::run(arguments, config).await,
         Command::Config(_) | Command::Openapi => Ok(Answer::good("")),

@@ -85,23 +85,27 @@ fn start_log(config: &Config) {
 
 /// Only one process may serve from a SQLite file. The lock is the operating system's, so it ends with the process.
 fn lock_file(config: &Config) -> Result<Option<File>, Answer> {
-    let Some(path) = store_options(&config.database).sqlite_path() else { return Ok(None) };
+    store_options(&config.database).sqlite_path().map(|path| lock_database(&path)).transpose()
+}
+
+/// Takes the lock of a SQLite file: nobody serves from it then.
+pub(super) fn lock_database(path: &Path) -> Result<File, Answer> {
     let refused = |detail: String| Answer::from(Error::new(Kind::Conflict, "database_in_use", detail));
     if path.is_dir() {
-        return Err(Answer::from(file_fault(&path, &"it is a folder")));
+        return Err(Answer::from(file_fault(path, &"it is a folder")));
     }
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
         std::fs::create_dir_all(folder).map_err(|error| Answer::from(folder_fault(folder, &error)))?;
     }
-    let name = lock_name(&path);
+    let name = lock_name(path);
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
         .open(&name)
-        .map_err(|error| Answer::from(file_fault(&path, &error)))?;
+        .map_err(|error| Answer::from(file_fault(path, &error)))?;
     match file.try_lock() {
-        Ok(()) => Ok(Some(file)),
+        Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(refused(format!(
             "Another mainstay serves from {} already. Stop it first, or name another file with DATABASE_URL=sqlite:PATH.",
             path.display()

@@ -5,6 +5,7 @@
 
 mod assistant;
 mod auth;
+mod backup;
 mod billing;
 mod database;
 mod deliveries;
@@ -39,6 +40,7 @@ use serde::{Deserialize, Serialize};
 
 pub use assistant::Assistant;
 pub use auth::{Auth, Issuer};
+pub use backup::{Backup, BackupPlace};
 pub use billing::{Billing, FastSpring};
 pub use database::{Database, Engine};
 pub use deliveries::Deliveries;
@@ -71,6 +73,8 @@ pub struct Config {
     pub database: Database,
     /// Secrets at rest.
     pub keys: Keys,
+    /// Backups and drills.
+    pub backup: Backup,
     /// Plans, usage and budgets.
     pub billing: Billing,
     /// What several nodes tell each other by.
@@ -196,6 +200,7 @@ impl Config {
         self.http.validate(faults);
         self.database.validate(faults);
         self.keys.validate(faults);
+        self.backup.validate(faults);
         self.billing.validate(faults);
         self.redis.validate(faults);
         self.auth.validate(faults);
@@ -221,6 +226,7 @@ impl Config {
         self.http.advise(warnings);
         self.database.advise(warnings);
         self.keys.advise(self.database.engine() == Engine::Postgres, self.database.nodes, warnings);
+        self.backup.advise(warnings);
         self.billing.advise(warnings);
         self.redis.advise(self.database.engine() == Engine::Sqlite, warnings);
         self.auth.advise(warnings);

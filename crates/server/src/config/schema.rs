@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use toml::{Table, Value};
 
 use super::{
-    assistant, auth, billing, database, deliveries, flags, http, inbox, jobs, keys, lifecycle, limits, live, overload,
-    providers, redis, sync,
+    assistant, auth, backup, billing, database, deliveries, flags, http, inbox, jobs, keys, lifecycle, limits, live,
+    overload, providers, redis, sync,
 };
 
 /// The text of `config.default.toml`.
@@ -33,6 +33,8 @@ const SECRETS: &[&str] = &[
     "redis.url",
     "auth.signing_key",
     "keys.ring",
+    "backup.encryption_key",
+    "backup.s3_secret_key",
     "billing.fastspring.api_password",
     "providers.anthropic.api_key",
     "providers.openai.api_key",
@@ -46,6 +48,7 @@ const BOUNDS: &[&[Bound]] = &[
     http::BOUNDS,
     database::BOUNDS,
     keys::BOUNDS,
+    backup::BOUNDS,
     billing::BOUNDS,
     redis::BOUNDS,
     auth::BOUNDS,

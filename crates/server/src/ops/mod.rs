@@ -1,6 +1,7 @@
 //! What an operator needs: health, figures, housekeeping.
 
 pub mod audit;
+pub mod backup;
 pub mod health;
 pub mod housekeeping;
 pub mod metrics;

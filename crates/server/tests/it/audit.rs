@@ -1,5 +1,6 @@
 //! The audit is audited: for every check the control that it watches is broken, and the check turns red; and it is green before.
 
+mod backups;
 mod proxy;
 
 use std::collections::BTreeSet;
@@ -185,6 +186,7 @@ async fn every_check_turns_red_when_its_control_is_broken(engine: Engine) {
     proxy.serve(&server);
     spoil_answers(&server, &proxy, &mut colours).await;
     break_settings(engine, &mut colours).await;
+    backups::damage(engine, &mut colours).await;
     spoil_rows(&server, &proxy.address, &mut colours).await;
     break_the_database(engine, server, &mut colours).await;
     let all: BTreeSet<&str> = list::ALL.iter().map(|check| check.id).collect();

@@ -241,12 +241,14 @@ fn answered_as_documented(driver: &Driver<'_>, documented: &BTreeMap<(String, St
 }
 
 async fn every_operation_answers_as_documented_within_its_statements(engine: Engine) {
-    let Some((server, _fake)) = plans::start(engine, &[inbox::FASTSPRING]).await else { return };
+    let backups = tempfile::tempdir().expect("a folder");
+    let to = json!(backups.path()).to_string();
+    let Some((server, _fake)) = plans::start(engine, &[inbox::FASTSPRING, ("backup.to", &to)]).await else { return };
     let document = server.send("GET", "/openapi.json", None, None).await.expect(200);
     let documented = documented(&document);
 
     // The document and the table: the same operations, the pages of the console aside.
-    let pages = ["/", "/sw.js", "/experiments", "/plan", "/inbox", "/deliveries", "/jobs", "/audit"];
+    let pages = ["/", "/sw.js", "/experiments", "/plan", "/inbox", "/deliveries", "/jobs", "/audit", "/backups"];
     let page = |path: &str| pages.contains(&path) || path.starts_with("/assets/");
     let served: BTreeSet<_> = server
         .table

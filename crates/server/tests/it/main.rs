@@ -6,6 +6,7 @@ mod accounts;
 mod architecture;
 mod assistant;
 mod audit;
+mod backups;
 mod billing;
 mod client;
 mod console;

@@ -24,6 +24,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/"),
     ("GET", "/assets/{*path}"),
     ("GET", "/audit"),
+    ("GET", "/backups"),
     ("GET", "/deliveries"),
     ("GET", "/experiments"),
     ("GET", "/health/database"),
@@ -131,7 +132,14 @@ impl Things {
             ("POST", "/v1/messages") => Some(json!({"content": "Hello", "conversation_id": self.conversation})),
             ("PUT", "/v1/budgets/organisation" | "/v1/budgets/members/{id}") => Some(json!({"cost_micros": 5})),
             ("POST", "/v1/live/tickets" | "/v1/jobs/{id}/cancel" | "/v1/jobs/{id}/replay") => None,
-            ("POST", "/v1/queues/{name}/pause" | "/v1/queues/{name}/resume" | "/v1/audit/runs") => None,
+            (
+                "POST",
+                "/v1/queues/{name}/pause"
+                | "/v1/queues/{name}/resume"
+                | "/v1/audit/runs"
+                | "/v1/backups"
+                | "/v1/backup-drills",
+            ) => None,
             ("POST", "/v1/jobs/replays") => Some(json!({"state": "dead"})),
             ("POST", "/v1/jobs/probes") => Some(json!({"count": 1})),
             ("POST", "/v1/checkout-sessions" | "/v1/plan/change") => Some(json!({"plan": "core"})),

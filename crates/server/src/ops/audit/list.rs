@@ -1,7 +1,7 @@
 //! Every check on one page, and how many each profile asks for.
 
 use super::check::{Check, Mode};
-use super::checks::{capacity, data, delivery, observability, resilience, secrets, security};
+use super::checks::{backups, capacity, data, delivery, observability, resilience, secrets, security};
 use super::profile::Profile;
 
 /// All checks, group by group.
@@ -10,6 +10,7 @@ pub static ALL: std::sync::LazyLock<Vec<&'static Check>> = std::sync::LazyLock::
         security::CHECKS,
         secrets::CHECKS,
         data::CHECKS,
+        backups::CHECKS,
         capacity::CHECKS,
         resilience::CHECKS,
         observability::CHECKS,

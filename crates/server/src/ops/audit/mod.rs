@@ -28,6 +28,8 @@ pub use self::subject::{Live, Subject};
 /// How long one check may take; one that acts waits for what it tries.
 const DEADLINE: Duration = Duration::from_secs(8);
 const ACTING: Duration = Duration::from_secs(120);
+/// A drill restores the whole database.
+const DRILLING: Duration = Duration::from_secs(3_600);
 /// How many checks look at the same moment.
 const AT_ONCE: usize = 8;
 
@@ -48,7 +50,11 @@ async fn look(subject: &Subject, check: &'static Check) -> Finding {
         let (from, here) = (check.from.word(), subject.profile.word());
         Seen::not_applicable(format!("asked of a {from} and more, and this is a {here}"))
     } else {
-        let deadline = if check.mode == Mode::Passive { DEADLINE } else { ACTING };
+        let deadline = match check.mode {
+            Mode::Passive => DEADLINE,
+            Mode::Active => ACTING,
+            Mode::Drill => DRILLING,
+        };
         let looked = timeout(deadline, (check.look)(subject)).await;
         looked.unwrap_or_else(|_| Seen::unknown(format!("it took more than {} s", deadline.as_secs())))
     };

@@ -20,6 +20,10 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     driver.good(200, "GET /v1/jobs/probes", None, token, None).await;
     driver.good(200, "GET /v1/queues", None, token, None).await;
     let made = driver.good(200, "POST /v1/audit/runs", None, token, None).await;
+    for path in ["POST /v1/backups", "POST /v1/backup-drills"] {
+        driver.good(202, path, None, token, None).await;
+    }
+    driver.good(200, "GET /v1/backups", None, token, None).await;
     let last = driver.good(200, "GET /v1/audit", None, token, None).await;
     assert_eq!((&last["last"]["score"], &last["history"][0]["score"]), (&made["score"], &made["score"]));
     let list = driver.good(200, "GET /v1/jobs", None, token, None).await;

@@ -1,5 +1,6 @@
 //! The checks, a file for each group.
 
+pub(super) mod backups;
 pub(super) mod capacity;
 pub(super) mod data;
 pub(super) mod delivery;

@@ -28,6 +28,10 @@ checks! { Security:
     "Files with secrets and data can be read by the server alone.",
     "no permission for others on the database file and on the files that settings name",
     "chmod o-rwx the files, and better 600.";
+    "security.backup_encrypted" High Passive Server backup_encrypted,
+    "Whoever gets hold of a backup cannot read it.",
+    "backup.encryption_key is set",
+    "Set backup.encryption_key_file to a file with what `openssl rand -hex 32` prints, and keep a copy of it where the backups are not.";
 }
 
 async fn keys_apart(subject: &Subject) -> Looked {
@@ -70,6 +74,15 @@ async fn passwords(subject: &Subject) -> Looked {
     Ok(Seen::told(work >= LEAST_WORK && auth.password_memory_kib >= 7_168, measured))
 }
 
+async fn backup_encrypted(subject: &Subject) -> Looked {
+    let settings = &subject.app.config.backup;
+    if settings.place().is_none() {
+        return Ok(Seen::not_applicable("no backups are made: that is a check of its own"));
+    }
+    let set = !settings.encryption_key.is_empty();
+    Ok(Seen::told(set, if set { "set" } else { "backups are not encrypted" }))
+}
+
 /// The files of keys that this machine has.
 fn key_files(subject: &Subject) -> Vec<PathBuf> {
     let folder = subject.app.keys.folder().map(std::fs::read_dir);
@@ -84,6 +97,7 @@ async fn secret_files(subject: &Subject) -> Looked {
     let named = [&config.auth.signing_key_file, &config.database.url_file, &config.redis.url_file];
     let named =
         named.into_iter().chain([&config.providers.anthropic.api_key_file, &config.providers.openai.api_key_file]);
+    let named = named.chain([&config.backup.encryption_key_file, &config.backup.s3_secret_key_file]);
     let files: Vec<PathBuf> = named
         .filter(|name| !name.is_empty())
         .map(PathBuf::from)

@@ -1,0 +1,3 @@
+DROP TABLE restore_drill;
+DROP TABLE backup;
+DROP TABLE installation;
