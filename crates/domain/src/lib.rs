@@ -7,6 +7,7 @@
 mod account;
 mod assistant;
 mod clock;
+mod control;
 mod delivery;
 mod entropy;
 mod error;
@@ -26,6 +27,7 @@ mod usage;
 pub use account::{ApiKeyScope, EmailAddress, PersonName, Plan, Role, UnknownWord};
 pub use assistant::{MessageRole, MessageStatus, Usage};
 pub use clock::{Clock, ManualClock, Timestamp};
+pub use control::{ControlReason, ControlSpan};
 pub use delivery::{DeliveryState, DisabledReason, EventType};
 pub use entropy::{Entropy, Ids};
 pub use error::{Error, FieldFault, Kind, Result, panic_message};

@@ -10,6 +10,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::conversations::STATEMENTS,
         crate::flags::STATEMENTS,
         crate::audits::STATEMENTS,
+        crate::controls::STATEMENTS,
         crate::facts::STATEMENTS,
         crate::health::STATEMENTS,
         crate::housekeeping::STATEMENTS,

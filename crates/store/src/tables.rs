@@ -81,5 +81,7 @@ pub const TABLES: &[Table] = &[
     table("job_schedule", TableKind::System, false),
     table("job_probe", TableKind::System, true),
     table("audit_run", TableKind::System, false),
+    table("control", TableKind::System, false),
+    table("control_change", TableKind::System, false),
     table("schema_migration", TableKind::System, false),
 ];
