@@ -190,23 +190,14 @@ impl App {
         pools::check_room(&config.database, &store).await.inspect_err(|_| lifecycle.stop_hard())?;
         let accounts =
             Accounts::new(&config, &key, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), ids.clone())?;
-        let names = crate::job_list::queues(&config).map(|queue| queue.name);
-        let (now, chance) = (Arc::clone(&clock), Arc::clone(&entropy));
-        let controls = Controls::new(now, chance, Catalogue::new(names), &mut metrics);
+        let controls = open_controls(&config, &outside, &mut metrics);
         let billing = BillingFigures::register(&mut metrics);
         let fastspring = FastSpringApi::new(&config.billing.fastspring, &config.providers, Arc::clone(&clock))?;
-        let providers = Providers::new(&config.providers, Arc::clone(&clock), Arc::clone(&entropy))?;
-        let assistant = Arc::new(Assistant::new(
-            &config.assistant,
-            store.clone(),
-            providers,
-            Arc::clone(&clock),
-            ids.clone(),
-            (lifecycle.clone(), billing.clone(), Arc::clone(&controls)),
-        ));
+        let known = (lifecycle.clone(), billing.clone(), Arc::clone(&controls));
+        let assistant = open_assistant(&config, &store, &outside, &ids, known)?;
         let nodes = Arc::new(Nodes::new());
-        let (now, chance) = (Arc::clone(&clock), Arc::clone(&entropy));
-        let sync = Sync::new(&config.sync, store.clone(), (now, chance), Arc::clone(&nodes), Arc::clone(&controls));
+        let outer = (Arc::clone(&clock), Arc::clone(&entropy));
+        let sync = Sync::new(&config.sync, store.clone(), outer, Arc::clone(&nodes), Arc::clone(&controls));
         let hub = Arc::new(Hub::new(store.clone(), Arc::clone(&entropy)));
         let flags = Arc::new(Flags::new(&config.flags, store.clone()));
         let connects = Connects::new(config.live.connects_per_second, Arc::clone(&entropy));
@@ -289,6 +280,25 @@ impl App {
         self.lifecycle.set_ready(true);
         Ok(())
     }
+}
+
+/// What operators may set while everything runs.
+fn open_controls(config: &Config, outside: &Outside, metrics: &mut Registry) -> Arc<Controls> {
+    let queues = crate::job_list::queues(config).map(|queue| queue.name);
+    Controls::new(Arc::clone(&outside.clock), Arc::clone(&outside.entropy), Catalogue::new(queues), metrics)
+}
+
+/// Conversations, replies and who makes them.
+fn open_assistant(
+    config: &Config,
+    store: &Store,
+    outside: &Outside,
+    ids: &Ids,
+    known: (Lifecycle, BillingFigures, Arc<Controls>),
+) -> Result<Arc<Assistant>> {
+    let clock = Arc::clone(&outside.clock);
+    let providers = Providers::new(&config.providers, Arc::clone(&clock), Arc::clone(&outside.entropy))?;
+    Ok(Arc::new(Assistant::new(&config.assistant, store.clone(), providers, clock, ids.clone(), known)))
 }
 
 /// What arrives from outside, and what organisations are told of.

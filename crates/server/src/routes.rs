@@ -121,7 +121,11 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         // each may be a message.
         .get("/v1/sync", sync::sync, MEMBER.limit(Class::Sync).statements(8).priority(Priority::Sync).part(Part::Sync))
         .post("/v1/sync", sync::push, MEMBER.limit(Class::Sync).body(768 * 1024).statements(50 * 26).part(Part::Sync))
-        .post("/v1/live/tickets", live::ticket, MEMBER.limit(Class::LiveConnect).priority(Priority::Sync).part(Part::Live))
+        .post(
+            "/v1/live/tickets",
+            live::ticket,
+            MEMBER.limit(Class::LiveConnect).priority(Priority::Sync).part(Part::Live),
+        )
         .get("/v1/live", live::live, TICKET.statements(2).part(Part::Live));
     routes = operator_routes(webhook_routes(routes));
     // People

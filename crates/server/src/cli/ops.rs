@@ -68,7 +68,7 @@ pub(super) struct SetArguments {
 pub(super) struct AuthorArguments {
     /// Who does it, for the trail; without it the name of the user of this machine
     #[arg(long = "by", value_name = "NAME")]
-    name: Option<String>,
+    author: Option<String>,
 }
 
 #[derive(Clone, Copy, Debug, Args)]
@@ -90,7 +90,7 @@ impl AuthorArguments {
     /// As the trail has it. Who may use the database of the settings may do all of this, so it is taken as it is told.
     fn author(self) -> ControlAuthor {
         let user = || ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-        let name = self.name.or_else(user).unwrap_or_else(|| "unknown".to_owned());
+        let name = self.author.or_else(user).unwrap_or_else(|| "unknown".to_owned());
         let name: String = name.chars().filter(|letter| !letter.is_control()).take(LONGEST_NAME).collect();
         ControlAuthor { person: None, name: format!("command line ({})", name.trim()) }
     }

@@ -182,10 +182,7 @@ impl Control {
     /// What stops the jobs of a queue.
     #[must_use]
     pub fn of_queue(queue: &'static str) -> Self {
-        Part::ALL
-            .into_iter()
-            .find(|part| part.queue() == Some(queue))
-            .map_or(Self::QueueOff(queue), Self::Off)
+        Part::ALL.into_iter().find(|part| part.queue() == Some(queue)).map_or(Self::QueueOff(queue), Self::Off)
     }
 
     /// Whether this stops the jobs of a queue.
@@ -341,7 +338,9 @@ mod tests {
             assert_eq!(catalogue.find(&control.name()).ok(), Some(*control));
             assert!(control.about().ends_with('.') && control.about().len() > 20, "{control:?}");
         }
-        for name in ["limits.percent", "limits.messages.percent", "limits.public", "webhooks", "deliveries", "jobs.probes"] {
+        for name in
+            ["limits.percent", "limits.messages.percent", "limits.public", "webhooks", "deliveries", "jobs.probes"]
+        {
             assert!(names.contains(name), "{name}");
         }
         for other in ["jobs.inbox", "jobs.deliveries", "limits.unlimited", "limits.unlimited.percent", ""] {

@@ -64,6 +64,9 @@ async fn keep(app: &App) {
 fn act(app: &App, known: &mut Vec<Active>) {
     let now = app.controls.in_force();
     if now != *known {
+        let set =
+            now.iter().map(|active| format!("{} = {}", active.control.name(), active.setting)).collect::<Vec<_>>();
+        tracing::info!(set = set.join(", "), "other controls hold here now");
         // What was off may be on.
         if let Some(worker) = app.worker.get() {
             worker.hint(&[]);

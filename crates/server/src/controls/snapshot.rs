@@ -94,7 +94,11 @@ mod tests {
     }
 
     fn snapshot(set: &[(Control, Setting, i64)]) -> Snapshot {
-        Snapshot::new(set.iter().map(|(control, setting, until)| Active { control: *control, setting: *setting, until: at(*until) }).collect())
+        Snapshot::new(
+            set.iter()
+                .map(|(control, setting, until)| Active { control: *control, setting: *setting, until: at(*until) })
+                .collect(),
+        )
     }
 
     #[test]
@@ -121,9 +125,15 @@ mod tests {
 
     #[test]
     fn a_queue_is_off_until_its_control_ends() {
-        let off = snapshot(&[(Control::QueueOff("probes"), Setting::Off, 5), (Control::Off(Part::Webhooks), Setting::Off, 9)]);
+        let off = snapshot(&[
+            (Control::QueueOff("probes"), Setting::Off, 5),
+            (Control::Off(Part::Webhooks), Setting::Off, 9),
+        ]);
         assert_eq!((off.queue_off("probes", at(4)), off.queue_off("probes", at(5))), (Some(at(5)), None));
-        assert_eq!((off.queue_off(crate::job_list::INBOX, at(8)), off.queue_off("billing", at(0))), (Some(at(9)), None));
+        assert_eq!(
+            (off.queue_off(crate::job_list::INBOX, at(8)), off.queue_off("billing", at(0))),
+            (Some(at(9)), None)
+        );
         assert_eq!((off.in_force(at(5)).count(), off.number_of(Control::SyncInterval, at(0))), (1, None));
     }
 }

@@ -155,13 +155,7 @@ impl Hub {
     }
 
     /// Enters a socket into both streams of its member.
-    pub(super) fn enter(
-        &self,
-        by: &Member,
-        html: bool,
-        standing: Standing,
-        most: Most,
-    ) -> Result<Arc<Outbox>, NoRoom> {
+    pub(super) fn enter(&self, by: &Member, html: bool, standing: Standing, most: Most) -> Result<Arc<Outbox>, NoRoom> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let outbox = Arc::new(Outbox::new(id, (by.tenant, by.person), html, standing, self.now_ms()));
         let mut sockets = lock(&self.sockets);

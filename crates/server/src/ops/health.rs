@@ -93,6 +93,11 @@ impl Health {
         let answer = self.store.run(&Call::within(DATABASE_DEADLINE), Ping).await;
         let (used, most) = self.store.connections_in_use();
         let (status, detail) = match answer {
+            // It can still be read: this node is not taken away for it, and takes no harm by it.
+            Ok(()) if self.store.is_full() => {
+                let name = self.store.engine_name();
+                (Status::Degraded, format!("{name} answers, and its disk is full: nothing can be written"))
+            }
             Ok(()) => {
                 (Status::Ok, format!("{} answers; {used} of {most} connections in use", self.store.engine_name()))
             }

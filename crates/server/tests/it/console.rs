@@ -1,6 +1,7 @@
 //! The console as a person meets it: Chromium against the real binary.
 
 mod audit;
+mod controls;
 mod deliveries;
 mod desk;
 mod experiments;

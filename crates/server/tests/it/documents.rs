@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 16] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -22,6 +22,8 @@ const PAGES: [&str; 14] = [
     "docs/jobs.md",
     "docs/load.md",
     "docs/operations/audit.md",
+    "docs/operations/controls.md",
+    "docs/operations/faults.md",
     "docs/operations/keys.md",
     "docs/requirements.md",
 ];

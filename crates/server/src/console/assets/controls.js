@@ -110,7 +110,7 @@ function entry(life, notice, control, done) {
 function change(one) {
   const what = one.new_value === null ? "cleared" : `set to ${one.new_value}`;
   const before = one.old_value === null ? "" : ` (it was ${one.old_value})`;
-  const until = one.expires_at ? make("span", {}, " until ", moment(one.expires_at)) : "";
+  const until = one.expires_at ? make("span", {}, ", ends ", moment(one.expires_at)) : "";
   return make("li", { "data-change": one.name }, make("strong", { text: one.name }), ` ${what}${before}`, until, make("p", { class: "soft" }, `${one.author}, `, moment(one.at), `: ${one.reason}`));
 }
 
@@ -134,7 +134,7 @@ begin("controls", async (life, root) => {
   }
 
   await look();
-  root.append(notice, standing, make("h2", { text: "Set a control" }), ...form.elements, make("h2", { text: "Changes" }), trail);
+  root.append(notice, standing, make("h2", { class: "part", text: "Set a control" }), ...form.elements, make("h2", { class: "part", text: "Changes" }), trail);
   whileSeen(life, LOOK_MS, async (tick) => {
     // Whoever is just clearing one keeps what they type.
     if (tick === 0 || standing.contains(document.activeElement)) return;

@@ -402,8 +402,7 @@ async fn without_redis_from_the_beginning_each_node_takes_its_share() {
     nodes.set(3);
     let (clock, chance) = (Arc::new(SystemClock), Arc::clone(&entropy));
     let controls = Controls::new(clock, chance, Catalogue::new([]), &mut registry);
-    let limits =
-        Limits::new((config.limits.clone(), controls), (redis, &nodes), entropy.as_ref(), &mut registry);
+    let limits = Limits::new((config.limits.clone(), controls), (redis, &nodes), entropy.as_ref(), &mut registry);
     let mut passed = 0;
     for _ in 0..100 {
         passed += usize::from(limits.decide(Class::Other, &rules()).await.passes());

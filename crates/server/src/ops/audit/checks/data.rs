@@ -141,7 +141,12 @@ async fn waiting_jobs(subject: &Subject) -> Looked {
     let queues = subject.app.store.run(&subject.call(), ReadQueues).await?.queues;
     let (now, bound) = (subject.app.clock.now(), subject.app.config.jobs.oldest());
     // What an operator has switched off waits as it was meant to.
-    subject.app.controls.read(&subject.app.store, &subject.call()).await.map_err(|error| Seen::unknown(error.detail))?;
+    subject
+        .app
+        .controls
+        .read(&subject.app.store, &subject.call())
+        .await
+        .map_err(|error| Seen::unknown(error.detail))?;
     let late: Vec<String> = queues
         .iter()
         .filter(|queue| queue.paused_at.is_none() && subject.app.controls.queue_off(&queue.name).is_none())
