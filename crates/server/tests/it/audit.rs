@@ -308,18 +308,7 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
     };
     store.receive_event(&call(), event).await.expect("received");
     colours.red(&see(server, address, "data.retention").await);
-    // It was set 31 days ago, and never ended since.
-    let begun = server.now().minus(Duration::from_secs(31 * 86_400));
-    let author = mainstay_store::ControlAuthor { person: None, name: "nobody".to_owned() };
-    let change = mainstay_store::ChangeControl {
-        id: server.app.ids.make::<InboxEventId>().uuid(),
-        name: "sync.interval".to_owned(),
-        to: Some(("60".to_owned(), server.now().plus(Duration::from_secs(3600)))),
-        reason: "forgotten".to_owned(),
-        author,
-        now: begun,
-    };
-    store.run(&call(), change).await.expect("set");
+    forget_a_control(server).await;
     colours.red(&see(server, address, "delivery.controls_forgotten").await);
     let ada = server.person("ada").await;
     let email = mainstay_domain::EmailAddress::parse(&ada.email).expect("an address");
@@ -334,6 +323,20 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
     };
     store.run(&call(), mainstay_store::RecordAudit(run)).await.expect("recorded");
     colours.green(&see(server, address, "observability.audited").await);
+}
+
+/// A control that was set 31 days ago, and never ended since.
+async fn forget_a_control(server: &TestApp) {
+    let author = mainstay_store::ControlAuthor { person: None, name: "nobody".to_owned() };
+    let change = mainstay_store::ChangeControl {
+        id: server.app.ids.make::<InboxEventId>().uuid(),
+        name: "sync.interval".to_owned(),
+        to: Some(("60".to_owned(), server.now().plus(Duration::from_secs(3600)))),
+        reason: "forgotten".to_owned(),
+        author,
+        now: server.now().minus(Duration::from_secs(31 * 86_400)),
+    };
+    server.app.store.run(&call(), change).await.expect("set");
 }
 
 async fn break_the_database(engine: Engine, server: TestApp, colours: &mut Colours) {
