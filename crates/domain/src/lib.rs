@@ -8,6 +8,7 @@ mod account;
 mod assistant;
 mod backup;
 mod clock;
+mod control;
 mod delivery;
 mod entropy;
 mod error;
@@ -28,6 +29,7 @@ pub use account::{ApiKeyScope, EmailAddress, PersonName, Plan, Role, UnknownWord
 pub use assistant::{MessageRole, MessageStatus, Usage};
 pub use backup::BackupState;
 pub use clock::{Clock, ManualClock, Timestamp};
+pub use control::{ControlReason, ControlSpan};
 pub use delivery::{DeliveryState, DisabledReason, EventType};
 pub use entropy::{Entropy, Ids};
 pub use error::{Error, FieldFault, Kind, Result, panic_message};

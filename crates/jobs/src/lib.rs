@@ -26,7 +26,7 @@ pub use failure::{Done, Failure, JobResult, Retry};
 pub use figures::{JobFigures, Outcome};
 pub use kind::{Job, Promise, backoff};
 pub use list::{JobList, Missed, Queue, Scheduled};
-pub use worker::{Settings, Spawn, Worker};
+pub use worker::{Gate, Settings, Spawn, Worker};
 
 /// A future in a box, as tasks are handed over.
 pub type BoxFuture<T> = std::pin::Pin<Box<dyn Future<Output = T> + Send>>;

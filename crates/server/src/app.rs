@@ -15,6 +15,7 @@ use crate::accounts::keys::SigningKey;
 use crate::assistant::Assistant;
 use crate::billing::{BillingFigures, FastSpringApi};
 use crate::config::{self, Config};
+use crate::controls::{Catalogue, Controls};
 use crate::deliveries::Deliveries;
 use crate::flags::Flags;
 use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
@@ -73,6 +74,8 @@ pub struct App {
     pub accounts: Accounts,
     /// What several nodes tell each other by, where there is one.
     pub redis: Option<Redis>,
+    /// What operators have set while everything runs.
+    pub controls: Arc<Controls>,
     /// How often somebody may ask.
     pub limits: Arc<Limits>,
     /// Conversations and replies.
@@ -190,28 +193,24 @@ impl App {
         pools::check_room(&config.database, &store).await.inspect_err(|_| lifecycle.stop_hard())?;
         let accounts =
             Accounts::new(&config, &key, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), ids.clone())?;
+        let controls = open_controls(&config, &outside, &mut metrics);
         let billing = BillingFigures::register(&mut metrics);
         let fastspring = FastSpringApi::new(&config.billing.fastspring, &config.providers, Arc::clone(&clock))?;
-        let providers = Providers::new(&config.providers, Arc::clone(&clock), Arc::clone(&entropy))?;
-        let assistant = Arc::new(Assistant::new(
-            &config.assistant,
-            store.clone(),
-            providers,
-            Arc::clone(&clock),
-            ids.clone(),
-            (lifecycle.clone(), billing.clone()),
-        ));
+        let known = (lifecycle.clone(), billing.clone(), Arc::clone(&controls));
+        let assistant = open_assistant(&config, &store, &outside, &ids, known)?;
         let nodes = Arc::new(Nodes::new());
-        let sync = Sync::new(&config.sync, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), Arc::clone(&nodes));
-        let hub = Arc::new(Hub::new(&config.live, store.clone(), Arc::clone(&entropy)));
+        let outer = (Arc::clone(&clock), Arc::clone(&entropy));
+        let sync = Sync::new(&config.sync, store.clone(), outer, Arc::clone(&nodes), Arc::clone(&controls));
+        let hub = Arc::new(Hub::new(store.clone(), Arc::clone(&entropy)));
         let flags = Arc::new(Flags::new(&config.flags, store.clone()));
         let connects = Connects::new(config.live.connects_per_second, Arc::clone(&entropy));
         let http_metrics = HttpMetrics::register(&mut metrics);
         let (overload, pool_use) = (Overload::new(&config.overload, entropy.as_ref()), PoolUse::default());
         overload.register(&mut metrics);
         let redis = Redis::open(&config.redis, &entropy, &lifecycle).inspect_err(|_| lifecycle.stop_hard())?;
-        let limits =
-            Arc::new(Limits::new(config.limits.clone(), redis.clone(), nodes.count(), entropy.as_ref(), &mut metrics));
+        let among = (redis.clone(), nodes.count());
+        let set = (config.limits.clone(), Arc::clone(&controls));
+        let limits = Arc::new(Limits::new(set, among, entropy.as_ref(), &mut metrics));
         let figures = Figures {
             store: store.clone(),
             assistant: Arc::clone(&assistant),
@@ -222,7 +221,7 @@ impl App {
         figures.register(&mut metrics);
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
         flags.register(&mut metrics);
-        let (inbox, deliveries) = open_webhooks(&config, (&store, &keys), &outside, &ids, &mut metrics)
+        let (inbox, deliveries) = open_webhooks(&config, (&store, &keys, &controls), &outside, &ids, &mut metrics)
             .inspect_err(|_| lifecycle.stop_hard())?;
         let (job_figures, jobs, backups) = open_jobs(&mut metrics);
         Ok(Arc::new(Self {
@@ -234,6 +233,7 @@ impl App {
             store,
             accounts,
             redis,
+            controls,
             limits,
             assistant,
             billing,
@@ -269,6 +269,8 @@ impl App {
         self.sync.listen(Arc::clone(&self.hub));
         self.accounts.start(&self.lifecycle).await?;
         crate::keys::start(self).await?;
+        // Before anything is begun: what is off stays off over a restart.
+        crate::controls::start(self).await?;
         self.assistant.start(self.config.database.engine() == config::Engine::Sqlite).await?;
         crate::flags::start(self).await?;
         crate::live::start(self).await;
@@ -291,18 +293,37 @@ fn open_jobs(metrics: &mut Registry) -> (JobFigures, Jobs, BackupFigures) {
     (figures, jobs, BackupFigures::register(metrics))
 }
 
+/// What operators may set while everything runs.
+fn open_controls(config: &Config, outside: &Outside, metrics: &mut Registry) -> Arc<Controls> {
+    let queues = crate::job_list::queues(config).map(|queue| queue.name);
+    Controls::new(Arc::clone(&outside.clock), Arc::clone(&outside.entropy), Catalogue::new(queues), metrics)
+}
+
+/// Conversations, replies and who makes them.
+fn open_assistant(
+    config: &Config,
+    store: &Store,
+    outside: &Outside,
+    ids: &Ids,
+    known: (Lifecycle, BillingFigures, Arc<Controls>),
+) -> Result<Arc<Assistant>> {
+    let clock = Arc::clone(&outside.clock);
+    let providers = Providers::new(&config.providers, Arc::clone(&clock), Arc::clone(&outside.entropy))?;
+    Ok(Arc::new(Assistant::new(&config.assistant, store.clone(), providers, clock, ids.clone(), known)))
+}
+
 /// What arrives from outside, and what organisations are told of.
 fn open_webhooks(
     config: &Config,
-    (store, keys): (&Store, &Arc<Keys>),
+    (store, keys, controls): (&Store, &Arc<Keys>, &Arc<Controls>),
     outside: &Outside,
     ids: &Ids,
     metrics: &mut Registry,
 ) -> Result<(Inbox, Arc<Deliveries>)> {
     let clock = Arc::clone(&outside.clock);
     let figures = InboxFigures::register(metrics);
-    let inbox =
-        Inbox::new(config, (store.clone(), Arc::clone(keys)), (clock, ids.clone()), processors::all(), figures)?;
+    let parts = (store.clone(), Arc::clone(keys), Arc::clone(controls));
+    let inbox = Inbox::new(config, parts, (clock, ids.clone()), processors::all(), figures)?;
     let deliveries =
         Deliveries::new(config, (store.clone(), Arc::clone(keys)), (outside.clone(), ids.clone()), metrics)?;
     Ok((inbox, Arc::new(deliveries)))
@@ -328,7 +349,8 @@ impl Service {
         let settings = Settings::new(&app.config.http, &table, app.ids.clone(), app.http_metrics.clone())
             .map_err(Error::internal)?
             .with_overload(&app.overload)
-            .limited_by(Arc::clone(&app.limits));
+            .limited_by(Arc::clone(&app.limits))
+            .controlled_by(Arc::clone(&app.controls));
         let router = wrap(router.with_state(Arc::clone(app)), settings.clone());
         Ok(Self { router, settings, table })
     }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use mainstay_domain::Result;
-use mainstay_jobs::{BoxFuture, Job, JobContext, JobList, JobResult, Queue, Spawn, Worker};
+use mainstay_jobs::{BoxFuture, Gate, Job, JobContext, JobList, JobResult, Queue, Spawn, Worker};
 use mainstay_store::{Call, DELIVERY_CHORES, KEYS, OpenQueues, QueueLimits};
 
 use crate::app::App;
@@ -87,6 +87,7 @@ pub async fn start(app: &Arc<App>) -> Result<()> {
     let spawn: Arc<dyn Spawn> = Arc::new(Tasks(app.lifecycle.clone()));
     let settings = app.config.jobs.settings();
     let worker = Worker::new(list(app), settings, app.store.clone(), outside, app.job_figures.clone(), spawn)?;
+    let worker = worker.behind(Arc::clone(&app.controls) as Arc<dyn Gate>);
     worker.start(app.config.database.engine() == Engine::Sqlite).await?;
     let _ = app.worker.set(worker);
     Ok(())

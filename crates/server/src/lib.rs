@@ -7,6 +7,7 @@ pub mod billing;
 pub mod cli;
 pub mod config;
 pub mod console;
+pub mod controls;
 pub mod deliveries;
 pub mod flags;
 pub mod http;

@@ -10,6 +10,7 @@ use utoipa::{Modify, OpenApi};
 use crate::accounts::api::{api_keys, auth, members};
 use crate::assistant::api as assistant;
 use crate::billing::{api as billing, plan_api as plan};
+use crate::controls::api as controls;
 use crate::deliveries::api::{endpoints, events as webhooks};
 use crate::flags::api as flags;
 use crate::jobs::api as jobs;
@@ -29,7 +30,7 @@ use crate::webhooks::receive as hooks;
     security(("bearer" = [])),
     paths(
         health::live, health::ready, health::database, health::redis, health::queue, metrics::metrics, document,
-        audit::last, audit::make, backup::list, backup::make, backup::drill,
+        audit::last, audit::make, backup::list, backup::make, backup::drill, controls::list, controls::set, controls::clear, controls::changes,
         auth::sign_up, auth::sign_in, auth::refresh, auth::sign_out, auth::switch, auth::me, auth::create_organisation,
         members::list, members::add, members::change, members::remove,
         api_keys::list, api_keys::create, api_keys::get, api_keys::revoke,

@@ -13,6 +13,7 @@ use crate::app::App;
 use crate::assistant::api as assistant;
 use crate::billing::{api as billing, plan_api as plan};
 use crate::config::Config;
+use crate::controls::{Part, api as controls};
 use crate::deliveries::api::{endpoints, events as webhooks};
 use crate::flags::api as flags;
 use crate::http::{Access, Policy, Priority, RouteFault, RouteTable, Routes};
@@ -44,6 +45,8 @@ const OPERATOR: Policy = Policy::new(Access::Operator);
 const HEAVY: Priority = Priority::Heavy;
 /// and these never. Where none is named, reading goes before writing.
 const ALWAYS: Priority = Priority::Always;
+/// What is to be set while there is too much to do must be reached then.
+const CONTROLS: Policy = OPERATOR.priority(ALWAYS);
 
 /// The largest body of a webhook, in bytes: the report of a long call has some hundred thousand.
 const MOST_OF_A_WEBHOOK: usize = 1024 * 1024;
@@ -70,8 +73,8 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/metrics", metrics::metrics, OPEN.priority(ALWAYS))
         .get("/openapi.json", openapi::document, OPEN)
         // Accounts
-        .post("/v1/auth/sign-up", auth::sign_up, PUBLIC.statements(10).priority(HEAVY))
-        .post("/v1/auth/sign-in", auth::sign_in, PUBLIC.statements(5))
+        .post("/v1/auth/sign-up", auth::sign_up, PUBLIC.statements(10).priority(HEAVY).part(Part::SignUp))
+        .post("/v1/auth/sign-in", auth::sign_in, PUBLIC.statements(5).part(Part::SignIn))
         .post("/v1/auth/refresh", auth::refresh, PUBLIC.statements(6))
         .post("/v1/auth/sign-out", auth::sign_out, MEMBER.statements(3).priority(ALWAYS))
         .post("/v1/auth/switch", auth::switch, MEMBER.statements(6))
@@ -92,14 +95,14 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .put("/v1/budgets/organisation", billing::set_organisation_budget, ADMIN.statements(1))
         .put("/v1/budgets/members/{id}", billing::set_member_budget, ADMIN.statements(2))
         .get("/v1/plan", plan::get_plan, MEMBER.statements(3))
-        .post("/v1/checkout-sessions", plan::create_checkout, ADMIN.statements(4))
-        .post("/v1/plan/change", plan::change_plan, ADMIN.statements(3))
+        .post("/v1/checkout-sessions", plan::create_checkout, ADMIN.statements(4).part(Part::Purchases))
+        .post("/v1/plan/change", plan::change_plan, ADMIN.statements(3).part(Part::Purchases))
         .post("/v1/plan/cancel", plan::cancel_plan, ADMIN.statements(3))
         .get("/v1/invoices", plan::list_invoices, ADMIN.statements(1).priority(HEAVY))
         // Assistant. What a batch takes is counted for each of its members: 20 when it has accepted, saved,
         // settled and counted, and refused a repeat and what was over a limit. A repeat then takes 3 to be found, and what is no repeat 2 for its history.
         .get("/v1/conversations", assistant::list_conversations, MEMBER.statements(1).priority(HEAVY))
-        .post("/v1/conversations", assistant::create_conversation, MEMBER.statements(4))
+        .post("/v1/conversations", assistant::create_conversation, MEMBER.statements(4).part(Part::Conversations))
         .get("/v1/conversations/{id}", assistant::get_conversation, MEMBER.statements(1))
         .patch("/v1/conversations/{id}", assistant::rename_conversation, MEMBER.statements(4))
         .delete("/v1/conversations/{id}", assistant::delete_conversation, MEMBER.statements(8))
@@ -117,10 +120,14 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/v1/experiments/{id}", flags::results, OPERATOR.statements(2).priority(HEAVY))
         // Sync and live. A page takes the positions, both streams, each kind that is in it, and the plan. Of 50 mutations
         // each may be a message.
-        .get("/v1/sync", sync::sync, MEMBER.limit(Class::Sync).statements(8).priority(Priority::Sync))
-        .post("/v1/sync", sync::push, MEMBER.limit(Class::Sync).body(768 * 1024).statements(50 * 26))
-        .post("/v1/live/tickets", live::ticket, MEMBER.limit(Class::LiveConnect).priority(Priority::Sync))
-        .get("/v1/live", live::live, TICKET.statements(2));
+        .get("/v1/sync", sync::sync, MEMBER.limit(Class::Sync).statements(8).priority(Priority::Sync).part(Part::Sync))
+        .post("/v1/sync", sync::push, MEMBER.limit(Class::Sync).body(768 * 1024).statements(50 * 26).part(Part::Sync))
+        .post(
+            "/v1/live/tickets",
+            live::ticket,
+            MEMBER.limit(Class::LiveConnect).priority(Priority::Sync).part(Part::Live),
+        )
+        .get("/v1/live", live::live, TICKET.statements(2).part(Part::Live));
     routes = operator_routes(webhook_routes(routes));
     // People
     for (path, handler) in console::routes() {
@@ -184,6 +191,11 @@ fn operator_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .post("/v1/backups", backup::make, OPERATOR.statements(2))
         .post("/v1/backup-drills", backup::drill, OPERATOR.statements(2))
         .post("/v1/audit/runs", audit::make, OPERATOR.statements(1).priority(HEAVY).deadline(AUDIT))
+        // Emergency controls. Limits that they set do not hold for operators' own routes, or nobody could take them back.
+        .get("/v1/controls", controls::list, CONTROLS.statements(2))
+        .put("/v1/controls/{name}", controls::set, CONTROLS.statements(9))
+        .post("/v1/controls/{name}/clear", controls::clear, CONTROLS.statements(10))
+        .get("/v1/controls/changes", controls::changes, CONTROLS.statements(2))
         .get("/v1/queues", jobs::queues, OPERATOR.statements(5))
         .post("/v1/queues/{name}/pause", jobs::pause, OPERATOR.statements(2))
         .post("/v1/queues/{name}/resume", jobs::resume, OPERATOR.statements(2))

@@ -6,6 +6,7 @@ mod assistant;
 mod backups;
 mod batches;
 mod billing;
+mod controls;
 mod deadlines;
 mod deliveries;
 mod facts;
@@ -215,6 +216,9 @@ cases! {
     deliveries::listing::deliveries_are_counted_and_given_up,
     deliveries::what_was_missed_is_delivered_again,
     deliveries::what_was_kept_long_enough_is_forgotten,
+    controls::controls_are_set_renewed_cleared_and_end,
+    controls::two_who_set_at_once_leave_a_trail_without_a_gap,
+    controls::the_trail_keeps_so_many,
     facts::the_database_tells_what_it_keeps_its_promises_by,
     facts::audits_are_remembered_the_last_first,
     flags::flags_are_written_read_and_killed,

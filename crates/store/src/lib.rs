@@ -18,6 +18,7 @@ mod billing;
 mod call;
 #[cfg(test)]
 mod conformance;
+mod controls;
 mod conversations;
 mod deliveries;
 mod engine;
@@ -76,6 +77,9 @@ pub use billing::invoices::{Invoice, InvoiceState, ListInvoices};
 pub use billing::organisation::{Organisation, PlanChange, SetPlan};
 pub use billing::reading::{BillingOf, FindPayer, GetBilling, ListPlanChanges, Payer};
 pub use call::Call;
+pub use controls::{
+    ChangeControl, ControlAuthor, ControlChange, KEPT_CONTROL_CHANGES, ListControlChanges, ListControls, StoredControl,
+};
 pub use conversations::{
     Conversation, CreateConversation, DeleteConversation, GetConversation, ListConversations, RenameConversation,
 };

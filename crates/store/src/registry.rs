@@ -11,6 +11,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::flags::STATEMENTS,
         crate::audits::STATEMENTS,
         crate::backup::catalogue::STATEMENTS,
+        crate::controls::STATEMENTS,
         crate::facts::STATEMENTS,
         crate::health::STATEMENTS,
         crate::housekeeping::STATEMENTS,

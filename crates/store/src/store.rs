@@ -234,6 +234,12 @@ impl Store {
         self.inner.meter.usage(sizes)
     }
 
+    /// Whether the last transaction that wrote found no room on the disk of the database.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.inner.meter.is_full()
+    }
+
     /// Histograms of waits for a connection and of commits, in seconds. What is done with the answers counts on.
     #[must_use]
     pub fn histograms(&self) -> (Histogram, Histogram) {
@@ -285,6 +291,9 @@ impl Inner {
                 _ => false,
             };
             if !again || attempt >= REPEATS || !self.pause(call, attempt).await {
+                if I::WRITES {
+                    self.meter.wrote(outcome.as_ref().err());
+                }
                 return outcome;
             }
             attempt += 1;

@@ -84,5 +84,7 @@ pub const TABLES: &[Table] = &[
     table("installation", TableKind::System, false),
     table("backup", TableKind::System, false),
     table("restore_drill", TableKind::System, false),
+    table("control", TableKind::System, false),
+    table("control_change", TableKind::System, false),
     table("schema_migration", TableKind::System, false),
 ];

@@ -3,12 +3,14 @@
 //! Lives in one process; each node sees its own use. Everything here is counted since the start, so that whoever looks
 //! twice knows what happened in between.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::Instant;
+
+use crate::error::Error;
 
 /// Bounds of the histograms, in seconds.
 const BOUNDS: [f64; 11] = [0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1.0, 2.5];
@@ -54,6 +56,8 @@ pub(crate) struct Meter {
     kinds: [Kind; LENDINGS.len()],
     pub(crate) waits: Histogram,
     pub(crate) commits: Histogram,
+    /// Whether the last transaction that wrote found no room on the disk.
+    full: AtomicBool,
 }
 
 #[derive(Debug, Default)]
@@ -91,11 +95,25 @@ impl Kind {
 
 impl Default for Meter {
     fn default() -> Self {
-        Self { kinds: Default::default(), waits: Histogram::new(BOUNDS), commits: Histogram::new(BOUNDS) }
+        let (waits, commits) = (Histogram::new(BOUNDS), Histogram::new(BOUNDS));
+        Self { kinds: Default::default(), waits, commits, full: AtomicBool::new(false) }
     }
 }
 
 impl Meter {
+    /// A transaction that writes has ended, well or with this error.
+    pub(crate) fn wrote(&self, error: Option<&Error>) {
+        match error {
+            None => self.full.store(false, Ordering::Relaxed),
+            Some(Error::Full(_)) => self.full.store(true, Ordering::Relaxed),
+            Some(_) => {}
+        }
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.full.load(Ordering::Relaxed)
+    }
+
     /// Counts a connection as lent after a wait that began at `since`, until the answer is dropped.
     pub(crate) fn lend(&self, lending: Lending, since: Instant) -> Lent<'_> {
         let now = Instant::now();

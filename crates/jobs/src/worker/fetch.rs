@@ -29,6 +29,13 @@ impl Inner {
             if !free {
                 return std::future::pending().await;
             }
+            if !self.is_open(queue.name) {
+                tokio::select! {
+                    () = wake.notified() => {}
+                    () = self.stopping.cancelled() => {}
+                }
+                continue;
+            }
             match self.claim(&queue, &slots).await {
                 Some(claims) if claims.more => {}
                 Some(claims) => {

@@ -40,6 +40,12 @@ pub trait Spawn: Send + Sync + 'static {
     fn drained(&self) -> BoxFuture<()>;
 }
 
+/// Says of which queues nothing is begun for now.
+pub trait Gate: Send + Sync + 'static {
+    /// Whether jobs of this queue are begun. Asked before each claim.
+    fn is_open(&self, queue: &'static str) -> bool;
+}
+
 /// How a worker goes about it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Settings {
@@ -91,6 +97,7 @@ struct Inner {
     /// Attempts are handed back.
     hand_back: CancellationToken,
     endings: OnceLock<mpsc::Sender<ending::Waiting>>,
+    gate: OnceLock<Arc<dyn Gate>>,
 }
 
 /// A worker. Clones share it.
@@ -136,8 +143,17 @@ impl Worker {
             stopping: CancellationToken::new(),
             hand_back: CancellationToken::new(),
             endings: OnceLock::new(),
+            gate: OnceLock::new(),
         };
         Ok(Self { inner: Arc::new(inner) })
+    }
+
+    /// From its start on, the worker begins nothing of a queue whose gate is shut. When one opens again, it looks at the next
+    /// poll, or at a [`hint`](Self::hint). Once.
+    #[must_use]
+    pub fn behind(self, gate: Arc<dyn Gate>) -> Self {
+        let _ = self.inner.gate.set(gate);
+        self
     }
 
     /// Takes a lease and begins to work. `alone` says that no other process can be working on this database: what others
@@ -246,6 +262,10 @@ impl Inner {
 
     fn call(&self) -> Call {
         Call::within(PATIENCE)
+    }
+
+    fn is_open(&self, queue: &'static str) -> bool {
+        self.gate.get().is_none_or(|gate| gate.is_open(queue))
     }
 
     /// Something is due at this moment: looked at in time.

@@ -13,7 +13,7 @@ use tokio::time::{Instant, sleep};
 use crate::both;
 use crate::stage::{Engine, Hired, PATIENCE, Stage, queue};
 
-both! { each_tick_fires_once }
+both! { each_tick_fires_once, a_clock_that_is_set_back_fires_nothing_twice }
 
 #[derive(Serialize, Deserialize)]
 struct Report {
@@ -117,4 +117,34 @@ async fn each_tick_fires_once(engine: Engine) {
     let ticks: Vec<_> = fired.lock().expect("no panic").iter().map(|(tick, _)| *tick).collect();
     assert_eq!(ticks, [moment("2024-05-01T10:00:00.000Z")]);
     assert!(stage.clock.now() >= later);
+}
+
+/// The clock of the machine was an hour ahead, and is set right: what has fired does not fire again, and the next tick fires
+/// at its own time.
+async fn a_clock_that_is_set_back_fires_nothing_twice(engine: Engine) {
+    let Some(stage) = Stage::set(engine).await else { return };
+    let fired = Fired::default();
+    let begin = moment("2024-05-01T00:00:00.000Z");
+    let at = |minutes: u64| begin.plus(Duration::from_secs(minutes * 60 + 1));
+    stage.clock.set(begin);
+    let _running = stage.hire(list(&fired, "*/10 * * * *", "UTC", Missed::Each)).await;
+    for (number, minutes) in [10, 20, 30].into_iter().enumerate() {
+        stage.clock.set(at(minutes));
+        until(&stage, &fired, begin.plus(Duration::from_secs(minutes * 60)), number + 1).await;
+    }
+    // Back by twenty-five minutes. That the worker has looked since is seen by a job that it does.
+    stage.clock.set(at(5));
+    let promise = Promise::of(stage.ids.make(), &Report { tick: 0 }, stage.clock.now()).expect("a promise");
+    stage.promise(vec![promise]).await;
+    until(&stage, &fired, begin, 4).await;
+    stage.clock.set(at(25));
+    let promise = Promise::of(stage.ids.make(), &Report { tick: 1 }, stage.clock.now()).expect("a promise");
+    stage.promise(vec![promise]).await;
+    until(&stage, &fired, begin, 5).await;
+    stage.clock.set(at(40));
+    until(&stage, &fired, begin.plus(Duration::from_secs(40 * 60)), 6).await;
+    let ticks: Vec<_> = fired.lock().expect("no panic").iter().map(|(tick, _)| *tick).collect();
+    let minutes = |minutes: u64| begin.plus(Duration::from_secs(minutes * 60));
+    let own = [Timestamp::from_millis(0), Timestamp::from_millis(1)];
+    assert_eq!(ticks, [own[0], own[1], minutes(10), minutes(20), minutes(30), minutes(40)]);
 }

@@ -24,6 +24,7 @@ use super::{bids, history};
 use crate::accounts::Member;
 use crate::billing::{BillingFigures, refusal};
 use crate::config;
+use crate::controls::{Controls, Part};
 use crate::http::idempotency::same;
 use crate::lifecycle::Lifecycle;
 use crate::providers::{Figures, Providers};
@@ -79,6 +80,7 @@ pub struct Assistant {
     pub(super) lifecycle: Lifecycle,
     pub(super) registry: Arc<Registry>,
     billing: BillingFigures,
+    controls: Arc<Controls>,
     /// The number of this node's lease; 0 while it has none.
     pub(super) lease: AtomicI64,
     /// Ends every reply in the making, with what has arrived: the server stops.
@@ -94,7 +96,7 @@ impl Assistant {
         providers: Providers,
         clock: Arc<dyn Clock>,
         ids: Ids,
-        (lifecycle, billing): (Lifecycle, BillingFigures),
+        (lifecycle, billing, controls): (Lifecycle, BillingFigures, Arc<Controls>),
     ) -> Self {
         Self {
             settings: settings.clone(),
@@ -105,6 +107,7 @@ impl Assistant {
             lifecycle,
             registry: Arc::default(),
             billing,
+            controls,
             lease: AtomicI64::new(0),
             closing: CancellationToken::new(),
         }
@@ -149,7 +152,7 @@ impl Assistant {
     ///
     /// # Errors
     /// `not_found` for a conversation, `idempotency_key_reused`, `too_many_replies`, `quota_exceeded`, `budget_spent`,
-    /// `overloaded`, `not_ready` while this node stops or has no lease.
+    /// `switched_off`, `overloaded`, `not_ready` while this node stops or has no lease.
     pub async fn send(self: &Arc<Self>, call: &Call, by: &Member, request: SendRequest) -> Result<Sent> {
         // The second time only when the first claimant of the key was refused meanwhile.
         for _ in 0..2 {
@@ -189,6 +192,10 @@ impl Assistant {
 
     /// What is to be stored for a message, and the place of its reply among those in the making.
     fn begin(&self, by: &Member, request: &SendRequest) -> Result<(AcceptMessage, Place)> {
+        self.controls.check(Part::Messages)?;
+        if request.new || request.conversation.is_none() {
+            self.controls.check(Part::Conversations)?;
+        }
         let accept = self.acceptance(by, request)?;
         let live = Live::new((by.tenant, by.person), accept.target.id(), accept.reply.into(), accept.lease, accept.now);
         let (most, each) = (self.settings.max_generations, self.settings.max_generations_per_person);

@@ -129,6 +129,7 @@ pub(super) async fn run(command: JobsCommand, config: Config) -> Result<Answer, 
             Ok(Answer::good(format!("{job} {words}.\n")))
         }
         JobsCommand::Queues { json } => {
+            app.controls.read(&app.store, &call()).await?;
             let queues = service::queues(&app, &call()).await?;
             if json { as_json(&queues) } else { Ok(Answer::good(table::queues(&queues, app.clock.now()))) }
         }

@@ -11,6 +11,7 @@ mod jobs;
 mod keys;
 mod load;
 mod migrate;
+mod ops;
 mod plan;
 mod restore;
 mod serve;
@@ -94,6 +95,11 @@ enum Command {
     /// It works on the database of the settings, also while servers run. See docs/operations/keys.md.
     #[command(subcommand)]
     Keys(keys::KeysCommand),
+    /// Set limits and turn parts off in an emergency, for all servers, while they run
+    ///
+    /// It works on the database of the settings. See docs/operations/controls.md.
+    #[command(subcommand)]
+    Ops(ops::OpsCommand),
     /// Look whether this installation is ready, and say what is missing and how to mend it
     ///
     /// It measures what runs: the settings, the database, what the server answers. The exit code is 2 when something critical
@@ -195,6 +201,7 @@ async fn with_config(command: Command, config: Config) -> Result<Answer, Answer>
         Command::Inbox(command) => inbox::run(command, config).await,
         Command::Deliveries(command) => deliveries::run(command, config).await,
         Command::Keys(command) => keys::run(command, config).await,
+        Command::Ops(command) => ops::run(command, config).await,
         Command::Audit(arguments) => audit::run(arguments, config).await,
         Command::Backup(command) => backup::run(command, config).await,
         Command::Restore(arguments) => restore::run(arguments, config).await,

@@ -8,7 +8,8 @@ use super::schema::Bound;
 use super::{Fault, Warning};
 
 /// The highest limit: a log has a moment for each request that it counts.
-const MOST: i64 = 1_000_000;
+pub const MOST_LIMIT: u32 = 1_000_000;
+const MOST: i64 = MOST_LIMIT as i64;
 
 pub(super) const BOUNDS: &[Bound] = &[
     ("limits.window_seconds", 1, 3_600),
@@ -87,18 +88,6 @@ impl Limits {
     #[must_use]
     pub const fn window(&self) -> Duration {
         Duration::from_secs(self.window_seconds)
-    }
-
-    /// The highest of all limits.
-    #[must_use]
-    pub fn highest(&self) -> u32 {
-        let of = |plan: &PlanLimits| {
-            let PlanLimits { messages, image_analysis, speech_to_text, text_to_speech, live_connect, sync, other } =
-                *plan;
-            messages.max(image_analysis).max(speech_to_text).max(text_to_speech).max(live_connect).max(sync).max(other)
-        };
-        let others = self.organisation.max(self.api_key).max(self.public).max(self.live_connect_per_address);
-        others.max(of(&self.free)).max(of(&self.core)).max(of(&self.studio))
     }
 
     pub(super) fn advise(&self, warnings: &mut Vec<Warning>) {

@@ -53,7 +53,7 @@ pub use jobs::Jobs;
 pub use keys::Keys;
 pub use layers::FILE_VARIABLE;
 pub use lifecycle::Lifecycle;
-pub use limits::{Limits, PlanLimits};
+pub use limits::{Limits, MOST_LIMIT, PlanLimits};
 pub use live::Live;
 pub use log::{Log, LogFormat};
 pub use overload::Overload;

@@ -39,7 +39,7 @@ pub(super) struct Shown {
 }
 
 /// The pages, beside that of experiments, which has a frame of its own.
-pub(super) static PAGES: [Shown; 5] = [
+pub(super) static PAGES: [Shown; 6] = [
     Shown {
         path: "/inbox",
         title: "Inbox",
@@ -75,6 +75,13 @@ pub(super) static PAGES: [Shown; 5] = [
         script: "backups.js",
         audience: Audience::Operators,
     },
+    Shown {
+        path: "/controls",
+        title: "Controls",
+        about: "For emergencies: limits, and parts that are off, for all servers while they run. Each ends by itself.",
+        script: "controls.js",
+        audience: Audience::Operators,
+    },
 ];
 
 /// Files that these pages share.
@@ -98,12 +105,13 @@ impl Link {
 }
 
 /// The menu.
-pub(super) static LINKS: [Link; 6] = [
+pub(super) static LINKS: [Link; 7] = [
     Link { path: "/inbox", title: "Inbox", audience: Audience::Administrators },
     Link { path: "/deliveries", title: "Deliveries", audience: Audience::Administrators },
     Link { path: "/jobs", title: "Jobs", audience: Audience::Operators },
     Link { path: "/audit", title: "Audit", audience: Audience::Operators },
     Link { path: "/backups", title: "Backups", audience: Audience::Operators },
+    Link { path: "/controls", title: "Controls", audience: Audience::Operators },
     Link { path: "/experiments", title: "Experiments", audience: Audience::Operators },
 ];
 

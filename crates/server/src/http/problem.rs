@@ -15,6 +15,8 @@ use axum::response::{IntoResponse, Response};
 use mainstay_domain::{Error, FieldFault, Kind, RequestId};
 use serde::Serialize;
 
+use crate::controls::SWITCHED_OFF;
+
 /// The media type of a problem.
 pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
 
@@ -156,7 +158,8 @@ impl Problem {
         let inside = error.inside.as_deref().map(|inside| chain(inside)).unwrap_or_default();
         if self.0.status == StatusCode::SERVICE_UNAVAILABLE {
             // Shedding is meant to happen, and thousands of times a second: the overload itself says so once a minute.
-            if self.0.shed {
+            // So is what an operator has turned off.
+            if self.0.shed || code == SWITCHED_OFF {
                 tracing::debug!(%request_id, route, status, code, detail, inside, "request refused");
                 return;
             }

@@ -12,6 +12,7 @@ use axum::http::Method;
 use axum::routing::{self, MethodRouter};
 
 use super::Priority;
+use crate::controls::Part;
 use crate::limits::Class;
 
 /// Who may call a route. The check itself is made where the caller is known; this says which one it is.
@@ -45,6 +46,8 @@ pub struct Policy {
     pub priority: Option<Priority>,
     /// What it is limited as.
     pub limit: Class,
+    /// The part that it belongs to, where an operator can turn it off.
+    pub part: Option<Part>,
 }
 
 impl Policy {
@@ -53,7 +56,7 @@ impl Policy {
     #[must_use]
     pub const fn new(access: Access) -> Self {
         let limit = if matches!(access, Access::Public) { Class::Public } else { Class::Other };
-        Self { access, body: None, deadline: None, statements: 0, priority: None, limit }
+        Self { access, body: None, deadline: None, statements: 0, priority: None, limit, part: None }
     }
 
     /// Sets the largest body, in bytes.
@@ -88,6 +91,13 @@ impl Policy {
     #[must_use]
     pub const fn limit(mut self, class: Class) -> Self {
         self.limit = class;
+        self
+    }
+
+    /// Sets the part that it belongs to: while that is off, it is refused before anything is done.
+    #[must_use]
+    pub const fn part(mut self, part: Part) -> Self {
+        self.part = Some(part);
         self
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! In order: a caller for whom there is no place anyway, who is refused before anything is made for the request; the
 //! request's id and context; refusals that need no handler (no host, a long address, a declared body that is too large, a
-//! preflight); the handler, under its deadline, with its panics caught, its body bounded and its answer compressed; then
-//! the answer's problem, headers, counts and line in the log.
+//! preflight, a part that is switched off); the handler, under its deadline, with its panics caught, its body bounded and
+//! its answer compressed; then the answer's problem, headers, counts and line in the log.
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +40,7 @@ use super::overload::{Admission, Caller, Key, Leaving, Overload, Priority};
 use super::routes_table::{Access, Policy, RouteTable};
 use super::{HttpMetrics, Problem};
 use crate::config;
+use crate::controls::Controls;
 use crate::limits::{self, Tally};
 
 /// The longest address that is taken, in bytes of path and query. What is longer than the whole head may be is refused
@@ -83,6 +84,7 @@ struct Shared {
     json_depth: usize,
     overload: Option<Overload>,
     callers: OnceLock<Arc<limits::Limits>>,
+    controls: OnceLock<Arc<Controls>>,
 }
 
 impl Settings {
@@ -112,6 +114,7 @@ impl Settings {
             json_depth: http.max_json_depth,
             overload: None,
             callers: OnceLock::new(),
+            controls: OnceLock::new(),
         })))
     }
 
@@ -129,6 +132,13 @@ impl Settings {
     #[must_use]
     pub fn limited_by(self, limits: Arc<limits::Limits>) -> Self {
         self.0.callers.get_or_init(|| limits);
+        self
+    }
+
+    /// Refuses what belongs to a part that is off. Without this nothing is ever off.
+    #[must_use]
+    pub fn controlled_by(self, controls: Arc<Controls>) -> Self {
+        self.0.controls.get_or_init(|| controls);
         self
     }
 
@@ -261,7 +271,8 @@ impl Shared {
         let span = tracing::debug_span!("request", request_id = %context.request_id, route = &*context.route);
         let leaving = Leaving(context.admission.clone());
         let tally = context.tally.clone();
-        let refusal = match self.refuse(&request, context.limits.body, &cors) {
+        let refusal = self.refuse(&request, context.limits.body, &cors).or_else(|| self.switched_off(&exchange.route));
+        let refusal = match refusal {
             None => self.limit(&context).await,
             refusal => refusal,
         };
@@ -329,6 +340,13 @@ impl Shared {
             return cors.preflight(request.method(), request.headers());
         };
         Some(problem.into_response())
+    }
+
+    /// Refuses what belongs to a part that an operator has turned off.
+    fn switched_off(&self, route: &Route) -> Option<Response> {
+        let part = route.policy.and_then(|policy| policy.part)?;
+        let off = self.controls.get()?.check(part).err()?;
+        Some(Problem::from(off).into_response())
     }
 
     /// Refuses what needs no token and comes too often from one address. Members are looked at where they are known.

@@ -7,6 +7,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use crate::controls::Controls;
+
 /// A job as it is listed.
 #[derive(Clone, Debug, Serialize, ToSchema)]
 pub struct JobBody {
@@ -158,13 +160,17 @@ pub struct QueueBody {
     /// Since when it is paused; null when it is not.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub paused_at: Option<Timestamp>,
+    /// Until when it is switched off by an emergency control; null when it is not.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub off_until: Option<Timestamp>,
 }
 
 impl QueueBody {
     /// As it is at this moment.
     #[must_use]
-    pub fn of(queue: QueueDepth, now: Timestamp) -> Self {
+    pub fn of(queue: QueueDepth, off_until: Option<Timestamp>, now: Timestamp) -> Self {
         Self {
+            off_until,
             oldest_seconds: queue.oldest.map(|oldest| now.since(oldest).as_secs_f64()),
             name: queue.name,
             ready: queue.ready,
@@ -214,9 +220,13 @@ pub struct QueuesBody {
 impl QueuesBody {
     /// As they are at this moment.
     #[must_use]
-    pub fn of(depths: QueueDepths, schedules: Vec<StoredSchedule>, now: Timestamp) -> Self {
+    pub fn of(depths: QueueDepths, schedules: Vec<StoredSchedule>, controls: &Controls, now: Timestamp) -> Self {
+        let body = |queue: QueueDepth| {
+            let off_until = controls.queue_off(&queue.name);
+            QueueBody::of(queue, off_until, now)
+        };
         Self {
-            data: depths.queues.into_iter().map(|queue| QueueBody::of(queue, now)).collect(),
+            data: depths.queues.into_iter().map(body).collect(),
             next: None,
             scheduled: depths.scheduled,
             dead: depths.dead,

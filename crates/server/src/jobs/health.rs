@@ -45,7 +45,16 @@ pub(crate) async fn queues(app: &Arc<App>) -> Seen {
         return seen.clone();
     }
     let mut seen = match app.store.run(&Call::within(DEADLINE), ReadAges).await {
-        Ok(ages) => judge(&ages, &job_list::queues(&app.config), app.config.jobs.oldest(), app.clock.now()),
+        Ok(mut ages) => {
+            let off = |queue: &QueueAge| app.controls.queue_off(&queue.name).is_some();
+            let stopped = ages.extract_if(.., |queue| off(queue)).map(|queue| queue.name).collect::<Vec<_>>();
+            let queues = job_list::queues(&app.config);
+            let mut seen = judge(&ages, &queues, app.config.jobs.oldest(), app.clock.now());
+            if !stopped.is_empty() {
+                seen.1.push_str(&format!("; switched off: {}", stopped.join(", ")));
+            }
+            seen
+        }
         Err(error) => {
             tracing::warn!(%error, "the queues could not be read for a health check");
             (false, "the queues could not be read".to_owned())

@@ -144,7 +144,7 @@ pub async fn replay_some(app: &App, call: &Call, filter: JobFilter, after: Optio
 pub async fn queues(app: &App, call: &Call) -> Result<QueuesBody> {
     let depths = app.store.run(call, ReadQueues).await?;
     let schedules = app.store.run(call, ListSchedules).await?;
-    Ok(QueuesBody::of(depths, schedules, app.clock.now()))
+    Ok(QueuesBody::of(depths, schedules, &app.controls, app.clock.now()))
 }
 
 /// Pauses a queue, or lets it go on. What runs is not touched.

@@ -37,6 +37,7 @@ pub use self::verdict::{Standing, Verdict};
 use crate::accounts::{Credential, Member};
 use crate::app::App;
 use crate::config::{self, PlanLimits};
+use crate::controls::Controls;
 use crate::http::{Access, Problem, RequestContext};
 use crate::nodes::NodeCount;
 use crate::redis::Redis;
@@ -57,6 +58,8 @@ struct RefusalLabels {
 /// The limits of this node.
 pub struct Limits {
     settings: config::Limits,
+    /// What operators have set in place of the settings.
+    controls: Arc<Controls>,
     logs: Logs,
     /// What decides where there is a Redis.
     shared: Option<Shared>,
@@ -71,13 +74,13 @@ impl Limits {
     /// The limits of these settings, with their figures: over all nodes where there is a Redis, else of this one.
     #[must_use]
     pub fn new(
-        settings: config::Limits,
-        redis: Option<Redis>,
-        nodes: &NodeCount,
+        (settings, controls): (config::Limits, Arc<Controls>),
+        (redis, nodes): (Option<Redis>, &NodeCount),
         entropy: &dyn Entropy,
         registry: &mut Registry,
     ) -> Self {
-        let bounds = (settings.max_keys, usize::try_from(settings.highest()).unwrap_or(usize::MAX));
+        // A control may raise any limit up to this.
+        let bounds = (settings.max_keys, usize::try_from(config::MOST_LIMIT).unwrap_or(usize::MAX));
         let shared = redis.map(|redis| Shared::new(redis, nodes.clone(), settings.window(), bounds, entropy));
         let refused = Family::default();
         registry.register(
@@ -93,6 +96,7 @@ impl Limits {
             begun: Instant::now(),
             said: AtomicU64::new(0),
             settings,
+            controls,
         }
     }
 
@@ -100,36 +104,47 @@ impl Limits {
     pub async fn public(&self, class: Class, address: IpAddr) -> Verdict {
         let subject = Subject::Address(address.into());
         let limit = match class {
-            Class::LiveConnect => self.settings.live_connect_per_address,
+            Class::LiveConnect => self.controls.scaled(Some(class), self.settings.live_connect_per_address),
             Class::Unlimited => return Verdict::default(),
-            _ => self.settings.public,
+            _ => self.controls.limit(Class::Public, self.settings.public),
         };
         self.decide(class, &[Rule { key: Key::new(subject, class), name: "address", limit }]).await
     }
 
     /// Checks a request of a member, by every limit that it must keep. The address counts for live connections; nothing
-    /// where it has been checked already.
-    pub async fn member(&self, class: Class, member: &Member, address: Option<IpAddr>, plan: Plan) -> Verdict {
+    /// where it has been checked already. What operators have set does not hold for their own routes.
+    pub async fn member(
+        &self,
+        (class, access): (Class, Access),
+        member: &Member,
+        address: Option<IpAddr>,
+        plan: Plan,
+    ) -> Verdict {
         if class == Class::Unlimited {
             return Verdict::default();
         }
+        let controls = Some(&*self.controls).filter(|_| access != Access::Operator);
+        let scaled = |class, limit| controls.map_or(limit, |controls| controls.scaled(class, limit));
         let mut rules = Vec::with_capacity(logs::MOST_RULES);
         let person = Subject::Person(member.tenant, member.person);
-        let by_person = Rule { key: Key::new(person, class), name: user_limit(class), limit: self.of(plan, class) };
+        let limit = self.of(plan, class);
+        let limit = controls.map_or(limit, |controls| controls.limit(class, limit));
+        let by_person = Rule { key: Key::new(person, class), name: user_limit(class), limit };
         match member.credential {
             // What a key does of no class of its own is limited by the key's own number.
             Credential::ApiKey { id, .. } => {
                 rules.extend((class != Class::Other).then_some(by_person));
                 let key = Key::overall(Subject::ApiKey(id));
-                rules.push(Rule { key, name: "api_key", limit: self.settings.api_key });
+                rules.push(Rule { key, name: "api_key", limit: scaled(None, self.settings.api_key) });
             }
             Credential::Session(_) | Credential::Outside => rules.push(by_person),
         }
         let key = Key::overall(Subject::Organisation(member.tenant));
-        rules.push(Rule { key, name: "organisation", limit: self.settings.organisation });
+        rules.push(Rule { key, name: "organisation", limit: scaled(None, self.settings.organisation) });
         if let (Class::LiveConnect, Some(address)) = (class, address) {
             let key = Key::new(Subject::Address(address.into()), class);
-            rules.push(Rule { key, name: "address", limit: self.settings.live_connect_per_address });
+            let limit = scaled(Some(class), self.settings.live_connect_per_address);
+            rules.push(Rule { key, name: "address", limit });
         }
         self.decide(class, &rules).await
     }
@@ -268,7 +283,7 @@ pub async fn admit(app: &App, context: &RequestContext, method: &str, member: &M
     };
     // What needs no token was held against its address before the handler.
     let address = (policy.access != Access::Public).then_some(context.client_address);
-    let verdict = app.limits.member(class, member, address, plan).await;
+    let verdict = app.limits.member((class, policy.access), member, address, plan).await;
     let passes = verdict.passes();
     let problem = (!passes).then(|| verdict.problem());
     if !passes {

@@ -14,11 +14,12 @@ use mainstay_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
-use super::hub::{Figures, NoRoom};
+use super::hub::{Figures, Most, NoRoom};
 use super::socket::{Seat, serve};
 use super::tickets::LIFE;
 use crate::accounts::{BearerToken, Member, SignedIn, Standing, challenge};
 use crate::app::App;
+use crate::controls::Control;
 use crate::http::overload::Key;
 use crate::http::{Document, Json, Problem, Query, RequestContext};
 use crate::limits;
@@ -94,11 +95,20 @@ pub async fn live(
         Figures::count(&app.hub.figures.refused, 1);
         return Err(later("overloaded", "Too many connect at this moment. Come back after the time named.", wait));
     }
-    let outbox = app.hub.enter(&by, query.html, standing).map_err(|NoRoom::Person| {
+    let most = most_sockets(&app);
+    let outbox = app.hub.enter(&by, query.html, standing, most).map_err(|no_room| {
         Figures::count(&app.hub.figures.refused, 1);
-        let most = app.config.live.sockets_per_person;
-        let detail = format!("There are {most} sockets of this person open already. Close one first.");
-        Problem::from(Error::new(Kind::TooManyRequests, "too_many_sockets", detail))
+        let most = most.person;
+        match no_room {
+            NoRoom::Person => {
+                let detail = format!("There are {most} sockets of this person open already. Close one first.");
+                Problem::from(Error::new(Kind::TooManyRequests, "too_many_sockets", detail))
+            }
+            NoRoom::Node => {
+                let wait = app.connects.come_back();
+                later("overloaded", "This node has as many sockets as it may. Come back after the time named.", wait)
+            }
+        }
     })?;
     let seat = Seat { hub: Arc::clone(&app.hub), outbox };
     let serving = Arc::clone(&app);
@@ -114,6 +124,15 @@ pub async fn live(
         (header::SEC_WEBSOCKET_ACCEPT, accept),
     ];
     Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+}
+
+/// How many sockets there may be: by the settings, or by what an operator has set.
+fn most_sockets(app: &App) -> Most {
+    let set = |control| app.controls.number(control).map(|number| number as usize);
+    Most {
+        person: set(Control::SocketsPerPerson).unwrap_or(app.config.live.sockets_per_person),
+        node: set(Control::SocketsPerNode).unwrap_or(usize::MAX),
+    }
 }
 
 fn later(code: &'static str, detail: &str, wait: Duration) -> Problem {

@@ -36,10 +36,16 @@ impl Connects {
         let mut due = self.due.lock().unwrap_or_else(PoisonError::into_inner);
         let next = (*due).max(now) + self.each;
         if next > now + BURST + self.each {
-            return Err(COME_BACK.0 + COME_BACK.1.mul_f64(self.entropy.fraction()));
+            return Err(self.come_back());
         }
         *due = next;
         Ok(())
+    }
+
+    /// When to come back, spread out.
+    #[must_use]
+    pub fn come_back(&self) -> Duration {
+        COME_BACK.0 + COME_BACK.1.mul_f64(self.entropy.fraction())
     }
 }
 

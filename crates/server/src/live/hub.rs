@@ -13,7 +13,6 @@ use tokio::time::Instant;
 
 use super::outbox::{Ending, Frame, Outbox};
 use crate::accounts::{Accounts, Member, Standing};
-use crate::config;
 use crate::locking::lock;
 
 /// Parts of the map, so that commits seldom wait for each other.
@@ -54,7 +53,6 @@ pub type Announce = Box<dyn Fn(&[Position], Option<&[TenantId]>) + Send + Sync>;
 pub struct Hub {
     store: Store,
     entropy: Arc<dyn Entropy>,
-    settings: config::Live,
     began: Instant,
     shards: Vec<Mutex<HashMap<Key, Channel>>>,
     sockets: Mutex<HashMap<u64, Arc<Outbox>>>,
@@ -91,16 +89,26 @@ impl Figures {
 pub(super) enum NoRoom {
     /// The person has as many as they may.
     Person,
+    /// The node has as many as it may.
+    Node,
+}
+
+/// How many sockets there may be.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Most {
+    /// Of one member.
+    pub(super) person: usize,
+    /// Of this node.
+    pub(super) node: usize,
 }
 
 impl Hub {
     /// A hub without sockets.
     #[must_use]
-    pub fn new(settings: &config::Live, store: Store, entropy: Arc<dyn Entropy>) -> Self {
+    pub fn new(store: Store, entropy: Arc<dyn Entropy>) -> Self {
         Self {
             store,
             entropy,
-            settings: settings.clone(),
             began: Instant::now(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
             sockets: Mutex::default(),
@@ -147,21 +155,30 @@ impl Hub {
     }
 
     /// Enters a socket into both streams of its member.
-    pub(super) fn enter(&self, by: &Member, html: bool, standing: Standing) -> Result<Arc<Outbox>, NoRoom> {
+    pub(super) fn enter(&self, by: &Member, html: bool, standing: Standing, most: Most) -> Result<Arc<Outbox>, NoRoom> {
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let outbox = Arc::new(Outbox::new(id, (by.tenant, by.person), html, standing, self.now_ms()));
+        let mut sockets = lock(&self.sockets);
+        if sockets.len() >= most.node {
+            return Err(NoRoom::Node);
+        }
+        sockets.insert(id, Arc::clone(&outbox));
+        drop(sockets);
         let own = (by.tenant, StreamId::from(by.person));
-        self.channel(&own, |shard| {
+        let entered = self.channel(&own, |shard| {
             let channel = shard.entry(own).or_default();
-            if channel.sockets.len() >= self.settings.sockets_per_person {
-                return Err(NoRoom::Person);
+            let has_room = channel.sockets.len() < most.person;
+            if has_room {
+                channel.sockets.push(Arc::clone(&outbox));
             }
-            channel.sockets.push(Arc::clone(&outbox));
-            Ok(())
-        })?;
+            has_room
+        });
+        if !entered {
+            lock(&self.sockets).remove(&id);
+            return Err(NoRoom::Person);
+        }
         let shared = (by.tenant, StreamId::from(by.tenant));
         self.channel(&shared, |shard| shard.entry(shared).or_default().sockets.push(Arc::clone(&outbox)));
-        lock(&self.sockets).insert(id, Arc::clone(&outbox));
         Figures::count(&self.figures.opened, 1);
         Ok(outbox)
     }
@@ -325,6 +342,13 @@ impl Hub {
     pub fn end_all(&self) {
         for socket in lock(&self.sockets).values() {
             socket.end(Ending { code: 1001, reconnect: true, after_ms: self.within(SPREAD) });
+        }
+    }
+
+    /// Ends all sockets for now: live updates are switched off. Each is told to come back after `pause`, spread out.
+    pub fn end_all_until_later(&self, pause: Duration) {
+        for socket in lock(&self.sockets).values() {
+            socket.end(Ending { code: 4503, reconnect: true, after_ms: millis(pause) + self.within(SPREAD) });
         }
     }
 

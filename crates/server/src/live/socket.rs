@@ -117,7 +117,7 @@ async fn send_ready(app: &Arc<App>, socket: &mut Socket, by: &Member, seat: &Sea
     };
     seat.hub.begin(&positions);
     let plan = app.accounts.plan_of(&call, by).await;
-    let safety = (plan != Plan::Free).then(|| app.config.live.safety_sync());
+    let safety = (plan != Plan::Free).then(|| app.config.live.safety_sync().max(app.sync.least_interval()));
     let frame = ready(&positions, app.sync.next(by, plan), safety);
     send(socket, &frame).await
 }

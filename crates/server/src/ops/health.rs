@@ -23,6 +23,9 @@ const DATABASE_DEADLINE: Duration = Duration::from_secs(1);
 /// For how long an answer of the database is used again, so that checks cannot become load.
 const FRESH: Duration = Duration::from_secs(1);
 
+/// Within what time a node hears of controls that are set.
+const CONTROLS_KNOWN: Duration = Duration::from_secs(5);
+
 /// How well something is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
@@ -90,6 +93,11 @@ impl Health {
         let answer = self.store.run(&Call::within(DATABASE_DEADLINE), Ping).await;
         let (used, most) = self.store.connections_in_use();
         let (status, detail) = match answer {
+            // It can still be read: this node is not taken away for it, and takes no harm by it.
+            Ok(()) if self.store.is_full() => {
+                let name = self.store.engine_name();
+                (Status::Degraded, format!("{name} answers, and its disk is full: nothing can be written"))
+            }
             Ok(()) => {
                 (Status::Ok, format!("{} answers; {used} of {most} connections in use", self.store.engine_name()))
             }
@@ -129,6 +137,16 @@ pub async fn live() -> Response {
     HealthBody::of([("process", told(true, "it answers".to_owned()))])
 }
 
+/// What operators have set, and whether this node still hears of it. Without that it goes by what it read last.
+fn controls(app: &App) -> Check {
+    let set = app.controls.in_force().len();
+    let (known, detail) = match app.controls.age() {
+        Some(age) => (age < CONTROLS_KNOWN, format!("{set} set, read {} ms ago", age.as_millis())),
+        None => (false, "never read".to_owned()),
+    };
+    Check { status: if known { Status::Ok } else { Status::Degraded }, ..told(known, detail) }
+}
+
 /// Whether this node may be sent requests.
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()),
     responses((status = 200, body = HealthBody), (status = 503, body = HealthBody)))]
@@ -157,6 +175,7 @@ pub async fn ready(State(app): State<Arc<App>>) -> Response {
     let (has_keys, keys) = crate::keys::check(&app.keys);
     let keys = Check { status: if has_keys { Status::Ok } else { Status::Degraded }, ..told(has_keys, keys) };
     HealthBody::of([
+        ("controls", controls(&app)),
         ("jobs", worker),
         ("keys", keys),
         ("overload", told(true, crowd)),

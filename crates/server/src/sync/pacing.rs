@@ -76,14 +76,14 @@ impl Pacing {
     }
 
     /// When a client comes back, in milliseconds; nothing when it does not sync in the background. `quiet` is how long ago
-    /// something last changed for it.
-    pub fn next(&self, plan: Plan, quiet: Duration) -> Option<u64> {
+    /// something last changed for it; `least` is what an operator wants at least.
+    pub fn next(&self, plan: Plan, quiet: Duration, least: Duration) -> Option<u64> {
         let base = match plan {
             Plan::Free => return None,
             Plan::Core => self.settings.interval(quiet).max(self.settings.core()),
             Plan::Studio => self.settings.interval(quiet),
         };
-        Some(self.place(base * self.stretch()))
+        Some(self.place((base * self.stretch()).max(least)))
     }
 
     /// A jittered wish, moved to the first span that has room.
@@ -128,7 +128,7 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn each_plan_and_each_quiet_has_its_pace() {
         let pacing = pacing();
-        assert_eq!(pacing.next(Plan::Free, Duration::ZERO), None);
+        assert_eq!(pacing.next(Plan::Free, Duration::ZERO, Duration::ZERO), None);
         let cases = [
             (Plan::Studio, Duration::ZERO, 30),
             (Plan::Studio, 61 * MINUTE, 300),
@@ -137,9 +137,20 @@ mod tests {
             (Plan::Core, 61 * MINUTE, 300),
         ];
         for (plan, quiet, seconds) in cases {
-            let after = pacing.next(plan, quiet).expect("it syncs");
+            let after = pacing.next(plan, quiet, Duration::ZERO).expect("it syncs");
             assert!((seconds * 1000..=seconds * 1250).contains(&after), "{plan} after {quiet:?}: {after}");
         }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn nobody_comes_back_sooner_than_an_operator_wants() {
+        let pacing = pacing();
+        let next = |plan, quiet, least| pacing.next(plan, quiet, Duration::from_secs(least));
+        let after = next(Plan::Studio, Duration::ZERO, 600).expect("it syncs");
+        assert!((600_000..=750_000).contains(&after), "{after}");
+        let after = next(Plan::Studio, 25 * 60 * MINUTE, 600).expect("it syncs");
+        assert!(after >= 1_800_000, "a longer wish stays: {after}");
+        assert_eq!(next(Plan::Free, Duration::ZERO, 600), None);
     }
 
     #[tokio::test(start_paused = true)]
@@ -147,7 +158,7 @@ mod tests {
         let pacing = pacing();
         let mut per_span: BTreeMap<u64, u32> = BTreeMap::new();
         for _ in 0..10_000 {
-            let after = pacing.next(Plan::Studio, Duration::ZERO).expect("it syncs");
+            let after = pacing.next(Plan::Studio, Duration::ZERO, Duration::ZERO).expect("it syncs");
             *per_span.entry(after / 250).or_default() += 1;
         }
         assert!(per_span.values().all(|count| *count <= 100), "{per_span:?}");
@@ -168,7 +179,7 @@ mod tests {
             .collect();
         assert_eq!(stretches, [2, 4, 4, 8, 16, 16, 8, 4, 2, 1, 1]);
         pacing.step(0.9);
-        let after = pacing.next(Plan::Studio, Duration::ZERO).expect("it syncs");
+        let after = pacing.next(Plan::Studio, Duration::ZERO, Duration::ZERO).expect("it syncs");
         assert!(after >= 60_000, "{after}");
     }
 
@@ -176,7 +187,7 @@ mod tests {
     async fn spans_that_are_over_take_no_memory() {
         let pacing = pacing();
         for _ in 0..1000 {
-            pacing.next(Plan::Studio, Duration::ZERO);
+            pacing.next(Plan::Studio, Duration::ZERO, Duration::ZERO);
             tokio::time::advance(Duration::from_secs(1)).await;
         }
         assert!(pacing.cohorts.lock().expect("lock").len() < 40);

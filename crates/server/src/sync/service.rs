@@ -12,6 +12,7 @@ use super::heads::Heads;
 use super::pacing::Pacing;
 use crate::accounts::Member;
 use crate::config;
+use crate::controls::{Control, Controls};
 use crate::http::Problem;
 use crate::live::Hub;
 use crate::nodes::Nodes;
@@ -33,6 +34,7 @@ pub struct Sync {
     /// When something last changed for a person, as far as this node knows.
     active: Cache<(TenantId, PersonId), Timestamp>,
     started: Timestamp,
+    controls: Arc<Controls>,
 }
 
 /// What a client that asked is told.
@@ -71,9 +73,9 @@ impl Sync {
     pub fn new(
         settings: &config::Sync,
         store: Store,
-        clock: Arc<dyn Clock>,
-        entropy: Arc<dyn Entropy>,
+        (clock, entropy): (Arc<dyn Clock>, Arc<dyn Entropy>),
         nodes: Arc<Nodes>,
+        controls: Arc<Controls>,
     ) -> Self {
         Self {
             heads: Arc::new(Heads::new(settings.head_cache)),
@@ -83,6 +85,7 @@ impl Sync {
             store,
             clock,
             nodes,
+            controls,
         }
     }
 
@@ -161,7 +164,13 @@ impl Sync {
     pub fn next(&self, by: &Member, plan: Plan) -> Option<u64> {
         // What was before this process is not known: as if something had changed when it began.
         let last = self.active.get(&(by.tenant, by.person)).unwrap_or(self.started);
-        self.pacing.next(plan, self.clock.now().since(last))
+        self.pacing.next(plan, self.clock.now().since(last), self.least_interval())
+    }
+
+    /// The least time between two syncs that an operator has set.
+    #[must_use]
+    pub fn least_interval(&self) -> Duration {
+        Duration::from_secs(self.controls.number(Control::SyncInterval).unwrap_or(0).into())
     }
 }
 

@@ -8,9 +8,12 @@ use tokio::time::{Instant, timeout_at};
 
 use super::processors::{Processors, Question};
 use crate::app::App;
+use crate::controls::Part;
 
 /// What is told when nobody has registered for a question.
 const NOBODY: &str = "Nothing here knows how to answer this yet.";
+/// What is told while an operator has turned the processing of webhooks off.
+const OFF: &str = "This is switched off for now. Please try again later.";
 /// What is told when the answer was not there in time.
 const LATE: &str = "This takes longer than it should. Please try again.";
 
@@ -18,6 +21,9 @@ const LATE: &str = "This takes longer than it should. Please try again.";
 pub(super) async fn answer(app: &Arc<App>, processors: &Processors, question: Question) -> Value {
     let source = super::sources::Source::Vapi;
     let (kind, payload, deadline) = (question.kind.clone(), Arc::clone(&question.payload), question.deadline);
+    if app.controls.off_until(Part::Webhooks).is_some() {
+        return failed(&kind, &payload, OFF);
+    }
     let Some(answerer) = processors.answerer(source, &kind) else { return failed(&kind, &payload, NOBODY) };
     in_time(&kind, &payload, deadline, answerer(Arc::clone(app), question)).await
 }

@@ -21,6 +21,7 @@ use super::signature::{FastSpring, Incoming, Refused, Scheme, Secrets};
 use super::sources::{self, InboundEvent, Source};
 use super::work;
 use crate::config::Config;
+use crate::controls::{Controls, Part};
 use crate::keys::{Keys, Place};
 
 /// For how long it is remembered whose an address is.
@@ -76,6 +77,7 @@ pub(super) struct Taken {
 pub struct Inbox {
     store: Store,
     keys: Arc<Keys>,
+    controls: Arc<Controls>,
     clock: Arc<dyn Clock>,
     ids: Ids,
     figures: InboxFigures,
@@ -101,7 +103,7 @@ impl Inbox {
     /// When a secret of the installation cannot be used.
     pub fn new(
         config: &Config,
-        (store, keys): (Store, Arc<Keys>),
+        (store, keys, controls): (Store, Arc<Keys>, Arc<Controls>),
         (clock, ids): (Arc<dyn Clock>, Ids),
         processors: Processors,
         figures: InboxFigures,
@@ -125,6 +127,7 @@ impl Inbox {
         Ok(Self {
             store,
             keys,
+            controls,
             clock,
             ids,
             figures,
@@ -291,7 +294,8 @@ impl Inbox {
         let payload: Box<str> = payload.into();
         let id: InboxEventId = self.ids.make();
         let arrived = work::Arrived { tenant: source.tenant, id, kind: &kind, payload: &payload };
-        let processing = work::processing(&self.processors, source.provider, &arrived, now)?;
+        let held = self.controls.off_until(Part::Webhooks).is_some();
+        let processing = work::processing(&self.processors, source.provider, &arrived, (now, held))?;
         let question = sources::needs_answer(source.provider, &kind).then(|| Arc::from(&*payload));
         let receive = ReceiveEvent {
             id,

@@ -32,6 +32,7 @@ impl Job for InboxJob {
 }
 
 /// How an event that has just arrived is processed: by a job where somebody has registered for it, else where it is stored.
+/// While processing is `held`, that waits too: by a job, of a queue that nobody works on now.
 ///
 /// # Errors
 /// A bug.
@@ -39,12 +40,13 @@ pub(super) fn processing(
     processors: &Processors,
     provider: Source,
     event: &Arrived<'_>,
-    now: Timestamp,
+    (now, held): (Timestamp, bool),
 ) -> Result<Processing> {
     if processors.processor(provider, event.kind).is_none() {
         match subjects::of(provider, event.payload) {
             Ok(None) => return Ok(Processing::Kept),
-            Ok(Some(subject)) => return Ok(Processing::Newest(subject)),
+            Ok(Some(subject)) if !held => return Ok(Processing::Newest(subject)),
+            Ok(Some(_)) => {}
             // Whoever sent it is told that it has arrived; that it is of no use is for the dead letters.
             Err(_) => {}
         }

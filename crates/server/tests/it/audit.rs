@@ -85,6 +85,7 @@ const SPOILS: &[(&str, Spoil)] = &[
         said.text = said.text.replacen("\"status\":\"ok\",\"detail\"", "\"status\":\"degraded\",\"detail\"", 1)
     }),
     ("resilience.queue", |_, said| said.become_(503, "{}")),
+    ("resilience.controls_fresh", |_, said| change(said, "mainstay_controls_age_seconds", "5.5")),
     ("resilience.nodes", |_, said| change(said, "mainstay_nodes", "1")),
     ("resilience.clock", |_, said| said.set("date", "Sat, 28 Nov 2026 10:00:00 GMT")),
     ("observability.metrics", |_, said| change(said, "mainstay_http_requests_total", "7")),
@@ -252,13 +253,14 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
         "data.waiting_jobs",
         "data.paused_queues",
         "data.retention",
+        "delivery.controls_forgotten",
         "observability.operators",
         "observability.audited",
     ];
-    for id in &ids[..4] {
+    for id in &ids[..5] {
         colours.green(&see(server, address, id).await);
     }
-    for id in &ids[4..] {
+    for id in &ids[5..] {
         colours.red(&see(server, address, id).await);
     }
     let store = &server.app.store;
@@ -308,6 +310,8 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
     };
     store.receive_event(&call(), event).await.expect("received");
     colours.red(&see(server, address, "data.retention").await);
+    forget_a_control(server).await;
+    colours.red(&see(server, address, "delivery.controls_forgotten").await);
     let ada = server.person("ada").await;
     let email = mainstay_domain::EmailAddress::parse(&ada.email).expect("an address");
     server.app.accounts.set_operator(&call(), &email, true).await.expect("marked");
@@ -321,6 +325,20 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
     };
     store.run(&call(), mainstay_store::RecordAudit(run)).await.expect("recorded");
     colours.green(&see(server, address, "observability.audited").await);
+}
+
+/// A control that was set 31 days ago, and never ended since.
+async fn forget_a_control(server: &TestApp) {
+    let author = mainstay_store::ControlAuthor { person: None, name: "nobody".to_owned() };
+    let change = mainstay_store::ChangeControl {
+        id: server.app.ids.make::<InboxEventId>().uuid(),
+        name: "sync.interval".to_owned(),
+        to: Some(("60".to_owned(), server.now().plus(Duration::from_secs(3600)))),
+        reason: "forgotten".to_owned(),
+        author,
+        now: server.now().minus(Duration::from_secs(31 * 86_400)),
+    };
+    server.app.store.run(&call(), change).await.expect("set");
 }
 
 async fn break_the_database(engine: Engine, server: TestApp, colours: &mut Colours) {

@@ -2,6 +2,7 @@
 
 mod audit;
 mod backups;
+mod controls;
 mod deliveries;
 mod desk;
 mod experiments;

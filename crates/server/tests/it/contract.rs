@@ -248,7 +248,8 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     let documented = documented(&document);
 
     // The document and the table: the same operations, the pages of the console aside.
-    let pages = ["/", "/sw.js", "/experiments", "/plan", "/inbox", "/deliveries", "/jobs", "/audit", "/backups"];
+    let pages =
+        ["/", "/sw.js", "/experiments", "/plan", "/inbox", "/deliveries", "/jobs", "/audit", "/backups", "/controls"];
     let page = |path: &str| pages.contains(&path) || path.starts_with("/assets/");
     let served: BTreeSet<_> = server
         .table

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 17] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -23,6 +23,8 @@ const PAGES: [&str; 15] = [
     "docs/load.md",
     "docs/operations/audit.md",
     "docs/operations/backup.md",
+    "docs/operations/controls.md",
+    "docs/operations/faults.md",
     "docs/operations/keys.md",
     "docs/requirements.md",
 ];

@@ -112,7 +112,7 @@ pub(crate) async fn pause(server: &TestApp, paused: bool) {
 }
 
 /// What is known of each subject: version and payload.
-async fn state(server: &TestApp, sender: &Sender) -> BTreeMap<String, (Option<i64>, String)> {
+pub(crate) async fn state(server: &TestApp, sender: &Sender) -> BTreeMap<String, (Option<i64>, String)> {
     let source: InboxSourceId = sender.id.parse().expect("an id");
     let list = ListSubjects { tenant: sender.tenant, source, after: String::new(), limit: 10_000 };
     let subjects = server.app.store.run(&Call::within(PATIENCE), list).await.expect("listed");

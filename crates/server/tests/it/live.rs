@@ -52,7 +52,7 @@ impl Socket {
     }
 
     /// The closing frame: its code and its reason.
-    async fn closed(mut self) -> (u16, Value) {
+    pub(crate) async fn closed(mut self) -> (u16, Value) {
         loop {
             let message = tokio::time::timeout(PATIENCE, self.0.next()).await.expect("an end in time");
             let message = message.expect("a closing frame").expect("a frame");

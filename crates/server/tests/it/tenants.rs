@@ -25,6 +25,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/assets/{*path}"),
     ("GET", "/audit"),
     ("GET", "/backups"),
+    ("GET", "/controls"),
     ("GET", "/deliveries"),
     ("GET", "/experiments"),
     ("GET", "/health/database"),
@@ -84,8 +85,12 @@ impl Things {
     fn path(&self, route: &RouteSpec) -> String {
         if let Some((before, after)) = route.path.split_once("{name}") {
             // Nobody's, and only for operators.
-            assert_eq!(before, "/v1/queues/", "say here what the parameter of {} stands for", route.path);
-            return format!("{before}probes{after}");
+            let name = match before {
+                "/v1/queues/" => "probes",
+                "/v1/controls/" => "sync.interval",
+                _ => panic!("say here what the parameter of {} stands for", route.path),
+            };
+            return format!("{before}{name}{after}");
         }
         let Some((before, _)) = route.path.split_once("{id}") else {
             assert!(!route.path.contains('{'), "say here what the parameter of {} stands for", route.path);
@@ -122,6 +127,8 @@ impl Things {
             ("POST", "/v1/webhook-endpoints/{id}/replays") => Some(json!({"since": "2020-01-01T00:00:00Z"})),
             ("POST", "/v1/webhook-events") => Some(json!({"type": "invoice.paid", "data": {}})),
             ("POST", path) if path.starts_with("/v1/webhook-") => None,
+            ("PUT", "/v1/controls/{name}") => Some(json!({"value": "30", "reason": "a test"})),
+            ("POST", "/v1/controls/{name}/clear") => Some(json!({"reason": "a test"})),
             ("POST", "/v1/auth/switch") => Some(json!({"organisation_id": self.organisation})),
             ("POST", "/v1/organisations") => Some(json!({"name": "Another"})),
             ("POST", "/v1/members") => Some(json!({"email": self.email, "role": "member"})),

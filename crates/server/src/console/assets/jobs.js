@@ -106,7 +106,7 @@ function counts(life, root, jobs) {
     });
     button.setAttribute("aria-label", `${isPaused ? "Resume" : "Pause"} ${queue.name}`);
     const oldest = queue.oldest_seconds === null ? "nothing waits" : `oldest ${span(queue.oldest_seconds * 1000)}`;
-    const head = make("h2", {}, queue.name, ...(isPaused ? [" ", badge("paused", "bad")] : []));
+    const head = make("h2", {}, queue.name, ...(isPaused ? [" ", badge("paused", "bad")] : []), ...(queue.off_until ? [" ", badge("switched off", "bad")] : []));
     const figures = make("p", { class: "numbers" }, number("ready", queue.ready, { state: "ready", queue: queue.name }), number("running", queue.running, { state: "running", queue: queue.name }));
     return make("section", { class: "card", "data-queue": queue.name }, head, figures, make("p", { class: "soft", text: oldest }), button);
   }

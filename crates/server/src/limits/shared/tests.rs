@@ -12,8 +12,9 @@ use super::super::key::Subject;
 use super::super::{Class, Limits};
 use super::*;
 use crate::config::Config;
+use crate::controls::{Catalogue, Controls};
 use crate::lifecycle::Lifecycle;
-use crate::outside::SystemEntropy;
+use crate::outside::{SystemClock, SystemEntropy};
 
 const NODES: usize = 3;
 const LIMIT: u32 = 60;
@@ -399,7 +400,9 @@ async fn without_redis_from_the_beginning_each_node_takes_its_share() {
     let mut registry = prometheus_client::registry::Registry::default();
     let nodes = NodeCount::default();
     nodes.set(3);
-    let limits = Limits::new(config.limits.clone(), redis, &nodes, entropy.as_ref(), &mut registry);
+    let (clock, chance) = (Arc::new(SystemClock), Arc::clone(&entropy));
+    let controls = Controls::new(clock, chance, Catalogue::new([]), &mut registry);
+    let limits = Limits::new((config.limits.clone(), controls), (redis, &nodes), entropy.as_ref(), &mut registry);
     let mut passed = 0;
     for _ in 0..100 {
         passed += usize::from(limits.decide(Class::Other, &rules()).await.passes());

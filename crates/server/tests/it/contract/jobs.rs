@@ -19,6 +19,16 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     driver.good(202, "POST /v1/jobs/probes", None, token, Some(body)).await;
     driver.good(200, "GET /v1/jobs/probes", None, token, None).await;
     driver.good(200, "GET /v1/queues", None, token, None).await;
+    let set = json!({"value": "120", "seconds": 60, "reason": "the contract"});
+    driver.good(200, "PUT /v1/controls/{name}", Some("sync.interval"), token, Some(set)).await;
+    driver.good(200, "GET /v1/controls", None, token, None).await;
+    let reason = Some(json!({"reason": "the contract is kept"}));
+    driver.good(204, "POST /v1/controls/{name}/clear", Some("sync.interval"), token, reason.clone()).await;
+    let absent = driver.call("POST /v1/controls/{name}/clear", Some("sync.interval"), token, reason.clone(), &[]).await;
+    absent.refused(404, "not_found");
+    let unknown = driver.call("POST /v1/controls/{name}/clear", Some("sync"), token, reason, &[]).await;
+    unknown.refused(404, "not_found");
+    driver.good(200, "GET /v1/controls/changes", None, token, None).await;
     let made = driver.good(200, "POST /v1/audit/runs", None, token, None).await;
     for path in ["POST /v1/backups", "POST /v1/backup-drills"] {
         driver.good(202, path, None, token, None).await;
@@ -41,11 +51,15 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     driver.good(204, "POST /v1/queues/{name}/resume", Some("probes"), token, None).await;
 }
 
-/// Five jobs that wait, and an operator who may list them.
+/// Five jobs that wait, five changes of controls, and an operator who may list them.
 pub(super) async fn five(server: &TestApp, ada: &Person) {
     let email = EmailAddress::parse(&ada.email).expect("an address");
     server.app.accounts.set_operator(&Call::within(Duration::from_secs(30)), &email, true).await.expect("marked");
     let token = Some(ada.access_token.as_str());
     server.send("POST", "/v1/queues/probes/pause", token, None).await.expect(204);
     server.send("POST", "/v1/jobs/probes", token, Some(json!({"count": 5}))).await.expect(202);
+    for percent in 101..106 {
+        let body = json!({"value": percent.to_string(), "reason": "a list"});
+        server.send("PUT", "/v1/controls/limits.percent", token, Some(body)).await.expect(200);
+    }
 }

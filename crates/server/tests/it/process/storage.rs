@@ -5,12 +5,16 @@ use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
+use std::sync::Arc;
 use std::time::Duration;
 
+use mainstay_domain::Secret;
+use mainstay_server::outside::SystemEntropy;
+use mainstay_store::{Call, FindFaults, Options, Store};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::support::binary::{Installation, Instance};
+use crate::support::binary::{Installation, Instance, PATIENCE};
 
 /// As somebody whom permissions bind. Root is not bound, so it gives up that right.
 fn bound(installation: Installation) -> Installation {
@@ -109,9 +113,7 @@ async fn post(server: &Instance, token: &str, content: &str) -> (u16, Value) {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_writes_and_nothing_else() {
     let Some(wrapper) = small_disk() else {
-        // Not `skip`: no package mends it.
-        let line = "\nSKIPPED: the test of a full disk, because this machine permits no mount\n";
-        let _ = std::io::stderr().lock().write_all(line.as_bytes());
+        mainstay_testing::skip("a full disk", "this machine permits no mount");
         return;
     };
     let installation = Installation::new().through(&wrapper);
@@ -140,6 +142,7 @@ async fn a_full_disk_refuses_writes_and_nothing_else() {
     assert_eq!((refused.0, refused.1["code"].as_str()), (503, Some("storage_full")), "{}", refused.1);
     assert_eq!(server.list("/v1/conversations", token, 100).await.len(), kept);
     server.get("/healthz", "").await;
+    database_is(&server, "degraded", "its disk is full").await;
     fs::remove_file(&filler).expect("the filler is removed");
     drop(file);
     let begun = Instant::now();
@@ -152,6 +155,43 @@ async fn a_full_disk_refuses_writes_and_nothing_else() {
         assert!(begun.elapsed() < Duration::from_secs(20), "writing does not recover: {body}");
         sleep(Duration::from_millis(100)).await;
     }
+    database_is(&server, "ok", "answers").await;
     assert_eq!(server.list("/v1/conversations", token, 100).await.len(), kept + 1);
+    assert_eq!(faults_of_a_copy(&installation, &server).await, [""; 0]);
     assert_eq!(server.stop().await, Some(0));
+}
+
+/// What SQLite finds wrong with the file, as it is at this moment. The file is the process's own, so a copy is looked at.
+async fn faults_of_a_copy(installation: &Installation, server: &Instance) -> Vec<String> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let data = format!("/proc/{}/root{}/data", server.process.id(), installation.folder().display());
+    // While it stands still, file and log belong together.
+    server.process.pause();
+    for name in ["mainstay.db", "mainstay.db-wal"] {
+        let from = Path::new(&data).join(name);
+        if from.exists() {
+            fs::copy(&from, folder.path().join(name)).expect("copied");
+        }
+    }
+    server.process.resume();
+    let url = format!("sqlite:{}", folder.path().join("mainstay.db").display());
+    let (copy, _tasks) =
+        Store::open(Options::new(Secret::new(url)), Arc::new(SystemEntropy)).await.expect("the copy opens");
+    copy.run(&Call::within(PATIENCE), FindFaults).await.expect("it was looked at")
+}
+
+/// Waits until readiness says this of the database; what it knows of it is a second old at most.
+async fn database_is(server: &Instance, status: &str, words: &str) {
+    let begun = Instant::now();
+    loop {
+        let ready = server.send("GET", "/readyz", "", None).await.expect("an answer");
+        assert_eq!(ready.status, 200, "a full disk is no reason to send reading elsewhere: {}", ready.text);
+        let database = ready.json()["checks"]["database"].clone();
+        if database["status"] == status {
+            assert!(database["detail"].as_str().is_some_and(|detail| detail.contains(words)), "{database}");
+            return;
+        }
+        assert!(begun.elapsed() < Duration::from_secs(20), "{}", ready.text);
+        sleep(Duration::from_millis(100)).await;
+    }
 }

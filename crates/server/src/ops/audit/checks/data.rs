@@ -37,7 +37,7 @@ checks! { Data:
     "Look at them with `mainstay jobs list --state dead`, mend the cause, and begin them anew or cancel them.";
     "data.waiting_jobs" High Passive Laptop waiting_jobs,
     "What was promised is being done.",
-    "no job that could run is older than jobs.oldest_seconds, in a queue that is not paused",
+    "no job that could run is older than jobs.oldest_seconds, in a queue that is neither paused nor switched off",
     "See that a node works on jobs (jobs.enabled) and look at `mainstay jobs queues`.";
     "data.paused_queues" Low Passive Laptop paused_queues,
     "No queue was paused and forgotten.",
@@ -140,9 +140,16 @@ async fn dead_jobs(subject: &Subject) -> Looked {
 async fn waiting_jobs(subject: &Subject) -> Looked {
     let queues = subject.app.store.run(&subject.call(), ReadQueues).await?.queues;
     let (now, bound) = (subject.app.clock.now(), subject.app.config.jobs.oldest());
+    // What an operator has switched off waits as it was meant to.
+    subject
+        .app
+        .controls
+        .read(&subject.app.store, &subject.call())
+        .await
+        .map_err(|error| Seen::unknown(error.detail))?;
     let late: Vec<String> = queues
         .iter()
-        .filter(|queue| queue.paused_at.is_none())
+        .filter(|queue| queue.paused_at.is_none() && subject.app.controls.queue_off(&queue.name).is_none())
         .filter_map(|queue| Some((queue, now.since(queue.oldest?))))
         .filter(|(_, age)| *age > bound)
         .map(|(queue, age)| format!("{}: {} s", queue.name, age.as_secs()))

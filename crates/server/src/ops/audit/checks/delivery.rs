@@ -1,12 +1,19 @@
 //! What runs is what was meant to run.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use axum::http::StatusCode;
+use mainstay_store::ListControls;
 
 use super::{Looked, checks, line, some};
 use crate::ops::audit::check::Seen;
 use crate::ops::audit::subject::{Live, Subject};
+
+/// A control that is set for longer belongs into the settings.
+const CONTROLS_WARN: Duration = Duration::from_secs(7 * 86_400);
+/// Nobody thinks of it any more.
+const CONTROLS_FAIL: Duration = Duration::from_secs(30 * 86_400);
 
 checks! { Delivery:
     "delivery.version" High Passive Laptop version,
@@ -29,6 +36,10 @@ checks! { Delivery:
     "Files of the console are loaded once.",
     "each file of the first page is kept for a year, and its address changes with its content",
     "Let no proxy change Cache-Control of /assets.";
+    "delivery.controls_forgotten" Medium Passive Laptop controls_forgotten,
+    "What was set in an emergency does not stay.",
+    "no control has been set for more than 7 days without a pause; a failure after 30",
+    "Put what is to stay into the settings, and clear it: `mainstay ops list`, then `mainstay ops clear`.";
     "delivery.release_build" Medium Passive Server release_build,
     "The program was built to run, and not to be searched for faults.",
     "built with optimisations and without the checks of a debug build",
@@ -95,7 +106,45 @@ async fn assets(subject: &Subject) -> Looked {
         .by(some(&wrong)))
 }
 
+async fn controls_forgotten(subject: &Subject) -> Looked {
+    let now = subject.app.clock.now();
+    let set = subject.app.store.run(&subject.call(), ListControls { now }).await?;
+    let ages: Vec<_> = set.into_iter().map(|one| (one.name, now.since(one.since))).collect();
+    Ok(judge_controls(&ages))
+}
+
+/// Names, and for how long each has been set.
+fn judge_controls(ages: &[(String, Duration)]) -> Seen {
+    let old = ages.iter().filter(|(_, age)| *age > CONTROLS_WARN);
+    let old: Vec<_> = old.map(|(name, age)| format!("{name} for {} days", age.as_secs() / 86_400)).collect();
+    let measured = format!("{} set, {} of them for long", ages.len(), old.len());
+    let seen = match ages.iter().map(|(_, age)| *age).max() {
+        Some(oldest) if oldest > CONTROLS_FAIL => Seen::fail(measured),
+        Some(oldest) if oldest > CONTROLS_WARN => Seen::warn(measured),
+        _ => Seen::pass(measured),
+    };
+    seen.by(some(&old))
+}
+
 async fn release_build(_: &Subject) -> Looked {
     let debug = cfg!(debug_assertions);
     Ok(Seen::told(!debug, if debug { "a debug build" } else { "a release build" }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ops::audit::check::Verdict::{Fail, Pass, Warn};
+
+    #[test]
+    fn a_control_that_is_renewed_for_weeks_is_told() {
+        let judge = |days: &[u64]| {
+            let days = days.iter().map(|days| (format!("limits.{days}"), Duration::from_secs(days * 86_400 + 1)));
+            judge_controls(&days.collect::<Vec<_>>())
+        };
+        assert_eq!((judge(&[]).verdict, judge(&[6]).verdict), (Pass, Pass));
+        let warned = judge(&[6, 8]);
+        assert_eq!((warned.verdict, warned.evidence.as_str()), (Warn, "limits.8 for 8 days"));
+        assert_eq!(judge(&[8, 31]).verdict, Fail);
+    }
 }

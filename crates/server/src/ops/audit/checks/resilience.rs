@@ -37,6 +37,10 @@ checks! { Resilience:
     "One node may die.",
     "two nodes serve at least",
     "Start another node with the same database.";
+    "resilience.controls_fresh" High Passive Laptop controls_fresh,
+    "What operators set in an emergency reaches the server at once.",
+    "the node that answers has read within the last 5 s which controls are set",
+    "Look in its log why controls cannot be read. Each node tells mainstay_controls_age_seconds on /metrics.";
     "resilience.drain" Medium Passive Laptop drain,
     "A stop loses nothing that was begun.",
     "lifecycle.drain_seconds is between 5 and 300, and longer than jobs.stop_grace_seconds",
@@ -72,6 +76,15 @@ async fn liveness(subject: &Subject) -> Looked {
     let holds = told.status == StatusCode::OK && took < Duration::from_millis(500) && checks == ["process"];
     let measured = format!("{} after {} ms, it looks at {}", told.status.as_u16(), took.as_millis(), checks.join(", "));
     Ok(Seen::told(holds, measured))
+}
+
+async fn controls_fresh(subject: &Subject) -> Looked {
+    let told = subject.live.get("/metrics").await?;
+    match samples(&told.text).sum("mainstay_controls_age_seconds") {
+        Some(age) => Ok(Seen::told(age < 5.0, format!("read {age:.1} s ago"))),
+        None if told.status == StatusCode::OK => Ok(Seen::fail("it was never read")),
+        None => Ok(Seen::unknown(format!("/metrics answered {}", told.status.as_u16()))),
+    }
 }
 
 /// The checks of a health route with this status, each with what it says.

@@ -1,0 +1,2 @@
+DROP TABLE control_change;
+DROP TABLE control;
