@@ -41,6 +41,7 @@ mod metering;
 mod migrate;
 mod nodes;
 mod pack;
+mod preflight;
 #[cfg(test)]
 mod registry;
 mod revocations;
@@ -152,6 +153,7 @@ pub use metering::reading::{GetUsage, ListUsage, MemberUsage, UsageOf, Used as U
 pub use metering::reservation::{Cost, ForgetSwept};
 pub use migrate::{Applied, Migrator, Planned, StatementRisk, Step, StepState, file_fault, folder_fault};
 pub use nodes::{PositionsOf, WatchNodes, Watched};
+pub use preflight::DatabaseSeen;
 pub use revocations::{Revocation, RevocationsSince, Revoked};
 pub use sessions::{EndAllSessions, EndSession, RotateSession, Rotated, Session, StartSession, SwitchSession};
 pub use signing_keys::SigningKeyOr;

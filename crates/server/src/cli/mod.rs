@@ -13,6 +13,7 @@ mod load;
 mod migrate;
 mod ops;
 mod plan;
+mod preflight;
 mod restore;
 mod serve;
 mod text;
@@ -114,6 +115,11 @@ enum Command {
     ///
     /// Into an empty database, or in place of a SQLite file that no server uses. See docs/operations/backup.md.
     Restore(restore::RestoreArguments),
+    /// Look whether this version may be deployed to this installation, and refuse with reasons
+    ///
+    /// Run it with the new program and the settings of the installation, before anything is replaced. It changes nothing. The
+    /// exit code is 1 when the deployment is refused. See docs/operations/preflight.md.
+    Preflight(preflight::PreflightArguments),
     /// Print an access token for a person, for trying the API
     ///
     /// It needs no password, only the database. The token works for the person's oldest organisation.
@@ -205,6 +211,7 @@ async fn with_config(command: Command, config: Config) -> Result<Answer, Answer>
         Command::Audit(arguments) => audit::run(arguments, config).await,
         Command::Backup(command) => backup::run(command, config).await,
         Command::Restore(arguments) => restore::run(arguments, config).await,
+        Command::Preflight(arguments) => preflight::run(arguments, config).await,
         Command::Token(arguments) => token::run(arguments, config).await,
         Command::Load(arguments) => load::run(arguments, config).await,
         Command::Config(_) | Command::Openapi => Ok(Answer::good("")),

@@ -6,5 +6,6 @@ pub mod health;
 pub mod housekeeping;
 pub mod metrics;
 pub mod pools;
+pub mod preflight;
 pub mod probe;
 pub mod process;

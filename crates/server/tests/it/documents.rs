@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 17] = [
+const PAGES: [&str; 18] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -26,6 +26,7 @@ const PAGES: [&str; 17] = [
     "docs/operations/controls.md",
     "docs/operations/faults.md",
     "docs/operations/keys.md",
+    "docs/operations/preflight.md",
     "docs/requirements.md",
 ];
 /// Where the sources of each crate are, by the first part of a test's name.

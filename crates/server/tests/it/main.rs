@@ -25,6 +25,7 @@ mod limits;
 mod live;
 mod load;
 mod overload;
+mod preflight;
 mod process;
 mod subscriptions;
 mod support;

@@ -23,7 +23,7 @@ impl Room {
     }
 }
 
-pub(super) async fn read(connection: &mut PgConnection) -> Result<Room> {
+pub(crate) async fn read(connection: &mut PgConnection) -> Result<Room> {
     // `reserved_connections` is there since version 16. Limits of a database or a role do not keep any back.
     let row = sqlx::raw_sql(
         "SELECT current_setting('max_connections')::int AS most,

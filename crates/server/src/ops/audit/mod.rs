@@ -6,7 +6,7 @@
 
 pub mod api;
 pub mod check;
-mod checks;
+pub(in crate::ops) mod checks;
 pub mod list;
 pub mod profile;
 pub mod render;

@@ -42,7 +42,7 @@ checks! { Capacity:
 }
 
 /// Files beside the sockets of clients: the database, the log, providers, webhooks.
-const BESIDES: usize = 256;
+pub(in crate::ops) const BESIDES: usize = 256;
 
 async fn figures(subject: &Subject) -> Result<Samples, Seen> {
     let told = subject.live.get("/metrics").await?;
@@ -67,7 +67,7 @@ async fn open_files(subject: &Subject) -> Looked {
     Ok(judge_files(needed, now, most))
 }
 
-fn judge_files(needed: usize, now: f64, most: f64) -> Seen {
+pub(in crate::ops) fn judge_files(needed: usize, now: f64, most: f64) -> Seen {
     let measured = format!("{now:.0} of {most:.0} open, {needed} may be needed");
     Seen::told(most >= needed as f64 && now < most * 0.8, measured)
 }
@@ -86,7 +86,7 @@ async fn disk(subject: &Subject) -> Looked {
     Ok(judge_disk(facts.f_bavail * facts.f_frsize, facts.f_blocks * facts.f_frsize))
 }
 
-fn judge_disk(free: u64, all: u64) -> Seen {
+pub(in crate::ops) fn judge_disk(free: u64, all: u64) -> Seen {
     let measured = format!("{} of {} MiB free", free / 1_048_576, all / 1_048_576);
     Seen::told(free >= GIBIBYTE && free >= all / 10, measured)
 }

@@ -1,7 +1,7 @@
 //! The checks, a file for each group.
 
 pub(super) mod backups;
-pub(super) mod capacity;
+pub(in crate::ops) mod capacity;
 pub(super) mod data;
 pub(super) mod delivery;
 pub(super) mod observability;
