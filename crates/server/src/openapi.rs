@@ -27,7 +27,8 @@ use crate::webhooks::receive as hooks;
     modifiers(&Bearer),
     security(("bearer" = [])),
     paths(
-        health::live, health::ready, health::database, health::redis, health::queue, metrics::metrics, document,
+        health::live, health::ready, health::database, health::redis, health::queue, health::whole,
+        health::providers, health::external_apis, metrics::metrics, document,
         audit::last, audit::make,
         auth::sign_up, auth::sign_in, auth::refresh, auth::sign_out, auth::switch, auth::me, auth::create_organisation,
         members::list, members::add, members::change, members::remove,

@@ -63,6 +63,9 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         // Operations
         .get("/healthz", health::live, OPEN.priority(ALWAYS))
         .get("/readyz", health::ready, OPEN.statements(1).priority(ALWAYS))
+        .get("/health", health::whole, PUBLIC.statements(2).priority(ALWAYS))
+        .get("/health/providers", health::providers, PUBLIC.priority(ALWAYS))
+        .get("/health/external-apis", health::external_apis, PUBLIC.priority(ALWAYS))
         .get("/health/database", health::database, PUBLIC.statements(1).priority(ALWAYS))
         .get("/health/redis", health::redis, PUBLIC.priority(ALWAYS))
         .get("/health/queue", health::queue, PUBLIC.statements(1).priority(ALWAYS))

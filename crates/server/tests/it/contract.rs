@@ -87,9 +87,18 @@ fn documented(document: &Value) -> BTreeMap<(String, String), BTreeSet<String>> 
 /// What an administrator does: people, members, keys.
 async fn drive_accounts(driver: &mut Driver<'_>) -> Person {
     let server = driver.server;
-    for path in
-        ["/healthz", "/readyz", "/health/database", "/health/redis", "/health/queue", "/metrics", "/openapi.json"]
-    {
+    for path in [
+        "/healthz",
+        "/readyz",
+        "/health",
+        "/health/database",
+        "/health/redis",
+        "/health/queue",
+        "/health/providers",
+        "/health/external-apis",
+        "/metrics",
+        "/openapi.json",
+    ] {
         driver.good(200, &format!("GET {path}"), None, None, None).await;
     }
     let body = json!({"email": "ada@example.com", "password": "password of ada", "name": "Ada"});
@@ -314,6 +323,8 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
         let without_sql = [
             "/healthz",
             "/health/redis",
+            "/health/providers",
+            "/health/external-apis",
             "/metrics",
             "/openapi.json",
             "/v1/limits/refusals",

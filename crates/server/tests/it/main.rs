@@ -21,6 +21,7 @@ mod keys;
 mod limits;
 mod live;
 mod load;
+mod observe;
 mod overload;
 mod process;
 mod subscriptions;

@@ -138,7 +138,15 @@ fn judge_level(level: &str) -> Seen {
     Seen::told(matches!(all, "warn" | "info" | "debug") && !loud, level)
 }
 
-const HEALTH: [&str; 5] = ["/healthz", "/readyz", "/health/database", "/health/redis", "/health/queue"];
+const HEALTH: [&str; 7] = [
+    "/healthz",
+    "/readyz",
+    "/health",
+    "/health/database",
+    "/health/redis",
+    "/health/queue",
+    "/health/providers",
+];
 
 async fn health(subject: &Subject) -> Looked {
     let mut wrong = Vec::new();

@@ -1,0 +1,3 @@
+//! How it is known how it goes: health.
+
+mod health;
