@@ -24,10 +24,12 @@ use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
 use crate::live::{Connects, Hub, Tickets};
 use crate::nodes::Nodes;
+use crate::ops::alerts::Alerts;
 use crate::ops::audit::service::Audits;
 use crate::ops::health::Health;
 use crate::ops::metrics::Figures;
 use crate::ops::pools::{self, PoolUse};
+use crate::ops::system::SampleFigures;
 use crate::outgoing::{Lookup, SystemLookup};
 use crate::outside::{SystemClock, SystemEntropy};
 use crate::providers::Providers;
@@ -112,6 +114,10 @@ pub struct App {
     pub health: Health,
     /// What an audit of this process needs.
     pub audits: Audits,
+    /// Telling people of what is wrong.
+    pub alerts: Alerts,
+    /// How often this node has told of itself.
+    pub sample_figures: SampleFigures,
     /// What runs in the background, and how it ends.
     pub lifecycle: Lifecycle,
     /// The figures of the HTTP server.
@@ -219,8 +225,13 @@ impl App {
         figures.register(&mut metrics);
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
         flags.register(&mut metrics);
+        crate::ops::log::register(&mut metrics);
         let (inbox, deliveries) = open_webhooks(&config, (&store, &keys), &outside, &ids, &mut metrics)
             .inspect_err(|_| lifecycle.stop_hard())?;
+        let alerts =
+            Alerts::new(&config.alerts, (store.clone(), Arc::clone(&clock)), Arc::clone(&outside.lookup), &mut metrics)
+                .inspect_err(|_| lifecycle.stop_hard())?;
+        let sample_figures = SampleFigures::register(&mut metrics);
         let (job_figures, jobs) = (JobFigures::register(&mut metrics), Jobs::default());
         jobs.depths.register(&mut metrics);
         Ok(Arc::new(Self {
@@ -251,6 +262,8 @@ impl App {
             overload,
             pool_use,
             audits: Audits::default(),
+            alerts,
+            sample_figures,
             lifecycle,
             http_metrics,
             metrics,
@@ -275,6 +288,8 @@ impl App {
         crate::deliveries::start(self);
         crate::jobs::start(self);
         crate::job_list::start(self).await?;
+        crate::ops::system::start(self);
+        crate::ops::alerts::start(self);
         self.lifecycle.set_ready(true);
         Ok(())
     }

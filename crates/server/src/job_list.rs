@@ -13,6 +13,8 @@ use crate::config::{Config, Engine};
 use crate::deliveries;
 use crate::keys;
 use crate::lifecycle::Lifecycle;
+use crate::ops::alerts::send as alerts;
+use crate::ops::log::trail::{Cause, Trail, Whom, Within};
 use crate::ops::probe;
 use crate::webhooks::work;
 
@@ -27,10 +29,18 @@ pub const INBOX: &str = "inbox";
 
 /// The queues, with their bounds.
 #[must_use]
-pub fn queues(config: &Config) -> [Queue; 6] {
+pub fn queues(config: &Config) -> [Queue; 7] {
     let jobs = &config.jobs;
     let queue = |name| Queue { name, slots: jobs.slots, limits: QueueLimits::default(), oldest: jobs.oldest() };
-    [queue(PROBES), queue(INBOX), queue(BILLING), deliveries::queue(config), queue(DELIVERY_CHORES), queue(KEYS)]
+    [
+        queue(PROBES),
+        queue(INBOX),
+        queue(BILLING),
+        deliveries::queue(config),
+        queue(DELIVERY_CHORES),
+        queue(KEYS),
+        queue(alerts::QUEUE),
+    ]
 }
 
 /// All of it.
@@ -45,19 +55,26 @@ fn list(app: &Arc<App>) -> JobList {
         .kind(with(app, deliveries::replay))
         .kind(with(app, deliveries::cancel))
         .kind(with(app, keys::rotate))
+        .kind(with(app, alerts::run))
 }
 
-/// A handler that is given the app. It holds no share in it, so that the app can end while jobs are still listed.
+/// A handler that is given the app, and whose lines in the log name the job. It holds no share in it, so that the app can end while jobs are still listed.
 fn with<J, F>(
     app: &Arc<App>,
     handler: impl Fn(Weak<App>, JobContext, J) -> F + Send + Sync + 'static,
-) -> impl Fn(JobContext, J) -> F + Send + Sync + 'static
+) -> impl Fn(JobContext, J) -> Within<F> + Send + Sync + 'static
 where
     J: Job,
     F: Future<Output = JobResult> + Send + 'static,
 {
     let app = Arc::downgrade(app);
-    move |context, job| handler(app.clone(), context, job)
+    move |context, job| {
+        let trail = Trail::of(Cause::Job(context.job));
+        if let Some(tenant) = context.tenant {
+            trail.is_of(Whom { tenant, person: None });
+        }
+        trail.within(handler(app.clone(), context, job))
+    }
 }
 
 /// Makes the queues known, and begins to work on jobs, if this node does.

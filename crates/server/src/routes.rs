@@ -19,7 +19,9 @@ use crate::http::{Access, Policy, Priority, RouteFault, RouteTable, Routes};
 use crate::jobs::api as jobs;
 use crate::limits::{Class, api as limits};
 use crate::live::api as live;
+use crate::ops::alerts::api as alerts;
 use crate::ops::audit::api as audit;
+use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::sync::api as sync;
 use crate::webhooks::api::{events as inbox, senders};
@@ -49,6 +51,9 @@ const MOST_OF_A_WEBHOOK: usize = 1024 * 1024;
 
 /// How long an audit may take.
 const AUDIT: Duration = Duration::from_secs(60);
+
+/// How long telling everybody of a test may take.
+const ALERT_TEST: Duration = Duration::from_secs(45);
 
 /// How much longer than the reply a request that waits for one may take.
 const AFTER_THE_REPLY: Duration = Duration::from_secs(10);
@@ -183,6 +188,10 @@ fn operator_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         // What the checks ask is counted for the checks and not for the request.
         .get("/v1/audit", audit::last, OPERATOR.statements(3).priority(HEAVY))
         .post("/v1/audit/runs", audit::make, OPERATOR.statements(1).priority(HEAVY).deadline(AUDIT))
+        .get("/v1/system-health", system::system_health, OPERATOR.statements(3).priority(HEAVY))
+        .get("/v1/alerts", alerts::list, OPERATOR.statements(4).priority(HEAVY))
+        // What is kept of the answers is counted for the messages.
+        .post("/v1/alerts/tests", alerts::test, OPERATOR.statements(1).deadline(ALERT_TEST))
         .get("/v1/queues", jobs::queues, OPERATOR.statements(5))
         .post("/v1/queues/{name}/pause", jobs::pause, OPERATOR.statements(2))
         .post("/v1/queues/{name}/resume", jobs::resume, OPERATOR.statements(2))

@@ -10,6 +10,7 @@
 //! on both engines, and the plan test until each uses an index at volume.
 
 mod accounts;
+mod alerts;
 mod api_keys;
 mod audits;
 mod batcher;
@@ -42,6 +43,7 @@ mod pack;
 #[cfg(test)]
 mod registry;
 mod revocations;
+mod samples;
 mod sessions;
 mod signing_keys;
 mod sql;
@@ -58,6 +60,9 @@ mod value;
 pub use accounts::{
     AdmitOutsidePerson, CreateOrganisation, FindOutsidePerson, FindPerson, FindPersonByEmail, MembershipsOf, NewPerson,
     NewSession, Person, SetOperator, SetPassword, SignUp, SignedUp,
+};
+pub use alerts::{
+    Alert, AlertReceipt, ListAlerts, ReadAlertReceipts, ReadOpenAlerts, RecordAlertReceipt, RecordAlerts,
 };
 pub use api_keys::{
     ApiKey, ApiKeyAuthority, AuthoriseApiKey, CreateApiKey, GetApiKey, ListApiKeys, LookUpApiKey, RevokeApiKey,
@@ -141,6 +146,9 @@ pub use metering::reservation::{Cost, ForgetSwept};
 pub use migrate::{Applied, Migrator, Planned, StatementRisk, Step, StepState, file_fault, folder_fault};
 pub use nodes::{PositionsOf, WatchNodes, Watched};
 pub use revocations::{Revocation, RevocationsSince, Revoked};
+pub use samples::{
+    NodeHealth, NodeSample, NodeUses, ReadNodeHealth, ReadSystemHealth, RecordSample, SAMPLE_BOUNDS_MS, SystemHealth,
+};
 pub use sessions::{EndAllSessions, EndSession, RotateSession, Rotated, Session, StartSession, SwitchSession};
 pub use signing_keys::SigningKeyOr;
 pub use store::{JobListener, Listener, Options, Store};

@@ -81,5 +81,8 @@ pub const TABLES: &[Table] = &[
     table("job_schedule", TableKind::System, false),
     table("job_probe", TableKind::System, true),
     table("audit_run", TableKind::System, false),
+    table("node_sample", TableKind::System, true),
+    table("alert", TableKind::System, false),
+    table("alert_receipt", TableKind::System, false),
     table("schema_migration", TableKind::System, false),
 ];

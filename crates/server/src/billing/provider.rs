@@ -17,8 +17,8 @@ use tokio::time::{sleep, timeout};
 
 use crate::config::{self, FastSpring};
 use crate::providers::breaker::{Breaker, Verdict};
-use crate::providers::{BreakerState, Last, LastOutcome};
 use crate::providers::retry::{Budget, advice};
+use crate::providers::{BreakerState, Last, LastOutcome};
 
 /// How long an answer may pause once it has begun.
 const IDLE: Duration = Duration::from_secs(5);

@@ -3,6 +3,7 @@
 //! [`Config::load`] reports everything that is wrong in one go, each fault with its key, its reason and its cure, or gives
 //! a value that every part of the server can rely on.
 
+mod alerts;
 mod assistant;
 mod auth;
 mod billing;
@@ -37,6 +38,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use alerts::Alerts;
 pub use assistant::Assistant;
 pub use auth::{Auth, Issuer};
 pub use billing::{Billing, FastSpring};
@@ -97,6 +99,8 @@ pub struct Config {
     pub providers: Providers,
     /// More to do than can be done at once.
     pub overload: Overload,
+    /// Telling people of what is wrong.
+    pub alerts: Alerts,
     /// Log lines.
     pub log: Log,
     /// Stopping.
@@ -204,6 +208,7 @@ impl Config {
         self.deliveries.validate(faults);
         self.providers.validate(faults);
         self.overload.validate(faults);
+        self.alerts.validate(faults);
         self.log.validate(faults);
         for (key, inner) in [
             ("database.statement_timeout_ms", self.database.statement_timeout_ms),
@@ -226,6 +231,7 @@ impl Config {
         self.auth.advise(warnings);
         self.limits.advise(warnings);
         self.deliveries.advise(warnings);
+        self.alerts.advise(warnings);
         self.providers.advise(warnings);
     }
 }

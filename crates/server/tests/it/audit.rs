@@ -92,6 +92,7 @@ const SPOILS: &[(&str, Spoil)] = &[
     ("observability.labels", |_, said| said.text.push_str("x{who=\"01890000-0000-7000-8000-000000000001\"} 1\n")),
     ("observability.request_id", |_, said| said.set("x-request-id", "the same")),
     ("observability.health", |_, said| said.text = said.text.replace("detail", "other")),
+    ("observability.masking", |_, said| change(said, "mainstay_log_masks", "0")),
     ("observability.health", |_, said| {
         said.text = said.text.replacen("\"status\":\"ok\"", "\"status\":\"failing\"", 1)
     }),
@@ -137,6 +138,8 @@ const GOOD: &[(&str, &str)] = &[
     ("auth.password_memory_kib", "19456"),
     ("auth.password_passes", "2"),
     ("log.format", "\"json\""),
+    // Nobody listens there: what receivers have done stands in rows.
+    ("alerts.slack_url", "\"http://127.0.0.1:9/services/x\""),
     ("http.header_timeout_ms", "300"),
     // A whole run takes some seconds, and the machine may be busy.
     ("jobs.oldest_seconds", "3600"),
@@ -252,6 +255,7 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
         "data.retention",
         "observability.operators",
         "observability.audited",
+        "observability.alerts",
     ];
     for id in &ids[..4] {
         colours.green(&see(server, address, id).await);
@@ -319,6 +323,16 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
     };
     store.run(&call(), mainstay_store::RecordAudit(run)).await.expect("recorded");
     colours.green(&see(server, address, "observability.audited").await);
+    let receipt = |days: u64| mainstay_store::RecordAlertReceipt {
+        receiver: "slack",
+        failure: None,
+        test: true,
+        now: server.now().minus(Duration::from_secs(days * 86_400)),
+    };
+    store.run(&call(), receipt(31)).await.expect("kept");
+    colours.red(&see(server, address, "observability.alerts").await);
+    store.run(&call(), receipt(29)).await.expect("kept");
+    colours.green(&see(server, address, "observability.alerts").await);
 }
 
 async fn break_the_database(engine: Engine, server: TestApp, colours: &mut Colours) {

@@ -255,7 +255,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     let documented = documented(&document);
 
     // The document and the table: the same operations, the pages of the console aside.
-    let pages = ["/", "/sw.js", "/experiments", "/plan", "/inbox", "/deliveries", "/jobs", "/audit"];
+    let pages = ["/", "/sw.js", "/experiments", "/plan", "/inbox", "/deliveries", "/jobs", "/system", "/audit"];
     let page = |path: &str| pages.contains(&path) || path.starts_with("/assets/");
     let served: BTreeSet<_> = server
         .table

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 14] = [
+const PAGES: [&str; 15] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -23,6 +23,7 @@ const PAGES: [&str; 14] = [
     "docs/load.md",
     "docs/operations/audit.md",
     "docs/operations/keys.md",
+    "docs/operations/observe.md",
     "docs/requirements.md",
 ];
 /// Where the sources of each crate are, by the first part of a test's name.

@@ -1,3 +1,5 @@
-//! How it is known how it goes: health.
+//! How it is known how it goes: health, the log, alerts.
 
+mod alerts;
 mod health;
+mod logs;

@@ -40,6 +40,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/plan"),
     ("GET", "/readyz"),
     ("GET", "/sw.js"),
+    ("GET", "/system"),
     ("POST", "/hooks/fastspring"),
     ("POST", "/hooks/{provider}/{key}"),
     ("POST", "/hooks/{provider}/{key}/token"),
@@ -135,6 +136,10 @@ impl Things {
             ("PUT", "/v1/budgets/organisation" | "/v1/budgets/members/{id}") => Some(json!({"cost_micros": 5})),
             ("POST", "/v1/live/tickets" | "/v1/jobs/{id}/cancel" | "/v1/jobs/{id}/replay") => None,
             ("POST", "/v1/queues/{name}/pause" | "/v1/queues/{name}/resume" | "/v1/audit/runs") => None,
+            ("POST", "/v1/alerts/tests") => None,
+            ("POST", "/v1/client-reports") => Some(json!({
+                "page": "/", "reports": [{"kind": "error", "message": "a fault"}],
+            })),
             ("POST", "/v1/jobs/replays") => Some(json!({"state": "dead"})),
             ("POST", "/v1/jobs/probes") => Some(json!({"count": 1})),
             ("POST", "/v1/checkout-sessions" | "/v1/plan/change") => Some(json!({"plan": "core"})),

@@ -35,7 +35,7 @@ macro_rules! migrations {
         migrations!($engine, 1 "accounts" "0001_accounts", 2 "assistant" "0002_assistant",
             3 "index order" "0003_index_order", 4 "changes" "0004_changes", 5 "usage" "0005_usage",
             6 "flags" "0006_flags", 7 "jobs" "0007_jobs", 8 "inbox" "0008_inbox", 9 "deliveries" "0009_deliveries",
-            10 "billing" "0010_billing", 11 "keys" "0011_keys", 12 "audit" "0012_audit")
+            10 "billing" "0010_billing", 11 "keys" "0011_keys", 12 "audit" "0012_audit", 15 "alerts" "0015_alerts")
     };
     ($engine:literal, $($version:literal $description:literal $file:literal),+) => {
         vec![$(Migration {

@@ -37,7 +37,7 @@ pub(crate) fn services(app: &App) -> Vec<Service> {
         let (breaker, last) = api.standing();
         Service { name: "fastspring", needed_for: None, breaker, last }
     });
-    models.chain(payments).collect()
+    models.chain(payments).chain(app.alerts.sender.services()).collect()
 }
 
 /// How each is. One that is left alone fails only when no other can do its work.
@@ -115,7 +115,10 @@ mod tests {
     fn a_failure_is_told_while_it_is_recent() {
         let mut once = service("a", Some("replies"), BreakerState::Closed, Some("timeout"));
         let (_, check) = judge(std::slice::from_ref(&once)).remove(0);
-        assert_eq!((check.status, check.detail.as_str()), (Status::Degraded, "its last answer failed 7 s ago: timeout"));
+        assert_eq!(
+            (check.status, check.detail.as_str()),
+            (Status::Degraded, "its last answer failed 7 s ago: timeout")
+        );
         assert_eq!(check.age_ms, 7000);
         once.last = Some(LastOutcome { ago: RECENT, fault: Some("timeout") });
         assert_eq!(seen(std::slice::from_ref(&once)), [("a", Status::Ok)]);

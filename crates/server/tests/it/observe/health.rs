@@ -31,9 +31,19 @@ async fn everything_is_told_with_its_state_its_time_and_its_age(engine: Engine) 
     let body = server.send("GET", "/health", None, None).await.expect(200);
     well_told(&body);
     assert_eq!((&body["status"], &body["version"]), (&json!("ok"), &json!(env!("CARGO_PKG_VERSION"))), "{body}");
-    for name in
-        ["server", "database", "queues", "jobs", "keys", "replies", "revocations", "overload", "redis", "tasks", "offline"]
-    {
+    for name in [
+        "server",
+        "database",
+        "queues",
+        "jobs",
+        "keys",
+        "replies",
+        "revocations",
+        "overload",
+        "redis",
+        "tasks",
+        "offline",
+    ] {
         assert_eq!(body["checks"][name]["status"], "ok", "{name} in {body}");
     }
     assert!(body["memory_bytes"].as_u64().is_some_and(|bytes| bytes > 1_000_000), "{body}");

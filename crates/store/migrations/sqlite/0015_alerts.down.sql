@@ -1,0 +1,5 @@
+DROP VIEW system_health;
+DROP VIEW system_health_node;
+DROP TABLE alert_receipt;
+DROP TABLE alert;
+DROP TABLE node_sample;
