@@ -24,12 +24,11 @@ use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
 use crate::live::{Connects, Hub, Tickets};
 use crate::nodes::Nodes;
-use crate::ops::alerts::Alerts;
+use crate::ops::Watching;
 use crate::ops::audit::service::Audits;
 use crate::ops::health::Health;
 use crate::ops::metrics::Figures;
 use crate::ops::pools::{self, PoolUse};
-use crate::ops::system::SampleFigures;
 use crate::outgoing::{Lookup, SystemLookup};
 use crate::outside::{SystemClock, SystemEntropy};
 use crate::providers::Providers;
@@ -114,10 +113,8 @@ pub struct App {
     pub health: Health,
     /// What an audit of this process needs.
     pub audits: Audits,
-    /// Telling people of what is wrong.
-    pub alerts: Alerts,
-    /// How often this node has told of itself.
-    pub sample_figures: SampleFigures,
+    /// What tells people how all this is.
+    pub watching: Watching,
     /// What runs in the background, and how it ends.
     pub lifecycle: Lifecycle,
     /// The figures of the HTTP server.
@@ -209,31 +206,25 @@ impl App {
         let hub = Arc::new(Hub::new(&config.live, store.clone(), Arc::clone(&entropy)));
         let flags = Arc::new(Flags::new(&config.flags, store.clone()));
         let connects = Connects::new(config.live.connects_per_second, Arc::clone(&entropy));
-        let http_metrics = HttpMetrics::register(&mut metrics);
         let (overload, pool_use) = (Overload::new(&config.overload, entropy.as_ref()), PoolUse::default());
         overload.register(&mut metrics);
         let redis = Redis::open(&config.redis, &entropy, &lifecycle).inspect_err(|_| lifecycle.stop_hard())?;
         let limits =
             Arc::new(Limits::new(config.limits.clone(), redis.clone(), nodes.count(), entropy.as_ref(), &mut metrics));
-        let figures = Figures {
+        Figures {
             store: store.clone(),
             assistant: Arc::clone(&assistant),
             pool_use: pool_use.clone(),
             limits: Arc::clone(&limits),
             redis: redis.clone(),
-        };
-        figures.register(&mut metrics);
+        }
+        .register(&mut metrics);
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
         flags.register(&mut metrics);
-        crate::ops::log::register(&mut metrics);
         let (inbox, deliveries) = open_webhooks(&config, (&store, &keys), &outside, &ids, &mut metrics)
             .inspect_err(|_| lifecycle.stop_hard())?;
-        let alerts =
-            Alerts::new(&config.alerts, (store.clone(), Arc::clone(&clock)), Arc::clone(&outside.lookup), &mut metrics)
-                .inspect_err(|_| lifecycle.stop_hard())?;
-        let sample_figures = SampleFigures::register(&mut metrics);
-        let (job_figures, jobs) = (JobFigures::register(&mut metrics), Jobs::default());
-        jobs.depths.register(&mut metrics);
+        let watching = Watching::new(&config, &store, &outside, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
+        let (job_figures, jobs) = (JobFigures::register(&mut metrics), Jobs::register(&mut metrics));
         Ok(Arc::new(Self {
             health: Health::new(store.clone(), redis.clone()),
             config,
@@ -262,10 +253,9 @@ impl App {
             overload,
             pool_use,
             audits: Audits::default(),
-            alerts,
-            sample_figures,
+            watching,
             lifecycle,
-            http_metrics,
+            http_metrics: HttpMetrics::register(&mut metrics),
             metrics,
         }))
     }
@@ -277,6 +267,7 @@ impl App {
     pub async fn start(self: &Arc<Self>) -> Result<()> {
         // Before the first write of this process: from here on its commits are told.
         self.sync.listen(Arc::clone(&self.hub));
+        crate::ops::errors::start(self);
         self.accounts.start(&self.lifecycle).await?;
         crate::keys::start(self).await?;
         self.assistant.start(self.config.database.engine() == config::Engine::Sqlite).await?;

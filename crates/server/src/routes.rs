@@ -21,6 +21,7 @@ use crate::limits::{Class, api as limits};
 use crate::live::api as live;
 use crate::ops::alerts::api as alerts;
 use crate::ops::audit::api as audit;
+use crate::ops::client_reports as reports;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::sync::api as sync;
@@ -192,6 +193,8 @@ fn operator_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .get("/v1/alerts", alerts::list, OPERATOR.statements(4).priority(HEAVY))
         // What is kept of the answers is counted for the messages.
         .post("/v1/alerts/tests", alerts::test, OPERATOR.statements(1).deadline(ALERT_TEST))
+        .post("/v1/client-reports", reports::take, MEMBER.body(reports::LARGEST_BODY).statements(2))
+        .get("/v1/client-reports", reports::list, OPERATOR.statements(2).priority(HEAVY))
         .get("/v1/queues", jobs::queues, OPERATOR.statements(5))
         .post("/v1/queues/{name}/pause", jobs::pause, OPERATOR.statements(2))
         .post("/v1/queues/{name}/resume", jobs::resume, OPERATOR.statements(2))

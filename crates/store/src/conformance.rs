@@ -199,6 +199,7 @@ cases! {
     alerts::an_alert_is_kept_with_the_messages_that_tell_of_it,
     alerts::receivers_are_remembered_by_what_they_did,
     alerts::five_minutes_of_samples_come_to_one_row,
+    alerts::the_last_reports_of_browsers_are_kept,
     assistant::a_turn_is_accepted_saved_and_settled,
     assistant::a_question_comes_with_what_was_said_before_it,
     assistant::a_key_is_used_once,

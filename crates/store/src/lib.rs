@@ -16,6 +16,7 @@ mod audits;
 mod batcher;
 mod billing;
 mod call;
+mod client_reports;
 #[cfg(test)]
 mod conformance;
 mod conversations;
@@ -73,6 +74,7 @@ pub use billing::invoices::{Invoice, InvoiceState, ListInvoices};
 pub use billing::organisation::{Organisation, PlanChange, SetPlan};
 pub use billing::reading::{BillingOf, FindPayer, GetBilling, ListPlanChanges, Payer};
 pub use call::Call;
+pub use client_reports::{ClientReport, KEPT_REPORTS, ListClientReports, RecordClientReports};
 pub use conversations::{
     Conversation, CreateConversation, DeleteConversation, GetConversation, ListConversations, RenameConversation,
 };

@@ -8,6 +8,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::accounts::STATEMENTS,
         crate::alerts::STATEMENTS,
         crate::api_keys::STATEMENTS,
+        crate::client_reports::STATEMENTS,
         crate::conversations::STATEMENTS,
         crate::flags::STATEMENTS,
         crate::audits::STATEMENTS,

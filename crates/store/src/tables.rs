@@ -57,6 +57,7 @@ pub const TABLES: &[Table] = &[
     table("plan_change", TableKind::Tenant, true),
     table("invoice", TableKind::Tenant, true),
     table("billing_account", TableKind::Tenant, true),
+    table("client_report", TableKind::Tenant, true),
     table("billing_lookup", TableKind::Global, true),
     table("person", TableKind::Global, true),
     table("person_tenant", TableKind::Global, true),

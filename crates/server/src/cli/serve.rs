@@ -22,7 +22,7 @@ pub(super) const MIGRATION_PATIENCE: Duration = Duration::from_secs(60);
 const SETTLING: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(config: Config) -> Result<Answer, Answer> {
-    log::start(&config.log);
+    log::start(&config.log, &config.errors, &Outside::default().clock);
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }

@@ -10,6 +10,7 @@ mod billing;
 mod database;
 mod deliveries;
 mod documentation;
+mod errors;
 mod fault;
 mod flags;
 mod http;
@@ -45,6 +46,7 @@ pub use billing::{Billing, FastSpring};
 pub use database::{Database, Engine};
 pub use deliveries::Deliveries;
 pub use documentation::documentation;
+pub use errors::Errors;
 pub use fault::{Fault, Faults, Warning};
 pub use flags::Flags;
 pub use http::Http;
@@ -101,6 +103,8 @@ pub struct Config {
     pub overload: Overload,
     /// Telling people of what is wrong.
     pub alerts: Alerts,
+    /// Telling a server of errors.
+    pub errors: Errors,
     /// Log lines.
     pub log: Log,
     /// Stopping.
@@ -209,6 +213,7 @@ impl Config {
         self.providers.validate(faults);
         self.overload.validate(faults);
         self.alerts.validate(faults);
+        self.errors.validate(faults);
         self.log.validate(faults);
         for (key, inner) in [
             ("database.statement_timeout_ms", self.database.statement_timeout_ms),

@@ -39,6 +39,7 @@ const SECRETS: &[&str] = &[
     "billing.fastspring.webhook_secrets",
     "alerts.slack_url",
     "alerts.webhook_url",
+    "errors.dsn",
 ];
 
 /// A least and a greatest value for a key, both allowed.

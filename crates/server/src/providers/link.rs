@@ -24,7 +24,7 @@ pub(super) enum Link {
     /// One that is reached over the network.
     Remote(Box<Remote>),
     /// The one in this process, which needs no protection.
-    Local(Local),
+    Local(Box<Local>),
 }
 
 impl Link {
@@ -37,7 +37,7 @@ impl Link {
             openai::NAME => {
                 OpenAi::new(config, clock).map(|it| Self::Remote(Box::new(Remote::new(Speaker::OpenAi(it), parts))))
             }
-            offline::NAME => Ok(Self::Local(Local::new(Offline::new(&config.offline)))),
+            offline::NAME => Ok(Self::Local(Box::new(Local::new(Offline::new(&config.offline))))),
             _ => return None,
         })
     }

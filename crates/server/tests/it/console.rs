@@ -11,6 +11,7 @@ mod offline;
 mod plan;
 mod releases;
 mod replica;
+mod system;
 mod usage;
 mod view;
 mod windows;

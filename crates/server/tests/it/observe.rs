@@ -3,3 +3,4 @@
 mod alerts;
 mod health;
 mod logs;
+mod reports;

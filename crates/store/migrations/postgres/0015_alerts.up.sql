@@ -67,6 +67,27 @@ CREATE TABLE alert_receipt (
 );
 GRANT SELECT, INSERT, UPDATE ON alert_receipt TO mainstay_system;
 
+-- What went wrong in browsers: the last of each organisation.
+CREATE TABLE client_report (
+  id         uuid NOT NULL,
+  tenant_id  uuid NOT NULL,
+  person_id  uuid NOT NULL,
+  page       text NOT NULL,
+  version    text NOT NULL,
+  message    text NOT NULL,
+  detail     text NOT NULL,
+  at         timestamptz NOT NULL,
+  PRIMARY KEY (id, tenant_id)
+);
+CREATE INDEX client_report_of_tenant ON client_report (tenant_id, id);
+ALTER TABLE client_report ENABLE ROW LEVEL SECURITY;
+ALTER TABLE client_report FORCE ROW LEVEL SECURITY;
+CREATE POLICY tenant ON client_report TO mainstay_app, mainstay_system
+  USING (tenant_id = ANY ((SELECT string_to_array(nullif(current_setting('app.tenants', true), ''), ',')::uuid[])::uuid[]));
+CREATE POLICY system ON client_report FOR SELECT TO mainstay_system USING (true);
+GRANT SELECT, INSERT, DELETE ON client_report TO mainstay_app;
+GRANT SELECT, INSERT, DELETE ON client_report TO mainstay_system;
+
 -- The newest sample of each node that has told of itself within five minutes.
 CREATE VIEW system_health_node WITH (security_invoker = true) AS
 WITH w AS (

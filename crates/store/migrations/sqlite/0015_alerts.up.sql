@@ -63,6 +63,20 @@ CREATE TABLE alert_receipt (
   failure     TEXT NOT NULL
 ) STRICT, WITHOUT ROWID;
 
+-- What went wrong in browsers: the last of each organisation.
+CREATE TABLE client_report (
+  id         BLOB NOT NULL,
+  tenant_id  BLOB NOT NULL,
+  person_id  BLOB NOT NULL,
+  page       TEXT NOT NULL,
+  version    TEXT NOT NULL,
+  message    TEXT NOT NULL,
+  detail     TEXT NOT NULL,
+  at         INTEGER NOT NULL,
+  PRIMARY KEY (id, tenant_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX client_report_of_tenant ON client_report (tenant_id, id);
+
 -- The newest sample of each node that has told of itself within five minutes.
 CREATE VIEW system_health_node AS
 WITH w AS (

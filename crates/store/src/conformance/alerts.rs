@@ -7,8 +7,9 @@ use uuid::Uuid;
 
 use super::Harness;
 use crate::{
-    AcquireLease, Alert, GetJob, ListAlerts, NewJob, NodeSample, NodeUses, OpenQueues, ReadAlertReceipts,
-    ReadNodeHealth, ReadOpenAlerts, ReadSystemHealth, RecordAlertReceipt, RecordAlerts, RecordSample, ReleaseLease,
+    AcquireLease, Alert, ClientReport, GetJob, KEPT_REPORTS, ListAlerts, ListClientReports, NewJob, NodeSample,
+    NodeUses, OpenQueues, ReadAlertReceipts, ReadNodeHealth, ReadOpenAlerts, ReadSystemHealth, RecordAlertReceipt,
+    RecordAlerts, RecordClientReports, RecordSample, ReleaseLease,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -173,4 +174,40 @@ pub(super) async fn five_minutes_of_samples_come_to_one_row(h: &Harness) {
     // The same sample twice is one.
     record(two, 15, &busy).await;
     assert_eq!(h.store.run(&h.call(), ReadSystemHealth).await.expect("read").requests, 200);
+}
+
+pub(super) async fn the_last_reports_of_browsers_are_kept(h: &Harness) {
+    let (one, somebody) = h.person("rosa").await;
+    let (other, another) = h.person("olaf").await;
+    let report = |tenant, person, number: u32| ClientReport {
+        id: id(h),
+        tenant,
+        person,
+        page: "/".to_owned(),
+        version: "0.1.0".to_owned(),
+        message: format!("fault {number}"),
+        detail: String::new(),
+        at: h.now(),
+    };
+    let mut all = Vec::new();
+    for number in 0..60 {
+        h.clock.advance(Duration::from_millis(1));
+        let made = report(one, somebody, number);
+        all.push(made.clone());
+        let record = RecordClientReports { tenant: one, reports: vec![made] };
+        h.store.run(&h.call(), record).await.expect("kept");
+    }
+    let foreign = report(other, another, 99);
+    let record = RecordClientReports { tenant: other, reports: vec![foreign.clone()] };
+    h.store.run(&h.call(), record.clone()).await.expect("kept");
+    h.store.run(&h.call(), record).await.expect("twice is once");
+    let listed = h.store.run(&h.call(), ListClientReports(100)).await.expect("read");
+    let kept = KEPT_REPORTS as usize;
+    assert_eq!(listed.len(), kept + 1);
+    assert_eq!((&listed[0], &listed[1]), (&foreign, &all[59]));
+    assert!(!listed.contains(&all[9]) && listed.contains(&all[10]), "of each organisation the last are kept");
+    // What is old is forgotten, whosever it is.
+    assert_eq!(h.store.forget_client_reports(&h.call(), all[30].at).await, Ok(20));
+    assert_eq!(h.store.run(&h.call(), ListClientReports(100)).await.expect("read").len(), 31);
+    assert_eq!(h.store.forget_client_reports(&h.call(), all[30].at).await, Ok(0));
 }

@@ -20,14 +20,14 @@ function figures(health) {
     figure("requests in five minutes", health.requests),
     figure("refused", health.refusals),
     figure("failed", health.errors),
-    figure("of a hundred failed", health.error_percent, " %"),
-    figure("half of the answers within", health.p50_ms, " ms"),
-    figure("95 of a hundred within", health.p95_ms, " ms"),
-    figure("99 of a hundred within", health.p99_ms, " ms"),
+    figure("error rate", health.error_percent, " %"),
+    figure("p50 of answers", health.p50_ms, " ms"),
+    figure("p95 of answers", health.p95_ms, " ms"),
+    figure("p99 of answers", health.p99_ms, " ms"),
     figure("active jobs", health.active_jobs),
-    figure("a job takes on average", health.mean_job_ms, " ms"),
+    figure("mean job time", health.mean_job_ms, " ms"),
     figure("live sockets", health.sockets),
-    figure("of the connections to the database", health.pool_percent, " %"),
+    figure("database connections in use", health.pool_percent, " %"),
   );
 }
 

@@ -153,7 +153,7 @@ pub async fn list(
         firing: bodies(firing),
         pending: bodies(pending),
         history: bodies(history.into_iter().filter(|alert| alert.ended_at.is_some()).collect()),
-        receivers: receivers(&app.alerts.sender.receivers(), receipts),
+        receivers: receivers(&app.watching.alerts.sender.receivers(), receipts),
     }))
 }
 
@@ -179,8 +179,8 @@ pub struct TestedReceiverBody {
 pub async fn test_all(app: &App) -> Vec<TestedReceiverBody> {
     let message = Message::test(&installation(app), app.clock.now());
     let mut tested = Vec::new();
-    for name in app.alerts.sender.receivers() {
-        let failure = match app.alerts.sender.tell(name, &message).await {
+    for name in app.watching.alerts.sender.receivers() {
+        let failure = match app.watching.alerts.sender.tell(name, &message).await {
             Ok(()) => String::new(),
             Err(Unsent::Later(after)) => format!("It is to be asked again in {} s.", after.as_secs()),
             Err(Unsent::Failed(why)) => why,

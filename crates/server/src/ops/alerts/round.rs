@@ -44,7 +44,7 @@ pub(super) fn start(app: &Arc<App>) {
                     Ok(false) => "stood_by",
                     Err(_) => "failed",
                 };
-                judge.alerts.count_round(word);
+                judge.watching.alerts.count_round(word);
                 if let Err(error) = outcome {
                     tracing::warn!(%error, inside = ?error.inside, "alerts could not be judged; it is tried again");
                 }
@@ -110,7 +110,7 @@ async fn readings(app: &Arc<App>) -> Result<Readings> {
         queues: ages.iter().filter(|age| age.paused_at.is_none()).map(share).collect(),
         dead_jobs: app.jobs.depths.dead().map(f64::from),
         audit_drop: drop,
-        backup_hours: app.alerts.figure(super::BACKUP_HOURS),
+        backup_hours: app.watching.alerts.figure(super::BACKUP_HOURS),
     })
 }
 
@@ -156,10 +156,10 @@ async fn judge_these(app: &Arc<App>, readings: &Readings, number: i64) -> Result
         .collect();
     let open = app.store.run(&call(), ReadOpenAlerts).await?;
     let seen = with_absent(seen, &open, settings);
-    let receivers = app.alerts.sender.receivers();
+    let receivers = app.watching.alerts.sender.receivers();
     let make = || app.ids.make::<InboxEventId>().uuid();
     let judged = judge(open, &seen, Patience::of(settings), (now, !receivers.is_empty()), make);
-    app.alerts.set_firing(judged.firing);
+    app.watching.alerts.set_firing(judged.firing);
     for alert in judged.changed.iter().filter(|alert| alert.fired_at == Some(now)) {
         tracing::warn!(rule = alert.rule, subject = alert.subject, value = alert.value, "an alert fires");
     }

@@ -199,7 +199,7 @@ impl Job for AlertMessage {
 /// Tells a receiver.
 pub(crate) async fn run(app: Weak<App>, _: JobContext, job: AlertMessage) -> JobResult {
     let Some(app) = app.upgrade() else { return Ok(Done::Snoozed(PATIENCE)) };
-    match app.alerts.sender.tell(&job.receiver, &job.message).await {
+    match app.watching.alerts.sender.tell(&job.receiver, &job.message).await {
         Ok(()) => Ok(Done::Finished),
         Err(Unsent::Later(after)) => Ok(Done::Snoozed(after)),
         Err(Unsent::Failed(why)) => Err(Failure::new(why)),

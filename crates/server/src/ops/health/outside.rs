@@ -37,7 +37,8 @@ pub(crate) fn services(app: &App) -> Vec<Service> {
         let (breaker, last) = api.standing();
         Service { name: "fastspring", needed_for: None, breaker, last }
     });
-    models.chain(payments).chain(app.alerts.sender.services()).collect()
+    let told = app.watching.alerts.sender.services().chain(app.watching.error_reports.service());
+    models.chain(payments).chain(told).collect()
 }
 
 /// How each is. One that is left alone fails only when no other can do its work.

@@ -104,7 +104,9 @@ fn add(line: &mut Vec<u8>, format: LogFormat, trail: &Trail) {
         return;
     }
     for (name, id) in trail.fields() {
-        if contains(line, name.as_bytes()) {
+        // Written out in text it may be coloured, so that the sign behind it is further away.
+        let said = if is_json { format!("\"{name}\":") } else { name.to_owned() };
+        if contains(line, said.as_bytes()) {
             continue;
         }
         let mut text = [0; uuid::fmt::Hyphenated::LENGTH];

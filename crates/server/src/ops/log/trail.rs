@@ -4,10 +4,11 @@
 //! It follows the task and needs no argument: whoever writes a line deep in the store does not know of requests. Work that a
 //! request leaves behind ([`spawn_work`](crate::lifecycle::Lifecycle::spawn_work)) keeps its trail.
 
+use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use mainstay_domain::{JobId, PersonId, RequestId, TenantId};
+use mainstay_domain::{JobId, PersonId, RequestId, TenantId, Timestamp};
 use tokio::task::futures::TaskLocalFuture;
 
 tokio::task_local! {
@@ -24,6 +25,22 @@ pub enum Cause {
     Request(RequestId),
     /// For a job.
     Job(JobId),
+}
+
+/// How many lines are remembered of one request or job.
+const MOST_CRUMBS: usize = 30;
+
+/// A line that was written for a request or a job, as an error report has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Crumb {
+    /// When.
+    pub(crate) at: Timestamp,
+    /// How bad it was: `info` or `warning`.
+    pub(crate) level: &'static str,
+    /// The part of the program that wrote it.
+    pub(crate) target: String,
+    /// What it says, masked.
+    pub(crate) message: String,
 }
 
 /// Whose work it is.
@@ -43,13 +60,14 @@ pub struct Trail(Arc<Inner>);
 struct Inner {
     cause: Cause,
     whom: OnceLock<Whom>,
+    crumbs: Mutex<VecDeque<Crumb>>,
 }
 
 impl Trail {
     /// Of work that begins.
     #[must_use]
     pub fn of(cause: Cause) -> Self {
-        Self(Arc::new(Inner { cause, whom: OnceLock::new() }))
+        Self(Arc::new(Inner { cause, whom: OnceLock::new(), crumbs: Mutex::default() }))
     }
 
     /// The trail of the task that asks, if it has one.
@@ -80,8 +98,22 @@ impl Trail {
         self.0.whom.get().copied()
     }
 
+    /// Remembers a line, and forgets the oldest beyond 30.
+    pub(crate) fn leave(&self, crumb: Crumb) {
+        let mut crumbs = self.0.crumbs.lock().unwrap_or_else(PoisonError::into_inner);
+        if crumbs.len() >= MOST_CRUMBS {
+            crumbs.pop_front();
+        }
+        crumbs.push_back(crumb);
+    }
+
+    /// The lines that are remembered, the oldest first.
+    pub(crate) fn crumbs(&self) -> Vec<Crumb> {
+        self.0.crumbs.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
     /// The names and values that a line of the log is given.
-    pub(super) fn fields(&self) -> impl Iterator<Item = (&'static str, uuid::Uuid)> {
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'static str, uuid::Uuid)> {
         let cause = match self.0.cause {
             Cause::Request(id) => ("request_id", id.uuid()),
             Cause::Job(id) => ("job_id", id.uuid()),

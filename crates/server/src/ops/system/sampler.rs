@@ -108,10 +108,10 @@ impl Sampler {
         match app.store.run(&Call::within(PATIENCE), record).await {
             Ok(()) => {
                 self.told = now;
-                app.sample_figures.count("kept");
+                app.watching.samples.count("kept");
             }
             Err(error) => {
-                app.sample_figures.count("failed");
+                app.watching.samples.count("failed");
                 tracing::warn!(%error, "this node could not tell of itself; it is told with the next time");
             }
         }

@@ -183,7 +183,7 @@ async fn masking(subject: &Subject) -> Looked {
 
 async fn alerts(subject: &Subject) -> Looked {
     let (app, now) = (&subject.app, subject.app.clock.now());
-    let receivers = app.alerts.sender.receivers();
+    let receivers = app.watching.alerts.sender.receivers();
     if !app.config.alerts.enabled || receivers.is_empty() {
         let enabled = app.config.alerts.enabled;
         return Ok(Seen::fail(format!("alerts.enabled is {enabled}, and {} are told", receivers.len())));

@@ -154,13 +154,14 @@ fn is_card(written: &Written) -> bool {
         return false;
     }
     let first = digits.iter().take(4).fold(0_u32, |number, digit| number * 10 + u32::from(*digit));
-    let network = match (first, digits.len()) {
-        (4000..=4999, 13 | 16 | 19) | (3400..=3499 | 3700..=3799, 15) => true,
-        (5100..=5599 | 2221..=2720 | 3528..=3589, 16) => true,
-        (3000..=3059 | 3600..=3699 | 3800..=3899, 14) => true,
-        (6011 | 6200..=6299 | 6440..=6599 | 5000..=5099 | 5600..=5899 | 6300..=6399, 16..=19) => true,
-        _ => false,
-    };
+    let network = matches!(
+        (first, digits.len()),
+        (4000..=4999, 13 | 16 | 19)
+            | (3400..=3499 | 3700..=3799, 15)
+            | (5100..=5599 | 2221..=2720 | 3528..=3589, 16)
+            | (3000..=3059 | 3600..=3699 | 3800..=3899, 14)
+            | (6011 | 6200..=6299 | 6440..=6599 | 5000..=5099 | 5600..=5899 | 6300..=6399, 16..=19)
+    );
     let way = match written.groups() {
         [_] => true,
         [4, 4, 4, 4] | [4, 4, 4, 4, 1..=3] | [4, 6, 4 | 5] => matches!(written.between, Some(b' ' | b'-')),
@@ -180,5 +181,5 @@ fn luhn(digits: &[u8]) -> bool {
             doubled / 10 + doubled % 10
         })
         .sum();
-    sum % 10 == 0
+    sum.is_multiple_of(10)
 }

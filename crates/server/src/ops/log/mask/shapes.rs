@@ -176,8 +176,8 @@ pub(super) fn email(line: &[u8], start: usize, end: usize) -> Option<Found> {
 fn local_part(line: &[u8], start: usize, at: usize) -> usize {
     let is_part =
         |escape: &[u8]| [b"%2b", b"%2e", b"%2d", b"%5f"].iter().any(|known| escape.eq_ignore_ascii_case(*known));
-    let escapes = line[start..at].windows(3).enumerate();
-    let last = escapes.filter(|(_, three)| three.starts_with(b"%") && !is_part(three)).last();
+    let mut escapes = line[start..at].windows(3).enumerate();
+    let last = escapes.rfind(|(_, three)| three.starts_with(b"%") && !is_part(three));
     last.map_or(start, |(place, _)| start + place + 3)
 }
 
