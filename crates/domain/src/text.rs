@@ -2,6 +2,19 @@
 
 use serde::Serialize;
 
+/// Lets a value of a person's own words show only what it is where it is printed for debugging: in a line of the log, in an
+/// error. What reads it, reads it by name (`as_str`).
+macro_rules! unprinted {
+    ($name:ident, $instead:literal) => {
+        impl std::fmt::Debug for $name {
+            fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str($instead)
+            }
+        }
+    };
+}
+pub(crate) use unprinted;
+
 /// Why a text was refused: a stable code, and what is wrong in words.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refused {
@@ -40,9 +53,11 @@ pub(crate) fn bounded_line(text: &str, least: usize, most: usize) -> Result<Stri
 }
 
 /// What a person writes to the assistant: 1 to 10,000 characters, not only white space, without NUL.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct MessageText(String);
+
+unprinted!(MessageText, "[message]");
 
 impl MessageText {
     /// The most characters (Unicode scalar values) of a message.
@@ -78,9 +93,11 @@ impl MessageText {
 
 /// The title of a conversation: one line of 1 to 200 characters, without control characters and without those that turn
 /// the direction of what follows. It is plain text: whoever shows it escapes it.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct ConversationTitle(String);
+
+unprinted!(ConversationTitle, "[title]");
 
 impl ConversationTitle {
     /// The most characters of a title that a person gives.
@@ -135,9 +152,11 @@ fn breaks_a_line(character: char) -> bool {
 }
 
 /// What an organisation is called: one line of 1 to 200 characters.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, PartialEq, Eq, Serialize)]
 #[serde(transparent)]
 pub struct OrganisationName(String);
+
+unprinted!(OrganisationName, "[organisation]");
 
 impl OrganisationName {
     /// The name as text.

@@ -1,5 +1,9 @@
 //! The figures of jobs on this node, since its start.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -69,6 +73,14 @@ pub struct JobFigures {
     pub(crate) ticks: Counter,
     pub(crate) forgotten: Counter,
     pub(crate) retried_endings: Counter,
+    totals: Arc<Totals>,
+}
+
+/// What all queues come to.
+#[derive(Debug, Default)]
+struct Totals {
+    ended: AtomicU64,
+    took_us: AtomicU64,
 }
 
 impl JobFigures {
@@ -87,6 +99,7 @@ impl JobFigures {
             ticks: Counter::default(),
             forgotten: Counter::default(),
             retried_endings: Counter::default(),
+            totals: Arc::default(),
         };
         let f = &figures;
         registry.register(
@@ -118,6 +131,13 @@ impl JobFigures {
         figures
     }
 
+    /// How many attempts have ended on this node, and how long they took together.
+    #[must_use]
+    pub fn totals(&self) -> (u64, Duration) {
+        let Totals { ended, took_us } = &*self.totals;
+        (ended.load(Ordering::Relaxed), Duration::from_micros(took_us.load(Ordering::Relaxed)))
+    }
+
     pub(crate) fn claimed(&self, queue: &'static str, waits: impl Iterator<Item = f64>) {
         let label = QueueLabel { queue };
         self.claims.get_or_create(&label).inc();
@@ -133,6 +153,9 @@ impl JobFigures {
     pub(crate) fn ended(&self, queue: &'static str, kind: &'static str, outcome: Outcome, took: f64) {
         let label = QueueLabel { queue };
         self.running.get_or_create(&label).dec();
+        self.totals.ended.fetch_add(1, Ordering::Relaxed);
+        let took_us = Duration::try_from_secs_f64(took).unwrap_or_default().as_micros();
+        self.totals.took_us.fetch_add(u64::try_from(took_us).unwrap_or(0), Ordering::Relaxed);
         self.runs.get_or_create(&label).observe(took);
         self.outcomes.get_or_create(&OutcomeLabels { queue, kind, outcome: outcome.word() }).inc();
     }

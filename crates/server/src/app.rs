@@ -25,6 +25,7 @@ use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
 use crate::live::{Connects, Hub, Tickets};
 use crate::nodes::Nodes;
+use crate::ops::Watching;
 use crate::ops::audit::service::Audits;
 use crate::ops::backup::{self, BackupFigures};
 use crate::ops::health::Health;
@@ -118,6 +119,8 @@ pub struct App {
     pub backups: BackupFigures,
     /// What an audit of this process needs.
     pub audits: Audits,
+    /// What tells people how all this is.
+    pub watching: Watching,
     /// What runs in the background, and how it ends.
     pub lifecycle: Lifecycle,
     /// The figures of the HTTP server.
@@ -204,26 +207,26 @@ impl App {
         let hub = Arc::new(Hub::new(store.clone(), Arc::clone(&entropy)));
         let flags = Arc::new(Flags::new(&config.flags, store.clone()));
         let connects = Connects::new(config.live.connects_per_second, Arc::clone(&entropy));
-        let http_metrics = HttpMetrics::register(&mut metrics);
         let (overload, pool_use) = (Overload::new(&config.overload, entropy.as_ref()), PoolUse::default());
         overload.register(&mut metrics);
         let redis = Redis::open(&config.redis, &entropy, &lifecycle).inspect_err(|_| lifecycle.stop_hard())?;
         let among = (redis.clone(), nodes.count());
         let set = (config.limits.clone(), Arc::clone(&controls));
         let limits = Arc::new(Limits::new(set, among, entropy.as_ref(), &mut metrics));
-        let figures = Figures {
+        Figures {
             store: store.clone(),
             assistant: Arc::clone(&assistant),
             pool_use: pool_use.clone(),
             limits: Arc::clone(&limits),
             redis: redis.clone(),
-        };
-        figures.register(&mut metrics);
+        }
+        .register(&mut metrics);
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
         flags.register(&mut metrics);
         let (inbox, deliveries) = open_webhooks(&config, (&store, &keys, &controls), &outside, &ids, &mut metrics)
             .inspect_err(|_| lifecycle.stop_hard())?;
         let (job_figures, jobs, backups) = open_jobs(&mut metrics);
+        let watching = Watching::new(&config, &store, &outside, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
         Ok(Arc::new(Self {
             health: Health::new(store.clone(), redis.clone()),
             config,
@@ -254,8 +257,9 @@ impl App {
             pool_use,
             backups,
             audits: Audits::default(),
+            watching,
             lifecycle,
-            http_metrics,
+            http_metrics: HttpMetrics::register(&mut metrics),
             metrics,
         }))
     }
@@ -267,6 +271,7 @@ impl App {
     pub async fn start(self: &Arc<Self>) -> Result<()> {
         // Before the first write of this process: from here on its commits are told.
         self.sync.listen(Arc::clone(&self.hub));
+        crate::ops::errors::start(self);
         self.accounts.start(&self.lifecycle).await?;
         crate::keys::start(self).await?;
         // Before anything is begun: what is off stays off over a restart.
@@ -281,6 +286,8 @@ impl App {
         crate::deliveries::start(self);
         crate::jobs::start(self);
         crate::job_list::start(self).await?;
+        crate::ops::system::start(self);
+        crate::ops::alerts::start(self);
         self.lifecycle.set_ready(true);
         Ok(())
     }
@@ -288,9 +295,7 @@ impl App {
 
 /// What is known of jobs, and of those that make backups.
 fn open_jobs(metrics: &mut Registry) -> (JobFigures, Jobs, BackupFigures) {
-    let (figures, jobs) = (JobFigures::register(metrics), Jobs::default());
-    jobs.depths.register(metrics);
-    (figures, jobs, BackupFigures::register(metrics))
+    (JobFigures::register(metrics), Jobs::register(metrics), BackupFigures::register(metrics))
 }
 
 /// What operators may set while everything runs.

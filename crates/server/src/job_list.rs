@@ -13,6 +13,8 @@ use crate::config::{Config, Engine};
 use crate::deliveries;
 use crate::keys;
 use crate::lifecycle::Lifecycle;
+use crate::ops::alerts::send as alerts;
+use crate::ops::log::trail::{Cause, Trail, Whom, Within};
 use crate::ops::{backup, probe};
 use crate::webhooks::work;
 
@@ -27,7 +29,7 @@ pub const INBOX: &str = "inbox";
 
 /// The queues, with their bounds.
 #[must_use]
-pub fn queues(config: &Config) -> [Queue; 7] {
+pub fn queues(config: &Config) -> [Queue; 8] {
     let jobs = &config.jobs;
     let queue = |name| Queue { name, slots: jobs.slots, limits: QueueLimits::default(), oldest: jobs.oldest() };
     let backups = Queue { slots: 1, ..queue(backup::BACKUPS) };
@@ -39,6 +41,7 @@ pub fn queues(config: &Config) -> [Queue; 7] {
         queue(DELIVERY_CHORES),
         queue(KEYS),
         backups,
+        queue(alerts::QUEUE),
     ]
 }
 
@@ -55,21 +58,28 @@ fn list(app: &Arc<App>) -> JobList {
         .kind(with(app, deliveries::cancel))
         .kind(with(app, keys::rotate))
         .kind(with(app, backup::back_up))
-        .kind(with(app, backup::drill_job));
+        .kind(with(app, backup::drill_job))
+        .kind(with(app, alerts::run));
     backup::schedules(&app.config).into_iter().fold(list, JobList::schedule)
 }
 
-/// A handler that is given the app. It holds no share in it, so that the app can end while jobs are still listed.
+/// A handler that is given the app, and whose lines in the log name the job. It holds no share in it, so that the app can end while jobs are still listed.
 fn with<J, F>(
     app: &Arc<App>,
     handler: impl Fn(Weak<App>, JobContext, J) -> F + Send + Sync + 'static,
-) -> impl Fn(JobContext, J) -> F + Send + Sync + 'static
+) -> impl Fn(JobContext, J) -> Within<F> + Send + Sync + 'static
 where
     J: Job,
     F: Future<Output = JobResult> + Send + 'static,
 {
     let app = Arc::downgrade(app);
-    move |context, job| handler(app.clone(), context, job)
+    move |context, job| {
+        let trail = Trail::of(Cause::Job(context.job));
+        if let Some(tenant) = context.tenant {
+            trail.is_of(Whom { tenant, person: None });
+        }
+        trail.within(handler(app.clone(), context, job))
+    }
 }
 
 /// Makes the queues known, and begins to work on jobs, if this node does.

@@ -16,8 +16,11 @@ use crate::flags::api as flags;
 use crate::jobs::api as jobs;
 use crate::limits::api as limits;
 use crate::live::api as live;
+use crate::ops::alerts::api as alerts;
 use crate::ops::audit::api as audit;
 use crate::ops::backup::api as backup;
+use crate::ops::client_reports as reports;
+use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::sync::api as sync;
 use crate::webhooks::api::{events as inbox, senders};
@@ -29,8 +32,10 @@ use crate::webhooks::receive as hooks;
     modifiers(&Bearer),
     security(("bearer" = [])),
     paths(
-        health::live, health::ready, health::database, health::redis, health::queue, metrics::metrics, document,
-        audit::last, audit::make, backup::list, backup::make, backup::drill, controls::list, controls::set, controls::clear, controls::changes,
+        backup::list, backup::make, backup::drill, controls::list, controls::set, controls::clear, controls::changes,
+        health::live, health::ready, health::database, health::redis, health::queue, health::whole,
+        health::providers, health::external_apis, metrics::metrics, document,
+        audit::last, audit::make, alerts::list, alerts::test, system::system_health, reports::take, reports::list,
         auth::sign_up, auth::sign_in, auth::refresh, auth::sign_out, auth::switch, auth::me, auth::create_organisation,
         members::list, members::add, members::change, members::remove,
         api_keys::list, api_keys::create, api_keys::get, api_keys::revoke,

@@ -20,8 +20,11 @@ use crate::http::{Access, Policy, Priority, RouteFault, RouteTable, Routes};
 use crate::jobs::api as jobs;
 use crate::limits::{Class, api as limits};
 use crate::live::api as live;
+use crate::ops::alerts::api as alerts;
 use crate::ops::audit::api as audit;
 use crate::ops::backup::api as backup;
+use crate::ops::client_reports as reports;
+use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::sync::api as sync;
 use crate::webhooks::api::{events as inbox, senders};
@@ -54,6 +57,9 @@ const MOST_OF_A_WEBHOOK: usize = 1024 * 1024;
 /// How long an audit may take.
 const AUDIT: Duration = Duration::from_secs(60);
 
+/// How long telling everybody of a test may take.
+const ALERT_TEST: Duration = Duration::from_secs(45);
+
 /// How much longer than the reply a request that waits for one may take.
 const AFTER_THE_REPLY: Duration = Duration::from_secs(10);
 
@@ -67,6 +73,9 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         // Operations
         .get("/healthz", health::live, OPEN.priority(ALWAYS))
         .get("/readyz", health::ready, OPEN.statements(1).priority(ALWAYS))
+        .get("/health", health::whole, PUBLIC.statements(2).priority(ALWAYS))
+        .get("/health/providers", health::providers, PUBLIC.priority(ALWAYS))
+        .get("/health/external-apis", health::external_apis, PUBLIC.priority(ALWAYS))
         .get("/health/database", health::database, PUBLIC.statements(1).priority(ALWAYS))
         .get("/health/redis", health::redis, PUBLIC.priority(ALWAYS))
         .get("/health/queue", health::queue, PUBLIC.statements(1).priority(ALWAYS))
@@ -196,6 +205,12 @@ fn operator_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .put("/v1/controls/{name}", controls::set, CONTROLS.statements(9))
         .post("/v1/controls/{name}/clear", controls::clear, CONTROLS.statements(10))
         .get("/v1/controls/changes", controls::changes, CONTROLS.statements(2))
+        .get("/v1/system-health", system::system_health, OPERATOR.statements(3).priority(HEAVY))
+        .get("/v1/alerts", alerts::list, OPERATOR.statements(4).priority(HEAVY))
+        // What is kept of the answers is counted for the messages.
+        .post("/v1/alerts/tests", alerts::test, OPERATOR.statements(1).deadline(ALERT_TEST))
+        .post("/v1/client-reports", reports::take, MEMBER.body(reports::LARGEST_BODY).statements(2))
+        .get("/v1/client-reports", reports::list, OPERATOR.statements(2).priority(HEAVY))
         .get("/v1/queues", jobs::queues, OPERATOR.statements(5))
         .post("/v1/queues/{name}/pause", jobs::pause, OPERATOR.statements(2))
         .post("/v1/queues/{name}/resume", jobs::resume, OPERATOR.statements(2))

@@ -2,6 +2,7 @@
 //! that every statement of the registry was executed, so that none is ever shipped untried on one of the engines.
 
 mod accounts;
+mod alerts;
 mod assistant;
 mod backups;
 mod batches;
@@ -197,6 +198,10 @@ cases! {
     accounts::outside_people_are_made_once,
     accounts::organisations_and_operators,
     accounts::the_signing_key_is_made_once,
+    alerts::an_alert_is_kept_with_the_messages_that_tell_of_it,
+    alerts::receivers_are_remembered_by_what_they_did,
+    alerts::five_minutes_of_samples_come_to_one_row,
+    alerts::the_last_reports_of_browsers_are_kept,
     assistant::a_turn_is_accepted_saved_and_settled,
     assistant::a_question_comes_with_what_was_said_before_it,
     assistant::a_key_is_used_once,

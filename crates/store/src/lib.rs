@@ -10,12 +10,14 @@
 //! on both engines, and the plan test until each uses an index at volume.
 
 mod accounts;
+mod alerts;
 mod api_keys;
 mod audits;
 mod backup;
 mod batcher;
 mod billing;
 mod call;
+mod client_reports;
 #[cfg(test)]
 mod conformance;
 mod controls;
@@ -45,6 +47,7 @@ mod preflight;
 #[cfg(test)]
 mod registry;
 mod revocations;
+mod samples;
 mod sessions;
 mod signing_keys;
 mod sql;
@@ -62,6 +65,9 @@ pub use accounts::{
     AdmitOutsidePerson, CreateOrganisation, FindOutsidePerson, FindPerson, FindPersonByEmail, MembershipsOf, NewPerson,
     NewSession, Person, SetOperator, SetPassword, SignUp, SignedUp,
 };
+pub use alerts::{
+    Alert, AlertReceipt, ListAlerts, ReadAlertReceipts, ReadOpenAlerts, RecordAlertReceipt, RecordAlerts,
+};
 pub use api_keys::{
     ApiKey, ApiKeyAuthority, AuthoriseApiKey, CreateApiKey, GetApiKey, ListApiKeys, LookUpApiKey, RevokeApiKey,
 };
@@ -78,6 +84,7 @@ pub use billing::invoices::{Invoice, InvoiceState, ListInvoices};
 pub use billing::organisation::{Organisation, PlanChange, SetPlan};
 pub use billing::reading::{BillingOf, FindPayer, GetBilling, ListPlanChanges, Payer};
 pub use call::Call;
+pub use client_reports::{ClientReport, KEPT_REPORTS, ListClientReports, RecordClientReports};
 pub use controls::{
     ChangeControl, ControlAuthor, ControlChange, KEPT_CONTROL_CHANGES, ListControlChanges, ListControls, StoredControl,
 };
@@ -155,6 +162,9 @@ pub use migrate::{Applied, Migrator, Planned, StatementRisk, Step, StepState, fi
 pub use nodes::{PositionsOf, WatchNodes, Watched};
 pub use preflight::DatabaseSeen;
 pub use revocations::{Revocation, RevocationsSince, Revoked};
+pub use samples::{
+    NodeHealth, NodeSample, NodeUses, ReadNodeHealth, ReadSystemHealth, RecordSample, SAMPLE_BOUNDS_MS, SystemHealth,
+};
 pub use sessions::{EndAllSessions, EndSession, RotateSession, Rotated, Session, StartSession, SwitchSession};
 pub use signing_keys::SigningKeyOr;
 pub use store::{JobListener, Listener, Options, Store};

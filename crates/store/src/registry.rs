@@ -6,7 +6,9 @@ use crate::sql::Sql;
 pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
     let modules = [
         crate::accounts::STATEMENTS,
+        crate::alerts::STATEMENTS,
         crate::api_keys::STATEMENTS,
+        crate::client_reports::STATEMENTS,
         crate::conversations::STATEMENTS,
         crate::flags::STATEMENTS,
         crate::audits::STATEMENTS,
@@ -21,6 +23,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::messages::STATEMENTS,
         crate::nodes::STATEMENTS,
         crate::revocations::STATEMENTS,
+        crate::samples::STATEMENTS,
         crate::sessions::STATEMENTS,
         crate::signing_keys::STATEMENTS,
         crate::stream::STATEMENTS,

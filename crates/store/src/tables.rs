@@ -57,6 +57,7 @@ pub const TABLES: &[Table] = &[
     table("plan_change", TableKind::Tenant, true),
     table("invoice", TableKind::Tenant, true),
     table("billing_account", TableKind::Tenant, true),
+    table("client_report", TableKind::Tenant, true),
     table("billing_lookup", TableKind::Global, true),
     table("person", TableKind::Global, true),
     table("person_tenant", TableKind::Global, true),
@@ -86,5 +87,8 @@ pub const TABLES: &[Table] = &[
     table("restore_drill", TableKind::System, false),
     table("control", TableKind::System, false),
     table("control_change", TableKind::System, false),
+    table("node_sample", TableKind::System, true),
+    table("alert", TableKind::System, false),
+    table("alert_receipt", TableKind::System, false),
     table("schema_migration", TableKind::System, false),
 ];

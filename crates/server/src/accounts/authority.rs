@@ -25,6 +25,7 @@ use crate::app::App;
 use crate::http::overload::Key;
 use crate::http::{Problem, RequestContext};
 use crate::limits;
+use crate::ops::log::trail;
 
 /// For how long an API key or an outside token is remembered.
 const REMEMBERED: Duration = Duration::from_secs(30);
@@ -228,6 +229,7 @@ impl FromRequestParts<Arc<App>> for BearerToken {
 /// worked on.
 async fn admitted(parts: &Parts, app: &App) -> Result<Member, Problem> {
     let member = known(parts, app).await.map_err(challenge)?;
+    trail::is_of(member.tenant, Some(member.person));
     if let Some(context) = parts.extensions.get::<RequestContext>() {
         limits::admit(app, context, parts.method.as_str(), &member).await?;
         context.admit(Key::Tenant(member.tenant)).await?;

@@ -18,6 +18,7 @@ use tokio::time::{sleep, timeout};
 use crate::config::{self, FastSpring};
 use crate::providers::breaker::{Breaker, Verdict};
 use crate::providers::retry::{Budget, advice};
+use crate::providers::{BreakerState, Last, LastOutcome};
 
 /// How long an answer may pause once it has begun.
 const IDLE: Duration = Duration::from_secs(5);
@@ -38,6 +39,7 @@ pub struct FastSpringApi {
     first_byte: Duration,
     breaker: Breaker,
     retries: Budget,
+    last: Last,
     clock: Arc<dyn Clock>,
 }
 
@@ -57,6 +59,16 @@ enum Fault {
     Busy(Option<Duration>),
     /// It refused the request.
     Refused(u16, String),
+}
+
+impl Fault {
+    const fn code(&self) -> &'static str {
+        match self {
+            Self::Passing(_) => "failed",
+            Self::Busy(_) => "busy",
+            Self::Refused(..) => "refused",
+        }
+    }
 }
 
 impl FastSpringApi {
@@ -90,8 +102,14 @@ impl FastSpringApi {
             first_byte: settings.first_byte_timeout(),
             breaker: Breaker::new("fastspring", shared.breaker_failures, shared.breaker_open()),
             retries: Budget::new(shared.retry_budget_percent),
+            last: Last::default(),
             clock,
         }))
+    }
+
+    /// What its breaker does with the next request, and what the last one came to.
+    pub(crate) fn standing(&self) -> (BreakerState, Option<LastOutcome>) {
+        (self.breaker.current(), self.last.get())
     }
 
     /// Prepares an order of a product that carries a reference. The answer is the id of its session.
@@ -141,6 +159,7 @@ impl FastSpringApi {
             let permit = self.breaker.admit().map_err(|wait| away("it keeps failing").retry_after(wait))?;
             tried += 1;
             let outcome = self.attempt(method.clone(), path, body).await;
+            self.last.record(outcome.as_ref().err().map(Fault::code));
             permit.settle(match &outcome {
                 Ok(_) => Verdict::Healthy,
                 Err(Fault::Refused(..) | Fault::Busy(_)) => Verdict::Answered,

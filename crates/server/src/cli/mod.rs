@@ -1,5 +1,6 @@
 //! The command line: one file for each subcommand.
 
+mod alerts;
 mod audit;
 mod backup;
 pub mod config;
@@ -101,6 +102,11 @@ enum Command {
     /// It works on the database of the settings. See docs/operations/controls.md.
     #[command(subcommand)]
     Ops(ops::OpsCommand),
+    /// Show what is wrong and who is told, and try whether messages arrive
+    ///
+    /// It works on the database of the settings, also while servers run. See docs/operations/observe.md.
+    #[command(subcommand)]
+    Alerts(alerts::AlertsCommand),
     /// Look whether this installation is ready, and say what is missing and how to mend it
     ///
     /// It measures what runs: the settings, the database, what the server answers. The exit code is 2 when something critical
@@ -208,6 +214,7 @@ async fn with_config(command: Command, config: Config) -> Result<Answer, Answer>
         Command::Deliveries(command) => deliveries::run(command, config).await,
         Command::Keys(command) => keys::run(command, config).await,
         Command::Ops(command) => ops::run(command, config).await,
+        Command::Alerts(command) => alerts::run(command, config).await,
         Command::Audit(arguments) => audit::run(arguments, config).await,
         Command::Backup(command) => backup::run(command, config).await,
         Command::Restore(arguments) => restore::run(arguments, config).await,

@@ -1,7 +1,7 @@
 //! `mainstay serve`.
 
 use std::fs::{File, TryLockError};
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,8 +12,9 @@ use tokio::net::TcpListener;
 
 use super::Answer;
 use crate::app::{App, Outside, Service, store_options};
-use crate::config::{Config, LogFormat};
+use crate::config::Config;
 use crate::lifecycle::{Lifecycle, stop_on_signals};
+use crate::ops::log;
 
 /// How long another node's migration is waited for.
 pub(super) const MIGRATION_PATIENCE: Duration = Duration::from_secs(60);
@@ -21,7 +22,7 @@ pub(super) const MIGRATION_PATIENCE: Duration = Duration::from_secs(60);
 const SETTLING: Duration = Duration::from_secs(2);
 
 pub(super) async fn run(config: Config) -> Result<Answer, Answer> {
-    start_log(&config);
+    log::start(&config.log, &config.errors, &Outside::default().clock);
     for warning in config.warnings() {
         tracing::warn!("{warning}");
     }
@@ -68,19 +69,6 @@ async fn serve_app(app: &Arc<App>, listener: TcpListener) -> Result<u8, Answer> 
         tracing::warn!(cut = ?drained.cut, "stopped: not everything was finished in time");
     }
     Ok(lifecycle.exit_code())
-}
-
-fn start_log(config: &Config) {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.level)
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_ansi(io::stderr().is_terminal()).with_writer(io::stderr);
-    let started = match config.log.format {
-        LogFormat::Json => builder.json().flatten_event(true).try_init(),
-        LogFormat::Text => builder.try_init(),
-    };
-    // A log that runs already is a log.
-    let _ = started;
 }
 
 /// Only one process may serve from a SQLite file. The lock is the operating system's, so it ends with the process.

@@ -76,7 +76,7 @@ pub(super) async fn run(command: UserCommand, config: Config) -> Result<Answer, 
             let email = address(&email)?;
             app.accounts.set_operator(&call, &email, !revoke).await?;
             let now = if revoke { "is no operator any more" } else { "is an operator" };
-            Ok(Answer::good(format!("{email} {now}.\n")))
+            Ok(Answer::good(format!("{} {now}.\n", email.as_str())))
         }
     }
 }

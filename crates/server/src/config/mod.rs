@@ -3,6 +3,7 @@
 //! [`Config::load`] reports everything that is wrong in one go, each fault with its key, its reason and its cure, or gives
 //! a value that every part of the server can rely on.
 
+mod alerts;
 mod assistant;
 mod auth;
 mod backup;
@@ -10,6 +11,7 @@ mod billing;
 mod database;
 mod deliveries;
 mod documentation;
+mod errors;
 mod fault;
 mod flags;
 mod http;
@@ -38,6 +40,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+pub use alerts::Alerts;
 pub use assistant::Assistant;
 pub use auth::{Auth, Issuer};
 pub use backup::{Backup, BackupPlace};
@@ -45,6 +48,7 @@ pub use billing::{Billing, FastSpring};
 pub use database::{Database, Engine};
 pub use deliveries::Deliveries;
 pub use documentation::documentation;
+pub use errors::Errors;
 pub use fault::{Fault, Faults, Warning};
 pub use flags::Flags;
 pub use http::Http;
@@ -101,6 +105,10 @@ pub struct Config {
     pub providers: Providers,
     /// More to do than can be done at once.
     pub overload: Overload,
+    /// Telling people of what is wrong.
+    pub alerts: Alerts,
+    /// Telling a server of errors.
+    pub errors: Errors,
     /// Log lines.
     pub log: Log,
     /// Stopping.
@@ -209,6 +217,8 @@ impl Config {
         self.deliveries.validate(faults);
         self.providers.validate(faults);
         self.overload.validate(faults);
+        self.alerts.validate(faults);
+        self.errors.validate(faults);
         self.log.validate(faults);
         for (key, inner) in [
             ("database.statement_timeout_ms", self.database.statement_timeout_ms),
@@ -232,6 +242,7 @@ impl Config {
         self.auth.advise(warnings);
         self.limits.advise(warnings);
         self.deliveries.advise(warnings);
+        self.alerts.advise(warnings);
         self.providers.advise(warnings);
     }
 }

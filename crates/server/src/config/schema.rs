@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use toml::{Table, Value};
 
 use super::{
-    assistant, auth, backup, billing, database, deliveries, flags, http, inbox, jobs, keys, lifecycle, limits, live,
-    overload, providers, redis, sync,
+    alerts, assistant, auth, backup, billing, database, deliveries, flags, http, inbox, jobs, keys, lifecycle, limits,
+    live, overload, providers, redis, sync,
 };
 
 /// The text of `config.default.toml`.
@@ -39,6 +39,9 @@ const SECRETS: &[&str] = &[
     "providers.anthropic.api_key",
     "providers.openai.api_key",
     "billing.fastspring.webhook_secrets",
+    "alerts.slack_url",
+    "alerts.webhook_url",
+    "errors.dsn",
 ];
 
 /// A least and a greatest value for a key, both allowed.
@@ -62,6 +65,7 @@ const BOUNDS: &[&[Bound]] = &[
     deliveries::BOUNDS,
     providers::BOUNDS,
     overload::BOUNDS,
+    alerts::BOUNDS,
     lifecycle::BOUNDS,
 ];
 

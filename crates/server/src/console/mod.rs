@@ -35,7 +35,10 @@ pub fn routes<S: Clone + Send + Sync + 'static>() -> Vec<(&'static str, MethodRo
     routes
 }
 
+/// What tells the server of faults in the browser: every page fetches it once it stands.
+const REPORTS: &str = "reports.js";
+
 /// True for the files of pages beside the console itself, which its first load does not need.
 fn is_of_another_page(name: &str) -> bool {
-    operator::has(name) || plan::FILES.contains(&name)
+    operator::has(name) || plan::FILES.contains(&name) || name == REPORTS
 }

@@ -39,7 +39,7 @@ pub(super) struct Shown {
 }
 
 /// The pages, beside that of experiments, which has a frame of its own.
-pub(super) static PAGES: [Shown; 6] = [
+pub(super) static PAGES: [Shown; 7] = [
     Shown {
         path: "/inbox",
         title: "Inbox",
@@ -59,6 +59,13 @@ pub(super) static PAGES: [Shown; 6] = [
         title: "Jobs",
         about: "Work that was promised and is done later, of all organisations. What a job is to do may hold personal data.",
         script: "jobs.js",
+        audience: Audience::Operators,
+    },
+    Shown {
+        path: "/system",
+        title: "System",
+        about: "How this installation is: what was answered in the last five minutes, each node, and what is wrong.",
+        script: "system.js",
         audience: Audience::Operators,
     },
     Shown {
@@ -105,10 +112,11 @@ impl Link {
 }
 
 /// The menu.
-pub(super) static LINKS: [Link; 7] = [
+pub(super) static LINKS: [Link; 8] = [
     Link { path: "/inbox", title: "Inbox", audience: Audience::Administrators },
     Link { path: "/deliveries", title: "Deliveries", audience: Audience::Administrators },
     Link { path: "/jobs", title: "Jobs", audience: Audience::Operators },
+    Link { path: "/system", title: "System", audience: Audience::Operators },
     Link { path: "/audit", title: "Audit", audience: Audience::Operators },
     Link { path: "/backups", title: "Backups", audience: Audience::Operators },
     Link { path: "/controls", title: "Controls", audience: Audience::Operators },

@@ -63,7 +63,7 @@ impl Route {
 
     /// Counts a request that was refused before anything was done for it.
     pub(super) fn count_refused(&self) {
-        self.metrics.record(Some(StatusCode::SERVICE_UNAVAILABLE), Duration::ZERO, 0);
+        self.metrics.record(Some(StatusCode::SERVICE_UNAVAILABLE), Duration::ZERO, 0, true);
     }
 
     fn count(&self, statements: u32) {
@@ -176,7 +176,7 @@ impl Exchange {
         }
         let took = self.started.elapsed();
         let statements = self.call.statements();
-        self.route.metrics.record(status, took, statements);
+        self.route.metrics.record(status, took, statements, self.unlogged);
         self.route.count(statements);
         if self.unlogged {
             return;

@@ -2,10 +2,12 @@
 //!
 //! Labels are bounded: the templates of the table and `unmatched`, known methods and `other`, classes of status.
 
-use std::sync::atomic::AtomicI64;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
+use mainstay_store::SAMPLE_BOUNDS_MS;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -42,9 +44,75 @@ struct RequestLabels {
 /// A family of histograms with fixed buckets.
 type Histograms = Family<RouteLabels, Histogram, fn() -> Histogram>;
 
+/// What was answered by this node since its start, over all routes but those that watch it: a node that stops says so with
+/// 503, and a thousand checks are no use of it.
+#[derive(Debug, Default)]
+pub(super) struct Answered {
+    requests: AtomicU64,
+    errors: AtomicU64,
+    refusals: AtomicU64,
+    timed: AtomicU64,
+    /// How many took no longer than each of the bounds, and longer than the one before.
+    within: [AtomicU64; SAMPLE_BOUNDS_MS.len()],
+}
+
+/// The counts of [`Answered`] at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct AnsweredCounts {
+    /// Requests that were answered.
+    pub requests: u64,
+    /// Those that failed here.
+    pub errors: u64,
+    /// Those that were refused for a limit or a crowd.
+    pub refusals: u64,
+    /// Those whose time counts.
+    pub timed: u64,
+    /// How many of them took no longer than each of the bounds.
+    pub within: [u64; SAMPLE_BOUNDS_MS.len()],
+}
+
+impl Answered {
+    fn record(&self, status: StatusCode, took: Duration, shed: bool) {
+        let add = |count: &AtomicU64| count.fetch_add(1, Ordering::Relaxed);
+        add(&self.requests);
+        if shed || status == StatusCode::TOO_MANY_REQUESTS {
+            // Refusing is fast, and says nothing of the work.
+            add(&self.refusals);
+            return;
+        }
+        if status.is_server_error() {
+            add(&self.errors);
+        }
+        add(&self.timed);
+        let bound = SAMPLE_BOUNDS_MS.iter().position(|bound| took <= Duration::from_millis(*bound));
+        if let Some(count) = bound.and_then(|bound| self.within.get(bound)) {
+            add(count);
+        }
+    }
+
+    /// The counts now.
+    fn counts(&self) -> AnsweredCounts {
+        let get = |count: &AtomicU64| count.load(Ordering::Relaxed);
+        let mut sum = 0;
+        let within = self.within.each_ref().map(|count| {
+            sum += get(count);
+            sum
+        });
+        // Read last, so that no group is larger than the whole.
+        let (timed, requests) = (get(&self.timed).max(sum), get(&self.requests));
+        AnsweredCounts { requests, errors: get(&self.errors), refusals: get(&self.refusals), timed, within }
+    }
+}
+
+/// Whether a route only watches the node.
+fn only_watches(route: &str) -> bool {
+    route.starts_with("/health") || matches!(route, "/readyz" | "/metrics")
+}
+
 /// The metrics of the wire. Clones share them.
 #[derive(Clone, Debug)]
 pub struct HttpMetrics {
+    answered: Arc<Answered>,
     requests: Family<RequestLabels, Counter>,
     latency: Histograms,
     statements: Histograms,
@@ -58,6 +126,7 @@ impl HttpMetrics {
     /// Makes the metrics and names them in the registry.
     pub fn register(registry: &mut Registry) -> Self {
         let metrics = Self {
+            answered: Arc::default(),
             requests: Family::default(),
             latency: Family::new_with_constructor(|| Histogram::new(LATENCIES)),
             statements: Family::new_with_constructor(|| Histogram::new(STATEMENTS)),
@@ -105,7 +174,14 @@ impl HttpMetrics {
             latency: self.latency.get_or_create_owned(&labels),
             statements: self.statements.get_or_create_owned(&labels),
             over_budget: self.over_budget.get_or_create_owned(&labels),
+            answered: (!only_watches(route)).then(|| Arc::clone(&self.answered)),
         }
+    }
+
+    /// What was answered over all routes.
+    #[must_use]
+    pub fn answered(&self) -> AnsweredCounts {
+        self.answered.counts()
     }
 
     /// Counts something in flight, until the guard is dropped.
@@ -161,11 +237,15 @@ pub(super) struct RouteMetrics {
     latency: Histogram,
     statements: Histogram,
     over_budget: Counter,
+    answered: Option<Arc<Answered>>,
 }
 
 impl RouteMetrics {
-    /// Records an answered request, or one whose client left (`status` is none).
-    pub(super) fn record(&self, status: Option<StatusCode>, took: Duration, statements: u32) {
+    /// Records an answered request, or one whose client left (`status` is none). `shed` says that there was too much to do.
+    pub(super) fn record(&self, status: Option<StatusCode>, took: Duration, statements: u32, shed: bool) {
+        if let (Some(answered), Some(status)) = (&self.answered, status) {
+            answered.record(status, took, shed);
+        }
         let class = status.map_or(CLASSES.len() - 1, |status| usize::from(status.as_u16() / 100).clamp(1, 5) - 1);
         if let Some(counter) = self.requests.get(class) {
             counter.inc();
@@ -205,10 +285,10 @@ mod tests {
         let mut registry = Registry::default();
         let metrics = HttpMetrics::register(&mut registry);
         let route = metrics.route("GET", "/v1/me");
-        route.record(Some(StatusCode::OK), Duration::from_millis(3), 2);
-        route.record(Some(StatusCode::NOT_FOUND), Duration::from_millis(30), 0);
-        route.record(None, Duration::from_millis(30), 0);
-        route.record(Some(StatusCode::SERVICE_UNAVAILABLE), Duration::from_millis(1), 0);
+        route.record(Some(StatusCode::OK), Duration::from_millis(3), 2, false);
+        route.record(Some(StatusCode::NOT_FOUND), Duration::from_millis(30), 0, false);
+        route.record(None, Duration::from_millis(30), 0, false);
+        route.record(Some(StatusCode::SERVICE_UNAVAILABLE), Duration::from_millis(1), 0, true);
         let connection = metrics.connect();
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).expect("text");
@@ -225,5 +305,12 @@ mod tests {
         }
         drop(connection);
         assert_eq!(metrics.connections_open(), 0);
+        // Over all routes: one refused, none failed, and the one whose client left has no answer.
+        metrics.route("GET", "/health/queue").record(Some(StatusCode::SERVICE_UNAVAILABLE), Duration::ZERO, 0, false);
+        route.record(Some(StatusCode::BAD_GATEWAY), Duration::from_secs(6), 0, false);
+        route.record(Some(StatusCode::TOO_MANY_REQUESTS), Duration::ZERO, 0, false);
+        let counts = metrics.answered();
+        assert_eq!((counts.requests, counts.errors, counts.refusals, counts.timed), (5, 1, 2, 3));
+        assert_eq!(counts.within, [1, 1, 1, 2, 2, 2, 2, 2, 2]);
     }
 }

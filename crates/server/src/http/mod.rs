@@ -25,7 +25,7 @@ mod stack;
 pub use body::{RawBody, body_problem};
 pub use context::{NetworkFault, RequestContext, TrustedProxies};
 pub use json::{Json, from_slice};
-pub use metrics::{HttpMetrics, UNMATCHED};
+pub use metrics::{AnsweredCounts, HttpMetrics, UNMATCHED};
 pub use origins::{AllowedOrigins, OriginFault, origin_of};
 pub use overload::{Load, Overload, Priority};
 pub use path::Path;

@@ -29,7 +29,6 @@ use mainstay_store::Call;
 use tower::{Layer, Service};
 use tower_http::compression::predicate::{Predicate, SizeAbove};
 use tower_http::compression::{Compression, CompressionLevel};
-use tracing::Instrument;
 
 use super::access::{Exchange, Route, RouteIndex};
 use super::body::{self, BoundedBody, Bounds};
@@ -42,6 +41,7 @@ use super::{HttpMetrics, Problem};
 use crate::config;
 use crate::controls::Controls;
 use crate::limits::{self, Tally};
+use crate::ops::log::trail::{Cause, Trail};
 
 /// The longest address that is taken, in bytes of path and query. What is longer than the whole head may be is refused
 /// with 431 before it gets here.
@@ -259,16 +259,24 @@ impl Shared {
         unlogged
     }
 
-    async fn answer<S>(&self, inner: S, mut request: Request, caller: Option<Caller>) -> Response
+    async fn answer<S>(&self, inner: S, request: Request, caller: Option<Caller>) -> Response
     where
         S: Service<Request, Response = Response, Error = Infallible>,
     {
         let route = Arc::clone(self.route(&request));
         let context = self.context(&request, &route, caller);
+        let trail = Trail::of(Cause::Request(context.request_id));
+        trail.within(self.answer_as(inner, request, route, context)).await
+    }
+
+    /// The same, once it is known which request it is.
+    async fn answer_as<S>(&self, inner: S, mut request: Request, route: Arc<Route>, context: RequestContext) -> Response
+    where
+        S: Service<Request, Response = Response, Error = Infallible>,
+    {
         let mut exchange = Exchange::new(route, &context, request.method(), &self.metrics);
         let cors = Cors { ours: &self.ours, allowed: &self.origins };
         let granted = cors.granted(request.headers());
-        let span = tracing::debug_span!("request", request_id = %context.request_id, route = &*context.route);
         let leaving = Leaving(context.admission.clone());
         let tally = context.tally.clone();
         let refusal = self.refuse(&request, context.limits.body, &cors).or_else(|| self.switched_off(&exchange.route));
@@ -282,7 +290,7 @@ impl Shared {
                 let (most, call) = (context.limits.body, context.call.clone());
                 let complete = self.bound(&mut request, most);
                 request.extensions_mut().insert(context);
-                self.run(inner, request, call, complete, &exchange).instrument(span).await
+                self.run(inner, request, call, complete, &exchange).await
             }
         };
         // What was refused early says nothing about the work, and neither does what had none.

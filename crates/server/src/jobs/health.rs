@@ -6,23 +6,20 @@ use std::time::Duration;
 use mainstay_domain::Timestamp;
 use mainstay_jobs::Queue;
 use mainstay_store::{Call, QueueAge, ReadAges};
-use tokio::sync::Mutex;
-use tokio::time::Instant;
 
 use crate::app::App;
 use crate::job_list;
+use crate::ops::health::kept::Kept;
 
 /// How long the database may take to answer a check.
 const DEADLINE: Duration = Duration::from_secs(1);
-/// For how long an answer is used again, so that checks cannot become load.
-const FRESH: Duration = Duration::from_secs(1);
 
 /// What was seen: whether it is well, and in words.
 pub(crate) type Seen = (bool, String);
 
 /// The last look at the queues.
 #[derive(Debug, Default)]
-pub(crate) struct Standing(Mutex<Option<(Instant, Seen)>>);
+pub(crate) struct Standing(Kept<Seen>);
 
 /// Whether the worker of this node can work.
 pub(crate) fn worker(app: &App) -> Seen {
@@ -36,14 +33,12 @@ pub(crate) fn worker(app: &App) -> Seen {
     }
 }
 
-/// Whether what could run is begun in time. Those who ask at the same moment share one answer.
-pub(crate) async fn queues(app: &Arc<App>) -> Seen {
-    let mut last = app.jobs.standing.0.lock().await;
-    if let Some((at, seen)) = last.as_ref()
-        && at.elapsed() < FRESH
-    {
-        return seen.clone();
-    }
+/// Whether what could run is begun in time, and how old that answer is. Those who ask at the same moment share one answer.
+pub(crate) async fn queues(app: &Arc<App>) -> (Seen, Duration) {
+    app.jobs.standing.0.get(look(app)).await
+}
+
+async fn look(app: &Arc<App>) -> Seen {
     let mut seen = match app.store.run(&Call::within(DEADLINE), ReadAges).await {
         Ok(mut ages) => {
             let off = |queue: &QueueAge| app.controls.queue_off(&queue.name).is_some();
@@ -63,7 +58,6 @@ pub(crate) async fn queues(app: &Arc<App>) -> Seen {
     if let Some(dead) = app.jobs.depths.dead() {
         seen.1.push_str(&format!("; {dead} given up and kept"));
     }
-    *last = Some((Instant::now(), seen.clone()));
     seen
 }
 

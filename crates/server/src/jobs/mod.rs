@@ -14,6 +14,8 @@ pub mod service;
 
 use std::sync::Arc;
 
+use prometheus_client::registry::Registry;
+
 pub use self::body::{
     CancelledBody, JobAttemptBody, JobBody, LifeBody, QueueBody, QueuesBody, ReplayedBiteBody, ScheduleBody,
 };
@@ -28,6 +30,15 @@ pub struct Jobs {
     pub depths: Depths,
     /// Whether work stands still, as it was seen last.
     pub(crate) standing: Standing,
+}
+
+impl Jobs {
+    /// Makes the figures known.
+    pub fn register(registry: &mut Registry) -> Self {
+        let jobs = Self::default();
+        jobs.depths.register(registry);
+        jobs
+    }
 }
 
 /// Starts what runs in the background. Before the first promise of this process, so that none goes untold.

@@ -23,6 +23,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::locking::lock;
+use crate::ops::log::trail::Trail;
 
 pub use signals::stop_on_signals;
 
@@ -170,13 +171,18 @@ impl Lifecycle {
     }
 
     /// Runs work that ends by itself (a connection, a generation) and is waited for when the process stops. A panic or an
-    /// error is logged and kept as a failure of that name; the process goes on.
+    /// error is logged and kept as a failure of that name; the process goes on. What a request leaves behind keeps its trail in
+    /// the log.
     pub fn spawn_work<F>(&self, name: &'static str, future: F)
     where
         F: Future<Output: Outcome> + Send + 'static,
     {
         // Boxed once, since it is moved several times until it runs.
-        self.start(name, Sort::Work, Box::pin(future));
+        let future = Box::pin(future);
+        match Trail::current() {
+            Some(trail) => self.start(name, Sort::Work, trail.within(future)),
+            None => self.start(name, Sort::Work, future),
+        }
     }
 
     /// As [`spawn`](Self::spawn), on a thread of its own: for what others wait for at every step, and what must not wait

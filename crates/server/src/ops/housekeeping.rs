@@ -22,6 +22,8 @@ const PURGE_AFTER: Duration = Duration::from_secs(15 * 60);
 const BEYOND_A_REPLY: Duration = Duration::from_secs(10 * 60);
 /// For how long it is known what was swept, should it be settled after all.
 const SWEPT_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// For how long it is kept what went wrong in browsers.
+const REPORTS_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
 /// How long after its removal what an experiment found is erased: no node still writes of it then.
 const ERASE_AFTER: Duration = Duration::from_secs(10 * 60);
 /// The most bites of one round, so that a large pile is taken over several.
@@ -82,8 +84,9 @@ async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<()> {
         let erased = app.store.erase_experiments(&call(), stopped, now.minus(ERASE_AFTER), now).await?;
         let arrived = app.store.run(&call(), ForgetInbox(now.minus(app.config.inbox.kept()))).await?;
         let delivered = app.deliveries.sweep(&call(), now).await?;
+        let reported = app.store.forget_client_reports(&call(), now.minus(REPORTS_LAST)).await?;
         let settled = forgotten == 0 && purged == 0 && tombstones == 0 && swept == 0 && old == 0 && !erased;
-        if settled && arrived == 0 && delivered == 0 {
+        if settled && arrived == 0 && delivered == 0 && reported == 0 {
             break;
         }
     }

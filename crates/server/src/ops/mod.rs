@@ -1,11 +1,59 @@
 //! What an operator needs: health, figures, housekeeping.
 
+pub mod alerts;
 pub mod audit;
 pub mod backup;
+pub mod client_reports;
+pub mod errors;
 pub mod health;
 pub mod housekeeping;
+pub mod log;
 pub mod metrics;
 pub mod pools;
 pub mod preflight;
 pub mod probe;
 pub mod process;
+pub mod system;
+
+use std::sync::Arc;
+
+use mainstay_domain::Result;
+use mainstay_store::Store;
+use prometheus_client::registry::Registry;
+
+use self::alerts::Alerts;
+use self::client_reports::ClientReports;
+use self::errors::ErrorReports;
+use self::system::SampleFigures;
+use crate::app::Outside;
+use crate::config::Config;
+
+/// What tells people how an installation is.
+#[derive(Debug)]
+pub struct Watching {
+    /// What is wrong.
+    pub alerts: Alerts,
+    /// What browsers tell of themselves.
+    pub client_reports: ClientReports,
+    /// Errors, for a server of error reports.
+    pub error_reports: ErrorReports,
+    /// How often this node has told of itself.
+    pub samples: SampleFigures,
+}
+
+impl Watching {
+    /// Makes it ready, and its figures known.
+    ///
+    /// # Errors
+    /// When an HTTP client cannot be made.
+    pub fn new(config: &Config, store: &Store, outside: &Outside, registry: &mut Registry) -> Result<Self> {
+        log::register(registry);
+        let parts = (store.clone(), Arc::clone(&outside.clock));
+        Ok(Self {
+            alerts: Alerts::new(&config.alerts, parts, Arc::clone(&outside.lookup), registry)?,
+            client_reports: ClientReports::register(registry),
+            error_reports: ErrorReports::new(&config.errors, outside, registry)?,
+            samples: SampleFigures::register(registry),
+        })
+    }
+}

@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::fs;
+use std::num::NonZero;
+use std::path::Path;
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
+use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 use super::metrics::gauge;
@@ -36,6 +39,66 @@ pub fn resident_bytes() -> Option<usize> {
     let status = fs::read_to_string("/proc/self/status").ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
     Some(line.trim().trim_end_matches(" kB").parse::<usize>().ok()? * 1024)
+}
+
+/// How far memory is used, from 0 to 1: that of the machine or that of this process's control group, whichever is nearer to
+/// its end.
+#[must_use]
+pub fn memory_use() -> Option<f64> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let of = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>().ok()
+    };
+    let (free, all) = (of("MemAvailable")?, of("MemTotal")?);
+    let read = |name: &str| fs::read_to_string(name).ok()?.trim().parse::<u64>().ok();
+    let group = read("/sys/fs/cgroup/memory.current").zip(read("/sys/fs/cgroup/memory.max"));
+    let machine = share(all.saturating_sub(free), all);
+    Some(group.map_or(machine, |(now, most)| machine.max(share(now, most))))
+}
+
+/// How far the disk of a folder is used, from 0 to 1.
+#[must_use]
+pub fn disk_use(folder: &Path) -> Option<f64> {
+    let facts = rustix::fs::statvfs(folder).ok()?;
+    // What only the administrator may use does not count as free.
+    Some(1.0 - share(facts.f_bavail, facts.f_blocks))
+}
+
+/// A part of a whole, from 0 to 1.
+#[expect(clippy::cast_precision_loss, reason = "a share needs no more than 15 digits")]
+fn share(part: u64, whole: u64) -> f64 {
+    if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
+}
+
+/// How far the process uses the processors that it may use, from one look to the next.
+#[derive(Debug)]
+pub struct ProcessorUse {
+    looked: (Instant, Duration),
+}
+
+/// Time that all threads have spent on a processor so far.
+fn spent() -> Duration {
+    let spent = clock_gettime(ClockId::ProcessCPUTime);
+    Duration::new(u64::try_from(spent.tv_sec).unwrap_or(0), u32::try_from(spent.tv_nsec).unwrap_or(0))
+}
+
+impl Default for ProcessorUse {
+    fn default() -> Self {
+        Self { looked: (Instant::now(), spent()) }
+    }
+}
+
+impl ProcessorUse {
+    /// The part that was used since the last look: 1 is all of them, all the time.
+    pub fn look(&mut self) -> f64 {
+        let (now, spent) = (Instant::now(), spent());
+        let (at, before) = std::mem::replace(&mut self.looked, (now, spent));
+        let count = std::thread::available_parallelism().map_or(1, NonZero::get);
+        let count = u32::try_from(count).map_or(1.0, f64::from);
+        let elapsed = now.saturating_duration_since(at).as_secs_f64();
+        if elapsed > 0.0 { spent.saturating_sub(before).as_secs_f64() / elapsed / count } else { 0.0 }
+    }
 }
 
 /// The figures of the process.
@@ -92,5 +155,8 @@ mod tests {
         assert!(after.now + 10 > before.now + files.len(), "{before:?} {after:?}");
         assert!(after.most >= after.now);
         assert!(resident_bytes().is_some_and(|bytes| bytes > 1_000_000));
+        let within = |share: Option<f64>| share.is_some_and(|share| (0.0..=1.0).contains(&share));
+        assert!(within(memory_use()) && within(disk_use(Path::new("."))), "{:?}", memory_use());
+        assert_eq!(disk_use(Path::new("/there/is/no/such/folder")), None);
     }
 }

@@ -1,6 +1,10 @@
 //! Counts of what the providers did, for the page of metrics and the health check.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use super::{BreakerState, FaultKind};
 
@@ -29,6 +33,33 @@ pub struct Figures {
     pub continuations: u64,
     /// Failed attempts and refused requests by code, every code of [`FaultKind::CODES`] once.
     pub faults: Vec<(&'static str, u64)>,
+    /// What the last attempt came to; nothing before the first.
+    pub last: Option<LastOutcome>,
+}
+
+/// What the last request to somebody else came to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LastOutcome {
+    /// How long ago it ended.
+    pub ago: Duration,
+    /// The code of its fault; nothing when it was answered.
+    pub fault: Option<&'static str>,
+}
+
+/// Remembers what the last request came to.
+#[derive(Debug, Default)]
+pub(crate) struct Last(Mutex<Option<(Instant, Option<&'static str>)>>);
+
+impl Last {
+    /// One has ended: with this fault, or well.
+    pub(crate) fn record(&self, fault: Option<&'static str>) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), fault));
+    }
+
+    pub(crate) fn get(&self) -> Option<LastOutcome> {
+        let last = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        last.map(|(at, fault)| LastOutcome { ago: at.elapsed(), fault })
+    }
 }
 
 #[derive(Debug, Default)]
@@ -37,6 +68,7 @@ pub(super) struct Counters {
     pub(super) replies: Counter,
     pub(super) retries: Counter,
     pub(super) continuations: Counter,
+    pub(super) last: Last,
     faults: [Counter; FaultKind::CODES.len()],
 }
 

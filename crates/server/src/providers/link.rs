@@ -24,7 +24,7 @@ pub(super) enum Link {
     /// One that is reached over the network.
     Remote(Box<Remote>),
     /// The one in this process, which needs no protection.
-    Local(Local),
+    Local(Box<Local>),
 }
 
 impl Link {
@@ -37,7 +37,7 @@ impl Link {
             openai::NAME => {
                 OpenAi::new(config, clock).map(|it| Self::Remote(Box::new(Remote::new(Speaker::OpenAi(it), parts))))
             }
-            offline::NAME => Ok(Self::Local(Local::new(Offline::new(&config.offline)))),
+            offline::NAME => Ok(Self::Local(Box::new(Local::new(Offline::new(&config.offline))))),
             _ => return None,
         })
     }
@@ -211,6 +211,7 @@ impl Remote {
             let limits = Limits { first_token: self.first_token, idle: self.idle, deadline };
             let outcome = self.speaker.reply(request, limits, outlet).await;
             let text_came = outlet.sent() > before;
+            self.counters.last.record(outcome.as_ref().err().map(|failure| failure.fault.kind.code()));
             permit.settle(verdict(&outcome, text_came));
             let failure = match outcome {
                 Ok(completion) => return Ok(completion),
@@ -244,6 +245,7 @@ impl Remote {
             retries: self.counters.retries.get(),
             continuations: self.counters.continuations.get(),
             faults: self.counters.faults(),
+            last: self.counters.last.get(),
         }
     }
 }
@@ -285,7 +287,9 @@ impl Local {
         self.counters.requests.add();
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let _running = Running(&self.in_flight);
-        self.offline.reply(request, deadline, outlet).await.inspect_err(|fault| self.counters.fault(fault.kind))
+        let outcome = self.offline.reply(request, deadline, outlet).await;
+        self.counters.last.record(outcome.as_ref().err().map(|fault| fault.kind.code()));
+        outcome.inspect_err(|fault| self.counters.fault(fault.kind))
     }
 
     fn figures(&self) -> Figures {
@@ -301,6 +305,7 @@ impl Local {
             retries: 0,
             continuations: 0,
             faults: self.counters.faults(),
+            last: self.counters.last.get(),
         }
     }
 }

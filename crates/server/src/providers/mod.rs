@@ -34,7 +34,8 @@ mod tests;
 pub use breaker::BreakerState;
 pub use chain::Providers;
 pub use fault::{Fault, FaultKind};
-pub use figures::Figures;
+pub(crate) use figures::Last;
+pub use figures::{Figures, LastOutcome};
 pub use outlet::Sink;
 pub use price::Price;
 

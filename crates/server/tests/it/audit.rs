@@ -94,6 +94,7 @@ const SPOILS: &[(&str, Spoil)] = &[
     ("observability.labels", |_, said| said.text.push_str("x{who=\"01890000-0000-7000-8000-000000000001\"} 1\n")),
     ("observability.request_id", |_, said| said.set("x-request-id", "the same")),
     ("observability.health", |_, said| said.text = said.text.replace("detail", "other")),
+    ("observability.masking", |_, said| change(said, "mainstay_log_masks", "0")),
     ("observability.health", |_, said| {
         said.text = said.text.replacen("\"status\":\"ok\"", "\"status\":\"failing\"", 1)
     }),
@@ -139,6 +140,8 @@ const GOOD: &[(&str, &str)] = &[
     ("auth.password_memory_kib", "19456"),
     ("auth.password_passes", "2"),
     ("log.format", "\"json\""),
+    // Nobody listens there: what receivers have done stands in rows.
+    ("alerts.slack_url", "\"http://127.0.0.1:9/services/x\""),
     ("http.header_timeout_ms", "300"),
     // A whole run takes some seconds, and the machine may be busy.
     ("jobs.oldest_seconds", "3600"),
@@ -256,6 +259,7 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
         "delivery.controls_forgotten",
         "observability.operators",
         "observability.audited",
+        "observability.alerts",
     ];
     for id in &ids[..5] {
         colours.green(&see(server, address, id).await);
@@ -325,6 +329,23 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
     };
     store.run(&call(), mainstay_store::RecordAudit(run)).await.expect("recorded");
     colours.green(&see(server, address, "observability.audited").await);
+    spoil_receipts(server, address, colours).await;
+}
+
+/// What whoever is told of alerts did with test messages.
+async fn spoil_receipts(server: &TestApp, address: &str, colours: &mut Colours) {
+    let store = &server.app.store;
+    let receipt = |days: u64| mainstay_store::RecordAlertReceipt {
+        receiver: "slack",
+        failure: None,
+        test: true,
+        now: server.now().minus(Duration::from_secs(days * 86_400)),
+    };
+    // What is older than allowed says nothing any more, and that is no pass.
+    store.run(&call(), receipt(31)).await.expect("kept");
+    assert_eq!(see(server, address, "observability.alerts").await.verdict, Verdict::Unknown);
+    store.run(&call(), receipt(29)).await.expect("kept");
+    colours.green(&see(server, address, "observability.alerts").await);
 }
 
 /// A control that was set 31 days ago, and never ended since.

@@ -13,6 +13,7 @@ mod offline;
 mod plan;
 mod releases;
 mod replica;
+mod system;
 mod usage;
 mod view;
 mod windows;

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 21] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -23,9 +23,12 @@ const PAGES: [&str; 18] = [
     "docs/load.md",
     "docs/operations/audit.md",
     "docs/operations/backup.md",
+    "docs/operations/configure.md",
     "docs/operations/controls.md",
     "docs/operations/faults.md",
+    "docs/operations/incidents.md",
     "docs/operations/keys.md",
+    "docs/operations/observe.md",
     "docs/operations/preflight.md",
     "docs/requirements.md",
 ];

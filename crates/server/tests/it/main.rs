@@ -24,6 +24,7 @@ mod keys;
 mod limits;
 mod live;
 mod load;
+mod observe;
 mod overload;
 mod preflight;
 mod process;

@@ -315,6 +315,17 @@ pub(super) async fn make_database(url: &Secret, name: &str) -> Result<()> {
     })
 }
 
+pub(super) async fn databases(url: &Secret, beginning: &str) -> Result<Vec<String>> {
+    let mut connection = options(url)?.connect().await?;
+    let all = sqlx::query(
+        "SELECT datname::text AS name FROM pg_database WHERE starts_with(datname::text, $1)
+           AND pg_has_role(current_user, datdba, 'USAGE') ORDER BY datname LIMIT 100",
+    );
+    let rows = all.bind(beginning.to_owned()).fetch_all(&mut connection).await;
+    let _ = connection.close().await;
+    Ok(rows?.iter().map(|row| row.try_get("name")).collect::<std::result::Result<_, _>>()?)
+}
+
 pub(super) async fn drop_database(url: &Secret, name: &str) -> Result<()> {
     let mut connection = options(url)?.connect().await?;
     let dropped = sqlx::raw_sql(AssertSqlSafe(format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", quoted(name))));

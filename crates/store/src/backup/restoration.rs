@@ -151,6 +151,14 @@ impl Restoration {
         postgres::make_database(&server.url, name).await
     }
 
+    /// The databases on a server whose names begin so, at most 100; none on SQLite.
+    ///
+    /// # Errors
+    /// When the server does not tell.
+    pub async fn scratches(server: &Options, beginning: &str) -> Result<Vec<String>> {
+        if server.sqlite_path().is_some() { Ok(Vec::new()) } else { postgres::databases(&server.url, beginning).await }
+    }
+
     /// Drops such a database.
     ///
     /// # Errors

@@ -92,7 +92,7 @@ export async function signOut() {
   forget("asked");
 }
 
-/** One request with a JSON answer. Options: `query`, `body`, `headers`, `signal`, `open` (no token is needed). */
+/** One request with a JSON answer. Options: `query`, `body`, `headers`, `signal`, `open` (no token is needed), `keepalive` (it outlives the page). */
 export async function call(method, path, options = {}) {
   const limit = AbortSignal.timeout(TIMEOUT_MS);
   const signal = options.signal ? AbortSignal.any([options.signal, limit]) : limit;
@@ -124,7 +124,7 @@ async function authorised(method, path, options) {
   }
 }
 
-async function send(method, path, { query, body, headers = {}, signal }, token) {
+async function send(method, path, { query, body, headers = {}, signal, keepalive = false }, token) {
   const url = new URL(path, location.origin);
   for (const [name, value] of Object.entries(query ?? {})) {
     if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
@@ -134,7 +134,7 @@ async function send(method, path, { query, body, headers = {}, signal }, token) 
   if (body !== undefined) head.set("Content-Type", "application/json");
   let response;
   try {
-    response = await fetch(url, { method, headers: head, body: body === undefined ? undefined : JSON.stringify(body), credentials: "same-origin", cache: "no-store", signal });
+    response = await fetch(url, { method, headers: head, body: body === undefined ? undefined : JSON.stringify(body), credentials: "same-origin", cache: "no-store", signal, keepalive });
   } catch (error) {
     if (error.name === "TimeoutError") throw unreachable("The server did not answer in time.");
     if (signal?.aborted) throw signal.reason;

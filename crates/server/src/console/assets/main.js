@@ -179,3 +179,5 @@ watchNetwork();
 accountPart.start();
 boot();
 keepShell();
+// Not part of the first load. Where it cannot be had, the page does without.
+import("./reports.js").catch(() => {});

@@ -5,6 +5,7 @@ import { Problem, call, refresh } from "./api.js";
 import { $, make } from "./dom.js";
 import { Life } from "./life.js";
 import { showProblem } from "./notice.js";
+import "./reports.js";
 
 /** Begins a page: `fill(life, root)` fills it once somebody is signed in here. */
 export async function begin(name, fill) {

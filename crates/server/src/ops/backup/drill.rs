@@ -10,9 +10,12 @@ use tokio::time::Instant;
 use super::boot::boot;
 use super::place::Backups;
 use super::restore::restore;
-use super::take::Installation;
+use super::take::{DRILL_FOLDER, Installation};
 use super::{Fault, Manifest};
 use crate::app::store_options;
+
+/// What the names of scratch databases begin with.
+const DRILL_DATABASE: &str = "mainstay_drill_";
 
 /// A place for a copy that is thrown away.
 enum Scratch {
@@ -24,11 +27,11 @@ impl Scratch {
     async fn make(of: &Installation, name: &str) -> Result<(Self, Options), Fault> {
         let here = store_options(&of.config.database);
         if here.sqlite_path().is_some() {
-            let folder = of.config.backup.scratch_folder(&of.config.database).join(format!("mainstay-drill-{name}"));
+            let folder = of.scratch_folder().join(format!("{DRILL_FOLDER}{name}"));
             let url = Secret::new(format!("sqlite:{}", folder.join("copy.db").display()));
             return Ok((Self::Folder(folder), Options { url, ..here }));
         }
-        let database = format!("mainstay_drill_{}", name.replace('-', "_").to_lowercase());
+        let database = format!("{DRILL_DATABASE}{}", name.replace('-', "_").to_lowercase());
         Restoration::make_scratch(&here, &database).await?;
         let url = in_database(&here.url, &database)?;
         Ok((
@@ -77,7 +80,26 @@ pub async fn drill(of: &Installation, backups: &Backups, manifest: &Manifest) ->
     }
 }
 
+/// Throws away scratch copies of drills that were killed a day ago or more.
+async fn sweep_databases(of: &Installation) {
+    let here = store_options(&of.config.database);
+    let left = match Restoration::scratches(&here, DRILL_DATABASE).await {
+        Ok(left) => left,
+        Err(error) => return tracing::warn!(%error, "it is not known which scratch databases of drills are left"),
+    };
+    for name in left {
+        let id = name.trim_start_matches(DRILL_DATABASE).to_uppercase().replace('_', "-");
+        if of.is_left_behind(&id)
+            && let Err(error) = Restoration::drop_scratch(&here, &name).await
+        {
+            tracing::warn!(%error, name, "a scratch database of a drill that was killed could not be dropped");
+        }
+    }
+}
+
 async fn rehearse(of: &Installation, backups: &Backups, manifest: &Manifest, id: &str) -> Result<String, Fault> {
+    of.sweep_scratch_files();
+    sweep_databases(of).await;
     let (scratch, target) = Scratch::make(of, id).await?;
     let tried = async {
         let restored = restore(backups, manifest, &target, (of.clock.now(), true)).await?;

@@ -13,6 +13,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeLabelSet};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
+use tokio::sync::Notify;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use crate::app::App;
@@ -40,6 +41,8 @@ struct Last {
     at: Option<Timestamp>,
     overdue: bool,
     drill_overdue: bool,
+    /// Since when another one is waited for.
+    wanted_since: Option<Timestamp>,
 }
 
 /// The figures of backups and drills. Clones share them.
@@ -47,6 +50,8 @@ struct Last {
 pub struct BackupFigures {
     outcomes: Family<Outcome, Counter>,
     last: Arc<Mutex<Last>>,
+    /// Something ended on this node: it is looked at once.
+    ended: Arc<Notify>,
     /// The program that a drill starts on the copy; this one itself when nothing is said.
     pub program: Arc<OnceLock<PathBuf>>,
 }
@@ -64,6 +69,13 @@ impl BackupFigures {
     pub(super) fn ended(&self, what: &'static str, good: bool) {
         let outcome = if good { "done" } else { "failed" };
         self.outcomes.get_or_create(&Outcome { what, outcome }).inc();
+        self.ended.notify_one();
+    }
+
+    /// How many hours ago the newest backup was made, or the first one could have been; nothing where none are.
+    #[must_use]
+    pub fn hours(&self, now: Timestamp) -> Option<f64> {
+        lock(&self.last).wanted_since.map(|since| now.since(since).as_secs_f64() / 3_600.0)
     }
 
     /// Whether the newest backup, and the last drill, are older than they may be by their schedules.
@@ -128,7 +140,11 @@ async fn watch(app: &App) {
     let mut ticks = interval(EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let tick = ticks.tick().await;
+        tokio::select! {
+            _ = ticks.tick() => {}
+            () = app.backups.ended.notified() => {}
+        }
+        let tick = Instant::now();
         let (backup, drill) = match app.store.run(&Call::within(PATIENCE), LastGood).await {
             Ok(seen) => seen,
             Err(error) => {
@@ -138,10 +154,12 @@ async fn watch(app: &App) {
         };
         let (now, settings) = (app.clock.now(), &app.config.backup);
         let wanted = settings.place().is_some();
+        let newest = backup.as_ref().map(|backup| backup.started_at);
+        let wanted_since = wanted.then(|| newest.unwrap_or(started));
         let late = |schedule: Option<Schedule>, last: Option<Timestamp>| {
             wanted && schedule.is_some_and(|schedule| is_overdue(&schedule, last.unwrap_or(started), now))
         };
-        let overdue = late(settings.schedule(), backup.as_ref().map(|backup| backup.started_at));
+        let overdue = late(settings.schedule(), newest);
         let drill_overdue = late(settings.drill_schedule(), drill.as_ref().map(|drill| drill.at));
         if (overdue || drill_overdue) && warned.is_none_or(|at| tick.saturating_duration_since(at) >= WARN_EVERY) {
             warned = Some(tick);
@@ -151,7 +169,7 @@ async fn watch(app: &App) {
                 "backups are not made, or not tried, as backup.schedule and backup.drill_schedule say: look at `mainstay jobs list --kind backup`"
             );
         }
-        *lock(&app.backups.last) = Last { backup, drill, at: Some(now), overdue, drill_overdue };
+        *lock(&app.backups.last) = Last { backup, drill, at: Some(now), overdue, drill_overdue, wanted_since };
     }
 }
 

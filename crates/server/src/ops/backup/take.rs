@@ -25,6 +25,8 @@ use crate::config::Config;
 const PATIENCE: Duration = Duration::from_secs(10);
 /// After how long what has no manifest is taken for left behind.
 const LEFT_BEHIND: Duration = Duration::from_secs(24 * 3_600);
+/// What the names of scratch copies of a drill begin with.
+pub(super) const DRILL_FOLDER: &str = "mainstay-drill-";
 /// The object that says whose backups are in a place.
 const OWNER: &str = "mainstay.json";
 
@@ -73,6 +75,33 @@ impl Installation {
     pub(super) fn name(&self, now: Timestamp) -> String {
         let moment = jiff::Timestamp::from_millisecond(now.as_millis()).unwrap_or_default();
         format!("{}-{}", moment.strftime("%Y%m%dT%H%M%SZ"), self.chance::<4>())
+    }
+
+    /// The folder for scratch copies.
+    pub(super) fn scratch_folder(&self) -> PathBuf {
+        self.config.backup.scratch_folder(&self.config.database)
+    }
+
+    /// Whether something of this name was begun so long ago that whoever began it is gone.
+    pub(super) fn is_left_behind(&self, id: &str) -> bool {
+        moment_of(id).is_some_and(|moment| self.clock.now().since(moment) > LEFT_BEHIND)
+    }
+
+    /// Deletes scratch copies of whoever was killed a day ago or more. What is not named like one is not touched.
+    pub(super) fn sweep_scratch_files(&self) {
+        let entries = std::fs::read_dir(self.scratch_folder()).into_iter().flatten().flatten();
+        for entry in entries {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let copy = name.strip_prefix("mainstay-").and_then(|rest| rest.strip_suffix(".copy"));
+            let gone = match (name.strip_prefix(DRILL_FOLDER), copy) {
+                (Some(id), _) if self.is_left_behind(id) => std::fs::remove_dir_all(entry.path()),
+                (_, Some(id)) if self.is_left_behind(id) => std::fs::remove_file(entry.path()),
+                _ => continue,
+            };
+            if let Err(error) = gone {
+                tracing::warn!(%error, name, "a scratch copy that was left behind could not be deleted");
+            }
+        }
     }
 
     /// By what the keys know that a backup needs them.
@@ -151,7 +180,8 @@ async fn write(
 ) -> Result<Manifest, Fault> {
     // Before the first byte is read: no key that the copy may need is retired from here on.
     let keys = of.store.run(&of.call(), RegisterKeyUse { holder: Installation::holder(id), now }).await?;
-    let scratch = of.config.backup.scratch_folder(&of.config.database).join(format!("mainstay-{id}.copy"));
+    of.sweep_scratch_files();
+    let scratch = of.scratch_folder().join(format!("mainstay-{id}.copy"));
     let mut snapshot = Snapshot::hold(&store_options(&of.config.database), scratch).await?;
     let mut parts = Vec::with_capacity(snapshot.parts.len());
     let mut rows_before = 0;

@@ -99,7 +99,15 @@ async fn old_backups_make_room_and_release_their_keys(engine: Engine) {
     rename(&first.manifest.id, &at(2));
     std::fs::create_dir(folder.path().join(at(48))).expect("made");
     std::fs::create_dir(folder.path().join("of somebody else")).expect("made");
+    // Scratch copies of whoever was killed, one of them just now.
+    let scratch = of.config.backup.scratch_folder(&of.config.database);
+    let (old, new) = (format!("mainstay-{}.copy", at(48)), format!("mainstay-{}.copy", at(1)));
+    for name in [&old, &new] {
+        std::fs::write(scratch.join(name), "x").expect("written");
+    }
     let second = take(&of, &backups).await.expect("made");
+    assert_eq!((scratch.join(&old).exists(), scratch.join(&new).exists()), (false, true));
+    std::fs::remove_file(scratch.join(&new)).expect("removed");
     assert_eq!(second.deleted, [at(2), at(48)]);
     let left: Vec<_> = backups.list().await.expect("listed").into_iter().map(|backup| backup.id).collect();
     assert_eq!(left, [second.manifest.id.as_str()], "what is not named like a backup is not touched");

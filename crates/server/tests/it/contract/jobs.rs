@@ -35,6 +35,12 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     }
     driver.good(200, "GET /v1/backups", None, token, None).await;
     let last = driver.good(200, "GET /v1/audit", None, token, None).await;
+    driver.good(200, "GET /v1/system-health", None, token, None).await;
+    driver.good(200, "GET /v1/alerts", None, token, None).await;
+    driver.good(200, "POST /v1/alerts/tests", None, token, None).await;
+    let report = json!({"page": "/", "reports": [{"kind": "error", "message": "a fault"}]});
+    driver.good(202, "POST /v1/client-reports", None, token, Some(report)).await;
+    driver.good(200, "GET /v1/client-reports", None, token, None).await;
     assert_eq!((&last["last"]["score"], &last["history"][0]["score"]), (&made["score"], &made["score"]));
     let list = driver.good(200, "GET /v1/jobs", None, token, None).await;
     let id = text(&list["data"][0]["id"]);

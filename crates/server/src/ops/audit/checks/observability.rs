@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use axum::http::{Method, StatusCode};
 use ipnet::IpNet;
-use mainstay_store::{CountOperators, ReadAudits};
+use mainstay_store::{CountOperators, ReadAlertReceipts, ReadAudits};
 
 use super::{Looked, checks, days, line, some};
 use crate::config::LogFormat;
@@ -45,6 +45,14 @@ checks! { Observability:
     "Somebody may act in an emergency.",
     "one operator at least, and ten at most",
     "Name one with `mainstay user operator --email`, and take the right from those who have left.";
+    "observability.masking" High Passive Laptop masking,
+    "The log holds no secrets and no personal data.",
+    "the running server replaces an address, a phone number, a card, a key, a token and a password that are tried on what writes its log",
+    "This is a fault of the program: stop keeping its log, and report it.";
+    "observability.alerts" High Passive Server alerts,
+    "Somebody is told when something is wrong.",
+    "alerts are judged, somebody is told of them, and each has taken a test message within the last 30 days",
+    "Set alerts.slack_url or alerts.webhook_url, and run `mainstay alerts test`.", within days(30);
     "observability.audited" Low Passive Server audited,
     "The audit is made again and again.",
     "an earlier audit was made within the last 8 days",
@@ -138,7 +146,8 @@ fn judge_level(level: &str) -> Seen {
     Seen::told(matches!(all, "warn" | "info" | "debug") && !loud, level)
 }
 
-const HEALTH: [&str; 5] = ["/healthz", "/readyz", "/health/database", "/health/redis", "/health/queue"];
+const HEALTH: [&str; 7] =
+    ["/healthz", "/readyz", "/health", "/health/database", "/health/redis", "/health/queue", "/health/providers"];
 
 async fn health(subject: &Subject) -> Looked {
     let mut wrong = Vec::new();
@@ -161,6 +170,34 @@ async fn health(subject: &Subject) -> Looked {
 async fn operators(subject: &Subject) -> Looked {
     let operators = subject.app.store.run(&subject.call(), CountOperators).await?;
     Ok(Seen::told((1..=10).contains(&operators), format!("{operators}")))
+}
+
+async fn masking(subject: &Subject) -> Looked {
+    match figures(subject).await?.sum("mainstay_log_masks") {
+        Some(masks) => {
+            Ok(Seen::told(masks >= 1.0, if masks >= 1.0 { "all are replaced" } else { "one at least is not" }))
+        }
+        None => Ok(Seen::unknown("the server does not tell")),
+    }
+}
+
+async fn alerts(subject: &Subject) -> Looked {
+    let (app, now) = (&subject.app, subject.app.clock.now());
+    let receivers = app.watching.alerts.sender.receivers();
+    if !app.config.alerts.enabled || receivers.is_empty() {
+        let enabled = app.config.alerts.enabled;
+        return Ok(Seen::fail(format!("alerts.enabled is {enabled}, and {} are told", receivers.len())));
+    }
+    let receipts = app.store.run(&subject.call(), ReadAlertReceipts).await?;
+    let tested = |name: &&str| receipts.iter().find(|one| one.receiver == **name).and_then(|one| one.tested_at);
+    let untested: Vec<String> =
+        receivers.iter().filter(|name| tested(name).is_none()).map(|name| (*name).to_owned()).collect();
+    if !untested.is_empty() {
+        return Ok(Seen::fail(format!("{} of {} never took a test message", untested.len(), receivers.len()))
+            .by(some(&untested)));
+    }
+    let oldest = receivers.iter().filter_map(tested).min().unwrap_or(now);
+    Ok(Seen::pass(format!("{} took a test message", receivers.join(" and "))).aged(now.since(oldest)))
 }
 
 async fn audited(subject: &Subject) -> Looked {

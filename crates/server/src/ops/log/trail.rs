@@ -1,0 +1,133 @@
+//! What is known of the work under way: for which request or job it is done, and for whom. Each line of the log that is
+//! written meanwhile says so.
+//!
+//! It follows the task and needs no argument: whoever writes a line deep in the store does not know of requests. Work that a
+//! request leaves behind ([`spawn_work`](crate::lifecycle::Lifecycle::spawn_work)) keeps its trail.
+
+use std::collections::VecDeque;
+use std::future::Future;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+
+use mainstay_domain::{JobId, PersonId, RequestId, TenantId, Timestamp};
+use tokio::task::futures::TaskLocalFuture;
+
+tokio::task_local! {
+    static CURRENT: Trail;
+}
+
+/// Work under a trail.
+pub type Within<F> = TaskLocalFuture<Trail, F>;
+
+/// For what work is done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// For a request.
+    Request(RequestId),
+    /// For a job.
+    Job(JobId),
+}
+
+/// How many lines are remembered of one request or job.
+const MOST_CRUMBS: usize = 30;
+
+/// A line that was written for a request or a job, as an error report has it.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Crumb {
+    /// When.
+    pub(crate) at: Timestamp,
+    /// How bad it was: `info` or `warning`.
+    pub(crate) level: &'static str,
+    /// The part of the program that wrote it.
+    pub(crate) target: String,
+    /// What it says, masked.
+    pub(crate) message: String,
+}
+
+/// Whose work it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Whom {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// The person, where one asked.
+    pub person: Option<PersonId>,
+}
+
+/// What is known of the work under way. Clones share it.
+#[derive(Clone, Debug)]
+pub struct Trail(Arc<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    cause: Cause,
+    whom: OnceLock<Whom>,
+    crumbs: Mutex<VecDeque<Crumb>>,
+}
+
+impl Trail {
+    /// Of work that begins.
+    #[must_use]
+    pub fn of(cause: Cause) -> Self {
+        Self(Arc::new(Inner { cause, whom: OnceLock::new(), crumbs: Mutex::default() }))
+    }
+
+    /// The trail of the task that asks, if it has one.
+    #[must_use]
+    pub fn current() -> Option<Self> {
+        CURRENT.try_with(Clone::clone).ok()
+    }
+
+    /// Does work under this trail.
+    pub fn within<F: Future>(self, work: F) -> Within<F> {
+        CURRENT.scope(self, work)
+    }
+
+    /// It has become known whose work it is. Who is known first counts.
+    pub fn is_of(&self, whom: Whom) {
+        let _ = self.0.whom.set(whom);
+    }
+
+    /// For what it is done.
+    #[must_use]
+    pub fn cause(&self) -> Cause {
+        self.0.cause
+    }
+
+    /// Whose it is, once that is known.
+    #[must_use]
+    pub fn whom(&self) -> Option<Whom> {
+        self.0.whom.get().copied()
+    }
+
+    /// Remembers a line, and forgets the oldest beyond 30.
+    pub(crate) fn leave(&self, crumb: Crumb) {
+        let mut crumbs = self.0.crumbs.lock().unwrap_or_else(PoisonError::into_inner);
+        if crumbs.len() >= MOST_CRUMBS {
+            crumbs.pop_front();
+        }
+        crumbs.push_back(crumb);
+    }
+
+    /// The lines that are remembered, the oldest first.
+    pub(crate) fn crumbs(&self) -> Vec<Crumb> {
+        self.0.crumbs.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+    }
+
+    /// The names and values that a line of the log is given.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'static str, uuid::Uuid)> {
+        let cause = match self.0.cause {
+            Cause::Request(id) => ("request_id", id.uuid()),
+            Cause::Job(id) => ("job_id", id.uuid()),
+        };
+        let whom = self.whom();
+        let tenant = whom.map(|whom| ("tenant_id", whom.tenant.uuid()));
+        let person = whom.and_then(|whom| whom.person).map(|person| ("person_id", person.uuid()));
+        [Some(cause), tenant, person].into_iter().flatten()
+    }
+}
+
+/// Says whose the work of this task is, where it has a trail.
+pub fn is_of(tenant: TenantId, person: Option<PersonId>) {
+    if let Some(trail) = Trail::current() {
+        trail.is_of(Whom { tenant, person });
+    }
+}

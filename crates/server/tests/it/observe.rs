@@ -1,0 +1,7 @@
+//! How it is known how it goes: health, the log, alerts.
+
+mod alerts;
+mod figures;
+mod health;
+mod logs;
+mod reports;
