@@ -18,12 +18,13 @@ statements! {
     OVERALL = both("
         INSERT INTO job_rate (queue, group_key, full_at) VALUES ('', '', $1)
         ON CONFLICT (queue, group_key) DO UPDATE SET full_at = job_rate.full_at RETURNING full_at");
+    /// The orders are those of the indexes: without them a planner may hope to find one by walking the table.
     PLACES = both("
         SELECT (SELECT count(*) FROM job r WHERE r.state = 'running' AND r.queue > '') AS running,
           (SELECT count(*) FROM job r WHERE r.state = 'running' AND r.queue = $1) AS own,
           (SELECT count(*) FROM job_queue WHERE job_queue.name <> $1 AND job_queue.paused_at IS NULL
-            AND coalesce((SELECT 1 FROM job r WHERE r.state = 'running' AND r.queue = job_queue.name LIMIT 1), 0) = 0
-            AND coalesce((SELECT 1 FROM job j WHERE j.state = 'ready' AND j.queue = job_queue.name LIMIT 1), 0) = 1) AS waiting");
+            AND coalesce((SELECT 1 FROM job r WHERE r.state = 'running' AND r.queue = job_queue.name ORDER BY r.group_key LIMIT 1), 0) = 0
+            AND coalesce((SELECT 1 FROM job j WHERE j.state = 'ready' AND j.queue = job_queue.name ORDER BY j.priority LIMIT 1), 0) = 1) AS waiting");
     SPEND_OVERALL = both("UPDATE job_rate SET full_at = $1 WHERE queue = '' AND group_key = ''");
 }
 
