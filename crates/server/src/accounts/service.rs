@@ -102,20 +102,10 @@ impl Accounts {
         let feed =
             Feed { store: self.store.clone(), view: Arc::clone(&self.revocations), clock: Arc::clone(&self.clock) };
         feed.read(&Call::within(FIRST_READING)).await?;
-        let (every, stopped) = (self.settings.revocation_poll_interval(), lifecycle.drained());
-        lifecycle.spawn("revocations", async move {
-            tokio::select! {
-                () = feed.follow(every) => {}
-                () = stopped => {}
-            }
-        });
-        let (issuers, stopped) = (Arc::clone(&self.issuers), lifecycle.stopped());
-        lifecycle.spawn("issuers", async move {
-            tokio::select! {
-                () = issuers.keep_fresh() => {}
-                () = stopped => {}
-            }
-        });
+        let every = self.settings.revocation_poll_interval();
+        lifecycle.spawn_until_drained("revocations", async move { feed.follow(every).await });
+        let issuers = Arc::clone(&self.issuers);
+        lifecycle.spawn_until_stopped("issuers", async move { issuers.keep_fresh().await });
         Ok(())
     }
 

@@ -51,20 +51,10 @@ impl Assistant {
             }
             assistant.release(&name).await;
         });
-        let (assistant, drained) = (Arc::clone(self), self.lifecycle.drained());
-        self.lifecycle.spawn("checkpoints", async move {
-            tokio::select! {
-                () = assistant.save_all() => {}
-                () = drained => {}
-            }
-        });
-        let (assistant, stopped) = (Arc::clone(self), self.lifecycle.stopped());
-        self.lifecycle.spawn("rescue", async move {
-            tokio::select! {
-                () = assistant.rescue() => {}
-                () = stopped => {}
-            }
-        });
+        let assistant = Arc::clone(self);
+        self.lifecycle.spawn_until_drained("checkpoints", async move { assistant.save_all().await });
+        let assistant = Arc::clone(self);
+        self.lifecycle.spawn_until_stopped("rescue", async move { assistant.rescue().await });
         Ok(())
     }
 

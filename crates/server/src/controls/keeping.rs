@@ -26,13 +26,8 @@ const OPENING: Duration = Duration::from_secs(5);
 /// When it cannot be read.
 pub async fn start(app: &Arc<App>) -> Result<()> {
     app.controls.read(&app.store, &Call::within(OPENING)).await?;
-    let (keeper, stopped) = (Arc::clone(app), app.lifecycle.drained());
-    app.lifecycle.spawn("controls", async move {
-        tokio::select! {
-            () = keep(&keeper) => {}
-            () = stopped => {}
-        }
-    });
+    let keeper = Arc::clone(app);
+    app.lifecycle.spawn_until_drained("controls", async move { keep(&keeper).await });
     Ok(())
 }
 

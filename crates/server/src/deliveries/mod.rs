@@ -169,20 +169,10 @@ impl Deliveries {
 pub fn start(app: &Arc<App>) {
     let receivers = app.deliveries.receivers.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some((wanted, ended)) = receivers else { return };
-    let (reader, drained) = (Arc::clone(&app.deliveries), app.lifecycle.drained());
-    app.lifecycle.spawn("delivery reading", async move {
-        tokio::select! {
-            () = reader.read_all(wanted) => {}
-            () = drained => {}
-        }
-    });
-    let (ender, drained) = (Arc::clone(&app.deliveries), app.lifecycle.drained());
-    app.lifecycle.spawn("delivery endings", async move {
-        tokio::select! {
-            () = ender.end_all(ended) => {}
-            () = drained => {}
-        }
-    });
+    let reader = Arc::clone(&app.deliveries);
+    app.lifecycle.spawn_until_drained("delivery reading", async move { reader.read_all(wanted).await });
+    let ender = Arc::clone(&app.deliveries);
+    app.lifecycle.spawn_until_drained("delivery endings", async move { ender.end_all(ended).await });
 }
 
 /// Makes a delivery.

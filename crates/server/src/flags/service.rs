@@ -322,13 +322,8 @@ fn fault(place: usize, event: &Event, now: Timestamp) -> Option<FieldFault> {
 /// When they cannot be read.
 pub async fn start(app: &Arc<App>) -> Result<()> {
     app.flags.load(&Call::within(PATIENCE)).await?;
-    let (reading, stopped) = (Arc::clone(&app.flags), app.lifecycle.drained());
-    app.lifecycle.spawn("flags", async move {
-        tokio::select! {
-            () = reading.keep_reading() => {}
-            () = stopped => {}
-        }
-    });
+    let reading = Arc::clone(&app.flags);
+    app.lifecycle.spawn_until_drained("flags", async move { reading.keep_reading().await });
     let (writing, stopped) = (Arc::clone(&app.flags), app.lifecycle.drained());
     app.lifecycle.spawn("exposures", async move {
         tokio::select! {

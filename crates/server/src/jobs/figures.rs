@@ -61,13 +61,8 @@ impl Depths {
 
 /// Starts reading.
 pub(super) fn start(app: &Arc<App>) {
-    let (reader, stopped) = (Arc::clone(app), app.lifecycle.drained());
-    app.lifecycle.spawn("job figures", async move {
-        tokio::select! {
-            () = keep_reading(&reader) => {}
-            () = stopped => {}
-        }
-    });
+    let reader = Arc::clone(app);
+    app.lifecycle.spawn_until_drained("job figures", async move { keep_reading(&reader).await });
 }
 
 async fn keep_reading(app: &App) {

@@ -77,23 +77,13 @@ pub(super) fn start(app: &Arc<App>) {
     let node: Uuid = app.ids.make();
     let teller = Arc::new(Teller { clock: Arc::clone(&app.clock), waiting: Mutex::default(), wake: Notify::new() });
     app.store.listen_for_jobs(Arc::clone(&teller) as Arc<dyn JobListener>);
-    let (bus, stopped) = (redis.bus.clone(), app.lifecycle.drained());
-    app.lifecycle.spawn("job hints", async move {
-        tokio::select! {
-            () = teller.tell(&bus, node) => {}
-            () = stopped => {}
-        }
-    });
+    let bus = redis.bus.clone();
+    app.lifecycle.spawn_until_drained("job hints", async move { teller.tell(&bus, node).await });
     if !app.config.jobs.enabled {
         return;
     }
-    let (listening, bus, stopped) = (Arc::clone(app), redis.bus.clone(), app.lifecycle.stopped());
-    app.lifecycle.spawn("jobs of others", async move {
-        tokio::select! {
-            () = listen(&listening, &bus, node) => {}
-            () = stopped => {}
-        }
-    });
+    let (listening, bus) = (Arc::clone(app), redis.bus.clone());
+    app.lifecycle.spawn_until_stopped("jobs of others", async move { listen(&listening, &bus, node).await });
 }
 
 async fn listen(app: &App, bus: &Bus, node: Uuid) {

@@ -120,6 +120,14 @@ pub struct Lifecycle {
     shared: Arc<Shared>,
 }
 
+/// The first of the two that ends.
+async fn until(future: impl Future<Output = ()>, end: impl Future<Output = ()>) {
+    tokio::select! {
+        () = future => {}
+        () = end => {}
+    }
+}
+
 /// Takes a task off the list, however it ends.
 struct Entry {
     lifecycle: Lifecycle,
@@ -168,6 +176,23 @@ impl Lifecycle {
         F: Future<Output: Outcome> + Send + 'static,
     {
         self.start(name, Sort::Forever, future);
+    }
+
+    /// As [`spawn`](Self::spawn), for what knows no end of its own: it is dropped at the soft stop.
+    pub fn spawn_until_stopped<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.spawn(name, until(future, self.stopped()));
+    }
+
+    /// As [`spawn_until_stopped`](Self::spawn_until_stopped), for what serves others' work: it is dropped when that has been
+    /// finished.
+    pub fn spawn_until_drained<F>(&self, name: &'static str, future: F)
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.spawn(name, until(future, self.drained()));
     }
 
     /// Runs work that ends by itself (a connection, a generation) and is waited for when the process stops. A panic or an

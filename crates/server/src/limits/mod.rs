@@ -249,19 +249,13 @@ const fn user_limit(class: Class) -> &'static str {
 
 /// Starts what keeps the limits, and waits a little until Redis decides, where there is one.
 pub async fn start(app: &Arc<App>) {
-    let (keeper, stopped) = (Arc::clone(app), app.lifecycle.stopped());
-    app.lifecycle.spawn("limits", async move {
-        tokio::select! {
-            () = keeper.limits.keep() => {}
-            () = stopped => {}
-        }
-    });
+    let keeper = Arc::clone(app);
+    app.lifecycle.spawn_until_stopped("limits", async move { keeper.limits.keep().await });
     let Some(shared) = &app.limits.shared else { return };
-    let (subscription, listener, stopped) = (shared.subscribe(), Arc::clone(&app.limits), app.lifecycle.drained());
-    app.lifecycle.spawn("limits of all nodes", async move {
-        tokio::select! {
-            () = async { if let Some(shared) = &listener.shared { shared.keep(subscription).await } } => {}
-            () = stopped => {}
+    let (subscription, listener) = (shared.subscribe(), Arc::clone(&app.limits));
+    app.lifecycle.spawn_until_drained("limits of all nodes", async move {
+        if let Some(shared) = &listener.shared {
+            shared.keep(subscription).await;
         }
     });
     shared.joined(JOINING).await;

@@ -72,29 +72,17 @@ pub(super) fn start(app: &Arc<App>) {
     });
     let telling = Arc::clone(&teller);
     app.hub.announce_by(Box::new(move |positions, doubtful| telling.tell(positions, doubtful)));
-    let stopped = app.lifecycle.drained();
-    app.lifecycle.spawn("signs of life", async move {
+    app.lifecycle.spawn_until_drained("signs of life", async move {
         let mut ticks = interval(SIGN_OF_LIFE);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let signs = async {
-            loop {
-                ticks.tick().await;
-                teller.tell(&[], None);
-            }
-        };
-        tokio::select! {
-            () = signs => {}
-            () = stopped => {}
+        loop {
+            ticks.tick().await;
+            teller.tell(&[], None);
         }
     });
-    let (listening, stopped) = (Arc::clone(app), app.lifecycle.drained());
+    let listening = Arc::clone(app);
     let bus = redis.bus.clone();
-    app.lifecycle.spawn("commits of others", async move {
-        tokio::select! {
-            () = listen(&listening, &bus) => {}
-            () = stopped => {}
-        }
-    });
+    app.lifecycle.spawn_until_drained("commits of others", async move { listen(&listening, &bus).await });
 }
 
 async fn listen(app: &App, bus: &Bus) {

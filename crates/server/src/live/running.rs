@@ -22,21 +22,11 @@ pub async fn start(app: &Arc<App>) {
     if let Err(error) = look_at_nodes(app).await {
         tracing::warn!(%error, "the other nodes could not be looked for; it is tried again");
     }
-    let (watching, stopped) = (Arc::clone(app), app.lifecycle.drained());
-    app.lifecycle.spawn("nodes", async move {
-        tokio::select! {
-            () = watch(&watching) => {}
-            () = stopped => {}
-        }
-    });
+    let watching = Arc::clone(app);
+    app.lifecycle.spawn_until_drained("nodes", async move { watch(&watching).await });
     for _ in 0..app.config.live.readers {
-        let (hub, stopped) = (Arc::clone(&app.hub), app.lifecycle.drained());
-        app.lifecycle.spawn("live readers", async move {
-            tokio::select! {
-                () = hub.read_all() => {}
-                () = stopped => {}
-            }
-        });
+        let hub = Arc::clone(&app.hub);
+        app.lifecycle.spawn_until_drained("live readers", async move { hub.read_all().await });
     }
     let (ticking, stopped) = (Arc::clone(app), app.lifecycle.stopped());
     app.lifecycle.spawn("live sockets", async move {

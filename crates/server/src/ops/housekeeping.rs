@@ -35,21 +35,15 @@ const LEASE: &str = "housekeeping";
 
 /// Starts the rounds.
 pub fn start(app: &Arc<App>) {
-    let (sweeper, stopped) = (Arc::clone(app), app.lifecycle.stopped());
-    app.lifecycle.spawn("housekeeping", async move {
+    let sweeper = Arc::clone(app);
+    app.lifecycle.spawn_until_stopped("housekeeping", async move {
         let mut ticks = interval(EVERY);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let rounds = async {
-            loop {
-                ticks.tick().await;
-                if let Err(error) = round(&sweeper).await {
-                    tracing::warn!(%error, "housekeeping did not get through its round; it is tried again");
-                }
+        loop {
+            ticks.tick().await;
+            if let Err(error) = round(&sweeper).await {
+                tracing::warn!(%error, "housekeeping did not get through its round; it is tried again");
             }
-        };
-        tokio::select! {
-            () = rounds => {}
-            () = stopped => {}
         }
     });
 }

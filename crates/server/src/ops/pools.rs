@@ -37,13 +37,8 @@ impl PoolUse {
 /// Starts watching.
 pub fn start(app: &Arc<App>) {
     let (store, load, seen) = (app.store.clone(), app.overload.load().clone(), app.pool_use.clone());
-    let (warn_at, stopped) = (app.config.overload.pool_warning_percent, app.lifecycle.stopped());
-    app.lifecycle.spawn("pools", async move {
-        tokio::select! {
-            () = watch(&store, &load, &seen, warn_at) => {}
-            () = stopped => {}
-        }
-    });
+    let warn_at = app.config.overload.pool_warning_percent;
+    app.lifecycle.spawn_until_stopped("pools", async move { watch(&store, &load, &seen, warn_at).await });
 }
 
 async fn watch(store: &Store, load: &Load, seen: &PoolUse, warn_at: u64) {

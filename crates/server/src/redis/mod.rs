@@ -44,28 +44,11 @@ impl Redis {
         let client = Client::open(info).map_err(Error::internal)?;
         let link = Link::new(client.clone(), settings, Arc::clone(entropy));
         let (bus, publishing) = Bus::new(client, link.clone(), settings, Arc::clone(entropy));
-        let until = || lifecycle.drained();
-        let (keeper, stopped) = (link.clone(), until());
-        lifecycle.spawn("redis", async move {
-            tokio::select! {
-                () = keeper.keep() => {}
-                () = stopped => {}
-            }
-        });
-        let (listener, stopped) = (bus.clone(), until());
-        lifecycle.spawn("redis messages", async move {
-            tokio::select! {
-                () = listener.listen() => {}
-                () = stopped => {}
-            }
-        });
-        let stopped = until();
-        lifecycle.spawn("redis publisher", async move {
-            tokio::select! {
-                () = publishing => {}
-                () = stopped => {}
-            }
-        });
+        let keeper = link.clone();
+        lifecycle.spawn_until_drained("redis", async move { keeper.keep().await });
+        let listener = bus.clone();
+        lifecycle.spawn_until_drained("redis messages", async move { listener.listen().await });
+        lifecycle.spawn_until_drained("redis publisher", publishing);
         Ok(Some(Self { link, bus }))
     }
 }

@@ -125,13 +125,8 @@ pub(crate) fn is_overdue(schedule: &Schedule, last: Timestamp, now: Timestamp) -
 
 /// Starts looking.
 pub(crate) fn start(app: &Arc<App>) {
-    let (looking, stopped) = (Arc::clone(app), app.lifecycle.stopped());
-    app.lifecycle.spawn("backup figures", async move {
-        tokio::select! {
-            () = watch(&looking) => {}
-            () = stopped => {}
-        }
-    });
+    let looking = Arc::clone(app);
+    app.lifecycle.spawn_until_stopped("backup figures", async move { watch(&looking).await });
 }
 
 async fn watch(app: &App) {

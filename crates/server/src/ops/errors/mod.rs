@@ -242,12 +242,9 @@ impl ErrorReports {
 pub fn start(app: &Arc<App>) {
     let waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner).take();
     let (Some(dsn), Some(waiting)) = (app.watching.error_reports.dsn.clone(), waiting) else { return };
-    let (sender, drained) = (Arc::clone(app), app.lifecycle.drained());
-    app.lifecycle.spawn("error reports", async move {
-        tokio::select! {
-            () = sender.watching.error_reports.send_all(&dsn, waiting) => {}
-            () = drained => {}
-        }
+    let sender = Arc::clone(app);
+    app.lifecycle.spawn_until_drained("error reports", async move {
+        sender.watching.error_reports.send_all(&dsn, waiting).await
     });
 }
 
