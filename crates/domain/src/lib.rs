@@ -34,7 +34,7 @@ pub use delivery::{DeliveryState, DisabledReason, EventType};
 pub use entropy::{Entropy, Ids};
 pub use error::{Error, FieldFault, Kind, Result, panic_message};
 pub use flag::{EventName, Experiment, ExperimentState, Flag, FlagKey, Measure, Share, Unit, Variant, VariantName};
-pub use hexadecimal::hexadecimal;
+pub use hexadecimal::{from_hexadecimal, hexadecimal};
 pub use id::{
     ApiKeyId, ConversationId, DeliveryId, EndpointId, EventId, ExperimentId, GenerationId, InboxEventId, InboxSourceId,
     JobId, MessageId, PersonId, RequestId, SessionId, StreamId, TenantId,

@@ -12,7 +12,7 @@ use crate::jobs::NewJob;
 use crate::jobs::enqueue::enqueue;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, moment};
 
 statements! {
     HELD = both("SELECT number FROM lease WHERE name = $1 AND number = $2 AND expires_at > $3");
@@ -89,7 +89,6 @@ struct AlertRow {
 
 impl From<AlertRow> for Alert {
     fn from(row: AlertRow) -> Self {
-        let at = |at: Option<At>| at.map(|at| at.0);
         Self {
             id: row.id,
             rule: row.rule,
@@ -97,11 +96,11 @@ impl From<AlertRow> for Alert {
             value: row.value,
             threshold: row.threshold,
             began_at: row.began_at.0,
-            fired_at: at(row.fired_at),
-            calm_at: at(row.calm_at),
-            told_at: at(row.told_at),
-            ended_at: at(row.ended_at),
-            end_told_at: at(row.end_told_at),
+            fired_at: moment(row.fired_at),
+            calm_at: moment(row.calm_at),
+            told_at: moment(row.told_at),
+            ended_at: moment(row.ended_at),
+            end_told_at: moment(row.end_told_at),
         }
     }
 }
@@ -237,12 +236,11 @@ impl Intent for ReadAlertReceipts {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
         let rows: Vec<ReceiptRow> = tx.query(RECEIPTS).rows().await?;
-        let at = |at: Option<At>| at.map(|at| at.0);
         let receipt = |row: ReceiptRow| AlertReceipt {
             receiver: row.receiver,
-            accepted_at: at(row.accepted_at),
-            tested_at: at(row.tested_at),
-            failed_at: at(row.failed_at),
+            accepted_at: moment(row.accepted_at),
+            tested_at: moment(row.tested_at),
+            failed_at: moment(row.failed_at),
             failure: row.failure,
         };
         Ok(rows.into_iter().map(receipt).collect())

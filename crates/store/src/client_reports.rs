@@ -10,7 +10,7 @@ use crate::intent::Intent;
 use crate::sql::statements;
 use crate::store::Store;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, Place};
+use crate::value::{At, Place, first_id_of};
 
 statements! {
     RECORD = insert((id: uuid, tenant_id: uuid, person_id: uuid, page: text, version: text, message: text, detail: text, at: time) "
@@ -157,8 +157,7 @@ impl Intent for Old {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        let millis = u128::from(u64::try_from(self.0.as_millis()).unwrap_or(0));
-        tx.query(OLD).bind(Uuid::from_u128(millis << 80)).rows().await
+        tx.query(OLD).bind(first_id_of(self.0)).rows().await
     }
 }
 

@@ -21,6 +21,7 @@ use mainstay_domain::Timestamp;
 use crate::backup::{Applied as AppliedMigration, Damage};
 use crate::error::{Error, Result};
 use crate::store::Options;
+pub(crate) use files::digest;
 pub use split::StatementRisk;
 pub use sqlite::{file_fault, folder_fault};
 

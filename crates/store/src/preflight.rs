@@ -2,14 +2,14 @@
 //! be that of this program.
 
 use mainstay_domain::Timestamp;
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Row as _};
+use sqlx::{ConnectOptions as _, Connection as _, PgConnection, Row as _, SqliteConnection};
 
 use crate::engine::postgres::options;
 use crate::engine::room::{self, Room};
 use crate::engine::sqlite;
 use crate::error::Result;
 use crate::store::Options;
-use crate::value::At;
+use crate::value::{At, moment};
 
 /// What was seen.
 #[derive(Clone, Debug)]
@@ -31,6 +31,14 @@ pub struct DatabaseSeen {
 const LAST_BACKUP: &str = "SELECT max(started_at) AS at FROM backup WHERE state = 'complete'";
 const LAST_DRILL: &str = "SELECT max(at) AS at FROM restore_drill WHERE passed";
 
+/// When something was done last; nothing when it never was, or before the migration that makes its table.
+macro_rules! last {
+    ($connection:expr, $sql:expr) => {{
+        let row = sqlx::query($sql).fetch_optional(&mut *$connection).await.ok().flatten();
+        moment(row.and_then(|row| row.try_get::<Option<At>, _>("at").ok().flatten()))
+    }};
+}
+
 impl DatabaseSeen {
     /// Looks.
     ///
@@ -40,15 +48,9 @@ impl DatabaseSeen {
         match of.sqlite_path() {
             Some(path) => {
                 let mut connection = sqlite::options(&path).connect().await?;
-                let row = sqlx::query("SELECT sqlite_version() AS version").fetch_one(&mut connection).await?;
-                let mut seen = Self::new(row.try_get("version")?);
-                // Before the migration that makes them there are none.
-                let last = sqlx::query(LAST_BACKUP).fetch_optional(&mut connection).await.ok().flatten();
-                seen.backup = last.and_then(|row| row.try_get::<Option<At>, _>("at").ok().flatten()).map(|at| at.0);
-                let last = sqlx::query(LAST_DRILL).fetch_optional(&mut connection).await.ok().flatten();
-                seen.drill = last.and_then(|row| row.try_get::<Option<At>, _>("at").ok().flatten()).map(|at| at.0);
+                let seen = look_at_sqlite(&mut connection).await;
                 sqlite::close(connection).await;
-                Ok(seen)
+                seen
             }
             None => {
                 let mut connection = options(&of.url)?.connect().await?;
@@ -59,10 +61,18 @@ impl DatabaseSeen {
             }
         }
     }
+}
 
-    const fn new(version: String) -> Self {
-        Self { version, version_number: None, room: None, clock: None, backup: None, drill: None }
-    }
+async fn look_at_sqlite(connection: &mut SqliteConnection) -> Result<DatabaseSeen> {
+    let row = sqlx::query("SELECT sqlite_version() AS version").fetch_one(&mut *connection).await?;
+    Ok(DatabaseSeen {
+        version: row.try_get("version")?,
+        version_number: None,
+        room: None,
+        clock: None,
+        backup: last!(connection, LAST_BACKUP),
+        drill: last!(connection, LAST_DRILL),
+    })
 }
 
 async fn look_at_postgres(connection: &mut PgConnection, pooler: bool) -> Result<DatabaseSeen> {
@@ -71,13 +81,12 @@ async fn look_at_postgres(connection: &mut PgConnection, pooler: bool) -> Result
                 clock_timestamp() AS clock",
     );
     let row = row.fetch_one(&mut *connection).await?;
-    let mut seen = DatabaseSeen::new(row.try_get("version")?);
-    seen.version_number = Some(row.try_get("number")?);
-    seen.clock = Some(row.try_get::<At, _>("clock")?.0);
-    seen.room = if pooler { None } else { Some(room::read(connection).await?) };
-    let last = sqlx::query(LAST_BACKUP).fetch_optional(&mut *connection).await.ok().flatten();
-    seen.backup = last.and_then(|row| row.try_get::<Option<At>, _>("at").ok().flatten()).map(|at| at.0);
-    let last = sqlx::query(LAST_DRILL).fetch_optional(&mut *connection).await.ok().flatten();
-    seen.drill = last.and_then(|row| row.try_get::<Option<At>, _>("at").ok().flatten()).map(|at| at.0);
-    Ok(seen)
+    Ok(DatabaseSeen {
+        version: row.try_get("version")?,
+        version_number: Some(row.try_get("number")?),
+        room: if pooler { None } else { Some(room::read(connection).await?) },
+        clock: Some(row.try_get::<At, _>("clock")?.0),
+        backup: last!(connection, LAST_BACKUP),
+        drill: last!(connection, LAST_DRILL),
+    })
 }

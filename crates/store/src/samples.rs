@@ -10,7 +10,7 @@ use crate::error::Result;
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, count};
+use crate::value::{At, count, moment, signed, unsigned};
 
 statements! {
     RECORD = both("
@@ -98,10 +98,6 @@ pub struct RecordSample {
     pub sample: NodeSample,
 }
 
-fn number(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
-}
-
 impl Intent for RecordSample {
     type Output = ();
     const WRITES: bool = true;
@@ -118,10 +114,10 @@ impl Intent for RecordSample {
         let NodeSample { uses, redis_lost, left_alone, leaves, .. } = &self.sample;
         let mut query = tx.query(RECORD).bind(At(self.at)).bind(self.node);
         for count in [requests, errors, refusals, timed].into_iter().chain(within) {
-            query = query.bind(number(*count));
+            query = query.bind(signed(*count));
         }
         for count in [jobs_ended, jobs_ms, jobs_running, sockets] {
-            query = query.bind(number(*count));
+            query = query.bind(signed(*count));
         }
         for share in [uses.connections, uses.pool, uses.processor, uses.memory, uses.disk, uses.files] {
             query = query.bind(share.map(i64::from));
@@ -180,10 +176,6 @@ struct WholeRow {
     pool_percent: Option<f64>,
 }
 
-fn unsigned(number: i64) -> u64 {
-    u64::try_from(number).unwrap_or(0)
-}
-
 /// Reads how the installation is.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadSystemHealth;
@@ -202,7 +194,7 @@ impl Intent for ReadSystemHealth {
         let row = row.ok_or_else(|| crate::error::Error::Bug("the view of the system's health is empty".to_owned()))?;
         Ok(SystemHealth {
             nodes: count(row.nodes),
-            last_seen: row.last_seen.map(|at| at.0),
+            last_seen: moment(row.last_seen),
             requests: unsigned(row.requests),
             errors: unsigned(row.errors),
             refusals: unsigned(row.refusals),

@@ -41,6 +41,26 @@ pub(crate) fn count(number: i64) -> u32 {
     u32::try_from(number.max(0)).unwrap_or(u32::MAX)
 }
 
+/// A number that is never negative, as it is stored.
+pub(crate) fn signed(number: u64) -> i64 {
+    i64::try_from(number).unwrap_or(i64::MAX)
+}
+
+/// The same, read again.
+pub(crate) fn unsigned(number: i64) -> u64 {
+    u64::try_from(number).unwrap_or(0)
+}
+
+/// A moment that may not be there, read again.
+pub(crate) fn moment(at: Option<At>) -> Option<Timestamp> {
+    at.map(|at| at.0)
+}
+
+/// The lowest id that can be made at a moment.
+pub(crate) fn first_id_of(moment: Timestamp) -> Uuid {
+    Uuid::from_u128(u128::from(unsigned(moment.as_millis())) << 80)
+}
+
 /// What is stored as JSON in a column of text.
 pub(crate) fn json<T: Serialize + ?Sized>(value: &T) -> Result<String> {
     serde_json::to_string(value).map_err(|error| Error::Bug(error.to_string()))

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use mainstay_domain::{Entropy, Error, Result, Secret};
+use mainstay_domain::{Entropy, Error, Result, Secret, from_hexadecimal};
 use ring::hmac;
 
 /// What a derived key is for. Two purposes never share a key, so that a credential of one kind is never good as
@@ -39,18 +39,12 @@ impl SigningKey {
     /// When it is anything else, or all of its bytes are the same: a placeholder, not a key.
     pub fn from_hex(text: &Secret) -> Result<Self> {
         let refused = |detail: &str| Error::invalid_field("auth.signing_key", "invalid_key", detail);
-        let digits = text.expose().trim().as_bytes();
+        let digits = text.expose().trim();
         if digits.len() != 64 {
             return Err(refused("It must have 64 hexadecimal digits."));
         }
-        let mut key = [0; 32];
-        for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
-            let digit = |at: usize| pair.get(at).and_then(|digit| char::from(*digit).to_digit(16));
-            let (Some(high), Some(low)) = (digit(0), digit(1)) else {
-                return Err(refused("It must have 64 hexadecimal digits and nothing else."));
-            };
-            *byte = u8::try_from(high * 16 + low).unwrap_or_default();
-        }
+        let key: Option<[u8; 32]> = from_hexadecimal(digits);
+        let key = key.ok_or_else(|| refused("It must have 64 hexadecimal digits and nothing else."))?;
         if key.iter().all(|byte| *byte == key[0]) {
             return Err(refused("All of its bytes are the same. Make a random one."));
         }

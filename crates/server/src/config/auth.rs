@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mainstay_domain::Secret;
+use mainstay_domain::{Secret, from_hexadecimal};
 use serde::{Deserialize, Serialize};
 
 use super::rules::{self, durations};
@@ -101,15 +101,7 @@ impl Auth {
     /// The signing key, when one is set.
     #[must_use]
     pub fn signing_key_bytes(&self) -> Option<[u8; 32]> {
-        let digits = self.signing_key.expose().as_bytes();
-        if digits.len() != 64 || !digits.iter().all(u8::is_ascii_hexdigit) {
-            return None;
-        }
-        let mut key = [0; 32];
-        for (byte, pair) in key.iter_mut().zip(digits.chunks_exact(2)) {
-            *byte = u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok()?;
-        }
-        Some(key)
+        from_hexadecimal(self.signing_key.expose())
     }
 
     pub(super) fn validate(&self, faults: &mut Vec<Fault>) {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use mainstay_domain::{Schedule, Secret};
+use mainstay_domain::{Schedule, Secret, from_hexadecimal};
 use serde::{Deserialize, Serialize};
 
 use super::schema::Bound;
@@ -137,7 +137,7 @@ impl Backup {
             }
         }
         let key = self.encryption_key.expose();
-        if !key.is_empty() && (key.len() != 64 || !key.bytes().all(|byte| byte.is_ascii_hexdigit())) {
+        if !key.is_empty() && from_hexadecimal::<32>(key).is_none() {
             let cure = "Write 64 hexadecimal digits; `openssl rand -hex 32` makes such a key";
             faults.push(Fault::new("backup.encryption_key", "is not 64 hexadecimal digits", cure));
         }

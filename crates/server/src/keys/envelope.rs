@@ -6,13 +6,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mainstay_domain::{Entropy, KeyVersion, Sealed, Secret, TenantId, hexadecimal};
 use mainstay_store::SealedColumn;
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::aead::Aad;
 use ring::error::Unspecified;
-use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
 use uuid::Uuid;
 
-/// Bytes of a key.
-pub(super) const KEY_BYTES: usize = 32;
+use super::derive::{KEY_BYTES, cipher, derived};
+
 /// Bytes of chance in each sealing.
 const SALT_BYTES: usize = 24;
 /// Bytes of the check value.
@@ -48,36 +47,14 @@ impl Place {
     }
 }
 
-/// So many bytes from HKDF.
-struct Length(usize);
-
-impl KeyType for Length {
-    fn len(&self) -> usize {
-        self.0
-    }
-}
-
 impl Key {
     pub(super) const fn new(bytes: [u8; KEY_BYTES]) -> Self {
         Self(bytes)
     }
 
-    fn derived<const N: usize>(&self, salt: &[u8], info: &[u8]) -> Result<[u8; N], Unspecified> {
-        let mut bytes = [0; N];
-        Salt::new(HKDF_SHA256, salt).extract(&self.0).expand(&[info], Length(N))?.fill(&mut bytes)?;
-        Ok(bytes)
-    }
-
-    fn cipher(&self, salt: &[u8], context: &[u8]) -> Result<(LessSafeKey, Nonce), Unspecified> {
-        let bytes: [u8; KEY_BYTES + NONCE_LEN] = self.derived(salt, context)?;
-        let (key, nonce) = bytes.split_at(KEY_BYTES);
-        let key = LessSafeKey::new(UnboundKey::new(&CHACHA20_POLY1305, key)?);
-        Ok((key, Nonce::try_assume_unique_for_key(nonce)?))
-    }
-
     /// What follows from the key and says nothing of it: two keys under one number are told apart by it.
     pub(super) fn check_value(&self) -> Result<String, Unspecified> {
-        self.derived::<CHECK_BYTES>(b"", b"mainstay check1").map(|bytes| hexadecimal(&bytes))
+        derived::<CHECK_BYTES>(&self.0, b"", &[b"mainstay check1"]).map(|bytes| hexadecimal(&bytes))
     }
 
     /// Seals a secret.
@@ -91,7 +68,7 @@ impl Key {
         let mut salt = [0; SALT_BYTES];
         entropy.fill(&mut salt);
         let context = place.context(version);
-        let (key, nonce) = self.cipher(&salt, &context)?;
+        let (key, nonce) = cipher(&self.0, &salt, &[&context])?;
         let mut text = plain.expose().as_bytes().to_vec();
         key.seal_in_place_append_tag(nonce, Aad::from(&context), &mut text)?;
         let body = URL_SAFE_NO_PAD.encode([&salt[..], &text].concat());
@@ -103,7 +80,7 @@ impl Key {
         let mut bytes = URL_SAFE_NO_PAD.decode(sealed.body()).map_err(|_| Unspecified)?;
         let (salt, text) = bytes.split_at_mut_checked(SALT_BYTES).ok_or(Unspecified)?;
         let context = place.context(version);
-        let (key, nonce) = self.cipher(salt, &context)?;
+        let (key, nonce) = cipher(&self.0, salt, &[&context])?;
         let plain = key.open_in_place(nonce, Aad::from(&context), text)?;
         String::from_utf8(plain.to_vec()).map(Secret::new).map_err(|_| Unspecified)
     }

@@ -5,11 +5,12 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use mainstay_domain::{Entropy, Error, KeyVersion, Kind, Result, Secret, hexadecimal};
+use mainstay_domain::{Entropy, Error, KeyVersion, Kind, Result, Secret, from_hexadecimal, hexadecimal};
 use tokio::fs;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::envelope::{KEY_BYTES, Key};
+use super::derive::KEY_BYTES;
+use super::envelope::Key;
 use crate::config::Config;
 
 /// The most keys of a process.
@@ -61,15 +62,7 @@ fn parse(ring: &Secret) -> Result<Keyring, String> {
 
 /// Reads a key of 64 hexadecimal digits; nothing when it is something else, or all of its bytes are the same: a placeholder.
 fn held(digits: &str) -> Option<Arc<Held>> {
-    let digits = digits.trim().as_bytes();
-    if digits.len() != 2 * KEY_BYTES {
-        return None;
-    }
-    let mut bytes = [0; KEY_BYTES];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let digit = |at: usize| pair.get(at).and_then(|digit| char::from(*digit).to_digit(16));
-        *byte = u8::try_from(digit(0)? * 16 + digit(1)?).ok()?;
-    }
+    let bytes: [u8; KEY_BYTES] = from_hexadecimal(digits.trim())?;
     if bytes.iter().all(|byte| *byte == bytes[0]) {
         return None;
     }

@@ -8,6 +8,7 @@
 //! node may seal with a newer one already; what it sealed opens here as soon as the key is here, which `mainstay keys rotate`
 //! waits for.
 
+pub(crate) mod derive;
 mod envelope;
 mod figures;
 mod health;

@@ -9,7 +9,7 @@ use crate::intent::Intent;
 use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, moment, signed, unsigned};
 
 statements! {
     MAKE_INSTALLATION = both("INSERT INTO installation (only_row, id) VALUES (1, $1) ON CONFLICT (only_row) DO NOTHING");
@@ -123,9 +123,9 @@ impl TryFrom<BackupRow> for StoredBackup {
             place: row.place,
             canary: row.canary,
             started_at: row.started_at.0,
-            ended_at: row.ended_at.map(|at| at.0),
-            bytes: row.bytes.max(0).unsigned_abs(),
-            rows: row.rows.max(0).unsigned_abs(),
+            ended_at: moment(row.ended_at),
+            bytes: unsigned(row.bytes),
+            rows: unsigned(row.rows),
             encrypted: row.encrypted,
             error: row.error,
         })
@@ -188,7 +188,6 @@ impl Intent for EndBackup {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<bool> {
-        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let (state, bytes, rows, error) = match &self.outcome {
             Ok((bytes, rows)) => ("complete", signed(*bytes), signed(*rows), None),
             Err(error) => ("failed", 0, 0, Some(error.clone())),
@@ -273,8 +272,8 @@ impl From<DrillRow> for Drill {
             at: row.at.0,
             backup: row.backup,
             passed: row.passed,
-            recovery_point_ms: row.recovery_point_ms.max(0).unsigned_abs(),
-            recovery_time_ms: row.recovery_time_ms.max(0).unsigned_abs(),
+            recovery_point_ms: unsigned(row.recovery_point_ms),
+            recovery_time_ms: unsigned(row.recovery_time_ms),
             detail: row.detail,
         }
     }
@@ -294,7 +293,6 @@ impl Intent for RecordDrill {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
-        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         let Drill { id, at, backup, passed, recovery_point_ms, recovery_time_ms, detail } = self.0.clone();
         let query = tx.query(RECORD_DRILL).bind(id).bind(At(at)).bind(backup).bind(passed);
         query.bind(signed(recovery_point_ms)).bind(signed(recovery_time_ms)).bind(detail).run().await?;

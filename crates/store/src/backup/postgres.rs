@@ -18,7 +18,7 @@ use super::snapshot::Part;
 use crate::engine::postgres::{options, quoted};
 use crate::error::{Error, Result};
 use crate::tables::TABLES;
-use crate::value::At;
+use crate::value::{At, signed};
 
 /// What the migrations keep by themselves.
 const OF_MIGRATIONS: &str = "schema_migration";
@@ -253,7 +253,6 @@ impl Writing {
         if !mark.knows(canary(connection, &mark.backup).await?.as_deref()) {
             return Err(Damage::Canary.into());
         }
-        let signed = |number: u64| i64::try_from(number).unwrap_or(i64::MAX);
         sqlx::query(NEW_EPOCHS).bind(mark.now.as_millis()).execute(&mut *connection).await?;
         let whole = sqlx::query(WHOLE).bind(mark.backup.clone()).bind(At(mark.now));
         whole.bind(signed(mark.bytes)).bind(signed(mark.rows)).execute(&mut *connection).await?;

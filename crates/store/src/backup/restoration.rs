@@ -1,12 +1,11 @@
 //! Writing a copy into an empty database: all of it or nothing.
 
-use mainstay_domain::{Timestamp, hexadecimal};
-use ring::digest::{SHA256, digest};
+use mainstay_domain::Timestamp;
 
 use super::snapshot::Part;
 use super::{Applied, Damage, postgres, sqlite};
 use crate::error::{Error, Result};
-use crate::migrate::Migrator;
+use crate::migrate::{Migrator, digest};
 use crate::store::Options;
 
 /// Cursors of before point into another history: whoever holds one reads anew.
@@ -38,7 +37,7 @@ impl Mark {
     /// The digest that stands for a canary.
     #[must_use]
     pub fn digest_of(canary: &str) -> String {
-        hexadecimal(digest(&SHA256, canary.as_bytes()).as_ref())
+        digest(canary)
     }
 
     /// Whether this is its canary.

@@ -14,7 +14,7 @@ use super::restoration::Mark;
 use crate::engine::sqlite::{close, options};
 use crate::error::{Error, Result};
 use crate::tables::TABLES;
-use crate::value::At;
+use crate::value::{At, signed, unsigned};
 
 /// The one part of a copy.
 pub(super) const PART: &str = "database";
@@ -119,7 +119,7 @@ async fn count(connection: &mut SqliteConnection) -> Result<u64> {
         }
         let counting = format!("SELECT count(*) AS rows FROM \"{}\"", table.name);
         let row = sqlx::query(AssertSqlSafe(counting)).fetch_one(&mut *connection).await?;
-        rows += row.try_get::<i64, _>("rows")?.max(0).unsigned_abs();
+        rows += unsigned(row.try_get("rows")?);
     }
     Ok(rows)
 }
@@ -235,10 +235,6 @@ async fn marked(connection: &mut SqliteConnection, mark: &Mark) -> Result<()> {
     }
     tx.commit().await?;
     Ok(())
-}
-
-fn signed(number: u64) -> i64 {
-    i64::try_from(number).unwrap_or(i64::MAX)
 }
 
 /// Looks whether a file that a copy was restored into still has its canary.

@@ -14,7 +14,7 @@ use crate::jobs::enqueue::enqueue;
 use crate::jobs::finish::{Fence, done};
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, json};
+use crate::value::{At, first_id_of, json};
 
 statements! {
     WHAT = both("
@@ -241,9 +241,4 @@ impl Intent for CancelBite {
         }
         Ok(all)
     }
-}
-
-/// The lowest id that can be made at a moment.
-fn first_id_of(moment: Timestamp) -> Uuid {
-    Uuid::from_u128(u128::from(u64::try_from(moment.as_millis()).unwrap_or(0)) << 80)
 }

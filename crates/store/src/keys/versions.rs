@@ -11,7 +11,7 @@ use crate::jobs::{NO_GROUP, NewJob, Unique};
 use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, moment};
 
 statements! {
     LIST = both("
@@ -61,7 +61,6 @@ struct KeyRow {
 impl TryFrom<KeyRow> for StoredKey {
     type Error = Error;
     fn try_from(row: KeyRow) -> Result<Self> {
-        let moment = |at: Option<At>| at.map(|at| at.0);
         Ok(Self {
             version: version(row.version)?,
             state: word(&row.state)?,

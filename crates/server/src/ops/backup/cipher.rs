@@ -2,15 +2,17 @@
 //! (RFC 5869) makes for each object from the key of the settings, chance of the backup and the object's name. A piece that is
 //! put in the place of another, or comes from another backup, does not open.
 
-use mainstay_domain::{Entropy, Secret, hexadecimal};
-use ring::aead::{Aad, CHACHA20_POLY1305, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
-use ring::hkdf::{HKDF_SHA256, KeyType, Salt};
+use mainstay_domain::{Entropy, Secret, from_hexadecimal, hexadecimal};
+use ring::aead::{Aad, LessSafeKey, Nonce};
+use ring::error::Unspecified;
 use ring::hmac;
 
 use super::Fault;
+use crate::keys::derive::{KEY_BYTES, cipher, derived};
 
-const KEY_BYTES: usize = 32;
 const SALT_BYTES: usize = 24;
+/// What the derived keys are for.
+const PURPOSE: &[u8] = b"mainstay backup1";
 
 /// A key, and the chance of one backup. It does not print.
 #[derive(Clone)]
@@ -19,26 +21,19 @@ pub(super) struct Cipher {
     salt: [u8; SALT_BYTES],
 }
 
-struct Length(usize);
-
-impl KeyType for Length {
-    fn len(&self) -> usize {
-        self.0
-    }
-}
-
 impl Cipher {
     /// With chance for a new backup; nothing when the settings have no key.
     pub(super) fn new(key: &Secret, entropy: &dyn Entropy) -> Option<Self> {
         let mut salt = [0; SALT_BYTES];
         entropy.fill(&mut salt);
-        Some(Self { key: bytes(key.expose())?, salt })
+        Some(Self { key: from_hexadecimal(key.expose())?, salt })
     }
 
     /// The one that a backup was made with.
     pub(super) fn of(key: &Secret, salt: &str) -> Result<Self, Fault> {
-        let key = bytes(key.expose()).ok_or(Fault::Key("no key is set"))?;
-        let salt = bytes(salt).ok_or_else(|| Fault::Bug("the salt of the backup is not hexadecimal".to_owned()))?;
+        let key = from_hexadecimal(key.expose()).ok_or(Fault::Key("no key is set"))?;
+        let salt =
+            from_hexadecimal(salt).ok_or_else(|| Fault::Bug("the salt of the backup is not hexadecimal".to_owned()))?;
         Ok(Self { key, salt })
     }
 
@@ -47,21 +42,8 @@ impl Cipher {
         hexadecimal(&self.salt)
     }
 
-    fn derived<const N: usize>(&self, name: &str) -> Result<[u8; N], Fault> {
-        let failed = |_| Fault::Bug("no key could be derived".to_owned());
-        let mut bytes = [0; N];
-        let info = [b"mainstay backup1".as_slice(), name.as_bytes()];
-        let derived = Salt::new(HKDF_SHA256, &self.salt).extract(&self.key);
-        derived.expand(&info, Length(N)).map_err(failed)?.fill(&mut bytes).map_err(failed)?;
-        Ok(bytes)
-    }
-
     fn sealing(&self, name: &str) -> Result<(LessSafeKey, Nonce), Fault> {
-        let failed = |_| Fault::Bug("no key could be made".to_owned());
-        let bytes: [u8; KEY_BYTES + NONCE_LEN] = self.derived(name)?;
-        let (key, nonce) = bytes.split_at(KEY_BYTES);
-        let key = UnboundKey::new(&CHACHA20_POLY1305, key).map_err(failed)?;
-        Ok((LessSafeKey::new(key), Nonce::try_assume_unique_for_key(nonce).map_err(failed)?))
+        cipher(&self.key, &self.salt, &[PURPOSE, name.as_bytes()]).map_err(underivable)
     }
 
     /// Encrypts an object.
@@ -84,7 +66,8 @@ impl Cipher {
     }
 
     fn signing(&self) -> Result<hmac::Key, Fault> {
-        Ok(hmac::Key::new(hmac::HMAC_SHA256, &self.derived::<KEY_BYTES>("the manifest")?))
+        let key: [u8; KEY_BYTES] = derived(&self.key, &self.salt, &[PURPOSE, b"the manifest"]).map_err(underivable)?;
+        Ok(hmac::Key::new(hmac::HMAC_SHA256, &key))
     }
 
     /// The mark by which a manifest is known to be of whoever has the key (HMAC-SHA-256, hexadecimal).
@@ -94,22 +77,14 @@ impl Cipher {
 
     /// Whether the mark is right.
     pub(super) fn verify(&self, text: &[u8], mark: &str) -> Result<bool, Fault> {
-        let mark: Option<[u8; 32]> = bytes(mark);
+        let mark: Option<[u8; 32]> = from_hexadecimal(mark);
         let key = self.signing()?;
         Ok(mark.is_some_and(|mark| hmac::verify(&key, text, &mark).is_ok()))
     }
 }
 
-/// So many bytes in hexadecimal.
-fn bytes<const N: usize>(text: &str) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    if text.len() != 2 * N || !text.is_ascii() {
-        return None;
-    }
-    for (byte, at) in bytes.iter_mut().zip((0..text.len()).step_by(2)) {
-        *byte = u8::from_str_radix(text.get(at..at + 2)?, 16).ok()?;
-    }
-    Some(bytes)
+fn underivable(_: Unspecified) -> Fault {
+    Fault::Bug("no key could be made".to_owned())
 }
 
 #[cfg(test)]
