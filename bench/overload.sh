@@ -23,42 +23,21 @@ cd "$here/.."
 : "${LOUD_CONNECTIONS:=400}"
 : "${RUNS:=5}"                 # of the comparison with the loud one; the median counts, 0 leaves it out
 
-for tool in wrk curl awk; do
+for tool in wrk awk; do
   command -v "$tool" >/dev/null || { echo "$tool is not installed" >&2; exit 1; }
 done
-if [ -z "$BINARY" ]; then
-  cargo build --release --locked --bin mainstay
-  BINARY=${CARGO_TARGET_DIR:-target}/release/mainstay
-fi
-BINARY=$(realpath "$BINARY")
+. "$here/server.sh"
 on_server=(); on_load=()
 if command -v taskset >/dev/null && [ "$(nproc)" -ge 2 ]; then
   on_server=(taskset -c 0); on_load=(taskset -c 1)
 fi
 
-scratch=$(mktemp -d)
-server=""
-cleanup() {
-  if [ -n "$server" ]; then kill "$server" 2>/dev/null || true; wait "$server" 2>/dev/null || true; fi
-  rm -rf "$scratch"
-}
-trap cleanup EXIT
-
-export DATABASE_URL="${DATABASE_URL:-sqlite:$scratch/mainstay.db}"
-export MAINSTAY_HTTP__PORT="$PORT" MAINSTAY_LOG__LEVEL=warn MAINSTAY_DATABASE__MIGRATE_ON_START=true
 . "$here/no-limits.sh"
 # What is measured is the overload and not the bound for one person.
 export MAINSTAY_ASSISTANT__MAX_GENERATIONS_PER_PERSON=10000 MAINSTAY_ASSISTANT__MAX_GENERATIONS=100000
 export MAINSTAY_PROVIDERS__ORDER=offline MAINSTAY_PROVIDERS__OFFLINE__WORD_MS=0
-ours="http://127.0.0.1:$PORT"
 
-(cd "$scratch" && exec "${on_server[@]}" "$BINARY" serve) >"$scratch/log" 2>&1 &
-server=$!
-for _ in $(seq 300); do
-  if curl -fsS -o "$scratch/ready" "$ours/readyz" 2>/dev/null; then break; fi
-  kill -0 "$server" 2>/dev/null || { tail -n 20 "$scratch/log" >&2; exit 1; }
-  sleep 0.1
-done
+start_server "${on_server[@]}"
 for number in $(seq "$USERS"); do echo "person$number@bench.example"; done >"$scratch/emails"
 (cd "$scratch" && "$BINARY" user import emails >"$scratch/import.log")
 (cd "$scratch" && "$BINARY" plan limits free --messages-per-day none --messages-per-month none >"$scratch/plans.log")

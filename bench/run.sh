@@ -22,53 +22,17 @@ cd "$here/.."
 : "${PEER_SYNC_PATH:=/v1/sync}"
 : "${PEER_LOADS:=messages}"    # which of the loads the other server has: messages, list, sync
 
-for tool in wrk curl; do
-  command -v "$tool" >/dev/null || { echo "$tool is not installed" >&2; exit 1; }
-done
+command -v wrk >/dev/null || { echo "wrk is not installed" >&2; exit 1; }
 if [ -n "$PEER_URL" ] && [ ! -s "$PEER_TOKENS" ]; then
   echo "PEER_URL needs PEER_TOKENS, a file of access tokens" >&2
   exit 1
 fi
-if [ -z "$BINARY" ]; then
-  cargo build --release --locked --bin mainstay
-  BINARY=${CARGO_TARGET_DIR:-target}/release/mainstay
-fi
-BINARY=$(realpath "$BINARY")
-
+. "$here/server.sh"
 PASSWORD="a long password for the bench"
-scratch=$(mktemp -d)
-server=""
-cleanup() {
-  if [ -n "$server" ]; then
-    kill "$server" 2>/dev/null || true
-    wait "$server" 2>/dev/null || true
-  fi
-  rm -rf "$scratch"
-}
-trap cleanup EXIT
-
-# The reply comes at once, nothing is asked outside, and the log does not compete for the disk.
-export DATABASE_URL="${DATABASE_URL:-sqlite:$scratch/mainstay.db}"
-export MAINSTAY_HTTP__PORT="$PORT" MAINSTAY_LOG__LEVEL=warn
-export MAINSTAY_DATABASE__MIGRATE_ON_START=true
 # The load generator hangs up in the middle of a few sign-ins when its time is over, which counts as failures.
 export MAINSTAY_AUTH__SIGN_IN_FAILURES=1000
 . "$here/no-limits.sh"
 export MAINSTAY_PROVIDERS__ORDER=offline MAINSTAY_PROVIDERS__OFFLINE__WORD_MS=0
-ours="http://127.0.0.1:$PORT"
-
-start_server() {
-  (cd "$scratch" && exec "$BINARY" serve) >"$scratch/log" 2>&1 &
-  server=$!
-  for _ in $(seq 300); do
-    if curl -fsS -o "$scratch/ready" "$ours/readyz" 2>/dev/null; then return; fi
-    if ! kill -0 "$server" 2>/dev/null; then break; fi
-    sleep 0.1
-  done
-  echo "the server was not ready within 30 s:" >&2
-  tail -n 20 "$scratch/log" >&2
-  exit 1
-}
 
 make_users() {
   local number

@@ -21,39 +21,12 @@ cd "$here/.."
 : "${PEER_SECRET:=peer-secret}"
 : "${PEER_DONE:=}"             # a command that prints how many the other server has processed
 
-for tool in wrk curl perl; do
+for tool in wrk perl; do
   command -v "$tool" >/dev/null || { echo "$tool is not installed" >&2; exit 1; }
 done
-if [ -z "$BINARY" ]; then
-  cargo build --release --locked --bin mainstay
-  BINARY=${CARGO_TARGET_DIR:-target}/release/mainstay
-fi
-BINARY=$(realpath "$BINARY")
-
-scratch=$(mktemp -d)
-server=""
-cleanup() {
-  if [ -n "$server" ]; then
-    kill "$server" 2>/dev/null || true
-    wait "$server" 2>/dev/null || true
-  fi
-  rm -rf "$scratch"
-}
-trap cleanup EXIT
-
-export DATABASE_URL="${DATABASE_URL:-sqlite:$scratch/mainstay.db}"
-export MAINSTAY_HTTP__PORT="$PORT" MAINSTAY_LOG__LEVEL=warn
-export MAINSTAY_DATABASE__MIGRATE_ON_START=true
+. "$here/server.sh"
 . "$here/no-limits.sh"
-ours="http://127.0.0.1:$PORT"
-
-(cd "$scratch" && exec "$BINARY" serve) >"$scratch/log" 2>&1 &
-server=$!
-for _ in $(seq 300); do
-  if curl -fsS -o "$scratch/ready" "$ours/readyz" 2>/dev/null; then break; fi
-  kill -0 "$server" 2>/dev/null || { tail -n 20 "$scratch/log" >&2; exit 1; }
-  sleep 0.1
-done
+start_server
 
 # The value of a field of the JSON on standard input.
 field() { sed -n "s/.*\"$1\":\"\([^\"]*\)\".*/\1/p"; }
