@@ -14,10 +14,7 @@ async fn an_operator_sees_what_is_missing_and_audits_again() {
     installation.run(&["user", "operator", "--email", "writer0@example.com"]).await.says(0, &[]);
     let server = installation.serve().await;
     let page = View { browser };
-    page.browser.goto(&format!("{}/audit", server.address)).await.unwrap();
-    page.sign_in("writer1@example.com", "password of writer 1", None).await;
-    page.shows("document.querySelector('#page .off')?.textContent.includes('for operators')").await;
-    page.sign_in("writer0@example.com", "password of writer 0", None).await;
+    page.open_to_operators(&server, "/audit").await;
     page.shows("document.querySelector('#audit .nothing')?.textContent.includes('No audit')").await;
     page.click("[data-action=audit]").await;
     page.shows("Number(document.querySelector('.audit-score strong')?.textContent) > 50").await;

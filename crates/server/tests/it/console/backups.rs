@@ -15,10 +15,7 @@ async fn an_operator_makes_a_backup_and_tries_it() {
     installation.run(&["user", "operator", "--email", "writer0@example.com"]).await.says(0, &[]);
     let page = View { browser };
     let server = installation.serve().await;
-    page.browser.goto(&format!("{}/backups", server.address)).await.unwrap();
-    page.sign_in("writer1@example.com", "password of writer 1", None).await;
-    page.shows("document.querySelector('#page .off')?.textContent.includes('for operators')").await;
-    page.sign_in("writer0@example.com", "password of writer 0", None).await;
+    page.open_to_operators(&server, "/backups").await;
     page.shows("document.querySelector('#backups .off')?.textContent.includes('backup.to')").await;
     server.stop().await;
 

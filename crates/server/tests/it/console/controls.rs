@@ -21,10 +21,7 @@ async fn an_operator_turns_a_part_off_and_on_again() {
     installation.run(&["user", "operator", "--email", "writer0@example.com"]).await.says(0, &[]);
     let server = installation.serve().await;
     let page = View { browser };
-    page.browser.goto(&format!("{}/controls", server.address)).await.unwrap();
-    page.sign_in("writer1@example.com", "password of writer 1", None).await;
-    page.shows("document.querySelector('#page .off')?.textContent.includes('for operators')").await;
-    page.sign_in("writer0@example.com", "password of writer 0", None).await;
+    page.open_to_operators(&server, "/controls").await;
     page.shows("document.querySelector('#controls .nothing')?.textContent.includes('Nothing is set')").await;
 
     // A switch is off, and nothing else: it is asked whether that is meant.

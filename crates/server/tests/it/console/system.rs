@@ -16,10 +16,7 @@ async fn an_operator_sees_how_the_system_is_and_tries_whether_messages_arrive() 
     installation.run(&["user", "operator", "--email", "writer0@example.com"]).await.says(0, &[]);
     let server = installation.serve().await;
     let page = View { browser };
-    page.browser.goto(&format!("{}/system", server.address)).await.unwrap();
-    page.sign_in("writer1@example.com", "password of writer 1", None).await;
-    page.shows("document.querySelector('#page .off')?.textContent.includes('for operators')").await;
-    page.sign_in("writer0@example.com", "password of writer 0", None).await;
+    page.open_to_operators(&server, "/system").await;
     page.shows("document.querySelector('[data-part=Wrong]')?.textContent.includes('Nothing is wrong')").await;
     page.shows("document.querySelectorAll('#system [data-node]').length === 1").await;
     page.shows("document.querySelector('[data-figure=\"requests in five minutes\"] strong') !== null").await;

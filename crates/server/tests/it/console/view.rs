@@ -6,6 +6,7 @@ use mainstay_testing::Browser;
 use serde_json::{Value, json};
 
 use super::experiments::keep_picture;
+use crate::support::binary::Instance;
 
 /// Generous: the machine may be busy with other tests.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -36,6 +37,14 @@ impl View {
     pub(super) async fn mean(&self, css: &str) {
         self.click(css).await;
         self.click("dialog[open] [data-answer=yes]").await;
+    }
+
+    /// Opens a page that is for operators: one person is told so and nothing else, and another, who is one, signs in.
+    pub(super) async fn open_to_operators(&self, server: &Instance, path: &str) {
+        self.browser.goto(&format!("{}{path}", server.address)).await.unwrap();
+        self.sign_in("writer1@example.com", "password of writer 1", None).await;
+        self.shows("document.querySelector('#page .off')?.textContent.includes('for operators')").await;
+        self.sign_in("writer0@example.com", "password of writer 0", None).await;
     }
 
     /// Signs in, goes to an organisation if one is named, and loads the page again.
