@@ -58,7 +58,7 @@ fn list(app: &Arc<App>) -> JobList {
         .kind(with(app, deliveries::cancel))
         .kind(with(app, keys::rotate))
         .kind(with(app, backup::back_up))
-        .kind(with(app, backup::drill_job))
+        .kind(with(app, backup::try_backup))
         .kind(with(app, alerts::run));
     backup::schedules(&app.config).into_iter().fold(list, JobList::schedule)
 }

@@ -34,11 +34,10 @@ pub(super) async fn run(command: AlertsCommand, config: Config) -> Result<Answer
             for alert in alerts.iter().filter(|alert| alert.ended_at.is_none()) {
                 let (title, unit) = rule(&alert.rule).map_or((alert.rule.as_str(), ""), |rule| (rule.title, rule.unit));
                 let state = if alert.fired_at.is_some() { "wrong" } else { "pending" };
-                let subject = if alert.subject.is_empty() { "" } else { alert.subject.as_str() };
                 let _ = writeln!(
                     text,
-                    "{state}  {title}  {subject}\n  {:.1} {unit} (allowed are {}), since {}",
-                    alert.value, alert.threshold, alert.began_at
+                    "{state}  {title}  {}\n  {:.1} {unit} (allowed are {}), since {}",
+                    alert.subject, alert.value, alert.threshold, alert.began_at
                 );
             }
             if text.is_empty() {

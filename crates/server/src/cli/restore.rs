@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use mainstay_domain::{Error, Kind, Secret};
-use mainstay_store::{Options, RecordDrill};
+use mainstay_store::Options;
 
 use super::backup::{answer, named, opened, size};
 use super::{Answer, open, serve};
@@ -91,10 +91,7 @@ pub(super) async fn run(arguments: RestoreArguments, config: Config) -> Result<A
 async fn verify(backups: &Backups, manifest: &Manifest, config: Config) -> Result<Answer, Answer> {
     let app = open(config).await?;
     let of = Installation::of(&app);
-    let drill = drill(&of, backups, manifest).await;
-    app.store
-        .run(&mainstay_store::Call::within(std::time::Duration::from_secs(10)), RecordDrill(drill.clone()))
-        .await?;
+    let drill = drill(&of, backups, manifest).await.map_err(answer)?;
     let seconds = |millis: u64| std::time::Duration::from_millis(millis).as_secs_f64();
     let text = format!(
         "Backup {}: {}.\nRecovery point: {:.0} s of work would be lost now.\nRecovery time: {:.1} s until the copy answered.\n",

@@ -1,6 +1,6 @@
 //! The section `[backup]`.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use mainstay_domain::{Schedule, Secret, from_hexadecimal};
 use serde::{Deserialize, Serialize};
@@ -112,13 +112,7 @@ impl Backup {
         if !self.scratch.is_empty() {
             return self.scratch.clone().into();
         }
-        let beside =
-            database.sqlite_path().map(|path| Path::new(path).parent().map(Path::to_owned).unwrap_or_default());
-        match beside {
-            Some(folder) if folder.as_os_str().is_empty() => ".".into(),
-            Some(folder) => folder,
-            None => std::env::temp_dir(),
-        }
+        database.folder().unwrap_or_else(std::env::temp_dir)
     }
 
     pub(super) fn validate(&self, faults: &mut Vec<Fault>) {

@@ -1,5 +1,7 @@
 //! The section `[database]`.
 
+use std::path::{Path, PathBuf};
+
 use mainstay_domain::Secret;
 use serde::{Deserialize, Serialize};
 
@@ -89,6 +91,13 @@ impl Database {
     pub fn sqlite_path(&self) -> Option<&str> {
         let path = self.url.expose().strip_prefix("sqlite:")?;
         Some(path.strip_prefix("//").unwrap_or(path))
+    }
+
+    /// The folder that the file is in, when the database is SQLite.
+    #[must_use]
+    pub fn folder(&self) -> Option<PathBuf> {
+        let folder = Path::new(self.sqlite_path()?).parent().filter(|folder| !folder.as_os_str().is_empty());
+        Some(folder.unwrap_or(Path::new(".")).to_owned())
     }
 
     pub(super) fn validate(&self, faults: &mut Vec<Fault>) {

@@ -35,6 +35,12 @@ pub fn routes<S: Clone + Send + Sync + 'static>() -> Vec<(&'static str, MethodRo
     routes
 }
 
+/// The page of a path, of those that show something; nothing for a path that is none.
+pub(crate) fn page(path: &str) -> Option<&'static str> {
+    let own = ["/", "/experiments", "/plan"].into_iter();
+    own.chain(operator::PAGES.iter().map(|shown| shown.path)).find(|page| *page == path)
+}
+
 /// What tells the server of faults in the browser: every page fetches it once it stands.
 const REPORTS: &str = "reports.js";
 

@@ -11,7 +11,9 @@ use super::control::Part;
 use super::snapshot::Active;
 use crate::app::App;
 
-/// How often it is read, in the middle. With the spread and the patience a change is known within five seconds.
+/// Within what time a node hears of controls that are set, as the spread and the patience below have it.
+pub(crate) const KNOWN_WITHIN: Duration = Duration::from_secs(5);
+/// How often it is read, in the middle.
 const EVERY: Duration = Duration::from_secs(2);
 /// By how much of itself that differs: nodes that began together do not read together.
 const SPREAD: f64 = 0.25;

@@ -17,6 +17,7 @@ mod snapshot;
 
 pub use self::body::{ControlBody, ControlChangeBody, ControlNameBody};
 pub use self::control::{Catalogue, Control, Part, Setting, Values};
+pub(crate) use self::keeping::KNOWN_WITHIN;
 pub use self::keeping::start;
 pub use self::service::Controls;
 pub use self::snapshot::{Active, Snapshot};

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use mainstay_domain::{Clock, ControlReason, ControlSpan, Entropy, Error, InboxEventId, Kind, Result, Timestamp};
+use mainstay_domain::{Clock, ControlReason, ControlSpan, Entropy, Error, Kind, Result, Timestamp};
 use mainstay_jobs::Gate;
 use mainstay_store::{
     Call, ChangeControl, ControlAuthor, ControlChange, FindPerson, ListControlChanges, ListControls, Store,
@@ -99,7 +99,7 @@ impl Controls {
     /// What a control with a number is set to.
     #[must_use]
     pub fn number(&self, control: Control) -> Option<u32> {
-        self.look(|snapshot, now| snapshot.number_of(control, now))
+        self.look(|snapshot, now| snapshot.number(control, now))
     }
 
     /// The limit of one person for a class, or of one address for the class public.
@@ -260,7 +260,7 @@ pub async fn clear(app: &App, call: &Call, by: ControlAuthor, name: &str, reason
 
 /// An id of the trail.
 fn entry(app: &App) -> Uuid {
-    app.ids.make::<InboxEventId>().uuid()
+    app.ids.make()
 }
 
 /// This node goes by what was set, and the answer is all of it.

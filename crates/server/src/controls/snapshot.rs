@@ -45,7 +45,9 @@ impl Snapshot {
         self.in_force(now).find(|active| active.control == control).copied()
     }
 
-    fn number(&self, control: Control, now: Timestamp) -> Option<u32> {
+    /// What a control with a number is set to.
+    #[must_use]
+    pub fn number(&self, control: Control, now: Timestamp) -> Option<u32> {
         match self.find(control, now)?.setting {
             Setting::Number(number) => Some(number),
             Setting::Off => None,
@@ -69,12 +71,6 @@ impl Snapshot {
     #[must_use]
     pub fn limit(&self, class: Class, configured: u32, now: Timestamp) -> u32 {
         self.number(Control::ClassLimit(class), now).unwrap_or_else(|| self.scaled(Some(class), configured, now))
-    }
-
-    /// What a control with a number is set to.
-    #[must_use]
-    pub fn number_of(&self, control: Control, now: Timestamp) -> Option<u32> {
-        self.number(control, now)
     }
 
     /// Until when the jobs of a queue are not begun; nothing when they are.
@@ -134,6 +130,6 @@ mod tests {
             (off.queue_off(crate::job_list::INBOX, at(8)), off.queue_off("billing", at(0))),
             (Some(at(9)), None)
         );
-        assert_eq!((off.in_force(at(5)).count(), off.number_of(Control::SyncInterval, at(0))), (1, None));
+        assert_eq!((off.in_force(at(5)).count(), off.number(Control::SyncInterval, at(0))), (1, None));
     }
 }

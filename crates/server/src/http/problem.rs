@@ -39,6 +39,12 @@ struct Inner {
 #[derive(Clone)]
 struct Carried(Arc<Problem>);
 
+impl From<mainstay_store::Error> for Problem {
+    fn from(error: mainstay_store::Error) -> Self {
+        Error::from(error).into()
+    }
+}
+
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
         let (headers, reason, violated) = (HeaderMap::new(), None, Vec::new());

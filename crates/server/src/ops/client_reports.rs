@@ -4,12 +4,12 @@
 //! are. Whoever sends more than a person can run into is counted and not kept.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::StatusCode;
-use mainstay_domain::{Error, InboxEventId, TenantId, Timestamp};
+use mainstay_domain::{Error, TenantId, Timestamp};
 use mainstay_store::{ClientReport, ListClientReports, RecordClientReports};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -24,7 +24,9 @@ use uuid::Uuid;
 use super::log::mask::mask;
 use crate::accounts::{Operator, Writer};
 use crate::app::App;
+use crate::console;
 use crate::http::{Document, Json, Problem, RequestContext};
+use crate::locking::lock;
 
 /// The most reports of one request.
 const MOST: usize = 20;
@@ -40,8 +42,6 @@ const MOST_COUNTED: usize = 10_000;
 pub const LARGEST_BODY: usize = 64 * 1024;
 /// How many reports operators are shown.
 const SHOWN: u32 = 100;
-/// The pages that figures tell apart; the others are `other`.
-const PAGES: [&str; 9] = ["/", "/experiments", "/plan", "/inbox", "/deliveries", "/jobs", "/audit", "/system", "other"];
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct PageLabel {
@@ -103,7 +103,7 @@ impl ClientReports {
 
     /// Whether one more error of this organisation is kept now.
     fn has_room(&self, tenant: TenantId) -> bool {
-        let mut minute = self.minute.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut minute = lock(&self.minute);
         let is_over = minute.0.is_none_or(|begun| begun.elapsed() >= Duration::from_secs(60));
         if is_over || minute.1.len() >= MOST_COUNTED {
             *minute = (Some(Instant::now()), HashMap::new());
@@ -213,7 +213,7 @@ pub async fn take(
         return Err(Error::invalid_field("reports", "out_of_range", detail).into());
     }
     let figures = &app.watching.client_reports;
-    let page = PAGES.iter().find(|page| **page == body.page).copied().unwrap_or("other");
+    let page = console::page(&body.page).unwrap_or("other");
     let drop = |why| figures.dropped.get_or_create(&WhyLabel { why }).inc();
     let (now, mut counted, mut errors) = (app.clock.now(), 0, Vec::new());
     for report in &body.reports {
@@ -232,7 +232,7 @@ pub async fn take(
                 figures.errors.get_or_create(&PageLabel { page }).inc();
                 if figures.has_room(by.tenant) {
                     errors.push(ClientReport {
-                        id: app.ids.make::<InboxEventId>().uuid(),
+                        id: app.ids.make(),
                         tenant: by.tenant,
                         person: by.person,
                         page: page.to_owned(),
@@ -251,7 +251,7 @@ pub async fn take(
     let kept = errors.len();
     if kept > 0 {
         let record = RecordClientReports { tenant: by.tenant, reports: errors };
-        app.store.run(&context.call, record).await.map_err(Error::from)?;
+        app.store.run(&context.call, record).await?;
     }
     Ok((StatusCode::ACCEPTED, Json(ClientReportsTakenBody { counted, kept })))
 }
@@ -293,7 +293,7 @@ pub async fn list(
     context: RequestContext,
     Operator(_): Operator,
 ) -> Result<Json<ClientErrorsBody>, Problem> {
-    let reports = app.store.run(&context.call, ListClientReports(SHOWN)).await.map_err(Error::from)?;
+    let reports = app.store.run(&context.call, ListClientReports(SHOWN)).await?;
     let body = |report: ClientReport| ClientErrorBody {
         id: report.id,
         organisation_id: report.tenant.uuid(),

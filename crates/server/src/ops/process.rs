@@ -2,13 +2,11 @@
 
 use std::fmt;
 use std::fs;
-use std::num::NonZero;
 use std::path::Path;
 use std::time::Duration;
 
 use prometheus_client::collector::Collector;
 use prometheus_client::encoding::DescriptorEncoder;
-use rustix::time::{ClockId, clock_gettime};
 use tokio::time::Instant;
 
 use super::metrics::gauge;
@@ -41,64 +39,59 @@ pub fn resident_bytes() -> Option<usize> {
     Some(line.trim().trim_end_matches(" kB").parse::<usize>().ok()? * 1024)
 }
 
+/// Memory, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Memory {
+    /// What the machine can still give.
+    pub free: u64,
+    /// What the machine has.
+    pub all: u64,
+    /// What this process's control group uses and may use at most, where it is bounded.
+    pub group: Option<(u64, u64)>,
+}
+
+/// The memory of this machine; nothing where the system does not tell.
+#[must_use]
+pub fn memory() -> Option<Memory> {
+    let text = fs::read_to_string("/proc/meminfo").ok()?;
+    let of = |name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
+        Some(line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>().ok()? * 1024)
+    };
+    let read = |name: &str| fs::read_to_string(name).ok()?.trim().parse::<u64>().ok();
+    let group = read("/sys/fs/cgroup/memory.current").zip(read("/sys/fs/cgroup/memory.max"));
+    Some(Memory { free: of("MemAvailable")?, all: of("MemTotal")?, group })
+}
+
 /// How far memory is used, from 0 to 1: that of the machine or that of this process's control group, whichever is nearer to
 /// its end.
 #[must_use]
 pub fn memory_use() -> Option<f64> {
-    let text = fs::read_to_string("/proc/meminfo").ok()?;
-    let of = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>().ok()
-    };
-    let (free, all) = (of("MemAvailable")?, of("MemTotal")?);
-    let read = |name: &str| fs::read_to_string(name).ok()?.trim().parse::<u64>().ok();
-    let group = read("/sys/fs/cgroup/memory.current").zip(read("/sys/fs/cgroup/memory.max"));
+    let Memory { free, all, group } = memory()?;
     let machine = share(all.saturating_sub(free), all);
     Some(group.map_or(machine, |(now, most)| machine.max(share(now, most))))
+}
+
+/// What is free on the disk of a folder, and all of it, in bytes. What only the administrator may use does not count as free.
+///
+/// # Errors
+/// What the system says when it cannot be looked at.
+pub fn disk(folder: &Path) -> std::io::Result<(u64, u64)> {
+    let facts = rustix::fs::statvfs(folder)?;
+    Ok((facts.f_bavail * facts.f_frsize, facts.f_blocks * facts.f_frsize))
 }
 
 /// How far the disk of a folder is used, from 0 to 1.
 #[must_use]
 pub fn disk_use(folder: &Path) -> Option<f64> {
-    let facts = rustix::fs::statvfs(folder).ok()?;
-    // What only the administrator may use does not count as free.
-    Some(1.0 - share(facts.f_bavail, facts.f_blocks))
+    let (free, all) = disk(folder).ok()?;
+    Some(1.0 - share(free, all))
 }
 
 /// A part of a whole, from 0 to 1.
 #[expect(clippy::cast_precision_loss, reason = "a share needs no more than 15 digits")]
 fn share(part: u64, whole: u64) -> f64 {
     if whole == 0 { 0.0 } else { part as f64 / whole as f64 }
-}
-
-/// How far the process uses the processors that it may use, from one look to the next.
-#[derive(Debug)]
-pub struct ProcessorUse {
-    looked: (Instant, Duration),
-}
-
-/// Time that all threads have spent on a processor so far.
-fn spent() -> Duration {
-    let spent = clock_gettime(ClockId::ProcessCPUTime);
-    Duration::new(u64::try_from(spent.tv_sec).unwrap_or(0), u32::try_from(spent.tv_nsec).unwrap_or(0))
-}
-
-impl Default for ProcessorUse {
-    fn default() -> Self {
-        Self { looked: (Instant::now(), spent()) }
-    }
-}
-
-impl ProcessorUse {
-    /// The part that was used since the last look: 1 is all of them, all the time.
-    pub fn look(&mut self) -> f64 {
-        let (now, spent) = (Instant::now(), spent());
-        let (at, before) = std::mem::replace(&mut self.looked, (now, spent));
-        let count = std::thread::available_parallelism().map_or(1, NonZero::get);
-        let count = u32::try_from(count).map_or(1.0, f64::from);
-        let elapsed = now.saturating_duration_since(at).as_secs_f64();
-        if elapsed > 0.0 { spent.saturating_sub(before).as_secs_f64() / elapsed / count } else { 0.0 }
-    }
 }
 
 /// The figures of the process.

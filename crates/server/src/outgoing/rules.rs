@@ -25,6 +25,15 @@ pub struct Rules {
     pub refused: Vec<IpNet>,
 }
 
+impl Rules {
+    /// Everything is allowed: for addresses that the operator names, and who may have a receiver of their own next door.
+    #[must_use]
+    pub fn anywhere() -> Self {
+        let allowed = ["0.0.0.0/0", "::/0"].iter().filter_map(|net| net.parse().ok()).collect();
+        Self { allow_http: true, allowed, refused: Vec::new() }
+    }
+}
+
 /// Why a URL cannot be called, whatever its host would answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BadUrl {

@@ -28,7 +28,7 @@ impl FromRequestParts<Arc<App>> for Operator {
             Some(context) => context.call.clone(),
             None => Call::within(app.config.http.request_timeout()),
         };
-        let person = app.store.run(&call, FindPerson(member.person)).await.map_err(mainstay_domain::Error::from)?;
+        let person = app.store.run(&call, FindPerson(member.person)).await?;
         let operates = person.is_some_and(|person| person.operator_since.is_some() && person.disabled_at.is_none());
         if operates { Ok(Self(member)) } else { Err(refused().into()) }
     }

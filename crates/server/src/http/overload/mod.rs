@@ -43,7 +43,7 @@ pub(super) use self::callers::Caller;
 pub use self::gate::Key;
 pub use self::load::Load;
 pub use self::priority::Priority;
-use self::processor::Processor;
+pub(crate) use self::processor::Processor;
 
 /// The shortest and the longest time after which a refused client is asked to come back, in seconds. Spread out, so that
 /// those who were refused together do not come back together.
@@ -297,7 +297,7 @@ fn whole(places: f64) -> usize {
 }
 
 /// A count as a number to reckon with.
-fn real(number: usize) -> f64 {
+pub(crate) fn real(number: usize) -> f64 {
     u32::try_from(number).map_or(f64::from(u32::MAX), f64::from)
 }
 

@@ -12,7 +12,7 @@ use super::real;
 type Spent = Box<dyn Fn() -> Duration + Send + Sync>;
 
 /// What is used of the processors, from one look to the next.
-pub(super) struct Processor {
+pub(crate) struct Processor {
     /// How many there are for this process, as its affinity and its control group say.
     count: f64,
     spent: Spent,
@@ -22,7 +22,7 @@ pub(super) struct Processor {
 
 impl Processor {
     /// What this process uses.
-    pub(super) fn of_this_process() -> Self {
+    pub(crate) fn of_this_process() -> Self {
         let count = std::thread::available_parallelism().map_or(1, NonZero::get);
         Self::new(
             count,
@@ -40,7 +40,7 @@ impl Processor {
     }
 
     /// The part that was used since the last look: 1 is all of them, all the time.
-    pub(super) fn look(&mut self, now: Instant) -> f64 {
+    pub(crate) fn look(&mut self, now: Instant) -> f64 {
         let (at, before) = self.looked;
         let spent = (self.spent)();
         let elapsed = now.saturating_duration_since(at).as_secs_f64();

@@ -9,7 +9,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::rules::rule;
+use super::rules::text;
 use super::send::Unsent;
 use super::{installation, message::Message};
 use crate::accounts::Operator;
@@ -72,12 +72,10 @@ pub struct AlertBody {
 
 impl From<Alert> for AlertBody {
     fn from(alert: Alert) -> Self {
-        let rule = rule(&alert.rule);
-        let text = |of: fn(&super::rules::Rule) -> &'static str| rule.map(of).unwrap_or_default().to_owned();
+        let text = |of| text(&alert.rule, of);
         Self {
             id: alert.id,
             title: text(|rule| rule.title),
-            rule: alert.rule,
             subject: alert.subject,
             value: alert.value,
             threshold: alert.threshold,
@@ -85,6 +83,7 @@ impl From<Alert> for AlertBody {
             cause: text(|rule| rule.cause),
             step: text(|rule| rule.step),
             page: text(|rule| rule.page),
+            rule: alert.rule,
             began_at: alert.began_at,
             fired_at: alert.fired_at,
             told_at: alert.told_at,
@@ -142,10 +141,9 @@ pub async fn list(
     context: RequestContext,
     Operator(_): Operator,
 ) -> Result<Json<AlertsBody>, Problem> {
-    let failed = mainstay_domain::Error::from;
-    let open = app.store.run(&context.call, ReadOpenAlerts).await.map_err(failed)?;
-    let history = app.store.run(&context.call, ListAlerts(HISTORY)).await.map_err(failed)?;
-    let receipts = app.store.run(&context.call, ReadAlertReceipts).await.map_err(failed)?;
+    let open = app.store.run(&context.call, ReadOpenAlerts).await?;
+    let history = app.store.run(&context.call, ListAlerts(HISTORY)).await?;
+    let receipts = app.store.run(&context.call, ReadAlertReceipts).await?;
     let (firing, pending): (Vec<_>, Vec<_>) =
         open.into_iter().filter(|alert| alert.ended_at.is_none()).partition(|alert| alert.fired_at.is_some());
     let bodies = |alerts: Vec<Alert>| alerts.into_iter().map(AlertBody::from).collect();

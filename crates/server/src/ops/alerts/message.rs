@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::judge::Judged;
-use super::rules::rule;
+use super::rules::{rule, text};
 
 /// The most alerts that a message names; it says how many more there are.
 const MOST_NAMED: usize = 20;
@@ -64,7 +64,7 @@ fn number(value: f64) -> String {
 
 fn item(alert: &Alert, installation: &str) -> Item {
     let rule = rule(&alert.rule);
-    let text = |of: fn(&super::rules::Rule) -> &'static str| rule.map(of).unwrap_or_default().to_owned();
+    let text = |of| text(&alert.rule, of);
     Item {
         rule: alert.rule.clone(),
         title: rule.map_or(alert.rule.as_str(), |rule| rule.title).to_owned(),

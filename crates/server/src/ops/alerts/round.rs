@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use mainstay_domain::{InboxEventId, Result};
+use mainstay_domain::Result;
 use mainstay_jobs::Promise;
 use mainstay_store::{
     AcquireLease, Alert, Call, ListAudits, ReadAges, ReadNodeHealth, ReadOpenAlerts, ReadSystemHealth, RecordAlerts,
@@ -157,7 +157,7 @@ async fn judge_these(app: &Arc<App>, readings: &Readings, number: i64) -> Result
     let open = app.store.run(&call(), ReadOpenAlerts).await?;
     let seen = with_absent(seen, &open, settings);
     let receivers = app.watching.alerts.sender.receivers();
-    let make = || app.ids.make::<InboxEventId>().uuid();
+    let make = || app.ids.make();
     let judged = judge(open, &seen, Patience::of(settings), (now, !receivers.is_empty()), make);
     app.watching.alerts.set_firing(judged.firing);
     for alert in judged.changed.iter().filter(|alert| alert.fired_at == Some(now)) {

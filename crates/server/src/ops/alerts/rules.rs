@@ -67,6 +67,11 @@ pub fn rule(name: &str) -> Option<&'static Rule> {
     RULES.iter().find(|rule| rule.name == name)
 }
 
+/// A text of the rule of this name; nothing when this version does not know it.
+pub(super) fn text(name: &str, of: fn(&Rule) -> &'static str) -> String {
+    rule(name).map(of).unwrap_or_default().to_owned()
+}
+
 /// Fewer requests than this say nothing: one that fails of three is no third.
 const FEWEST: u64 = 50;
 
@@ -288,7 +293,7 @@ pub static RULES: [Rule; 16] = [
         title: "No backup was made in time",
         cause: "The backup failed, or does not run any more.",
         step: "Run it by hand and read what it says; then see why its schedule did not.",
-        page: "/system",
+        page: "/backups",
         unit: "hours since the newest backup",
         threshold: |settings| f64::from(settings.backup_hours),
         measure: |readings| whole(readings.backup_hours),

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use mainstay_domain::{Error, InboxEventId, Kind, Result};
+use mainstay_domain::{Error, Kind, Result};
 use mainstay_store::{AuditRun, AuditSummary, Call, ListAudits, ReadAudits, RecordAudit};
 
 use tokio::sync::Mutex;
@@ -30,7 +30,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// When it cannot be stored.
 pub async fn remember(app: &App, report: &Report) -> Result<()> {
     let run = AuditRun {
-        id: app.ids.make::<InboxEventId>().uuid(),
+        id: app.ids.make(),
         at: report.at,
         profile: report.profile.word().to_owned(),
         score: report.tenths(),

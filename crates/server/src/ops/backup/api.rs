@@ -5,7 +5,7 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use mainstay_domain::{Error, JobId, Result, Timestamp};
-use mainstay_jobs::Promise;
+use mainstay_jobs::Job;
 use mainstay_store::{Call, Drill, Enqueue, Enqueued, ListBackups, ListDrills, StoredBackup};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -103,8 +103,8 @@ pub async fn list(
     context: RequestContext,
     Operator(_): Operator,
 ) -> Result<Json<BackupsBody>, Problem> {
-    let backups = app.store.run(&context.call, ListBackups(LISTED)).await.map_err(Error::from)?;
-    let drills = app.store.run(&context.call, ListDrills(LISTED)).await.map_err(Error::from)?;
+    let backups = app.store.run(&context.call, ListBackups(LISTED)).await?;
+    let drills = app.store.run(&context.call, ListDrills(LISTED)).await?;
     let settings = &app.config.backup;
     let (overdue, drill_overdue) = app.backups.overdue();
     Ok(Json(BackupsBody {
@@ -126,17 +126,13 @@ pub struct BackupPromisedBody {
     job_id: Option<JobId>,
 }
 
-async fn promise(
-    app: &App,
-    call: &Call,
-    promise: impl FnOnce(JobId, Timestamp) -> Result<Promise>,
-) -> Result<(StatusCode, Json<BackupPromisedBody>), Problem> {
+async fn promise<J: Job + Default>(app: &App, call: &Call) -> Result<(StatusCode, Json<BackupPromisedBody>), Problem> {
     if app.config.backup.place().is_none() {
         return Err(Problem::from(Error::from(Fault::NoPlace)));
     }
     let now = app.clock.now();
-    let jobs = vec![promise(app.ids.make(), now)?.job()];
-    let enqueued = app.store.run(call, Enqueue { jobs, now }).await.map_err(Error::from)?;
+    let jobs = vec![super::promise::<J>(app.ids.make(), now)?.job()];
+    let enqueued = app.store.run(call, Enqueue { jobs, now }).await?;
     // The one that was there may end at this moment; then there is none to name.
     let job_id = enqueued.into_iter().next().and_then(Enqueued::job);
     Ok((StatusCode::ACCEPTED, Json(BackupPromisedBody { job_id })))
@@ -150,7 +146,7 @@ pub async fn make(
     context: RequestContext,
     Operator(_): Operator,
 ) -> Result<(StatusCode, Json<BackupPromisedBody>), Problem> {
-    promise(&app, &context.call, MakeBackup::promise).await
+    promise::<MakeBackup>(&app, &context.call).await
 }
 
 /// Has the newest backup restored for trial.
@@ -161,5 +157,5 @@ pub async fn drill(
     context: RequestContext,
     Operator(_): Operator,
 ) -> Result<(StatusCode, Json<BackupPromisedBody>), Problem> {
-    promise(&app, &context.call, DrillRestore::promise).await
+    promise::<DrillRestore>(&app, &context.call).await
 }

@@ -62,14 +62,17 @@ fn in_database(url: &Secret, database: &str) -> Result<Secret, Fault> {
     Ok(Secret::new(url.to_string()))
 }
 
-/// Restores a backup for trial. The answer says how much would have been lost and how long it took; what went wrong is in it,
-/// too.
-pub async fn drill(of: &Installation, backups: &Backups, manifest: &Manifest) -> Drill {
+/// Restores a backup for trial, and remembers how that went. The answer says how much would have been lost and how long it took;
+/// what went wrong is in it, too.
+///
+/// # Errors
+/// When it cannot be remembered.
+pub async fn drill(of: &Installation, backups: &Backups, manifest: &Manifest) -> Result<Drill, Fault> {
     let (now, begun) = (of.clock.now(), Instant::now());
     let id = of.name(now);
     let tried = rehearse(of, backups, manifest, &id).await;
     let millis = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
-    Drill {
+    let drill = Drill {
         at: now,
         backup: manifest.id.clone(),
         passed: tried.is_ok(),
@@ -77,7 +80,9 @@ pub async fn drill(of: &Installation, backups: &Backups, manifest: &Manifest) ->
         recovery_time_ms: millis(begun.elapsed()),
         detail: tried.unwrap_or_else(|fault| fault.to_string()),
         id,
-    }
+    };
+    of.store.run(&of.call(), RecordDrill(drill.clone())).await?;
+    Ok(drill)
 }
 
 /// Throws away scratch copies of drills that were killed a day ago or more.
@@ -113,17 +118,6 @@ async fn rehearse(of: &Installation, backups: &Backups, manifest: &Manifest, id:
     let tried = tried.await;
     scratch.throw_away(of).await;
     tried
-}
-
-/// Restores the newest backup for trial, and remembers how that went.
-///
-/// # Errors
-/// When there is no backup, or it cannot be remembered.
-pub async fn drill_and_record(of: &Installation, backups: &Backups) -> Result<Drill, Fault> {
-    let manifest = backups.newest().await?;
-    let drill = drill(of, backups, &manifest).await;
-    of.store.run(&of.call(), RecordDrill(drill.clone())).await?;
-    Ok(drill)
 }
 
 #[cfg(test)]

@@ -7,7 +7,7 @@ use mainstay_domain::{JobId, Result, Timestamp};
 use mainstay_jobs::{Done, Failure, Job, JobContext, JobResult, Missed, Promise, Scheduled};
 use serde::{Deserialize, Serialize};
 
-use super::drill::drill_and_record;
+use super::drill;
 use super::place::Backups;
 use super::take::{Installation, take};
 use crate::app::App;
@@ -52,24 +52,12 @@ impl Job for DrillRestore {
     }
 }
 
-impl MakeBackup {
-    /// The promise of one; while one is promised or under way, it is that one.
-    ///
-    /// # Errors
-    /// A bug.
-    pub fn promise(id: JobId, now: Timestamp) -> Result<Promise> {
-        Ok(Promise::of(id, &Self {}, now)?.unique(ONLY_ONE))
-    }
-}
-
-impl DrillRestore {
-    /// The promise of one; while one is promised or under way, it is that one.
-    ///
-    /// # Errors
-    /// A bug.
-    pub fn promise(id: JobId, now: Timestamp) -> Result<Promise> {
-        Ok(Promise::of(id, &Self {}, now)?.unique(ONLY_ONE))
-    }
+/// The promise of one of the two; while one of its kind is promised or under way, it is that one.
+///
+/// # Errors
+/// A bug.
+pub fn promise<J: Job + Default>(id: JobId, now: Timestamp) -> Result<Promise> {
+    Ok(Promise::of(id, &J::default(), now)?.unique(ONLY_ONE))
 }
 
 /// When both are promised; nothing when there is no place for backups.
@@ -79,35 +67,32 @@ pub fn schedules(config: &Config) -> Vec<Scheduled> {
         return Vec::new();
     }
     let of = |name, schedule, promise| Scheduled { name, schedule, missed: Missed::Latest, promise };
-    let backup = config.backup.schedule().map(|schedule| of("backup", schedule, Arc::new(MakeBackup::promise) as _));
+    let backup = config.backup.schedule().map(|schedule| of("backup", schedule, Arc::new(promise::<MakeBackup>) as _));
     let drill = config.backup.drill_schedule();
-    let drill = drill.map(|schedule| of("backup drill", schedule, Arc::new(DrillRestore::promise) as _));
+    let drill = drill.map(|schedule| of("backup drill", schedule, Arc::new(promise::<DrillRestore>) as _));
     backup.into_iter().chain(drill).collect()
-}
-
-fn failure(fault: &super::Fault) -> Failure {
-    Failure::new(fault)
 }
 
 /// Makes a backup.
 pub(crate) async fn back_up(app: Weak<App>, _: JobContext, _: MakeBackup) -> JobResult {
     let Some(app) = app.upgrade() else { return Ok(Done::Snoozed(STOPPING)) };
-    let backups = Backups::open(&app.config.backup).map_err(|fault| failure(&fault))?;
+    let backups = Backups::open(&app.config.backup).map_err(Failure::new)?;
     let taken = take(&Installation::of(&app), &backups).await;
     app.backups.ended("backup", taken.is_ok());
-    let taken = taken.map_err(|fault| failure(&fault))?;
+    let taken = taken.map_err(Failure::new)?;
     let (id, bytes, rows) = (&taken.manifest.id, taken.manifest.bytes, taken.manifest.rows);
     tracing::info!(backup = %id, bytes, rows, took = ?taken.took, deleted = taken.deleted.len(), "a backup was made");
     Ok(Done::Finished)
 }
 
 /// Restores the newest backup for trial.
-pub(crate) async fn drill(app: Weak<App>, _: JobContext, _: DrillRestore) -> JobResult {
+pub(crate) async fn try_backup(app: Weak<App>, _: JobContext, _: DrillRestore) -> JobResult {
     let Some(app) = app.upgrade() else { return Ok(Done::Snoozed(STOPPING)) };
-    let backups = Backups::open(&app.config.backup).map_err(|fault| failure(&fault))?;
-    let drill = drill_and_record(&Installation::of(&app), &backups).await;
+    let backups = Backups::open(&app.config.backup).map_err(Failure::new)?;
+    let manifest = backups.newest().await.map_err(Failure::new)?;
+    let drill = drill::drill(&Installation::of(&app), &backups, &manifest).await;
     app.backups.ended("drill", drill.as_ref().is_ok_and(|drill| drill.passed));
-    let drill = drill.map_err(|fault| failure(&fault))?;
+    let drill = drill.map_err(Failure::new)?;
     if !drill.passed {
         return Err(Failure::new(format_args!("the backup {} could not be restored: {}", drill.backup, drill.detail)));
     }

@@ -24,12 +24,12 @@ mod s3;
 mod take;
 
 pub use damage::tells_damage;
-pub use drill::{drill, drill_and_record};
+pub use drill::drill;
 pub use fault::Fault;
 pub use figures::BackupFigures;
 pub(crate) use figures::start;
-pub use job::{BACKUPS, DrillRestore, MakeBackup, schedules};
-pub(crate) use job::{back_up, drill as drill_job};
+pub use job::{BACKUPS, DrillRestore, MakeBackup, promise, schedules};
+pub(crate) use job::{back_up, try_backup};
 pub use manifest::Manifest;
 pub use pieces::{verify, verify_first};
 pub use place::{Backup, Backups};

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
-use mainstay_domain::{Clock, Entropy, Ids, InboxEventId, Timestamp, hexadecimal};
+use mainstay_domain::{Clock, Entropy, Ids, Timestamp, hexadecimal};
 use mainstay_store::{
     BackupDeleted, BeginBackup, Call, EndBackup, InstallationIs, Mark, RegisterKeyUse, ReleaseKeyUse, Snapshot, Store,
 };
@@ -111,7 +111,7 @@ impl Installation {
 
     /// Looks that no other installation keeps its backups here, and says that this one does.
     async fn own(&self, backups: &Backups) -> Result<(), Fault> {
-        let mine = self.store.run(&self.call(), InstallationIs(self.ids.make::<InboxEventId>().uuid())).await?;
+        let mine = self.store.run(&self.call(), InstallationIs(self.ids.make())).await?;
         let mine = mine.to_string();
         match backups.get(OWNER).await? {
             Some(told) => {

@@ -8,7 +8,7 @@ mod envelope;
 mod layer;
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderName};
@@ -28,6 +28,7 @@ use super::health::outside::Service;
 use super::log::trail::Crumb;
 use crate::app::{App, Outside};
 use crate::config;
+use crate::locking::lock;
 use crate::outgoing::{self, Outgoing, Rules};
 use crate::providers::Last;
 use crate::providers::breaker::{Breaker, Verdict};
@@ -84,7 +85,7 @@ fn drop_one(why: &'static str) {
 pub(crate) fn open_queue() {
     let (sender, receiver) = mpsc::channel(MOST_WAITING);
     if QUEUE.set(sender).is_ok() {
-        *WAITING.lock().unwrap_or_else(PoisonError::into_inner) = Some(receiver);
+        *lock(&WAITING) = Some(receiver);
     }
 }
 
@@ -150,12 +151,11 @@ impl ErrorReports {
     /// # Errors
     /// When the HTTP client cannot be made.
     pub fn new(settings: &config::Errors, outside: &Outside, registry: &mut Registry) -> Result<Self> {
-        let everywhere = ["0.0.0.0/0", "::/0"].iter().filter_map(|net| net.parse().ok()).collect();
         let client = outgoing::Settings {
             connect_timeout: CONNECT,
             deadline: DEADLINE,
             max_body_bytes: 1024,
-            rules: Rules { allow_http: true, allowed: everywhere, refused: Vec::new() },
+            rules: Rules::anywhere(),
             ..outgoing::Settings::default()
         };
         let sent = Family::default();
@@ -240,7 +240,7 @@ impl ErrorReports {
 
 /// Starts sending, where a server is set up.
 pub fn start(app: &Arc<App>) {
-    let waiting = WAITING.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let waiting = lock(&WAITING).take();
     let (Some(dsn), Some(waiting)) = (app.watching.error_reports.dsn.clone(), waiting) else { return };
     let sender = Arc::clone(app);
     app.lifecycle.spawn_until_drained("error reports", async move {

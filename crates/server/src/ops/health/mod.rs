@@ -23,6 +23,7 @@ use utoipa::ToSchema;
 use self::kept::Kept;
 use super::process;
 use crate::app::App;
+use crate::controls::KNOWN_WITHIN;
 use crate::http::Json;
 use crate::jobs::health as jobs;
 use crate::redis::{Redis, State as LinkState};
@@ -191,14 +192,11 @@ fn millis(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// Within what time a node hears of controls that are set.
-const CONTROLS_KNOWN: Duration = Duration::from_secs(5);
-
 /// What operators have set, and whether this node still hears of it. Without that it goes by what it read last.
 fn controls(app: &App) -> Check {
     let set = app.controls.in_force().len();
     let (known, detail) = match app.controls.age() {
-        Some(age) => (age < CONTROLS_KNOWN, format!("{set} set, read {} ms ago", age.as_millis())),
+        Some(age) => (age < KNOWN_WITHIN, format!("{set} set, read {} ms ago", age.as_millis())),
         None => (false, "never read".to_owned()),
     };
     Check::told(known, detail).at_worst_degraded()

@@ -6,10 +6,12 @@
 
 use std::collections::VecDeque;
 use std::future::Future;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use mainstay_domain::{JobId, PersonId, RequestId, TenantId, Timestamp};
 use tokio::task::futures::TaskLocalFuture;
+
+use crate::locking::lock;
 
 tokio::task_local! {
     static CURRENT: Trail;
@@ -100,7 +102,7 @@ impl Trail {
 
     /// Remembers a line, and forgets the oldest beyond 30.
     pub(crate) fn leave(&self, crumb: Crumb) {
-        let mut crumbs = self.0.crumbs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut crumbs = lock(&self.0.crumbs);
         if crumbs.len() >= MOST_CRUMBS {
             crumbs.pop_front();
         }
@@ -109,7 +111,7 @@ impl Trail {
 
     /// The lines that are remembered, the oldest first.
     pub(crate) fn crumbs(&self) -> Vec<Crumb> {
-        self.0.crumbs.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect()
+        lock(&self.0.crumbs).iter().cloned().collect()
     }
 
     /// The names and values that a line of the log is given.

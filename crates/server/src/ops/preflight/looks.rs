@@ -1,6 +1,5 @@
 //! Everything that is looked at before a deployment.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,8 +11,10 @@ use tokio::time::timeout;
 use super::build::{Evidence, digest_of_this_program};
 use super::{Deployment, Look};
 use crate::app::store_options;
+use crate::http::overload::real;
 use crate::lifecycle::Lifecycle;
-use crate::ops::audit::checks::capacity::{BESIDES, judge_disk, judge_files};
+use crate::ops::audit::checks::backups::{OLDEST_BACKUP, OLDEST_DRILL};
+use crate::ops::audit::checks::capacity::{BESIDES, judge_connections, judge_files, look_at_disk};
 use crate::ops::audit::{Profile, Seen, Severity};
 use crate::ops::process::open_files;
 use crate::outside::SystemEntropy;
@@ -172,8 +173,7 @@ async fn connections(of: &Deployment) -> Seen {
         return Seen::not_applicable("SQLite, or behind a pooler: nobody counts connections here");
     };
     let ours = of.config.database.pool_size.saturating_mul(of.config.database.nodes);
-    let measured = format!("{ours} of ours and {} of others, of {}", room.others, room.usable());
-    Seen::told(ours + room.others <= room.usable(), measured)
+    judge_connections(ours, room.others, room.usable())
 }
 
 const REACH: Duration = Duration::from_secs(3);
@@ -222,24 +222,14 @@ async fn reach(address: &str) -> Result<(), String> {
 }
 
 async fn disk(of: &Deployment) -> Seen {
-    let Some(path) = store_options(&of.config.database).sqlite_path() else {
-        return Seen::not_applicable("PostgreSQL keeps its files where this process cannot look: watch the disk there");
-    };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    match rustix::fs::statvfs(folder) {
-        Ok(facts) => judge_disk(facts.f_bavail * facts.f_frsize, facts.f_blocks * facts.f_frsize),
-        Err(error) => Seen::unknown(format!("{} cannot be looked at: {error}", folder.display())),
-    }
+    look_at_disk(&of.config.database)
 }
 
 async fn files(of: &Deployment) -> Seen {
     let needed = of.config.http.max_connections + of.config.database.pool_size + BESIDES;
     match open_files() {
         None => Seen::unknown("this system does not tell how many files may be open"),
-        Some(files) => {
-            let count = |number: usize| u32::try_from(number).map_or(f64::from(u32::MAX), f64::from);
-            judge_files(needed, count(files.now), count(files.most))
-        }
+        Some(files) => judge_files(needed, real(files.now), real(files.most)),
     }
 }
 
@@ -259,19 +249,17 @@ async fn clock(of: &Deployment) -> Seen {
     }
 }
 
-const DAY: u64 = 86_400;
-
 async fn backup(of: &Deployment) -> Seen {
     match &of.database {
         Err(why) => Seen::unknown(why.clone()),
-        Ok(seen) => judge_age(seen.backup.map(|at| of.now.since(at)), Duration::from_secs(26 * 3_600)),
+        Ok(seen) => judge_age(seen.backup.map(|at| of.now.since(at)), OLDEST_BACKUP),
     }
 }
 
 async fn drill(of: &Deployment) -> Seen {
     match &of.database {
         Err(why) => Seen::unknown(why.clone()),
-        Ok(seen) => judge_age(seen.drill.map(|at| of.now.since(at)), Duration::from_secs(35 * DAY)),
+        Ok(seen) => judge_age(seen.drill.map(|at| of.now.since(at)), OLDEST_DRILL),
     }
 }
 

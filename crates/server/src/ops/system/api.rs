@@ -137,7 +137,7 @@ pub async fn system_health(
     context: RequestContext,
     Operator(_): Operator,
 ) -> Result<Json<SystemHealthBody>, Problem> {
-    let health = app.store.run(&context.call, ReadSystemHealth).await.map_err(mainstay_domain::Error::from)?;
-    let nodes = app.store.run(&context.call, ReadNodeHealth).await.map_err(mainstay_domain::Error::from)?;
+    let health = app.store.run(&context.call, ReadSystemHealth).await?;
+    let nodes = app.store.run(&context.call, ReadNodeHealth).await?;
     Ok(Json(SystemHealthBody::of(health, nodes)))
 }

@@ -4,19 +4,19 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use mainstay_domain::InboxEventId;
 use mainstay_store::{Call, NodeSample, NodeUses, RecordSample};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{Instant, MissedTickBehavior, interval};
 use uuid::Uuid;
 
-use crate::app::{App, store_options};
+use crate::app::App;
 use crate::http::AnsweredCounts;
+use crate::http::overload::{Processor, real};
 use crate::ops::health::outside;
-use crate::ops::process::{ProcessorUse, disk_use, memory_use, open_files};
+use crate::ops::process::{disk_use, memory_use, open_files};
 use crate::providers::BreakerState;
 use crate::redis::State;
 
@@ -67,20 +67,15 @@ impl Told {
 struct Sampler {
     node: Uuid,
     told: Told,
-    processor: ProcessorUse,
+    processor: Processor,
     folder: PathBuf,
 }
 
 /// Starts telling of this node.
 pub fn start(app: &Arc<App>) {
-    let folder = store_options(&app.config.database).sqlite_path().and_then(|path| path.parent().map(PathBuf::from));
-    let folder = folder.filter(|folder| !folder.as_os_str().is_empty()).unwrap_or_else(|| PathBuf::from("."));
-    let mut sampler = Sampler {
-        node: app.ids.make::<InboxEventId>().uuid(),
-        told: Told::now(app),
-        processor: ProcessorUse::default(),
-        folder,
-    };
+    let folder = app.config.database.folder().unwrap_or_else(|| PathBuf::from("."));
+    let mut sampler =
+        Sampler { node: app.ids.make(), told: Told::now(app), processor: Processor::of_this_process(), folder };
     let (teller, stopped) = (Arc::clone(app), app.lifecycle.stopped());
     app.lifecycle.spawn("node samples", async move {
         let rounds = async {
@@ -149,16 +144,12 @@ impl Sampler {
         NodeUses {
             connections: tenths(ratio(open, app.config.http.max_connections)),
             pool: tenths(ratio(mean, size)),
-            processor: tenths(Some(self.processor.look())),
+            processor: tenths(Some(self.processor.look(Instant::now()))),
             memory: tenths(memory_use()),
             disk: tenths(disk_use(&self.folder)),
             files: tenths(files.and_then(|files| ratio(real(files.now), files.most))),
         }
     }
-}
-
-fn real(count: usize) -> f64 {
-    u32::try_from(count).map_or(f64::from(u32::MAX), f64::from)
 }
 
 /// A share as tenths of a per cent.

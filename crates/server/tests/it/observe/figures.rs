@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use mainstay_server::jobs::service::{self, Probes};
 use mainstay_server::ops::alerts::api;
-use mainstay_server::ops::backup::{Backups, DrillRestore, Installation, take};
+use mainstay_server::ops::backup::{Backups, DrillRestore, Installation, promise, take};
 use mainstay_store::{Call, Enqueue};
 use serde_json::json;
 use tokio::time::Instant;
@@ -107,7 +107,7 @@ async fn make_and_try_a_backup(server: &TestApp) {
     let backups = Backups::open(&server.app.config.backup).expect("a place");
     take(&of, &backups).await.expect("made");
     let now = server.now();
-    let jobs = vec![DrillRestore::promise(server.app.ids.make(), now).expect("a promise").job()];
+    let jobs = vec![promise::<DrillRestore>(server.app.ids.make(), now).expect("a promise").job()];
     server.app.store.run(&Call::within(Duration::from_secs(20)), Enqueue { jobs, now }).await.expect("promised");
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mainstay_store::LastGood;
+use mainstay_store::{Drill, LastGood};
 
 use super::{Looked, checks, days};
 use crate::app::store_options;
@@ -26,7 +26,7 @@ checks! { Data:
     "data.restore_drill" High Passive Server drilled,
     "It is known that a backup can be restored, and how long that takes.",
     "one was restored for trial within the last 35 days",
-    "Run `mainstay restore --verify`, and leave backup.drill_schedule set.", within days(35);
+    "Run `mainstay restore --verify`, and leave backup.drill_schedule set.", within OLDEST_DRILL;
     "data.restore" Critical Drill Laptop restored,
     "The newest backup can be restored now.",
     "it is restored into a scratch copy, a server starts on it, and what was written before the backup is in it",
@@ -52,8 +52,10 @@ fn backups(subject: &Subject) -> Result<Backups, Seen> {
     Backups::open(&subject.app.config.backup).map_err(|fault| unseen(&fault))
 }
 
-/// A day, and two hours in which the next one is made.
-const OLDEST: Duration = Duration::from_secs(26 * 3_600);
+/// How old the newest backup may be: a day, and two hours in which the next one is made.
+pub(in crate::ops) const OLDEST_BACKUP: Duration = Duration::from_secs(26 * 3_600);
+/// How long ago one may have been restored for trial: a month, and some days.
+pub(in crate::ops) const OLDEST_DRILL: Duration = days(35);
 
 async fn newest(subject: &Subject) -> Looked {
     backups(subject)?;
@@ -61,7 +63,7 @@ async fn newest(subject: &Subject) -> Looked {
     let Some(last) = last else { return Ok(Seen::fail("none was made yet")) };
     let age = subject.app.clock.now().since(last.started_at);
     let measured = format!("{:.1} hours old, {} rows", age.as_secs_f64() / 3_600.0, last.rows);
-    Ok(Seen::told(age < OLDEST, measured).by(format!("backup {}", last.id)))
+    Ok(Seen::told(age < OLDEST_BACKUP, measured).by(format!("backup {}", last.id)))
 }
 
 async fn there(subject: &Subject) -> Looked {
@@ -90,30 +92,28 @@ async fn apart(subject: &Subject) -> Looked {
         .by(folder.display().to_string()))
 }
 
+/// What a restore for trial has shown.
+fn measured(drill: &Drill) -> String {
+    let seconds = |millis| Duration::from_millis(millis).as_secs_f64();
+    let (point, time) = (seconds(drill.recovery_point_ms), seconds(drill.recovery_time_ms));
+    format!("recovery point {point:.0} s, recovery time {time:.1} s")
+}
+
 async fn drilled(subject: &Subject) -> Looked {
     let (_, drill) = subject.app.store.run(&subject.call(), LastGood).await?;
     let Some(drill) = drill else { return Ok(Seen::fail("no backup was ever restored for trial")) };
     let age = subject.app.clock.now().since(drill.at);
-    let seconds = |millis| Duration::from_millis(millis).as_secs_f64();
-    let measured = format!(
-        "recovery point {:.0} s, recovery time {:.1} s",
-        seconds(drill.recovery_point_ms),
-        seconds(drill.recovery_time_ms)
-    );
-    Ok(Seen::told(age < days(35), measured).by(format!("backup {}: {}", drill.backup, drill.detail)).aged(age))
+    Ok(Seen::told(age < OLDEST_DRILL, measured(&drill))
+        .by(format!("backup {}: {}", drill.backup, drill.detail))
+        .aged(age))
 }
 
 async fn restored(subject: &Subject) -> Looked {
     let backups = backups(subject)?;
-    let drill = backup::drill_and_record(&Installation::of(&subject.app), &backups).await;
+    let manifest = backups.newest().await.map_err(|fault| unseen(&fault))?;
+    let drill = backup::drill(&Installation::of(&subject.app), &backups, &manifest).await;
     let drill = drill.map_err(|fault| unseen(&fault))?;
-    let seconds = |millis| Duration::from_millis(millis).as_secs_f64();
-    let measured = format!(
-        "recovery point {:.0} s, recovery time {:.1} s",
-        seconds(drill.recovery_point_ms),
-        seconds(drill.recovery_time_ms)
-    );
-    Ok(Seen::told(drill.passed, measured).by(format!("backup {}: {}", drill.backup, drill.detail)))
+    Ok(Seen::told(drill.passed, measured(&drill)).by(format!("backup {}: {}", drill.backup, drill.detail)))
 }
 
 async fn damage(subject: &Subject) -> Looked {

@@ -1,14 +1,13 @@
 //! There is room for what comes.
 
-use std::fs;
-
 use mainstay_store::Error;
 
 use super::{Looked, checks};
-use crate::app::store_options;
+use crate::config::Database;
 use crate::ops::audit::check::Seen;
 use crate::ops::audit::samples::{Samples, samples};
 use crate::ops::audit::subject::Subject;
+use crate::ops::process::{self, Memory};
 
 checks! { Capacity:
     "capacity.open_files" High Passive Laptop open_files,
@@ -75,18 +74,21 @@ pub(in crate::ops) fn judge_files(needed: usize, now: f64, most: f64) -> Seen {
 const GIBIBYTE: u64 = 1024 * 1024 * 1024;
 
 async fn disk(subject: &Subject) -> Looked {
-    let Some(path) = store_options(&subject.app.config.database).sqlite_path() else {
-        return Ok(Seen::not_applicable(
-            "PostgreSQL keeps its files where this process cannot look: watch the disk there",
-        ));
-    };
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(std::path::Path::new("."));
-    let facts = rustix::fs::statvfs(folder);
-    let facts = facts.map_err(|error| Seen::unknown(format!("{} cannot be looked at: {error}", folder.display())))?;
-    Ok(judge_disk(facts.f_bavail * facts.f_frsize, facts.f_blocks * facts.f_frsize))
+    Ok(look_at_disk(&subject.app.config.database))
 }
 
-pub(in crate::ops) fn judge_disk(free: u64, all: u64) -> Seen {
+/// Whether there is room on the disk of a database.
+pub(in crate::ops) fn look_at_disk(database: &Database) -> Seen {
+    let Some(folder) = database.folder() else {
+        return Seen::not_applicable("PostgreSQL keeps its files where this process cannot look: watch the disk there");
+    };
+    match process::disk(&folder) {
+        Ok((free, all)) => judge_disk(free, all),
+        Err(error) => Seen::unknown(format!("{} cannot be looked at: {error}", folder.display())),
+    }
+}
+
+fn judge_disk(free: u64, all: u64) -> Seen {
     let measured = format!("{} of {} MiB free", free / 1_048_576, all / 1_048_576);
     Seen::told(free >= GIBIBYTE && free >= all / 10, measured)
 }
@@ -99,7 +101,7 @@ async fn connections(subject: &Subject) -> Looked {
     Ok(judge_connections(database.pool_size * database.nodes, room.others, room.usable()))
 }
 
-fn judge_connections(ours: usize, others: usize, usable: usize) -> Seen {
+pub(in crate::ops) fn judge_connections(ours: usize, others: usize, usable: usize) -> Seen {
     let measured = format!("{ours} of ours and {others} of others, {usable} allowed");
     if ours > usable { Seen::fail(measured) } else { Seen::told(ours + others <= usable, measured) }
 }
@@ -119,17 +121,11 @@ fn judge_use(mean: f64, size: usize) -> Seen {
 }
 
 async fn memory(_: &Subject) -> Looked {
-    let text = fs::read_to_string("/proc/meminfo").map_err(|error| Seen::unknown(format!("/proc/meminfo: {error}")))?;
-    let of = |name: &str| {
-        let line = text.lines().find_map(|line| line.strip_prefix(name))?;
-        line.trim_start_matches(':').trim().trim_end_matches(" kB").parse::<u64>().ok()
+    const MIB: u64 = 1_048_576;
+    let Some(Memory { free, all, group }) = process::memory() else {
+        return Ok(Seen::unknown("the system does not tell how much memory there is"));
     };
-    let (Some(free), Some(all)) = (of("MemAvailable"), of("MemTotal")) else {
-        return Ok(Seen::unknown("/proc/meminfo does not tell"));
-    };
-    let read = |name: &str| fs::read_to_string(name).ok()?.trim().parse::<u64>().ok();
-    let group = read("/sys/fs/cgroup/memory.max").zip(read("/sys/fs/cgroup/memory.current"));
-    Ok(judge_memory(free / 1024, all / 1024, group.map(|(most, now)| (now / 1_048_576, most / 1_048_576))))
+    Ok(judge_memory(free / MIB, all / MIB, group.map(|(now, most)| (now / MIB, most / MIB))))
 }
 
 /// In MiB.

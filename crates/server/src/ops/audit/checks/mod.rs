@@ -1,6 +1,6 @@
 //! The checks, a file for each group.
 
-pub(super) mod backups;
+pub(in crate::ops) mod backups;
 pub(in crate::ops) mod capacity;
 pub(super) mod data;
 pub(super) mod delivery;

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::{Looked, checks, some};
 use crate::config::{Deliveries, Jobs, Lifecycle};
+use crate::controls::KNOWN_WITHIN;
 use crate::ops::audit::check::Seen;
 use crate::ops::audit::samples::samples;
 use crate::ops::audit::subject::Subject;
@@ -81,7 +82,7 @@ async fn liveness(subject: &Subject) -> Looked {
 async fn controls_fresh(subject: &Subject) -> Looked {
     let told = subject.live.get("/metrics").await?;
     match samples(&told.text).sum("mainstay_controls_age_seconds") {
-        Some(age) => Ok(Seen::told(age < 5.0, format!("read {age:.1} s ago"))),
+        Some(age) => Ok(Seen::told(age < KNOWN_WITHIN.as_secs_f64(), format!("read {age:.1} s ago"))),
         None if told.status == StatusCode::OK => Ok(Seen::fail("it was never read")),
         None => Ok(Seen::unknown(format!("/metrics answered {}", told.status.as_u16()))),
     }
