@@ -23,6 +23,7 @@ mod secret;
 mod subscription;
 mod sync;
 mod text;
+mod trace;
 mod usage;
 
 pub use account::{ApiKeyScope, EmailAddress, PersonName, Plan, Role, UnknownWord};
@@ -47,4 +48,5 @@ pub use secret::Secret;
 pub use subscription::{Aspect, Change, Charge, Difference, Subscription, SubscriptionEvent, SubscriptionState};
 pub use sync::{Cursor, NoCursor, StreamCursor, StreamScope};
 pub use text::{ConversationTitle, IdempotencyKey, MessageText, OrganisationName, Refused};
+pub use trace::{SpanId, TraceContext, TraceId};
 pub use usage::{Allowance, Amounts, Day, Meter, Month, PlanLimits, Spent};

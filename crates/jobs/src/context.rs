@@ -1,6 +1,6 @@
 //! What a handler knows of its attempt.
 
-use mainstay_domain::{JobId, TenantId, Timestamp};
+use mainstay_domain::{JobId, TenantId, Timestamp, TraceContext};
 use mainstay_store::{Call, Fence};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -18,8 +18,12 @@ pub struct JobContext {
     pub attempt: u32,
     /// After how many it is given up.
     pub most_attempts: u32,
+    /// When the job became due.
+    pub run_at: Timestamp,
     /// When the attempt began.
     pub started_at: Timestamp,
+    /// For what the job was promised; nothing for what came of no request.
+    pub trace: Option<TraceContext>,
     /// When it is stopped.
     pub deadline: Instant,
     /// The right to end the job: hand it to an intent that ends it in the transaction of its effect, and answer

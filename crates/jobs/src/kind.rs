@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mainstay_domain::{Entropy, Error, JobId, JobPriority, Result, TenantId, Timestamp};
+use mainstay_store::trace::Trace;
 use mainstay_store::{NO_GROUP, NewJob, Unique};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -54,7 +55,7 @@ pub struct Promise {
 }
 
 impl Promise {
-    /// A job that is due at once.
+    /// A job that is due at once. What the work under way is done for, it is done for too.
     ///
     /// # Errors
     /// When its arguments cannot be written as JSON, or are larger than 256 KiB: a bug.
@@ -75,6 +76,7 @@ impl Promise {
                 unique: None,
                 run_at: now,
                 most_attempts: J::MOST_ATTEMPTS.max(1),
+                trace: Trace::current().map(|trace| trace.context()),
             },
         })
     }

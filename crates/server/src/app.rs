@@ -226,7 +226,8 @@ impl App {
         let (inbox, deliveries) = open_webhooks(&config, (&store, &keys, &controls), &outside, &ids, &mut metrics)
             .inspect_err(|_| lifecycle.stop_hard())?;
         let (job_figures, jobs, backups) = open_jobs(&mut metrics);
-        let watching = Watching::new(&config, &store, &outside, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
+        let watching =
+            Watching::new(&config, &store, &ids, &outside, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
         Ok(Arc::new(Self {
             health: Health::new(store.clone(), redis.clone()),
             config,
@@ -272,6 +273,7 @@ impl App {
         // Before the first write of this process: from here on its commits are told.
         self.sync.listen(Arc::clone(&self.hub));
         crate::ops::errors::start(self);
+        crate::ops::traces::start(self);
         self.accounts.start(&self.lifecycle).await?;
         crate::keys::start(self).await?;
         // Before anything is begun: what is off stays off over a restart.
@@ -355,7 +357,8 @@ impl Service {
             .map_err(Error::internal)?
             .with_overload(&app.overload)
             .limited_by(Arc::clone(&app.limits))
-            .controlled_by(Arc::clone(&app.controls));
+            .controlled_by(Arc::clone(&app.controls))
+            .traced_by(&app.watching.traces);
         let router = wrap(router.with_state(Arc::clone(app)), settings.clone());
         Ok(Self { router, settings, table })
     }

@@ -14,7 +14,8 @@ use crate::deliveries;
 use crate::keys;
 use crate::lifecycle::Lifecycle;
 use crate::ops::alerts::send as alerts;
-use crate::ops::log::trail::{Cause, Trail, Whom, Within};
+use crate::ops::log::trail::{Whom, Within};
+use crate::ops::traces::Attempt;
 use crate::ops::{backup, probe};
 use crate::webhooks::work;
 
@@ -63,22 +64,29 @@ fn list(app: &Arc<App>) -> JobList {
     backup::schedules(&app.config).into_iter().fold(list, JobList::schedule)
 }
 
-/// A handler that is given the app, and whose lines in the log name the job. It holds no share in it, so that the app can end while jobs are still listed.
+/// A handler that is given the app, and whose trace and lines in the log name the job. It holds no share in the app, so that
+/// that can end while jobs are still listed.
 fn with<J, F>(
     app: &Arc<App>,
     handler: impl Fn(Weak<App>, JobContext, J) -> F + Send + Sync + 'static,
-) -> impl Fn(JobContext, J) -> Within<F> + Send + Sync + 'static
+) -> impl Fn(JobContext, J) -> Within<BoxFuture<JobResult>> + Send + Sync + 'static
 where
     J: Job,
     F: Future<Output = JobResult> + Send + 'static,
 {
-    let app = Arc::downgrade(app);
+    let (traces, app) = (app.watching.traces.clone(), Arc::downgrade(app));
     move |context, job| {
-        let trail = Trail::of(Cause::Job(context.job));
+        let trail = traces.of_job(context.job, context.attempt, context.trace);
         if let Some(tenant) = context.tenant {
             trail.is_of(Whom { tenant, person: None });
         }
-        trail.within(handler(app.clone(), context, job))
+        let attempt = Attempt::begin(trail.clone(), J::KIND, &context);
+        let work = handler(app.clone(), context, job);
+        trail.within(Box::pin(async move {
+            let result = work.await;
+            attempt.answered(&result);
+            result
+        }))
     }
 }
 

@@ -26,6 +26,7 @@ use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::store::Inner;
 use crate::tasks::Task;
+use crate::trace::{Gathered, StepKind, Trace};
 use crate::tx::{Scope, Tx};
 
 /// What a batcher runs.
@@ -67,8 +68,13 @@ pub(crate) struct Bounds {
 struct Waiting<B: Batch> {
     member: Arc<B::Member>,
     call: Call,
-    answer: oneshot::Sender<Result<B::Answer>>,
+    /// The trace of the caller, where it is noted.
+    trace: Option<Trace>,
+    answer: oneshot::Sender<Answered<B>>,
 }
+
+/// An answer, and what was done for the whole batch.
+type Answered<B> = (Result<<B as Batch>::Answer>, Option<Arc<Gathered>>);
 
 /// Figures of a batcher, since the start.
 #[derive(Debug, Default)]
@@ -109,7 +115,9 @@ impl<B: Batch> Batcher<B> {
     pub(crate) async fn call(&self, call: &Call, member: B::Member) -> Result<B::Answer> {
         let (answer, answered) = oneshot::channel();
         let lane = &self.lanes[lane_of(B::tenant(&member), self.lanes.len())];
-        let waiting = Waiting { member: Arc::new(member), call: call.clone(), answer };
+        let trace = Trace::current().filter(Trace::is_noted);
+        let mut step = trace.as_ref().map(|trace| trace.step(StepKind::Work, B::NAME)).unwrap_or_default();
+        let waiting = Waiting { member: Arc::new(member), call: call.clone(), trace, answer };
         lane.try_send(waiting).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 self.figures.refused.fetch_add(1, Ordering::Relaxed);
@@ -117,11 +125,17 @@ impl<B: Batch> Batcher<B> {
             }
             mpsc::error::TrySendError::Closed(_) => Error::Unavailable("the store is closing".to_owned()),
         })?;
-        match timeout_at(call.deadline(), answered).await {
-            Ok(Ok(answer)) => answer,
+        let answer = match timeout_at(call.deadline(), answered).await {
+            Ok(Ok((answer, gathered))) => {
+                if let Some(gathered) = gathered {
+                    step.adopt(&gathered);
+                }
+                answer
+            }
             Ok(Err(_)) => Err(Error::Unavailable("the store is closing".to_owned())),
             Err(_) => Err(Error::OutcomeUnknown),
-        }
+        };
+        answer.inspect_err(|error| step.fail(error))
     }
 
     /// Batches, members in them, and calls that found the queue full, since the start.
@@ -183,11 +197,12 @@ impl<B: Batch> Lane<B> {
     async fn settle(&self, members: Vec<Waiting<B>>) {
         let mut parts = vec![members];
         while let Some(mut part) = parts.pop() {
-            match self.attempt(&part).await {
+            let (outcome, gathered) = self.noted_attempt(&part).await;
+            match outcome {
                 Ok(answers) => {
                     for (waiting, answer) in part.into_iter().zip(answers) {
                         // A caller that has gone away needs no answer.
-                        let _ = waiting.answer.send(Ok(answer));
+                        let _ = waiting.answer.send((Ok(answer), gathered.clone()));
                     }
                 }
                 Err(error) if part.len() > 1 && error.is_of_a_member() => {
@@ -198,11 +213,21 @@ impl<B: Batch> Lane<B> {
                 }
                 Err(error) => {
                     for waiting in part {
-                        let _ = waiting.answer.send(Err(error.clone()));
+                        let _ = waiting.answer.send((Err(error.clone()), gathered.clone()));
                     }
                 }
             }
         }
+    }
+
+    /// An attempt, and what it took, where the trace of any member is noted.
+    async fn noted_attempt(&self, part: &[Waiting<B>]) -> (Result<Vec<B::Answer>>, Option<Arc<Gathered>>) {
+        let Some(like) = part.iter().find_map(|waiting| waiting.trace.as_ref()) else {
+            return (self.attempt(part).await, None);
+        };
+        let trace = Trace::gathering(like);
+        let outcome = trace.clone().within(self.attempt(part)).await;
+        (outcome, Some(Arc::new(trace.gathered())))
     }
 
     async fn attempt(&self, part: &[Waiting<B>]) -> Result<Vec<B::Answer>> {
@@ -213,7 +238,7 @@ impl<B: Batch> Lane<B> {
         let mut tenants: Vec<_> = members.iter().map(|member| B::tenant(member)).collect();
         tenants.sort_unstable();
         tenants.dedup();
-        let intent = Whole { batch: self.batch.clone(), members, tenants };
+        let intent = SharedTransaction { batch: self.batch.clone(), members, tenants };
         let answers = self.inner.run_in(&call, &intent, B::POOL).await;
         let statements = call.statements();
         for waiting in part {
@@ -237,7 +262,7 @@ fn pick<B: Batch>(held: &mut VecDeque<Waiting<B>>, bounds: Bounds) -> Vec<Waitin
     let mut passed_over = VecDeque::new();
     while let Some(waiting) = held.pop_front() {
         if waiting.answer.is_closed() || waiting.call.deadline() <= now {
-            let _ = waiting.answer.send(Err(Error::Timeout));
+            let _ = waiting.answer.send((Err(Error::Timeout), None));
             continue;
         }
         let share = shares.entry(B::tenant(&waiting.member)).or_default();
@@ -253,13 +278,13 @@ fn pick<B: Batch>(held: &mut VecDeque<Waiting<B>>, bounds: Bounds) -> Vec<Waitin
 }
 
 /// A batch as an intent.
-struct Whole<B: Batch> {
+struct SharedTransaction<B: Batch> {
     batch: B,
     members: Vec<Arc<B::Member>>,
     tenants: Vec<TenantId>,
 }
 
-impl<B: Batch> Intent for Whole<B> {
+impl<B: Batch> Intent for SharedTransaction<B> {
     type Output = Vec<B::Answer>;
     const WRITES: bool = true;
     // `apply` looks, on a repeat, for what a commit that was not confirmed has done.

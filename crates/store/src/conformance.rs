@@ -22,6 +22,7 @@ mod plans;
 mod pooler;
 mod schema;
 mod streams;
+mod traces;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -283,6 +284,7 @@ cases! {
     deadlines::a_statement_is_stopped_in_the_database,
     deadlines::an_abandoned_statement_is_stopped_too,
     schema::the_database_answers,
+    traces::a_job_is_told_for_what_it_was_promised,
 }
 
 /// What an unoptimised build keeps of all cases on its stack does not fit on that of a test.

@@ -56,6 +56,7 @@ mod stream;
 mod sync;
 mod tables;
 mod tasks;
+pub mod trace;
 mod turns;
 mod tx;
 mod usage;

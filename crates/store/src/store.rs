@@ -19,6 +19,7 @@ use crate::inbox::subjects::Tellings;
 use crate::intent::Intent;
 use crate::stream::Position;
 use crate::tasks::Task;
+use crate::trace::{Step, Traced};
 use crate::turns::Turns;
 use crate::tx::{Scope, Tx};
 use crate::usage::{LENDINGS, Lending, Lent, Meter, Usage};
@@ -278,8 +279,9 @@ impl Inner {
     /// Runs an intent with its repeats, on connections of this pool.
     pub(crate) async fn run_in<I: Intent>(&self, call: &Call, intent: &I, pool: Pool) -> Result<I::Output> {
         let mut attempt = 0;
+        let traced = Traced::begin::<I>();
         loop {
-            let outcome = self.attempt(call, intent, attempt, pool).await;
+            let outcome = self.attempt(call, intent, attempt, pool, &traced).await;
             #[cfg(test)]
             let outcome = self.lose(outcome);
             if I::WRITES && matches!(outcome, Err(Error::OutcomeUnknown)) {
@@ -294,7 +296,7 @@ impl Inner {
                 if I::WRITES {
                     self.meter.wrote(outcome.as_ref().err());
                 }
-                return outcome;
+                return traced.ended(attempt, outcome);
             }
             attempt += 1;
         }
@@ -321,11 +323,19 @@ impl Inner {
     }
 
     /// Tries an intent once.
-    async fn attempt<I: Intent>(&self, call: &Call, intent: &I, attempt: u32, pool: Pool) -> Result<I::Output> {
+    async fn attempt<I: Intent>(
+        &self,
+        call: &Call,
+        intent: &I,
+        attempt: u32,
+        pool: Pool,
+        traced: &Traced,
+    ) -> Result<I::Output> {
+        let (step, trace) = (&traced.step, traced.context);
         match &self.engine {
             Engine::Sqlite(engine) if I::WRITES => {
-                let (mut writer, _lent) = self.lend(Lending::Writing, engine.writer(call)).await?;
-                let tx = Tx::sqlite(writer.raw()?, true).await?;
+                let (mut writer, _lent) = self.lend(step, Lending::Writing, engine.writer(call)).await?;
+                let tx = Tx::sqlite(writer.raw()?, true).await?.noted(step, trace);
                 let outcome = self.finish(call, intent, tx, attempt).await;
                 if is_clean(&outcome) {
                     writer.keep();
@@ -333,11 +343,11 @@ impl Inner {
                 outcome
             }
             Engine::Sqlite(engine) => {
-                let (mut reader, _lent) = self.lend(Lending::Requests, engine.reader(call)).await?;
+                let (mut reader, _lent) = self.lend(step, Lending::Requests, engine.reader(call)).await?;
                 let connection = reader.raw()?;
                 let tx =
                     if I::ONE_STATEMENT { Tx::sqlite_bare(connection) } else { Tx::sqlite(connection, false).await? };
-                let outcome = self.finish(call, intent, tx, attempt).await;
+                let outcome = self.finish(call, intent, tx.noted(step, trace), attempt).await;
                 if is_clean(&outcome) {
                     reader.keep();
                 }
@@ -352,11 +362,11 @@ impl Inner {
                     Pool::System => Lending::System,
                     Pool::Jobs => Lending::Jobs,
                 };
-                let (mut loan, _lent) = self.lend(lending, engine.connection(pool, call)).await?;
+                let (mut loan, _lent) = self.lend(step, lending, engine.connection(pool, call)).await?;
                 let (timeout, prepared) = (engine.statement_timeout(call), engine.keeps_statements());
                 let outcome = timeout_at(call.deadline() + GRACE, async {
-                    let tx = Tx::postgres(loan.raw()?, &scope, timeout, prepared, I::SNAPSHOT).await?;
-                    self.finish(call, intent, tx, attempt).await
+                    let tx = Tx::postgres(loan.raw()?, &scope, timeout, prepared, I::SNAPSHOT, trace).await?;
+                    self.finish(call, intent, tx.noted(step, trace), attempt).await
                 })
                 .await
                 .unwrap_or(Err(if I::WRITES { Error::OutcomeUnknown } else { Error::Timeout }));
@@ -371,11 +381,14 @@ impl Inner {
     /// Waits for a connection, and counts it as lent for as long as the second value lives.
     async fn lend<T>(
         &self,
+        step: &Step,
         lending: Lending,
         connection: impl Future<Output = Result<T>> + Send,
     ) -> Result<(T, Lent<'_>)> {
         let asked = Instant::now();
-        match connection.await {
+        let connection = connection.await;
+        step.waited("wait for a connection", asked);
+        match connection {
             Ok(connection) => Ok((connection, self.meter.lend(lending, asked))),
             Err(error) => {
                 self.meter.refuse(lending, asked);

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::Duration;
 
-use mainstay_domain::{TenantId, Timestamp};
+use mainstay_domain::{TenantId, Timestamp, TraceContext};
 use sqlx::error::BoxDynError;
 use sqlx::postgres::PgArguments;
 use sqlx::sqlite::SqliteArguments;
@@ -16,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::pack::{CELL, pack};
 use crate::sql::Sql;
 use crate::stream::Position;
+use crate::trace::{Step, StepKind};
 use crate::value::{Row, Value};
 
 /// Whose rows a transaction may see.
@@ -54,6 +55,10 @@ pub struct Tx<'c> {
     pub(crate) outside: bool,
     /// Writes that are not sent yet.
     pending: Vec<later::Write>,
+    /// What the work belongs to that the intent is run for.
+    pub(crate) trace: Option<TraceContext>,
+    /// The intent as a step of its trace.
+    step: Option<&'c Step>,
 }
 
 enum Engine<'c> {
@@ -66,7 +71,19 @@ enum Engine<'c> {
 impl<'c> Tx<'c> {
     fn new(engine: Engine<'c>, prepared: bool) -> Self {
         let (advanced, promised, pending) = (Vec::new(), Vec::new(), Vec::new());
-        Self { engine, statements: 0, prepared, attempt: 0, advanced, promised, outside: false, pending }
+        let (trace, step) = (None, None);
+        Self { engine, statements: 0, prepared, attempt: 0, advanced, promised, outside: false, pending, trace, step }
+    }
+
+    /// Notes its statements as parts of this step.
+    pub(crate) fn noted(mut self, step: &'c Step, trace: Option<TraceContext>) -> Self {
+        (self.step, self.trace) = (step.is_noted().then_some(step), trace);
+        self
+    }
+
+    /// A statement is sent.
+    fn statement(&self, name: &'static str) -> Option<Step> {
+        self.step.map(|step| step.part(StepKind::Statement, short(name)))
     }
 
     /// Begins on SQLite: `BEGIN IMMEDIATE` takes the write lock at once, so that no statement fails half-way for it.
@@ -84,13 +101,15 @@ impl<'c> Tx<'c> {
     /// Begins on PostgreSQL, with the deadline and the tenants in the same round trip. `prepared` says whether statements
     /// may be kept under a name on the server: not behind a transaction pooler, where the next transaction has another
     /// server connection, which lacks the name or knows it from another client. With `snapshot`, all its statements see
-    /// one moment, and none writes.
+    /// one moment, and none writes. The server knows a transaction of a trace that is kept by the trace's id, as the name of
+    /// the application, which its log and its list of what runs can show.
     pub(crate) async fn postgres(
         connection: &'c mut PgConnection,
         scope: &Scope,
         timeout: Duration,
         prepared: bool,
         snapshot: bool,
+        trace: Option<TraceContext>,
     ) -> Result<Self> {
         let begin = if snapshot { "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY" } else { "BEGIN" };
         let timeout = timeout.as_millis().max(1);
@@ -107,7 +126,11 @@ impl<'c> Tx<'c> {
             }
         }
         text.push('\'');
-        // Only a number and UUIDs are interpolated.
+        // Not behind a transaction pooler, which keeps such names itself.
+        if let Some(context) = trace.filter(|context| context.sampled && prepared) {
+            let _ = write!(text, "; SET LOCAL application_name = 'mainstay {}'", context.trace);
+        }
+        // Only numbers, UUIDs and hexadecimal digits are interpolated.
         let transaction = connection.begin_with(AssertSqlSafe(text)).await?;
         let engine = Engine::Postgres(transaction);
         Ok(Self::new(engine, prepared))
@@ -194,6 +217,8 @@ impl<'c> Tx<'c> {
         if !self.pending.is_empty() {
             return Err(Error::Bug("a commit before everything was written".to_owned()));
         }
+        let bare = matches!(self.engine, Engine::SqliteBare(_));
+        let _step = self.step.filter(|_| !bare).map(|step| step.part(StepKind::Statement, "commit"));
         let committed = match self.engine {
             Engine::SqliteBare(_) => Ok(()),
             Engine::Sqlite(transaction) => transaction.commit().await,
@@ -294,6 +319,7 @@ impl Query<'_, '_> {
     /// Runs it; the answer is how many rows it touched.
     pub(crate) async fn run(mut self) -> Result<u64> {
         self.begin().await?;
+        let step = self.tx.statement(self.sql.name);
         let done = match (&mut self.tx.engine, self.arguments) {
             (Engine::SqliteBare(connection), Bound::Sqlite(arguments)) => {
                 let query = sqlx::query_with(self.sql.sqlite, arguments);
@@ -308,12 +334,13 @@ impl Query<'_, '_> {
             }
             _ => return Err(Error::Bug("parameters of one engine for a statement of the other".to_owned())),
         };
-        done.map_err(|error| named(self.sql.name, error))
+        done.map_err(|error| named(self.sql.name, error)).inspect_err(|error| fail(step, error))
     }
 
     /// Runs it; the answer is its rows.
     pub(crate) async fn rows<R: Row>(mut self) -> Result<Vec<R>> {
         self.begin().await?;
+        let step = self.tx.statement(self.sql.name);
         let rows = match (&mut self.tx.engine, self.arguments) {
             (Engine::SqliteBare(connection), Bound::Sqlite(arguments)) => {
                 sqlx::query_as_with(self.sql.sqlite, arguments).fetch_all(&mut **connection).await
@@ -327,12 +354,24 @@ impl Query<'_, '_> {
             }
             _ => return Err(Error::Bug("parameters of one engine for a statement of the other".to_owned())),
         };
-        rows.map_err(|error| named(self.sql.name, error))
+        rows.map_err(|error| named(self.sql.name, error)).inspect_err(|error| fail(step, error))
     }
 
     /// Runs it; the answer is its only row, if there is one.
     pub(crate) async fn row<R: Row>(self) -> Result<Option<R>> {
         Ok(self.rows().await?.into_iter().next())
+    }
+}
+
+/// The name of a statement as it stands in a trace.
+fn short(name: &'static str) -> &'static str {
+    name.strip_prefix("mainstay_store::").unwrap_or(name)
+}
+
+/// A step has failed.
+fn fail(step: Option<Step>, error: &Error) {
+    if let Some(mut step) = step {
+        step.fail(error);
     }
 }
 

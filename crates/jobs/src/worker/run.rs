@@ -93,7 +93,9 @@ impl Inner {
             group: job.group,
             attempt: job.attempt,
             most_attempts: job.most_attempts,
+            run_at: job.run_at,
             started_at: job.started_at,
+            trace: job.trace,
             deadline,
             fence: Fence {
                 job: job.id,

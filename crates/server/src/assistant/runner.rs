@@ -4,12 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_domain::{MessageStatus, TenantId};
+use mainstay_store::trace::StepKind;
 use mainstay_store::{Call, Cost, Error, SettleReply};
 use tokio::time::{Instant, sleep};
 
 use super::bids;
 use super::live::{Ending, Live, Making, Place};
 use super::service::Assistant;
+use crate::ops::log::trail::Trail;
 use crate::providers::{Completion, Fault, ReplyRequest, Turn};
 
 /// How long a settled reply is offered to the database before it is given up; it is then marked when its lease ends.
@@ -57,8 +59,14 @@ impl Assistant {
             }
         };
         let ending = ending(outcome, &live, &terms);
+        let failed = failure(ending.as_ref());
         if let Some(ending) = ending {
             self.settle(&live, ending).await;
+        }
+        if let Some(trail) = Trail::current() {
+            let mut attributes = trail.attributes();
+            attributes.push(("mainstay.generation_id", live.generation.to_string().into()));
+            trail.trace().end((StepKind::Work, "generation".into()), failed, attributes);
         }
     }
 
@@ -107,6 +115,17 @@ impl Assistant {
                 }
             }
         }
+    }
+}
+
+/// What the trace of a generation says of its end, when it did not end well.
+fn failure(ending: Option<&Ending>) -> Option<String> {
+    match ending {
+        None => Some("the reply belongs to another node now".to_owned()),
+        Some(ending) if matches!(ending.status, MessageStatus::Failed | MessageStatus::Interrupted) => {
+            Some(ending.fault.as_ref().map_or("interrupted", |(code, _)| code).to_owned())
+        }
+        Some(_) => None,
     }
 }
 

@@ -27,6 +27,7 @@ use crate::config;
 use crate::controls::{Controls, Part};
 use crate::http::idempotency::same;
 use crate::lifecycle::Lifecycle;
+use crate::ops::log::trail::Trail;
 use crate::providers::{Figures, Providers};
 
 /// How long storing a message may take. The request may stop waiting before; the message does not get lost by that.
@@ -227,10 +228,18 @@ impl Assistant {
             // A caller that has gone away finds the message by its idempotency key.
             let _ = answer.send(accepted);
             let Some((place, terms)) = begun else { return };
-            let earlier =
-                if new { Vec::new() } else { Box::pin(assistant.earlier(&storing, place.live(), message)).await };
-            let turns = history::turns(earlier, &question, budget(&assistant.settings));
-            Box::pin(assistant.make(place, turns, terms)).await;
+            // Boxed one by one: each is large, and only one of them is under way at a time.
+            let rest = Box::pin(async move {
+                let earlier =
+                    if new { Vec::new() } else { Box::pin(assistant.earlier(&storing, place.live(), message)).await };
+                let turns = history::turns(earlier, &question, budget(&assistant.settings));
+                Box::pin(assistant.make(place, turns, terms)).await;
+            });
+            // The request may be over long before.
+            match Trail::current() {
+                Some(trail) => trail.child().within(rest).await,
+                None => rest.await,
+            }
         });
         match tokio::time::timeout_at(call.deadline(), answered).await {
             Ok(Ok(accepted)) => Ok(accepted?),

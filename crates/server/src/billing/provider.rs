@@ -11,6 +11,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, HeaderValue};
 use mainstay_domain::{Clock, Error, Kind, Result};
+use mainstay_store::trace::{Step, StepKind};
 use reqwest::{Method, Response, Url};
 use serde_json::{Value, json};
 use tokio::time::{sleep, timeout};
@@ -158,7 +159,12 @@ impl FastSpringApi {
         loop {
             let permit = self.breaker.admit().map_err(|wait| away("it keeps failing").retry_after(wait))?;
             tried += 1;
+            let mut step = Step::begin(StepKind::Outgoing, "fastspring");
             let outcome = self.attempt(method.clone(), path, body).await;
+            if let Err(fault) = &outcome {
+                step.fail(fault.code());
+            }
+            drop(step);
             self.last.record(outcome.as_ref().err().map(Fault::code));
             permit.settle(match &outcome {
                 Ok(_) => Verdict::Healthy,

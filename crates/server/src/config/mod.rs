@@ -33,6 +33,7 @@ mod secret_files;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod traces;
 mod value;
 
 use std::collections::BTreeMap;
@@ -64,6 +65,7 @@ pub use overload::Overload;
 pub use providers::{Anthropic, Offline, OpenAi, ProviderName, Providers};
 pub use redis::Redis;
 pub use sync::Sync;
+pub use traces::Traces;
 
 use layers::{Layers, Source};
 use schema::SCHEMA;
@@ -109,6 +111,8 @@ pub struct Config {
     pub alerts: Alerts,
     /// Telling a server of errors.
     pub errors: Errors,
+    /// Traces, for a collector that speaks the OpenTelemetry protocol.
+    pub traces: Traces,
     /// Log lines.
     pub log: Log,
     /// Stopping.
@@ -219,6 +223,7 @@ impl Config {
         self.overload.validate(faults);
         self.alerts.validate(faults);
         self.errors.validate(faults);
+        self.traces.validate(faults);
         self.log.validate(faults);
         for (key, inner) in [
             ("database.statement_timeout_ms", self.database.statement_timeout_ms),

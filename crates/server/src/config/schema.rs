@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::{
     alerts, assistant, auth, backup, billing, database, deliveries, flags, http, inbox, jobs, keys, lifecycle, limits,
-    live, overload, providers, redis, sync,
+    live, overload, providers, redis, sync, traces,
 };
 
 /// The text of `config.default.toml`.
@@ -23,6 +23,9 @@ const CONVENTIONAL: &[(&str, &str)] = &[
     ("ANTHROPIC_API_KEY", "providers.anthropic.api_key"),
     ("OPENAI_API_KEY", "providers.openai.api_key"),
     ("OPENAI_BASE_URL", "providers.openai.base_url"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "traces.endpoint"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "traces.headers"),
+    ("OTEL_SERVICE_NAME", "traces.service"),
 ];
 
 /// The keys whose values never print. A test holds them against the types of the fields.
@@ -42,6 +45,7 @@ const SECRETS: &[&str] = &[
     "alerts.slack_url",
     "alerts.webhook_url",
     "errors.dsn",
+    "traces.headers",
 ];
 
 /// A least and a greatest value for a key, both allowed.
@@ -66,6 +70,7 @@ const BOUNDS: &[&[Bound]] = &[
     providers::BOUNDS,
     overload::BOUNDS,
     alerts::BOUNDS,
+    traces::BOUNDS,
     lifecycle::BOUNDS,
 ];
 

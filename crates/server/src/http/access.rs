@@ -9,11 +9,13 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use mainstay_domain::RequestId;
 use mainstay_store::Call;
+use mainstay_store::trace::StepKind;
 use tokio::time::Instant;
 
 use super::metrics::{GaugeGuard, HttpMetrics, RouteMetrics, UNMATCHED, method_label};
 use super::routes_table::{Policy, RouteTable};
 use super::{Priority, RequestContext};
+use crate::ops::log::trail::Trail;
 
 /// A route and method as the stack knows it: everything looked up once.
 #[derive(Debug)]
@@ -144,12 +146,19 @@ pub(super) struct Exchange {
     method: Method,
     started: Instant,
     in_flight: Option<GaugeGuard>,
+    trail: Trail,
     /// Counted and not logged: thousands of these may come in a second.
     pub(super) unlogged: bool,
 }
 
 impl Exchange {
-    pub(super) fn new(route: Arc<Route>, context: &RequestContext, method: &Method, metrics: &HttpMetrics) -> Self {
+    pub(super) fn new(
+        route: Arc<Route>,
+        context: &RequestContext,
+        trail: Trail,
+        method: &Method,
+        metrics: &HttpMetrics,
+    ) -> Self {
         Self {
             route,
             request_id: context.request_id,
@@ -157,6 +166,7 @@ impl Exchange {
             method: method.clone(),
             started: Instant::now(),
             in_flight: Some(metrics.enter()),
+            trail,
             unlogged: false,
         }
     }
@@ -178,6 +188,7 @@ impl Exchange {
         let statements = self.call.statements();
         self.route.metrics.record(status, took, statements, self.unlogged);
         self.route.count(statements);
+        self.end_trace(status, statements);
         if self.unlogged {
             return;
         }
@@ -190,6 +201,33 @@ impl Exchange {
             took_ms = (took.as_secs_f64() * 10_000.0).round() / 10.0,
             request_id = %self.request_id,
         );
+    }
+}
+
+impl Exchange {
+    /// What was noted of the request is handed over. What was refused under overload has not failed: thousands of these may
+    /// come in a second.
+    fn end_trace(&self, status: Option<StatusCode>, statements: u32) {
+        let trace = self.trail.trace();
+        if !trace.is_noted() {
+            return;
+        }
+        let mut attributes = self.trail.attributes();
+        attributes.push(("http.request.method", method_label(&self.method).into()));
+        attributes.push(("http.route", self.route.template.to_string().into()));
+        attributes.push(("mainstay.statements", statements.into()));
+        let failed = match status {
+            Some(status) => {
+                attributes.push(("http.response.status_code", u32::from(status.as_u16()).into()));
+                (status.is_server_error() && !self.unlogged).then(|| status.to_string())
+            }
+            None => {
+                attributes.push(("error.type", "client_left".into()));
+                None
+            }
+        };
+        let name = format!("{} {}", method_label(&self.method), self.route.template);
+        trace.end((StepKind::Request, name.into()), failed, attributes);
     }
 }
 

@@ -9,7 +9,7 @@ use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
 use axum::http::{Extensions, HeaderMap, HeaderName};
 use ipnet::IpNet;
-use mainstay_domain::{Ids, RequestId};
+use mainstay_domain::{Ids, RequestId, TraceContext};
 use mainstay_store::Call;
 use uuid::Uuid;
 
@@ -18,8 +18,10 @@ use super::metrics::UNMATCHED;
 use super::overload::{Admission, Key, Overload, Priority};
 use super::routes_table::Policy;
 use crate::limits::Tally;
+use crate::ops::log::trail::Trail;
 
 pub(super) const X_REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Entries of X-Forwarded-For that are looked at, from the right. No honest chain of proxies is longer.
@@ -106,6 +108,9 @@ impl RequestContext {
         if let Some(admission) = &self.admission {
             admission.leave(self.call.statements() > 0);
         }
+        if let Some(trail) = Trail::current() {
+            trail.trace().waits();
+        }
     }
 
     /// The bounds of the route from the table, where the route is in it.
@@ -171,6 +176,12 @@ impl TrustedProxies {
             }
         }
         client
+    }
+
+    /// The trace that the request says it belongs to, and whether a proxy of ours says so.
+    pub(super) fn trace(&self, peer: IpAddr, headers: &HeaderMap) -> (Option<TraceContext>, bool) {
+        let given = headers.get(TRACEPARENT).and_then(|value| value.to_str().ok()).and_then(TraceContext::parse);
+        (given, self.trust(peer.to_canonical()))
     }
 
     /// The id that a proxy of ours has given, or a new one.

@@ -41,7 +41,8 @@ use super::{HttpMetrics, Problem};
 use crate::config;
 use crate::controls::Controls;
 use crate::limits::{self, Tally};
-use crate::ops::log::trail::{Cause, Trail};
+use crate::ops::log::trail::Trail;
+use crate::ops::traces::Traces;
 
 /// The longest address that is taken, in bytes of path and query. What is longer than the whole head may be is refused
 /// with 431 before it gets here.
@@ -85,6 +86,7 @@ struct Shared {
     overload: Option<Overload>,
     callers: OnceLock<Arc<limits::Limits>>,
     controls: OnceLock<Arc<Controls>>,
+    traces: OnceLock<Traces>,
 }
 
 impl Settings {
@@ -115,6 +117,7 @@ impl Settings {
             overload: None,
             callers: OnceLock::new(),
             controls: OnceLock::new(),
+            traces: OnceLock::new(),
         })))
     }
 
@@ -139,6 +142,13 @@ impl Settings {
     #[must_use]
     pub fn controlled_by(self, controls: Arc<Controls>) -> Self {
         self.0.controls.get_or_init(|| controls);
+        self
+    }
+
+    /// Notes what is done for each request. Without this a request only has the id of a trace.
+    #[must_use]
+    pub fn traced_by(self, traces: &Traces) -> Self {
+        self.0.traces.get_or_init(|| traces.clone());
         self
     }
 
@@ -265,16 +275,29 @@ impl Shared {
     {
         let route = Arc::clone(self.route(&request));
         let context = self.context(&request, &route, caller);
-        let trail = Trail::of(Cause::Request(context.request_id));
-        trail.within(self.answer_as(inner, request, route, context)).await
+        let trail = self.trail(&request, context.request_id);
+        trail.clone().within(self.answer_as(inner, request, route, context, trail)).await
+    }
+
+    /// Where what is done for the request is noted.
+    fn trail(&self, request: &Request, id: RequestId) -> Trail {
+        let (given, trusted) = self.proxies.trace(peer_of(request), request.headers());
+        self.traces.get_or_init(Traces::default).of_request(id, given, trusted)
     }
 
     /// The same, once it is known which request it is.
-    async fn answer_as<S>(&self, inner: S, mut request: Request, route: Arc<Route>, context: RequestContext) -> Response
+    async fn answer_as<S>(
+        &self,
+        inner: S,
+        mut request: Request,
+        route: Arc<Route>,
+        context: RequestContext,
+        trail: Trail,
+    ) -> Response
     where
         S: Service<Request, Response = Response, Error = Infallible>,
     {
-        let mut exchange = Exchange::new(route, &context, request.method(), &self.metrics);
+        let mut exchange = Exchange::new(route, &context, trail, request.method(), &self.metrics);
         let cors = Cors { ours: &self.ours, allowed: &self.origins };
         let granted = cors.granted(request.headers());
         let leaving = Leaving(context.admission.clone());

@@ -47,6 +47,9 @@ pub struct JobBody {
     /// When somebody asked to cancel it while it ran.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub cancel_asked_at: Option<Timestamp>,
+    /// The trace of the request that led to it; null for what came of none.
+    #[schema(example = "0af7651916cd43dd8448eb211c80319c")]
+    pub trace_id: Option<String>,
 }
 
 impl From<JobSummary> for JobBody {
@@ -66,6 +69,7 @@ impl From<JobSummary> for JobBody {
             started_at: job.started_at,
             finished_at: job.finished_at,
             cancel_asked_at: job.cancel_asked_at,
+            trace_id: job.trace.map(|context| context.trace.to_string()),
         }
     }
 }

@@ -14,10 +14,11 @@ pub mod preflight;
 pub mod probe;
 pub mod process;
 pub mod system;
+pub mod traces;
 
 use std::sync::Arc;
 
-use mainstay_domain::Result;
+use mainstay_domain::{Ids, Result};
 use mainstay_store::Store;
 use prometheus_client::registry::Registry;
 
@@ -25,6 +26,7 @@ use self::alerts::Alerts;
 use self::client_reports::ClientReports;
 use self::errors::ErrorReports;
 use self::system::SampleFigures;
+use self::traces::Traces;
 use crate::app::Outside;
 use crate::config::Config;
 
@@ -37,6 +39,8 @@ pub struct Watching {
     pub client_reports: ClientReports,
     /// Errors, for a server of error reports.
     pub error_reports: ErrorReports,
+    /// What requests and jobs did, step by step.
+    pub traces: Traces,
     /// How often this node has told of itself.
     pub samples: SampleFigures,
 }
@@ -46,13 +50,14 @@ impl Watching {
     ///
     /// # Errors
     /// When an HTTP client cannot be made.
-    pub fn new(config: &Config, store: &Store, outside: &Outside, registry: &mut Registry) -> Result<Self> {
+    pub fn new(config: &Config, store: &Store, ids: &Ids, outside: &Outside, registry: &mut Registry) -> Result<Self> {
         log::register(registry);
         let parts = (store.clone(), Arc::clone(&outside.clock));
         Ok(Self {
             alerts: Alerts::new(&config.alerts, parts, Arc::clone(&outside.lookup), registry)?,
             client_reports: ClientReports::register(registry),
             error_reports: ErrorReports::new(&config.errors, outside, registry)?,
+            traces: Traces::new(config, ids.make::<uuid::Uuid>().to_string(), outside, registry)?,
             samples: SampleFigures::register(registry),
         })
     }

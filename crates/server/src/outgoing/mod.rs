@@ -30,6 +30,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{HeaderMap, HeaderName, StatusCode, header};
 use mainstay_domain::{Error, Kind};
+use mainstay_store::trace::{Step, StepKind};
 use reqwest::{Client, Response};
 use tokio::time::{Instant, timeout_at};
 use url::Url;
@@ -158,7 +159,9 @@ impl Outgoing {
     pub async fn post(&self, url: &Url, headers: HeaderMap, body: Bytes) -> Result<Answer, Failure> {
         let started = Instant::now();
         let mut status = None;
+        let mut step = Step::begin(StepKind::Outgoing, "POST");
         let outcome = self.exchange(url, headers, body, started, &mut status).await;
+        note(&mut step, url, status, &outcome);
         outcome.map_err(|(fault, inside)| Failure { fault, status, inside, took: started.elapsed() })
     }
 
@@ -200,6 +203,27 @@ impl Outgoing {
         }
         answer.took = started.elapsed();
         Ok(answer)
+    }
+}
+
+/// Says in the trace where a request went and what came of it. Not the path: it may be a secret.
+fn note(step: &mut Step, url: &Url, status: Option<StatusCode>, outcome: &Result<Answer, Cause>) {
+    if !step.is_noted() {
+        return;
+    }
+    step.say("http.request.method", "POST");
+    step.say("server.address", url.host_str().unwrap_or_default().to_owned());
+    if let Some(status) = status {
+        step.say("http.response.status_code", u32::from(status.as_u16()));
+    }
+    match outcome {
+        Ok(answer) => {
+            step.say("mainstay.first_byte_ms", answer.first_byte);
+            if !answer.status.is_success() {
+                step.fail(answer.status);
+            }
+        }
+        Err((fault, _)) => step.fail(fault.code()),
     }
 }
 

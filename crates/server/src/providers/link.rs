@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use mainstay_domain::{Clock, Entropy, Error};
+use mainstay_store::trace::{Step, StepKind};
 use tokio::time::Instant;
 
 use super::anthropic::{self, Anthropic};
@@ -201,7 +202,10 @@ impl Remote {
         self.counters.requests.add();
         self.breaker.look().map_err(|wait| self.refused(FaultKind::BreakerOpen, Some(wait)))?;
         // Held over the retries too: a provider that cannot keep up gets no more requests while some wait to be retried.
-        let _slot = self.slot(request, deadline).await?;
+        let _slot = {
+            let _step = Step::begin(StepKind::Work, "wait for a place at the provider");
+            self.slot(request, deadline).await?
+        };
         // What counts here is the text of this provider, not of one before it.
         let before = outlet.sent();
         let mut retried = 0;
@@ -209,7 +213,7 @@ impl Remote {
         self.retries.request();
         loop {
             let limits = Limits { first_token: self.first_token, idle: self.idle, deadline };
-            let outcome = self.speaker.reply(request, limits, outlet).await;
+            let outcome = self.ask(request, limits, outlet).await;
             let text_came = outlet.sent() > before;
             self.counters.last.record(outcome.as_ref().err().map(|failure| failure.fault.kind.code()));
             permit.settle(verdict(&outcome, text_came));
@@ -229,6 +233,36 @@ impl Remote {
             retried += 1;
             self.counters.retries.add();
         }
+    }
+
+    /// One request to the provider, as a step of its trace
+    /// (opentelemetry.io/docs/specs/semconv/gen-ai/gen-ai-spans).
+    async fn ask(
+        &self,
+        request: &ReplyRequest,
+        limits: Limits,
+        outlet: &mut Outlet<'_>,
+    ) -> Result<Completion, Failure> {
+        let mut step = Step::begin(StepKind::Outgoing, "chat");
+        let began = Instant::now();
+        outlet.forget_first();
+        let outcome = self.speaker.reply(request, limits, outlet).await;
+        if step.is_noted() {
+            step.say("gen_ai.operation.name", "chat");
+            step.say("gen_ai.provider.name", self.speaker.name());
+            step.say("gen_ai.request.model", self.speaker.model().to_owned());
+            if let Some(first) = outlet.first() {
+                step.say("mainstay.first_token_ms", first.saturating_duration_since(began));
+            }
+            match &outcome {
+                Ok(completion) => {
+                    step.say("gen_ai.usage.input_tokens", completion.usage.input_tokens);
+                    step.say("gen_ai.usage.output_tokens", completion.usage.output_tokens);
+                }
+                Err(failure) => step.fail(failure.fault.kind.code()),
+            }
+        }
+        outcome
     }
 
     fn figures(&self) -> Figures {

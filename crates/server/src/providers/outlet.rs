@@ -1,6 +1,7 @@
 //! Where a reply goes while it is made: its text, who makes it and what it has taken until now.
 
 use mainstay_domain::Usage;
+use tokio::time::Instant;
 
 use super::{Completion, MAX_REPLY_BYTES, Price, estimated_tokens};
 
@@ -45,11 +46,31 @@ pub(super) struct Outlet<'a> {
     before: Usage,
     cost_before: i64,
     accepted: Option<Accepted>,
+    /// When the first text of the request under way came.
+    first: Option<Instant>,
 }
 
 impl<'a> Outlet<'a> {
     pub(super) fn new(sink: &'a mut dyn Sink) -> Self {
-        Self { sink, text: String::new(), is_full: false, before: Usage::default(), cost_before: 0, accepted: None }
+        Self {
+            sink,
+            text: String::new(),
+            is_full: false,
+            before: Usage::default(),
+            cost_before: 0,
+            accepted: None,
+            first: None,
+        }
+    }
+
+    /// Another request begins.
+    pub(super) fn forget_first(&mut self) {
+        self.first = None;
+    }
+
+    /// When the first text of the request under way came.
+    pub(super) fn first(&self) -> Option<Instant> {
+        self.first
     }
 
     /// A provider has accepted a request whose input is estimated at so many tokens.
@@ -77,6 +98,7 @@ impl<'a> Outlet<'a> {
         if fits.is_empty() {
             return;
         }
+        self.first.get_or_insert_with(Instant::now);
         self.text.push_str(fits);
         if let Some(accepted) = &mut self.accepted {
             accepted.bytes += fits.len();

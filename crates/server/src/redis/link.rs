@@ -7,6 +7,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use mainstay_domain::Entropy;
+use mainstay_store::trace::{Step, StepKind};
 use redis::aio::MultiplexedConnection;
 use redis::{AsyncConnectionConfig, Client, RedisError, RedisResult};
 use tokio::sync::Notify;
@@ -99,6 +100,8 @@ impl Link {
         }
         let connection = inner.connection.read().unwrap_or_else(PoisonError::into_inner).clone();
         let Some(connection) = connection else { return Err(Away::Down) };
+        let mut step = Step::begin(StepKind::Outgoing, "redis");
+        step.say("db.system.name", "redis");
         let away = match timeout(inner.patience, ask(connection)).await {
             Ok(Ok(answer)) => {
                 inner.breaker.succeeded();
@@ -114,6 +117,8 @@ impl Link {
             }
             Err(_) => Away::Timeout,
         };
+        step.fail(&away);
+        drop(step);
         if inner.breaker.failed() {
             tracing::debug!(error = %away, "the breaker of Redis has opened");
             inner.failed.notify_one();

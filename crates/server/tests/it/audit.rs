@@ -13,6 +13,7 @@ use mainstay_store::{Call, Enqueue, Migrator, NewJob, PauseQueue, Processing, Re
 use tokio::time::{Instant, sleep};
 
 use self::proxy::{Proxy, Said, Spoil};
+use crate::support::receiver::Receiver;
 use crate::support::{Engine, TestApp, both};
 
 both! {
@@ -98,6 +99,9 @@ const SPOILS: &[(&str, Spoil)] = &[
     ("observability.health", |_, said| {
         said.text = said.text.replacen("\"status\":\"ok\"", "\"status\":\"failing\"", 1)
     }),
+    ("observability.traces", |_, said| {
+        said.text.push_str("mainstay_trace_spans_total{outcome=\"queue_full\"} 1000000\n")
+    }),
     ("delivery.version", |_, said| said.text = said.text.replace(env!("CARGO_PKG_VERSION"), "99.0.0")),
     ("delivery.interface", |_, said| said.text = said.text.replace("/v1/me", "/v1/us")),
     ("delivery.assets", |_, said| said.set("cache-control", "no-cache")),
@@ -131,6 +135,7 @@ const SETTINGS: &[(&str, &[(&str, &str)])] = &[
     ("observability.metrics_closed", &[("http.metrics_networks", r#"["0.0.0.0/0"]"#)]),
     ("observability.log_format", &[("log.format", "\"text\"")]),
     ("observability.log_level", &[("log.level", "\"off\"")]),
+    ("observability.traces", &[("traces.endpoint", "\"\"")]),
     ("delivery.settings", &[("http.public_url", "\"http://chat.example.com\"")]),
     ("delivery.public_url", &[("http.public_url", "\"http://127.0.0.1:9\"")]),
 ];
@@ -183,13 +188,13 @@ impl Colours {
 
 async fn every_check_turns_red_when_its_control_is_broken(engine: Engine) {
     let mut colours = Colours::default();
-    let mut proxy = Proxy::new().await;
-    let public = format!("\"{}\"", proxy.address);
-    let good: Vec<_> = GOOD.iter().copied().chain([("http.public_url", public.as_str())]).collect();
+    let (mut proxy, collector) = (Proxy::new().await, Receiver::start().await);
+    let (public, traces) = (format!("\"{}\"", proxy.address), format!("\"http://{}\"", collector.address));
+    let good = [GOOD, &[("http.public_url", public.as_str()), ("traces.endpoint", &traces)]].concat();
     let Some(server) = TestApp::start(engine, &good).await else { return };
     proxy.serve(&server);
     spoil_answers(&server, &proxy, &mut colours).await;
-    break_settings(engine, &mut colours).await;
+    break_settings(engine, &traces, &mut colours).await;
     backups::damage(engine, &mut colours).await;
     spoil_rows(&server, &proxy.address, &mut colours).await;
     break_the_database(engine, server, &mut colours).await;
@@ -227,8 +232,8 @@ async fn spoil_answers(server: &TestApp, proxy: &Proxy, colours: &mut Colours) {
     }
 }
 
-async fn break_settings(engine: Engine, colours: &mut Colours) {
-    let https = [GOOD, &[("http.public_url", "\"https://chat.example.com\"")]].concat();
+async fn break_settings(engine: Engine, traces: &str, colours: &mut Colours) {
+    let https = [GOOD, &[("http.public_url", "\"https://chat.example.com\""), ("traces.endpoint", traces)]].concat();
     let Some(good) = TestApp::start(engine, &https).await else { return };
     for (id, _) in SETTINGS {
         if !["resilience.redis", "delivery.public_url"].contains(id) {
@@ -280,6 +285,7 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
         unique: None,
         run_at,
         most_attempts: 1,
+        trace: None,
     };
     store.run(&call(), Enqueue { jobs: vec![job("probes", server.now())], now: server.now() }).await.expect("promised");
     let begun = Instant::now();

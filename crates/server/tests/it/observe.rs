@@ -5,3 +5,4 @@ mod figures;
 mod health;
 mod logs;
 mod reports;
+mod traces;

@@ -164,7 +164,7 @@ async fn why_not_empty(connection: &mut PgConnection) -> Result<Option<String>> 
     }
     let others = sqlx::query(
         "SELECT count(*) AS others FROM pg_stat_activity
-         WHERE datname = current_database() AND application_name = 'mainstay' AND pid <> pg_backend_pid()",
+         WHERE datname = current_database() AND application_name LIKE 'mainstay%' AND pid <> pg_backend_pid()",
     );
     let others: i64 = others.fetch_one(connection).await?.try_get("others")?;
     Ok((others > 0).then(|| format!("{others} connections of mainstay work with it")))

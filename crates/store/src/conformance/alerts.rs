@@ -57,6 +57,7 @@ pub(super) async fn an_alert_is_kept_with_the_messages_that_tell_of_it(h: &Harne
         unique: None,
         run_at: h.now(),
         most_attempts: 3,
+        trace: None,
     };
     let both = record(vec![first.clone(), second.clone()], Vec::new(), vec![job.clone()]);
     assert_eq!(h.store.run_for_jobs(&h.call(), both).await, Ok(true));

@@ -41,6 +41,7 @@ fn review(h: &Harness, tenant: TenantId) -> NewJob {
         unique: None,
         run_at: h.now(),
         most_attempts: 3,
+        trace: None,
     }
 }
 

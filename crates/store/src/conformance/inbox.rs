@@ -30,6 +30,7 @@ fn job(h: &Harness, tenant: TenantId, event: InboxEventId) -> NewJob {
         unique: None,
         run_at: h.now(),
         most_attempts: 3,
+        trace: None,
     }
 }
 

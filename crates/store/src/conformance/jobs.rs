@@ -21,7 +21,7 @@ const QUEUE: &str = "work";
 pub(super) const KEEPING: Keeping = Keeping { done: Duration::from_secs(60), dead: Duration::from_secs(600) };
 const LASTS: Duration = Duration::from_secs(30);
 
-fn job(h: &Harness) -> NewJob {
+pub(super) fn job(h: &Harness) -> NewJob {
     NewJob {
         id: h.ids.make(),
         queue: QUEUE,
@@ -33,6 +33,7 @@ fn job(h: &Harness) -> NewJob {
         unique: None,
         run_at: h.now(),
         most_attempts: 3,
+        trace: None,
     }
 }
 
@@ -41,7 +42,7 @@ async fn promise(h: &Harness, jobs: Vec<NewJob>) -> Vec<Enqueued> {
 }
 
 /// A worker's lease.
-async fn worker(h: &Harness, name: &str) -> i64 {
+pub(super) async fn worker(h: &Harness, name: &str) -> i64 {
     worker_of(h, QUEUE, name).await
 }
 
@@ -57,7 +58,7 @@ async fn claim_with(h: &Harness, worker: i64, most: u32, limits: QueueLimits) ->
     Box::pin(h.store.run_for_jobs(&h.call(), claim)).await.expect("claimed")
 }
 
-async fn claim(h: &Harness, worker: i64, most: u32) -> Vec<Claimed> {
+pub(super) async fn claim(h: &Harness, worker: i64, most: u32) -> Vec<Claimed> {
     claim_with(h, worker, most, QueueLimits::default()).await.jobs
 }
 

@@ -300,6 +300,7 @@ pub(super) async fn cancel_what_waits(
         unique: None,
         run_at: now,
         most_attempts: MOST_STARTS,
+        trace: None,
     };
     enqueue(tx, &[job], now).await.map(|_| ())
 }

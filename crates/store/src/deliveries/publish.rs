@@ -139,6 +139,7 @@ pub(super) async fn promise(tx: &mut Tx<'_>, tenant: TenantId, due: &[Due<'_>], 
             unique: None,
             run_at,
             most_attempts: MOST_STARTS,
+            trace: None,
         });
     }
     tx.batch(DELIVERIES_OF, &rows).run().await?;

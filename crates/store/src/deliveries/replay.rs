@@ -125,6 +125,7 @@ impl Replay {
             unique: None,
             run_at: now,
             most_attempts: MOST_STARTS,
+            trace: None,
         })
     }
 }

@@ -32,7 +32,7 @@ pub(crate) async fn read(connection: &mut PgConnection) -> Result<Room> {
                 (SELECT datconnlimit FROM pg_database WHERE datname = current_database()) AS of_database,
                 (SELECT rolconnlimit FROM pg_roles WHERE rolname = session_user) AS of_role,
                 (SELECT count(*)::int FROM pg_stat_activity
-                 WHERE datid IS NOT NULL AND application_name IS DISTINCT FROM 'mainstay') AS others",
+                 WHERE datid IS NOT NULL AND coalesce(application_name, '') NOT LIKE 'mainstay%') AS others",
     )
     .fetch_one(connection)
     .await?;

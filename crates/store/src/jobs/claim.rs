@@ -8,7 +8,7 @@
 pub(crate) mod overall;
 mod search;
 
-use mainstay_domain::{JobId, Timestamp};
+use mainstay_domain::{JobId, Timestamp, TraceContext};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -69,7 +69,7 @@ statements! {
         job SET state = 'running', lease = job.lease + 1, attempt = job.attempt + 1, worker = $2, started_at = $3
         FROM batch b WHERE job.id = b.id AND job.lease = b.lease
         RETURNING job.id, job.kind, job.group_key, job.tenant_id, job.arguments, job.attempt, job.most_attempts, job.lease,
-                  job.run_at");
+                  job.run_at, job.traceparent");
     SERVED = both("UPDATE job_queue SET turns = $2 WHERE name = $1");
     RATES = pair(sqlite "
         SELECT r.group_key, r.full_at FROM json_each($2) b JOIN job_rate r ON r.queue = $1 AND r.group_key = b.value",
@@ -199,6 +199,7 @@ struct TakenRow {
     most_attempts: i64,
     lease: i64,
     run_at: At,
+    traceparent: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -275,5 +276,6 @@ fn claimed(row: TakenRow, now: Timestamp) -> Claimed {
         lease: row.lease,
         run_at: row.run_at.0,
         started_at: now,
+        trace: row.traceparent.as_deref().and_then(TraceContext::parse),
     }
 }

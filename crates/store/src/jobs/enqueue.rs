@@ -3,7 +3,7 @@
 use std::borrow::Borrow;
 use std::collections::BTreeMap;
 
-use mainstay_domain::{JobId, JobState, Timestamp};
+use mainstay_domain::{JobId, JobState, Timestamp, TraceContext};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -17,11 +17,11 @@ use crate::value::Id;
 statements! {
     ENQUEUE = insert((id: uuid, queue: text, kind: text, group_key: text, tenant_id: uuid, state: text, priority: bigint,
         arguments: text, unique_key: text, unique_kept: bigint, run_at: time, most_attempts: bigint, keep_until: time,
-        created_at: time) "
+        created_at: time, traceparent: text) "
         job (id, queue, kind, group_key, tenant_id, state, priority, arguments, unique_key, unique_kept, run_at, attempt,
-             most_attempts, lease, worker, keep_until, created_at)
+             most_attempts, lease, worker, keep_until, created_at, traceparent)
         SELECT id, queue, kind, group_key, tenant_id, state, priority, arguments, unique_key, unique_kept, run_at, 0,
-               most_attempts, 0, 0, keep_until, created_at
+               most_attempts, 0, 0, keep_until, created_at, traceparent
         FROM batch WHERE true
         ON CONFLICT (kind, unique_key) WHERE unique_key IS NOT NULL DO NOTHING
         RETURNING id");
@@ -45,10 +45,11 @@ struct JobRow<'a> {
     most_attempts: u32,
     keep_until: i64,
     created_at: i64,
+    traceparent: Option<String>,
 }
 
 impl<'a> JobRow<'a> {
-    fn of(job: &'a NewJob, now: Timestamp) -> Self {
+    fn of(job: &'a NewJob, now: Timestamp, trace: Option<TraceContext>) -> Self {
         let state = if job.run_at > now { JobState::Scheduled } else { JobState::Ready };
         let until = job.unique.as_ref().and_then(|unique| unique.until);
         Self {
@@ -66,6 +67,7 @@ impl<'a> JobRow<'a> {
             most_attempts: job.most_attempts,
             keep_until: until.unwrap_or(now).as_millis(),
             created_at: now.as_millis(),
+            traceparent: job.trace.or(trace).map(|context| context.to_string()),
         }
     }
 }
@@ -113,7 +115,8 @@ pub(crate) async fn enqueue<J: Borrow<NewJob> + Sync>(
         return Ok(Vec::new());
     }
     let jobs: Vec<&NewJob> = jobs.iter().map(Borrow::borrow).collect();
-    let mut rows: Vec<_> = jobs.iter().map(|job| JobRow::of(job, now)).collect();
+    let trace = tx.trace;
+    let mut rows: Vec<_> = jobs.iter().map(|job| JobRow::of(job, now, trace)).collect();
     // Two transactions that promise the same keys wait for each other in one order.
     rows.sort_by(|one, other| (one.kind, one.unique_key, one.id).cmp(&(other.kind, other.unique_key, other.id)));
     let inserted: Vec<Id> = tx.batch(ENQUEUE, &rows).rows().await?;

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use mainstay_domain::{JobId, JobPriority, JobState, TenantId, Timestamp};
+use mainstay_domain::{JobId, JobPriority, JobState, TenantId, Timestamp, TraceContext};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -18,7 +18,7 @@ statements! {
     /// A bounded walk down the ids: what does not fit the filter is passed over.
     LIST = both("
         SELECT walked.id, walked.queue, walked.kind, walked.group_key, walked.tenant_id, walked.state, walked.priority, walked.run_at, walked.attempt, walked.most_attempts,
-               walked.created_at, walked.started_at, walked.finished_at, walked.cancel_asked_at
+               walked.created_at, walked.started_at, walked.finished_at, walked.cancel_asked_at, walked.traceparent
         FROM (SELECT j.* FROM job j WHERE j.id < $1 ORDER BY j.id DESC LIMIT $2) walked
         WHERE ($3 = '' OR walked.state = $3) AND ($4 = '' OR walked.queue = $4) AND ($5 = '' OR walked.kind = $5)
           AND ($6 = '' OR walked.group_key = $6)
@@ -26,14 +26,14 @@ statements! {
     WALKED = both("SELECT j.id FROM job j WHERE j.id < $1 ORDER BY j.id DESC LIMIT 1 OFFSET $2");
     DEAD = both("
         SELECT walked.id, walked.queue, walked.kind, walked.group_key, walked.tenant_id, walked.state, walked.priority, walked.run_at, walked.attempt, walked.most_attempts,
-               walked.created_at, walked.started_at, walked.finished_at, walked.cancel_asked_at
+               walked.created_at, walked.started_at, walked.finished_at, walked.cancel_asked_at, walked.traceparent
         FROM (SELECT j.* FROM job j WHERE j.state = 'dead' AND j.id < $1 ORDER BY j.id DESC LIMIT $2) walked
         WHERE ($3 = '' OR walked.queue = $3) AND ($4 = '' OR walked.kind = $4) AND ($5 = '' OR walked.group_key = $5)
         ORDER BY walked.id DESC LIMIT $6");
     DEAD_WALKED = both("SELECT j.id FROM job j WHERE j.state = 'dead' AND j.id < $1 ORDER BY j.id DESC LIMIT 1 OFFSET $2");
     GET = both("
         SELECT id, queue, kind, group_key, tenant_id, state, priority, run_at, attempt, most_attempts, created_at, started_at,
-               finished_at, cancel_asked_at, arguments, unique_key, lease FROM job WHERE id = $1");
+               finished_at, cancel_asked_at, traceparent, arguments, unique_key, lease FROM job WHERE id = $1");
     ATTEMPTS = both("
         SELECT attempt, outcome, error, started_at, ended_at FROM job_attempt WHERE job_id = $1 ORDER BY lease LIMIT 200");
     CANCEL = both("
@@ -89,6 +89,8 @@ pub struct JobSummary {
     pub finished_at: Option<Timestamp>,
     /// When somebody asked to cancel it.
     pub cancel_asked_at: Option<Timestamp>,
+    /// For what it was promised; nothing for what came of no request.
+    pub trace: Option<TraceContext>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -107,6 +109,7 @@ struct SummaryRow {
     started_at: Option<At>,
     finished_at: Option<At>,
     cancel_asked_at: Option<At>,
+    traceparent: Option<String>,
 }
 
 impl TryFrom<SummaryRow> for JobSummary {
@@ -128,6 +131,7 @@ impl TryFrom<SummaryRow> for JobSummary {
             started_at: row.started_at.map(|at| at.0),
             finished_at: row.finished_at.map(|at| at.0),
             cancel_asked_at: row.cancel_asked_at.map(|at| at.0),
+            trace: row.traceparent.as_deref().and_then(TraceContext::parse),
         })
     }
 }

@@ -18,7 +18,7 @@ pub(crate) mod rate;
 pub(crate) mod schedule;
 pub(crate) mod upkeep;
 
-use mainstay_domain::{JobId, JobPriority, TenantId, Timestamp};
+use mainstay_domain::{JobId, JobPriority, TenantId, Timestamp, TraceContext};
 use uuid::Uuid;
 
 #[cfg(test)]
@@ -69,6 +69,8 @@ pub struct NewJob {
     pub run_at: Timestamp,
     /// After how many attempts it is given up.
     pub most_attempts: u32,
+    /// For what it is promised, where the transaction that promises it does not know.
+    pub trace: Option<TraceContext>,
 }
 
 /// A job that this worker has.
@@ -94,6 +96,8 @@ pub struct Claimed {
     pub run_at: Timestamp,
     /// When this attempt began.
     pub started_at: Timestamp,
+    /// For what it was promised; nothing for what came of no request.
+    pub trace: Option<TraceContext>,
 }
 
 /// The nil UUID stands for the installation itself.

@@ -197,6 +197,7 @@ impl Intent for ActivateKey {
                 unique: Some(Unique { key: format!("to {}", self.version), until: None }),
                 run_at: self.now,
                 most_attempts: MOST_ATTEMPTS,
+                trace: None,
             };
             enqueue(tx, &[job], self.now).await?;
         }

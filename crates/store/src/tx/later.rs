@@ -6,9 +6,10 @@
 use futures_util::TryStreamExt;
 use sqlx::{Arguments, AssertSqlSafe, Either, Executor};
 
-use super::{Engine, Rows, Tx, bad_parameters, named, stride};
+use super::{Engine, Rows, Tx, bad_parameters, named, short, stride};
 use crate::error::{Error, Result};
 use crate::sql::Sql;
+use crate::trace::StepKind;
 
 /// A set-based write that has not been sent.
 pub(super) struct Write {
@@ -70,6 +71,10 @@ impl Tx<'_> {
             Engine::Sqlite(tx) => {
                 let text = AssertSqlSafe(together(pending));
                 let names = || pending.iter().map(|write| write.sql.name).collect::<Vec<_>>().join(", ");
+                let mut step = self.step.map(|step| step.part(StepKind::Statement, "writes"));
+                if let Some(step) = &mut step {
+                    step.say("statements", names());
+                }
                 let mut arguments = sqlx::sqlite::SqliteArguments::default();
                 for write in pending {
                     let bound = Arguments::add(&mut arguments, write.rows.list.as_str())
@@ -86,6 +91,7 @@ impl Tx<'_> {
             }
             Engine::Postgres(tx) => {
                 for write in pending {
+                    let _step = self.step.map(|step| step.part(StepKind::Statement, short(write.sql.name)));
                     let query = sqlx::query(write.sql.postgres).bind(&write.rows.list).persistent(self.prepared);
                     let done = query.execute(&mut **tx).await.map_err(|error| named(write.sql.name, error))?;
                     written.push(done.rows_affected());

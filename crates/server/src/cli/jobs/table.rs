@@ -49,6 +49,7 @@ pub(super) fn life(life: &LifeBody, now: Timestamp) -> String {
     ];
     let optional = [("last begun", job.started_at), ("asked to stop", job.cancel_asked_at), ("ended", job.finished_at)];
     rows.extend(optional.into_iter().filter_map(|(name, at)| Some((name, moment(at?, now)))));
+    rows.extend(job.trace_id.clone().map(|id| ("trace", id)));
     rows.extend(life.unique_key.clone().map(|key| ("unique by", key)));
     rows.push(("arguments", life.arguments.to_string()));
     facts(&rows) + "\n" + &attempts(&life.attempts, now)

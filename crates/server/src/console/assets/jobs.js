@@ -40,6 +40,7 @@ function detail(job) {
     ["Due", isEnd(job.state) ? null : moments(job.run_at)],
     ["Ended", job.finished_at && moments(job.finished_at)],
     ["Asked to stop", job.cancel_asked_at && moments(job.cancel_asked_at)],
+    ["Trace", job.trace_id && make("code", { text: job.trace_id })],
     ["Unique by", job.unique_key && make("code", { text: job.unique_key })],
   ]);
   const what = make("pre", { text: JSON.stringify(job.arguments, null, 2), tabindex: "0", "aria-label": "What it is to do" });

@@ -31,6 +31,15 @@ impl Samples {
         Some(self.families.get(family)?.iter().map(|(_, value)| value).sum())
     }
 
+    /// The series of a family that have this label; nothing when there is none.
+    pub(super) fn sum_of(&self, family: &str, (name, value): (&str, &str)) -> Option<f64> {
+        let label = format!("{name}=\"{value}\"");
+        let series = self.families.get(family)?.iter();
+        let mut of = series.filter(|(labels, _)| labels.split(',').any(|one| one == label)).peekable();
+        of.peek()?;
+        Some(of.map(|(_, value)| value).sum())
+    }
+
     /// How many series there are.
     pub(super) fn len(&self) -> usize {
         self.families.values().map(Vec::len).sum()
@@ -66,6 +75,8 @@ mod tests {
         let text = "# HELP a b\na{x=\"1\"} 2\na{x=\"2\",y=\"le 3\"} 1.5\nb 7\nnonsense\n\nb x\n";
         let samples = samples(text);
         assert_eq!((samples.sum("a"), samples.sum("b"), samples.sum("c")), (Some(3.5), Some(7.0), None));
+        let of = |value| samples.sum_of("a", ("x", value));
+        assert_eq!((of("1"), of("2"), of("3")), (Some(2.0), Some(1.5), None));
         assert_eq!((samples.len(), samples.bad), (3, 2));
         assert_eq!(samples.endless(), BTreeSet::new());
     }

@@ -45,6 +45,10 @@ fn event(report: &Report, id: &str, now: Timestamp, environment: &str) -> Value 
         "extra": fields,
         "breadcrumbs": { "values": crumbs },
     });
+    if let Some(trace) = tags.get("trace_id") {
+        // The protocol wants the id of a span too: that of the request or the job is in the trace.
+        event["contexts"] = json!({ "trace": { "trace_id": trace, "span_id": trace.get(16..).unwrap_or_default() } });
+    }
     if let Some(person) = tags.get("person_id") {
         event["user"] = json!({ "id": person });
     }
@@ -66,7 +70,7 @@ mod tests {
                 ("code".to_owned(), "internal".to_owned()),
                 ("inside".to_owned(), "a\nb".to_owned()),
             ]),
-            tags: BTreeMap::from([("person_id", Uuid::from_u128(7))]),
+            tags: BTreeMap::from([("person_id", Uuid::from_u128(7).to_string())]),
             crumbs: Vec::new(),
         };
         let text = envelope(&report, Uuid::from_u128(1), Timestamp::EPOCH, "test");

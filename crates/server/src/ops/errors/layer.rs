@@ -71,7 +71,7 @@ impl<S: Subscriber> Layer<S> for ReportsErrors {
         let mut told = Told::default();
         event.record(&mut told);
         if level == Level::ERROR {
-            let tags = trail.iter().flat_map(|trail| trail.fields()).collect();
+            let tags = trail.iter().flat_map(|trail| trail.fields()).map(|(name, id)| (name, id.to_string())).collect();
             let crumbs = trail.as_ref().map(Trail::crumbs).unwrap_or_default();
             let Told { message, fields } = told;
             offer(Report { message, target: target.to_owned(), fields, tags, crumbs });

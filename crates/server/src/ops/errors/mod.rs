@@ -21,7 +21,6 @@ use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
 use tokio::time::Instant;
 use url::Url;
-use uuid::Uuid;
 
 pub(crate) use self::layer::ReportsErrors;
 use super::health::outside::Service;
@@ -57,7 +56,7 @@ pub(crate) struct Report {
     /// Its fields, masked.
     pub(crate) fields: BTreeMap<String, String>,
     /// For which request or job, and for whom.
-    pub(crate) tags: BTreeMap<&'static str, Uuid>,
+    pub(crate) tags: BTreeMap<&'static str, String>,
     /// The lines before it.
     pub(crate) crumbs: Vec<Crumb>,
 }

@@ -37,7 +37,9 @@ pub(crate) fn services(app: &App) -> Vec<Service> {
         let (breaker, last) = api.standing();
         Service { name: "fastspring", needed_for: None, breaker, last }
     });
-    let told = app.watching.alerts.sender.services().chain(app.watching.error_reports.service());
+    let watching = &app.watching;
+    let told =
+        watching.alerts.sender.services().chain(watching.error_reports.service()).chain(watching.traces.service());
     models.chain(payments).chain(told).collect()
 }
 

@@ -109,8 +109,6 @@ fn add(line: &mut Vec<u8>, format: LogFormat, trail: &Trail) {
         if contains(line, said.as_bytes()) {
             continue;
         }
-        let mut text = [0; uuid::fmt::Hyphenated::LENGTH];
-        let id = id.hyphenated().encode_lower(&mut text);
         // Into memory: it cannot fail.
         let _ = if is_json { write!(line, ",\"{name}\":\"{id}\"") } else { write!(line, " {name}={id}") };
     }
@@ -179,7 +177,8 @@ pub(crate) fn register(registry: &mut Registry) {
 
 #[cfg(test)]
 mod tests {
-    use mainstay_domain::{PersonId, RequestId, TenantId};
+    use mainstay_domain::{PersonId, RequestId, SpanId, TenantId, TraceContext, TraceId};
+    use mainstay_store::trace::Trace;
     use uuid::Uuid;
 
     use super::super::trail::{Cause, Whom};
@@ -191,9 +190,11 @@ mod tests {
 
     #[test]
     fn a_line_says_for_what_and_for_whom() {
-        let trail = Trail::of(Cause::Request(RequestId(Uuid::from_u128(7))));
+        let trace = TraceContext { trace: TraceId::of(Uuid::from_u128(6)), span: SpanId::new(5), sampled: false };
+        let trail = Trail::of(Cause::Request(RequestId(Uuid::from_u128(7))), Trace::begin(trace, None, None, None));
         let json = "{\"level\":\"INFO\",\"message\":\"to ada@example.com\"}\n";
-        let request = "\"request_id\":\"00000000-0000-0000-0000-000000000007\"";
+        let request = "\"request_id\":\"00000000-0000-0000-0000-000000000007\",\
+                       \"trace_id\":\"00000000000000000000000000000006\"";
         let expected = format!("{{\"level\":\"INFO\",\"message\":\"to [email]\",{request}}}\n");
         assert_eq!(line(json, LogFormat::Json, Some(&trail)), expected);
         trail.is_of(Whom { tenant: TenantId(Uuid::from_u128(8)), person: Some(PersonId(Uuid::from_u128(9))) });
@@ -201,7 +202,7 @@ mod tests {
         assert_eq!(told["tenant_id"], Uuid::from_u128(8).to_string());
         assert_eq!(told["person_id"], Uuid::from_u128(9).to_string());
         let text = "INFO done request_id=1\n";
-        let ids = "tenant_id=00000000-0000-0000-0000-000000000008 person_id=00000000-0000-0000-0000-000000000009";
+        let ids = "tenant_id=00000000-0000-0000-0000-000000000008 person_id=00000000-0000-0000-0000-000000000009 trace_id=00000000000000000000000000000006";
         assert_eq!(line(text, LogFormat::Text, Some(&trail)), format!("INFO done request_id=1 {ids}\n"));
         assert_eq!(line(text, LogFormat::Text, None), text);
     }

@@ -197,6 +197,7 @@ fn doomed(server: &TestApp, queue: &'static str) -> NewJob {
         unique: None,
         run_at: server.now(),
         most_attempts: 1,
+        trace: None,
     }
 }
 

@@ -216,6 +216,7 @@ async fn what_is_wrong_with_a_running_server_is_told(engine: Engine) {
         unique: None,
         run_at: server.now(),
         most_attempts: 1,
+        trace: None,
     };
     let call = Call::within(Duration::from_secs(20));
     server.app.store.run(&call, Enqueue { jobs: vec![job], now: server.now() }).await.expect("promised");

@@ -53,6 +53,10 @@ checks! { Observability:
     "Somebody is told when something is wrong.",
     "alerts are judged, somebody is told of them, and each has taken a test message within the last 30 days",
     "Set alerts.slack_url or alerts.webhook_url, and run `mainstay alerts test`.", within days(30);
+    "observability.traces" Low Passive Cluster traces,
+    "What one request did can be followed over all nodes.",
+    "a collector is set up, and fewer than 1 % of the spans for it were lost",
+    "Set traces.endpoint, and look at /health: it tells what the last exchange with the collector came to.";
     "observability.audited" Low Passive Server audited,
     "The audit is made again and again.",
     "an earlier audit was made within the last 8 days",
@@ -198,6 +202,17 @@ async fn alerts(subject: &Subject) -> Looked {
     }
     let oldest = receivers.iter().filter_map(tested).min().unwrap_or(now);
     Ok(Seen::pass(format!("{} took a test message", receivers.join(" and "))).aged(now.since(oldest)))
+}
+
+async fn traces(subject: &Subject) -> Looked {
+    if subject.app.config.traces.endpoint.is_empty() {
+        return Ok(Seen::fail("traces.endpoint is empty"));
+    }
+    let samples = figures(subject).await?;
+    let of = |outcome: &str| samples.sum_of("mainstay_trace_spans_total", ("outcome", outcome)).unwrap_or_default();
+    let (sent, all) = (of("sent"), samples.sum("mainstay_trace_spans_total").unwrap_or_default());
+    let measured = format!("{:.0} of {all:.0} spans were lost", all - sent);
+    Ok(Seen::told((all - sent) * 100.0 <= all, measured))
 }
 
 async fn audited(subject: &Subject) -> Looked {
