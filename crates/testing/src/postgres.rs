@@ -31,13 +31,15 @@ const PORT_ATTEMPTS: usize = 5;
 pub struct Options {
     /// Whether commits reach the disk. Crash tests keep this; without it every test is faster.
     pub fsync: bool,
+    /// Whether pages have checksums.
+    pub checksums: bool,
     /// More settings of `postgresql.conf`, as name and value.
     pub settings: Vec<(String, String)>,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { fsync: true, settings: Vec::new() }
+        Self { fsync: true, checksums: false, settings: Vec::new() }
     }
 }
 
@@ -119,6 +121,7 @@ impl Cluster {
             .args(["--username=postgres", "--auth=trust", "--encoding=UTF8", "--locale=C", "--no-instructions"])
             .args(["--locale-provider=icu", "--icu-locale=en-US"])
             .args(if options.fsync { None } else { Some("--no-sync") })
+            .args(options.checksums.then_some("--data-checksums"))
             .args([OsString::from("--pgdata"), data.into_os_string()]);
         run(initdb.directory(scratch.path()).user(server_user()?), "initdb", PATIENCE)?;
         Ok(Self { server: None, access: Access { binaries, port: 0 }, options, death_signal, scratch })

@@ -71,7 +71,7 @@ fn a_paused_cluster_answers_nothing_until_it_is_resumed() {
 #[test]
 fn settings_reach_the_server() {
     let settings = vec![("work_mem".to_owned(), "7MB".to_owned())];
-    let Some(cluster) = Cluster::start(Options { fsync: false, settings }) else { return };
+    let Some(cluster) = Cluster::start(Options { fsync: false, settings, ..Options::default() }) else { return };
     assert_eq!(cluster.database().unwrap().psql("show work_mem").unwrap(), ["7MB"]);
 }
 

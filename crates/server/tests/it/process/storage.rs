@@ -4,7 +4,6 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,6 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::support::binary::{Installation, Instance, PATIENCE};
+use crate::support::mounted::{SMALL_DISK, mounted};
 
 /// As somebody whom permissions bind. Root is not bound, so it gives up that right.
 fn bound(installation: Installation) -> Installation {
@@ -91,18 +91,6 @@ async fn a_file_that_cannot_be_used_is_said() {
     assert!(fs::read_to_string(installation.folder().join("notes.txt")).expect("it is there").starts_with("These are"));
 }
 
-/// What gives a process a small file system of its own at `data`, which goes with the process. Nothing where that is not
-/// permitted, as in most containers.
-fn small_disk() -> Option<Vec<&'static str>> {
-    const MOUNT: &str = "mkdir -p data && mount -t tmpfs -o size=8m tmpfs data && exec \"$0\" \"$@\"";
-    let ways: [&[&str]; 2] = [&["unshare", "--mount"], &["unshare", "--user", "--map-root-user", "--mount"]];
-    ways.into_iter().map(|way| way.iter().copied().chain(["sh", "-c", MOUNT]).collect::<Vec<_>>()).find(|way| {
-        let folder = tempfile::tempdir().expect("a folder");
-        let tried = Command::new(way[0]).args(&way[1..]).arg("true").current_dir(folder.path()).output();
-        tried.is_ok_and(|output| output.status.success())
-    })
-}
-
 async fn post(server: &Instance, token: &str, content: &str) -> (u16, Value) {
     let body = json!({"content": content});
     let answer = server.send("POST", "/v1/messages", token, Some(body)).await.expect("an answer");
@@ -112,7 +100,7 @@ async fn post(server: &Instance, token: &str, content: &str) -> (u16, Value) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_full_disk_refuses_writes_and_nothing_else() {
-    let Some(wrapper) = small_disk() else {
+    let Some(wrapper) = mounted(SMALL_DISK) else {
         mainstay_testing::skip("a full disk", "this machine permits no mount");
         return;
     };

@@ -72,8 +72,8 @@ impl Installation {
 
     /// Started through this program and its arguments.
     #[must_use]
-    pub(crate) fn through(mut self, wrapper: &[&str]) -> Self {
-        self.wrapper = wrapper.iter().map(|&part| part.to_owned()).collect();
+    pub(crate) fn through<T: AsRef<str>>(mut self, wrapper: &[T]) -> Self {
+        self.wrapper = wrapper.iter().map(|part| part.as_ref().to_owned()).collect();
         self
     }
 

@@ -3,6 +3,7 @@
 pub(crate) mod binary;
 pub(crate) mod chance;
 pub(crate) mod fake_fastspring;
+pub(crate) mod mounted;
 // The fake is shared with unit tests, and neither uses all of it.
 #[expect(dead_code, reason = "each test binary uses its own part of the fake")]
 pub(crate) mod fake_provider;
@@ -142,6 +143,12 @@ impl TestApp {
             Engine::Postgres => Some(Arc::new(Cluster::shared()?.database().expect("a database"))),
         };
         Some(Self::start_on((folder, Arc::new(keys)), database, settings, outside).await)
+    }
+
+    /// Starts in this database.
+    pub(crate) async fn start_in(database: &Arc<Database>, settings: &[(&str, &str)]) -> Self {
+        let (folder, keys) = (tempfile::tempdir().expect("a folder"), tempfile::tempdir().expect("a folder"));
+        Self::start_on((folder, Arc::new(keys)), Some(Arc::clone(database)), settings, Outside::default()).await
     }
 
     /// Another node on the same PostgreSQL, with the same settings.
