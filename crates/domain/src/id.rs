@@ -79,6 +79,14 @@ id! {
     EventId;
     /// The delivery of an event to an endpoint. It shares the id of the job that makes it.
     DeliveryId;
+    /// Something that an organisation does for people at a time.
+    ServiceId;
+    /// Somebody who does it.
+    StaffId;
+    /// Somebody for whom it is done.
+    ContactId;
+    /// A service that is done for a contact by somebody at a time.
+    AppointmentId;
     /// One request to the server, as its answer and its log lines name it.
     RequestId;
 }

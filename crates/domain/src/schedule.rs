@@ -112,7 +112,7 @@ impl fmt::Display for Schedule {
     }
 }
 
-fn time_zone(name: &str) -> Result<TimeZone, Refused> {
+pub(crate) fn time_zone(name: &str) -> Result<TimeZone, Refused> {
     // "Etc/Unknown" is known to the library, and stands for no place.
     TimeZoneDatabase::bundled().get(name).ok().filter(|zone| !zone.is_unknown()).ok_or_else(|| Refused {
         code: "unknown_time_zone",
