@@ -20,6 +20,7 @@ mod leases;
 mod metering;
 mod plans;
 mod pooler;
+mod reception;
 mod schema;
 mod streams;
 mod traces;
@@ -170,16 +171,22 @@ fn boxed<'a, F: Future<Output = ()> + 'a>(
     Box::pin(case())
 }
 
+// All of them, or those whose name holds what `MAINSTAY_TEST_CASES` says, for whoever works on one.
 macro_rules! cases {
     ($($case:path),+ $(,)?) => {
         async fn run_all(engine: EngineKind) {
-            $(
+            let only = std::env::var("MAINSTAY_TEST_CASES").ok();
+            let is_wanted = |case: &str| only.as_deref().is_none_or(|part| case.contains(part));
+            $(if is_wanted(stringify!($case)) {
                 let Some(harness) = Box::pin(Harness::open(engine)).await else { return };
                 eprintln!("{:?}: {}", engine, stringify!($case));
                 boxed(|| $case(&harness)).await;
                 // The connections are wanted by the next one.
                 harness.store.close().await;
-            )+
+            })+
+            if only.is_some() {
+                return;
+            }
             let executed = EXECUTED[engine as usize].lock().expect("no case panicked");
             let missed: Vec<_> =
                 crate::registry::statements().map(|sql| sql.name).filter(|name| !executed.contains(name)).collect();
@@ -274,6 +281,14 @@ cases! {
     batches::batches_do_what_their_members_mean,
     batches::the_model_of_a_stream_holds,
     batches::what_fails_last_is_rolled_back,
+    reception::what_is_said_of_a_reception_is_read_again,
+    reception::whoever_is_known_twice_is_one_contact,
+    reception::two_hundred_callers_have_twenty_times,
+    reception::a_wish_that_is_repeated_is_one,
+    reception::a_time_is_held_moved_and_given_back,
+    reception::what_is_free_is_read_of_one_moment,
+    reception::the_schema_itself_refuses_an_overlap,
+    reception::model::the_model_of_a_calendar_holds,
     streams::no_replica_misses_a_change,
     streams::a_client_catches_up_in_bounded_pages,
     streams::each_stream_has_its_rows,

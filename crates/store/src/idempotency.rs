@@ -68,7 +68,12 @@ pub(crate) async fn claim(tx: &mut Tx<'_>, claimant: Claimant<'_>) -> Result<Opt
     find(tx, claimant.tenant, claimant.person, &claim.key).await
 }
 
-async fn find(tx: &mut Tx<'_>, tenant: TenantId, person: PersonId, key: &IdempotencyKey) -> Result<Option<Used>> {
+pub(crate) async fn find(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    person: PersonId,
+    key: &IdempotencyKey,
+) -> Result<Option<Used>> {
     tx.query(FIND).bind(tenant.uuid()).bind(person.uuid()).bind(key.as_str().to_owned()).row().await
 }
 

@@ -44,6 +44,7 @@ mod migrate;
 mod nodes;
 mod pack;
 mod preflight;
+mod reception;
 #[cfg(test)]
 mod registry;
 mod revocations;
@@ -162,6 +163,15 @@ pub use metering::reservation::{Cost, ForgetSwept};
 pub use migrate::{Applied, Migrator, Planned, StatementRisk, Step, StepState, file_fault, folder_fault};
 pub use nodes::{PositionsOf, WatchNodes, Watched};
 pub use preflight::DatabaseSeen;
+pub use reception::appointments::{BookAppointment, Booking, ChangeAppointment, MoveAppointment};
+pub use reception::availability::{Availability, ReadAvailability, StaffTime};
+pub use reception::calendar::{Appointment, AppointmentsOf, GetAppointment, ListAppointments};
+pub use reception::contacts::{ChangeContact, Contact, GetContact, KnowContact, ListContacts};
+pub use reception::services::{ChangeService, CreateService, GetService, ListServices, Service};
+pub use reception::settings::{
+    GetReception, ListSpecialDays, NamedDay, PutReception, PutSpecialDay, Reception, RemoveSpecialDay,
+};
+pub use reception::staff::{ChangeStaff, CreateStaff, ListStaff, SetOffers, Staff};
 pub use revocations::{Revocation, RevocationsSince, Revoked};
 pub use samples::{
     NodeHealth, NodeSample, NodeUses, ReadNodeHealth, ReadSystemHealth, RecordSample, SAMPLE_BOUNDS_MS, SystemHealth,

@@ -38,6 +38,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::experiments::ALL_STATEMENTS,
         crate::turns::STATEMENTS,
         crate::metering::STATEMENTS,
+        crate::reception::ALL_STATEMENTS,
     ];
     modules.into_iter().chain(folders.into_iter().flatten().copied()).flatten()
 }

@@ -1,0 +1,204 @@
+//! Who does it, and who offers what.
+
+use std::collections::BTreeSet;
+
+use mainstay_domain::{ServiceId, StaffId, TenantId, Timestamp, Week};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::week;
+use crate::error::{Error, Result};
+use crate::intent::Intent;
+use crate::sql::statements;
+use crate::tx::{Scope, Tx};
+use crate::value::{At, json, moment};
+
+statements! {
+    CREATE = both("
+        INSERT INTO staff (id, tenant_id, name, week, archived_at, created_at, updated_at) VALUES ($1, $2, $3, $4, NULL, $5, $5)");
+    CHANGE = both("
+        UPDATE staff SET name = $3, week = $4, archived_at = $5, updated_at = $6 WHERE id = $1 AND tenant_id = $2");
+    LIST = both("
+        SELECT id, name, week, archived_at, created_at FROM staff
+        WHERE tenant_id = $1 AND (created_at, id) > ($2, $3) ORDER BY created_at, id LIMIT $4");
+    CLEAR = both("DELETE FROM staff_service WHERE staff_id = $1 AND tenant_id = $2");
+    OFFER = insert((staff_id: uuid, service_id: uuid, tenant_id: uuid) "
+        staff_service (staff_id, service_id, tenant_id) SELECT staff_id, service_id, tenant_id FROM batch");
+    OFFERS = both("SELECT staff_id, service_id FROM staff_service WHERE tenant_id = $1");
+    /// Those who offer a service and are not archived.
+    WHO_OFFERS = both("
+        SELECT s.id, s.name, s.week, s.archived_at, s.created_at FROM staff_service o
+        JOIN staff s ON s.id = o.staff_id AND s.tenant_id = o.tenant_id
+        WHERE o.tenant_id = $1 AND o.service_id = $2 AND s.archived_at IS NULL ORDER BY s.created_at, s.id");
+}
+
+/// Somebody who does what is offered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Staff {
+    /// Their id.
+    pub id: StaffId,
+    /// What they are called.
+    pub name: String,
+    /// When they work; the hours of the organisation without it.
+    pub week: Option<Week>,
+    /// Since when they do not work there any more.
+    pub archived_at: Option<Timestamp>,
+    /// Since when they are there.
+    pub created_at: Timestamp,
+}
+
+#[derive(sqlx::FromRow)]
+struct StaffRow {
+    id: Uuid,
+    name: String,
+    week: Option<String>,
+    archived_at: Option<At>,
+    created_at: At,
+}
+
+impl TryFrom<StaffRow> for Staff {
+    type Error = Error;
+
+    fn try_from(row: StaffRow) -> Result<Self> {
+        Ok(Self {
+            id: StaffId(row.id),
+            name: row.name,
+            week: row.week.as_deref().map(week).transpose()?,
+            archived_at: moment(row.archived_at),
+            created_at: row.created_at.0,
+        })
+    }
+}
+
+#[derive(Serialize, sqlx::FromRow)]
+struct OfferRow {
+    staff_id: Uuid,
+    service_id: Uuid,
+    tenant_id: Uuid,
+}
+
+#[derive(sqlx::FromRow)]
+struct OfferedRow {
+    staff_id: Uuid,
+    service_id: Uuid,
+}
+
+/// Adds somebody.
+#[derive(Clone, Debug)]
+pub struct CreateStaff {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Who.
+    pub staff: Staff,
+}
+
+impl Intent for CreateStaff {
+    type Output = ();
+    const WRITES: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let Staff { id, name, week, created_at, .. } = &self.staff;
+        let create = tx.query(CREATE).bind(id.uuid()).bind(self.tenant.uuid()).bind(name.clone());
+        create.bind(week.as_ref().map(json).transpose()?).bind(At(*created_at)).run().await.map(drop)
+    }
+}
+
+/// Changes what is known of somebody. Appointments that were made stay.
+#[derive(Clone, Debug)]
+pub struct ChangeStaff {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// As it is from now on.
+    pub staff: Staff,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl Intent for ChangeStaff {
+    type Output = ();
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let Staff { id, name, week, archived_at, .. } = &self.staff;
+        let change = tx.query(CHANGE).bind(id.uuid()).bind(self.tenant.uuid()).bind(name.clone());
+        let change = change.bind(week.as_ref().map(json).transpose()?).bind(archived_at.map(At)).bind(At(self.now));
+        if change.run().await? == 1 { Ok(()) } else { Err(Error::Missing("member of the staff")) }
+    }
+}
+
+/// Says what somebody offers: these services and no others.
+#[derive(Clone, Debug)]
+pub struct SetOffers {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Who.
+    pub staff: StaffId,
+    /// What, at most 200.
+    pub services: BTreeSet<ServiceId>,
+}
+
+impl Intent for SetOffers {
+    type Output = ();
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
+        tx.query(CLEAR).bind(self.staff.uuid()).bind(self.tenant.uuid()).run().await?;
+        let (staff_id, tenant_id) = (self.staff.uuid(), self.tenant.uuid());
+        let rows: Vec<OfferRow> =
+            self.services.iter().map(|service| OfferRow { staff_id, service_id: service.uuid(), tenant_id }).collect();
+        if rows.is_empty() { Ok(()) } else { tx.batch(OFFER, &rows).run().await.map(drop) }
+    }
+}
+
+/// Lists the staff with what each offers, who came first first.
+#[derive(Clone, Copy, Debug)]
+pub struct ListStaff {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Those after this one.
+    pub after: Option<(Timestamp, StaffId)>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+impl Intent for ListStaff {
+    type Output = Vec<(Staff, Vec<ServiceId>)>;
+    const WRITES: bool = false;
+    const SNAPSHOT: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        let (at, id) = self.after.map_or((Timestamp::EPOCH, Uuid::nil()), |(at, id)| (at, id.uuid()));
+        let list = tx.query(LIST).bind(self.tenant.uuid()).bind(At(at)).bind(id).bind(i64::from(self.limit));
+        let staff: Vec<Staff> =
+            list.rows::<StaffRow>().await?.into_iter().map(Staff::try_from).collect::<Result<_>>()?;
+        let offers: Vec<OfferedRow> = tx.query(OFFERS).bind(self.tenant.uuid()).rows().await?;
+        let of = |id: StaffId| {
+            let own = offers.iter().filter(|offer| offer.staff_id == id.uuid());
+            own.map(|offer| ServiceId(offer.service_id)).collect()
+        };
+        Ok(staff.into_iter().map(|staff| (staff.clone(), of(staff.id))).collect())
+    }
+}
+
+pub(crate) async fn who_offers(tx: &mut Tx<'_>, tenant: TenantId, service: ServiceId) -> Result<Vec<Staff>> {
+    let rows = tx.query(WHO_OFFERS).bind(tenant.uuid()).bind(service.uuid()).rows::<StaffRow>().await?;
+    rows.into_iter().map(Staff::try_from).collect()
+}
