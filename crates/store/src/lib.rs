@@ -164,7 +164,7 @@ pub use migrate::{Applied, Migrator, Planned, StatementRisk, Step, StepState, fi
 pub use nodes::{PositionsOf, WatchNodes, Watched};
 pub use preflight::DatabaseSeen;
 pub use reception::appointments::{BookAppointment, Booking, ChangeAppointment, MoveAppointment};
-pub use reception::availability::{Availability, ReadAvailability, StaffTime};
+pub use reception::availability::{Availability, ReadAvailability, StaffTime, TakenTime};
 pub use reception::calendar::{Appointment, AppointmentsOf, GetAppointment, ListAppointments};
 pub use reception::contacts::{ChangeContact, Contact, GetContact, KnowContact, ListContacts};
 pub use reception::services::{ChangeService, CreateService, GetService, ListServices, Service};

@@ -58,14 +58,16 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON service TO mainstay_system;
 
 -- Who does it. Never deleted either.
 CREATE TABLE staff (
-  id          uuid NOT NULL,
-  tenant_id   uuid NOT NULL,
-  name        text NOT NULL,
+  id               uuid NOT NULL,
+  tenant_id        uuid NOT NULL,
+  name             text NOT NULL,
   -- As that of the organisation, which holds where this is nothing.
-  week        text,
-  archived_at timestamptz,
-  created_at  timestamptz NOT NULL,
-  updated_at  timestamptz NOT NULL,
+  week             text,
+  -- Counted up whenever time of theirs is taken or freed: who knows the number knows what is taken.
+  calendar_version bigint NOT NULL,
+  archived_at      timestamptz,
+  created_at       timestamptz NOT NULL,
+  updated_at       timestamptz NOT NULL,
   PRIMARY KEY (id, tenant_id)
 );
 CREATE INDEX staff_list ON staff (tenant_id, created_at, id);

@@ -38,14 +38,16 @@ CREATE INDEX service_list ON service (tenant_id, created_at, id);
 
 -- Who does it. Never deleted either.
 CREATE TABLE staff (
-  id          BLOB NOT NULL,
-  tenant_id   BLOB NOT NULL,
-  name        TEXT NOT NULL,
+  id               BLOB NOT NULL,
+  tenant_id        BLOB NOT NULL,
+  name             TEXT NOT NULL,
   -- As that of the organisation, which holds where this is nothing.
-  week        TEXT,
-  archived_at INTEGER,
-  created_at  INTEGER NOT NULL,
-  updated_at  INTEGER NOT NULL,
+  week             TEXT,
+  -- Counted up whenever time of theirs is taken or freed: who knows the number knows what is taken.
+  calendar_version INTEGER NOT NULL,
+  archived_at      INTEGER,
+  created_at       INTEGER NOT NULL,
+  updated_at       INTEGER NOT NULL,
   PRIMARY KEY (id, tenant_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX staff_list ON staff (tenant_id, created_at, id);

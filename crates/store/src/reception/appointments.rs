@@ -40,6 +40,9 @@ statements! {
         SELECT b.id, (SELECT count(*) FROM appointment a WHERE a.tenant_id = $2 AND a.staff_id = b.id AND a.blocked_from > $3
             AND a.blocked_from < $4 AND a.state IN ('held', 'booked', 'confirmed', 'done')) AS load
         FROM batch b");
+    /// Whoever remembers what is taken of their time sees that it is another.
+    TOUCH = update((id: uuid) "
+        staff SET calendar_version = staff.calendar_version + 1 FROM batch b WHERE staff.id = b.id AND staff.tenant_id = $2");
     INSERT = both("
         INSERT INTO appointment (id, tenant_id, service_id, staff_id, contact_id, state, starts_at, ends_at, blocked_from,
           blocked_until, expires_at, note, created_at, updated_at)
@@ -126,6 +129,12 @@ async fn free(tx: &mut Tx<'_>, tenant: TenantId, staff: Vec<Id>, blocked: Span, 
     Ok(staff.into_iter().filter(|one| !taken.iter().any(|other| other.id == one.id)).collect())
 }
 
+/// Time of theirs was taken or freed.
+async fn touch(tx: &mut Tx<'_>, tenant: TenantId, staff: impl IntoIterator<Item = StaffId>) -> Result<()> {
+    let staff: BTreeSet<StaffId> = staff.into_iter().collect();
+    tx.batch(TOUCH, &ids(staff)).bind(tenant.uuid()).run().await.map(drop)
+}
+
 /// The one of them with the least to do around a moment; of several the one who came first.
 async fn least(tx: &mut Tx<'_>, tenant: TenantId, free: &[Id], at: Timestamp) -> Result<Option<StaffId>> {
     if let [] | [_] = free {
@@ -159,6 +168,7 @@ impl Intent for BookAppointment {
         };
         let appointment = self.appointment(staff);
         insert(tx, self.tenant, &appointment).await?;
+        touch(tx, self.tenant, [staff]).await?;
         if let Some((person, key)) = &self.claim {
             let claimant = Claimant {
                 tenant: self.tenant,
@@ -278,6 +288,7 @@ impl Intent for MoveAppointment {
         if free(tx, self.tenant, vec![staff], self.blocked, self.id).await?.is_empty() {
             return Ok(Booking::Taken);
         }
+        touch(tx, self.tenant, [appointment.staff, self.staff]).await?;
         (appointment.staff, appointment.shown, appointment.blocked) = (self.staff, self.shown, self.blocked);
         appointment.updated_at = self.now;
         tx.query(MOVE)
@@ -334,6 +345,7 @@ impl Intent for ChangeAppointment {
                 return Ok(Booking::Taken);
             }
         }
+        touch(tx, self.tenant, [appointment.staff]).await?;
         (appointment.state, appointment.contact, appointment.updated_at) = (self.state, contact, self.now);
         appointment.expires_at = appointment.expires_at.filter(|_| self.state == AppointmentState::Held);
         if let Some(note) = &self.note {

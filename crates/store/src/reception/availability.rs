@@ -1,6 +1,9 @@
 //! Everything that is needed to know which times are free, of one moment.
+//!
+//! What is taken of a calendar is much, and changes seldom. It has a number that is counted up whenever it does: whoever
+//! names the number that they know is not told again what they know.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use mainstay_domain::{CalendarDay, ServiceId, Span, SpecialDay, StaffId, TenantId, Timestamp};
 use uuid::Uuid;
@@ -12,20 +15,28 @@ use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, Id};
+use crate::value::{At, Id, moment};
 
 statements! {
-    /// What is taken of somebody's time. What is held too long is free.
+    /// What is taken of somebody's time.
     TAKEN = batch((id: uuid) "
-        SELECT a.staff_id, a.blocked_from, a.blocked_until FROM batch b
+        SELECT a.staff_id, a.blocked_from, a.blocked_until, a.expires_at FROM batch b
         JOIN appointment a ON a.tenant_id = $2 AND a.staff_id = b.id AND a.blocked_from > $3 AND a.blocked_from < $4
-        WHERE a.blocked_until > $5 AND a.state IN ('held', 'booked', 'confirmed', 'done')
-          AND (a.state <> 'held' OR a.expires_at > $6)
+        WHERE a.state IN ('held', 'booked', 'confirmed', 'done')
         ORDER BY a.staff_id, a.blocked_from");
 }
 
 /// No appointment blocks more.
 const LONGEST: std::time::Duration = std::time::Duration::from_secs(20 * 3_600);
+
+/// A stretch of somebody's time that is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TakenTime {
+    /// Which.
+    pub span: Span,
+    /// Until when it is held; nothing when it is booked. From then on it is free.
+    pub held_until: Option<Timestamp>,
+}
 
 /// Somebody who offers a service, and their time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,8 +45,10 @@ pub struct StaffTime {
     pub staff: Staff,
     /// Their days that are not like others.
     pub special: Vec<SpecialDay>,
-    /// What is taken, in order of its beginnings.
-    pub taken: Vec<Span>,
+    /// The number of their calendar.
+    pub version: i64,
+    /// What is taken, in order of its beginnings; nothing when that is known under this number.
+    pub taken: Option<Vec<TakenTime>>,
 }
 
 /// What is needed to know which times are free.
@@ -56,10 +69,11 @@ struct TakenRow {
     staff_id: Uuid,
     blocked_from: At,
     blocked_until: At,
+    expires_at: Option<At>,
 }
 
 /// Reads it. Nothing where nobody has said how the reception works, or there is no such service.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct ReadAvailability {
     /// The organisation.
     pub tenant: TenantId,
@@ -69,8 +83,8 @@ pub struct ReadAvailability {
     pub staff: Option<StaffId>,
     /// When.
     pub within: Span,
-    /// The present moment.
-    pub now: Timestamp,
+    /// The numbers of the calendars whose taken times are known for all of that stretch.
+    pub known: BTreeMap<StaffId, i64>,
 }
 
 impl Intent for ReadAvailability {
@@ -86,7 +100,7 @@ impl Intent for ReadAvailability {
         let Some(reception) = reception_of(tx, self.tenant).await? else { return Ok(None) };
         let Some(service) = service_of(tx, self.tenant, self.service).await? else { return Ok(None) };
         let mut staff = who_offers(tx, self.tenant, self.service).await?;
-        staff.retain(|one| self.staff.is_none_or(|wanted| wanted == one.id));
+        staff.retain(|(one, _)| self.staff.is_none_or(|wanted| wanted == one.id));
         let days = |moment| reception.zone.day_of(moment);
         // What a day of theirs reaches into the stretch that began the day before.
         let first = CalendarDay::from_number(days(self.within.from()).number() - 1).unwrap_or(days(self.within.from()));
@@ -94,12 +108,15 @@ impl Intent for ReadAvailability {
         for day in days_of(tx, self.tenant, first, days(self.within.until())).await? {
             special.entry(day.staff).or_default().push(day.day);
         }
-        let mut taken = self.taken(tx, &staff).await?;
+        let unknown = |(staff, version): &&(Staff, i64)| self.known.get(&staff.id) != Some(version);
+        let wanted: Vec<StaffId> = staff.iter().filter(unknown).map(|(staff, _)| staff.id).collect();
+        let mut taken = self.taken(tx, &wanted).await?;
         let staff = staff
             .into_iter()
-            .map(|staff| StaffTime {
+            .map(|(staff, version)| StaffTime {
                 special: special.remove(&Some(staff.id)).unwrap_or_default(),
-                taken: taken.remove(&staff.id).unwrap_or_default(),
+                version,
+                taken: taken.remove(&staff.id),
                 staff,
             })
             .collect();
@@ -108,18 +125,22 @@ impl Intent for ReadAvailability {
 }
 
 impl ReadAvailability {
-    async fn taken(&self, tx: &mut Tx<'_>, staff: &[Staff]) -> Result<HashMap<StaffId, Vec<Span>>> {
-        let ids: Vec<Id> = staff.iter().map(|staff| Id { id: staff.id.uuid() }).collect();
+    async fn taken(&self, tx: &mut Tx<'_>, staff: &[StaffId]) -> Result<HashMap<StaffId, Vec<TakenTime>>> {
+        let mut taken: HashMap<StaffId, Vec<TakenTime>> = staff.iter().map(|staff| (*staff, Vec::new())).collect();
+        if staff.is_empty() {
+            return Ok(taken);
+        }
+        let ids: Vec<Id> = staff.iter().map(|staff| Id { id: staff.uuid() }).collect();
         let (from, until) = (self.within.from(), self.within.until());
         // Whoever begins within the stretch may block before it and after it.
         let query =
             tx.batch(TAKEN, &ids).bind(self.tenant.uuid()).bind(At(from.minus(LONGEST))).bind(At(until.plus(LONGEST)));
-        let rows: Vec<TakenRow> = query.bind(At(from.minus(LONGEST))).bind(At(self.now)).rows().await?;
-        let mut taken: HashMap<StaffId, Vec<Span>> = HashMap::new();
+        let rows: Vec<TakenRow> = query.rows().await?;
         for row in rows {
             let span = Span::new(row.blocked_from.0, row.blocked_until.0);
             let span = span.ok_or_else(|| Error::Corrupt("an appointment ends before it begins".to_owned()))?;
-            taken.entry(StaffId(row.staff_id)).or_default().push(span);
+            let one = TakenTime { span, held_until: moment(row.expires_at) };
+            taken.entry(StaffId(row.staff_id)).or_default().push(one);
         }
         Ok(taken)
     }

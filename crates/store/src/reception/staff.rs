@@ -15,7 +15,8 @@ use crate::value::{At, json, moment};
 
 statements! {
     CREATE = both("
-        INSERT INTO staff (id, tenant_id, name, week, archived_at, created_at, updated_at) VALUES ($1, $2, $3, $4, NULL, $5, $5)");
+        INSERT INTO staff (id, tenant_id, name, week, calendar_version, archived_at, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, 0, NULL, $5, $5)");
     CHANGE = both("
         UPDATE staff SET name = $3, week = $4, archived_at = $5, updated_at = $6 WHERE id = $1 AND tenant_id = $2");
     LIST = both("
@@ -27,7 +28,7 @@ statements! {
     OFFERS = both("SELECT staff_id, service_id FROM staff_service WHERE tenant_id = $1");
     /// Those who offer a service and are not archived.
     WHO_OFFERS = both("
-        SELECT s.id, s.name, s.week, s.archived_at, s.created_at FROM staff_service o
+        SELECT s.id, s.name, s.week, s.archived_at, s.created_at, s.calendar_version FROM staff_service o
         JOIN staff s ON s.id = o.staff_id AND s.tenant_id = o.tenant_id
         WHERE o.tenant_id = $1 AND o.service_id = $2 AND s.archived_at IS NULL ORDER BY s.created_at, s.id");
 }
@@ -198,7 +199,15 @@ impl Intent for ListStaff {
     }
 }
 
-pub(crate) async fn who_offers(tx: &mut Tx<'_>, tenant: TenantId, service: ServiceId) -> Result<Vec<Staff>> {
-    let rows = tx.query(WHO_OFFERS).bind(tenant.uuid()).bind(service.uuid()).rows::<StaffRow>().await?;
-    rows.into_iter().map(Staff::try_from).collect()
+#[derive(sqlx::FromRow)]
+struct OfferingRow {
+    #[sqlx(flatten)]
+    staff: StaffRow,
+    calendar_version: i64,
+}
+
+/// Who offers a service, each with the number of their calendar.
+pub(crate) async fn who_offers(tx: &mut Tx<'_>, tenant: TenantId, service: ServiceId) -> Result<Vec<(Staff, i64)>> {
+    let rows = tx.query(WHO_OFFERS).bind(tenant.uuid()).bind(service.uuid()).rows::<OfferingRow>().await?;
+    rows.into_iter().map(|row| Ok((row.staff.try_into()?, row.calendar_version))).collect()
 }
