@@ -52,6 +52,13 @@ const FILL: &[&str] = &[
     "INSERT INTO generation (id, tenant_id, person_id, lease, text, started_at) SELECT {id:m:i}, {id:o:i}, {id:p:i}, i % 3, 't', {at} FROM {n:200000}",
     "INSERT INTO conversation (id, tenant_id, person_id, title, next_ordinal, seq, created_at, updated_at, deleted_at) SELECT {id:c:i}, {id:o:i%5000}, {id:p:i%5000}, 'title', 10, i, {at}, {at+i}, CASE WHEN i % 100 = 0 THEN {at+i} END FROM {n:100000}",
     "INSERT INTO message (id, tenant_id, conversation_id, person_id, role, status, content, ordinal, seq, created_at) SELECT {id:m:i}, {id:o:i%5000}, {id:c:i%100000}, {id:p:i%5000}, 'user', 'final', 'hello there', i / 100000, 1000000 + i, {at} FROM {n:1000000}",
+    "INSERT INTO reception (tenant_id, zone, week, step_minutes, hold_minutes, lead_minutes, horizon_days, updated_at) SELECT {id:o:i}, 'UTC', '[]', 15, 5, 60, 60, {at} FROM {n:5000}",
+    "INSERT INTO service (id, tenant_id, name, minutes, before_minutes, after_minutes, created_at, updated_at) SELECT {id:k:i}, {id:o:i}, 's', 30, 0, 0, {at}, {at} FROM {n:5000}",
+    "INSERT INTO staff (id, tenant_id, name, calendar_version, created_at, updated_at) SELECT {id:s:i}, {id:o:i}, 's', 0, {at}, {at} FROM {n:5000}",
+    "INSERT INTO staff_service (staff_id, service_id, tenant_id) SELECT {id:s:i}, {id:k:i}, {id:o:i} FROM {n:5000}",
+    "INSERT INTO special_day (owner_id, tenant_id, day, openings, name) SELECT {id:s:i%5000}, {id:o:i%5000}, 20000 + i / 5000, '[]', 'n' FROM {n:100000}",
+    "INSERT INTO contact (id, tenant_id, name, phone, email, note, created_at, updated_at) SELECT {id:c:i}, {id:o:i%5000}, 'n' || i, '+49' || i, i || '@example.com', '', {at}, {at} FROM {n:100000}",
+    "INSERT INTO appointment (id, tenant_id, service_id, staff_id, contact_id, state, starts_at, ends_at, blocked_from, blocked_until, expires_at, note, created_at, updated_at) SELECT {id:m:i}, {id:o:i%5000}, {id:k:i%5000}, {id:s:i%5000}, {id:c:i%100000}, CASE WHEN i%10 = 0 THEN 'held' ELSE 'booked' END, {at+i}, {at+i+1}, {at+i}, {at+i+1}, CASE WHEN i%10 = 0 THEN {at+i} END, '', {at}, {at} FROM {n:100000}",
 ];
 
 /// Writes a statement of `FILL` for one engine. `{id:x:e}` is a UUID of the letter and the number `e`, spread as random
@@ -75,7 +82,8 @@ fn fill_text(template: &str, engine: EngineKind) -> String {
         EngineKind::Sqlite => ("1700000000000", "1700000000000 + i"),
         EngineKind::Postgres => ("timestamptz '2024-01-01'", "timestamptz '2024-01-01' + i * interval '1 second'"),
     };
-    text = text.replace("{at+i}", later).replace("{at}", at);
+    let later_still = later.replace("+ i", "+ (i + 1)");
+    text = text.replace("{at+i+1}", &later_still).replace("{at+i}", later).replace("{at}", at);
     if let Some((before, count)) = text.clone().split_once("{n:") {
         let count = count.trim_end_matches('}');
         text = match engine {

@@ -11,7 +11,8 @@ pub struct StatementRisk {
     pub risk: Option<&'static str>,
 }
 
-/// Cuts a file into statements. It knows quotes, dollar quotes and line comments: all that the files use.
+/// Cuts a file into statements. It knows quotes, dollar quotes, line comments and the bodies of triggers: all that the files
+/// use.
 pub(crate) fn statements(text: &str) -> Vec<String> {
     let mut statements = Vec::new();
     let mut current = String::new();
@@ -20,7 +21,11 @@ pub(crate) fn statements(text: &str) -> Vec<String> {
         if let Some(comment) = rest.strip_prefix("--") {
             rest = comment.split_once('\n').map_or("", |(_, after)| after);
         } else if let Some(after) = rest.strip_prefix(';') {
-            finish(&mut current, &mut statements);
+            if is_in_a_trigger(&current) {
+                current.push(';');
+            } else {
+                finish(&mut current, &mut statements);
+            }
             rest = after;
         } else {
             let taken = token(rest);
@@ -30,6 +35,13 @@ pub(crate) fn statements(text: &str) -> Vec<String> {
     }
     finish(&mut current, &mut statements);
     statements
+}
+
+/// Whether a trigger of SQLite has begun and not ended: its statements end with semicolons of their own, and it with END.
+fn is_in_a_trigger(current: &str) -> bool {
+    let mut words = current.split_whitespace();
+    let begun = words.next() == Some("CREATE") && words.next() == Some("TRIGGER");
+    begun && current.split_whitespace().any(|word| word == "BEGIN") && words.last() != Some("END")
 }
 
 /// The length of what stands first: a quoted text as a whole, else one character.
@@ -139,6 +151,12 @@ fn judge_sqlite(words: &str) -> (&'static str, Option<&'static str>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_trigger_is_one_statement() {
+        let trigger = "CREATE TRIGGER t BEFORE INSERT ON a WHEN new.n > 0 BEGIN\n  SELECT 1;\n  SELECT 2;\nEND";
+        assert_eq!(statements(&format!("{trigger};\nDROP TABLE b;")), [trigger, "DROP TABLE b"]);
+    }
 
     #[test]
     fn cuts_at_semicolons_outside_quotes_and_comments() {

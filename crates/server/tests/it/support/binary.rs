@@ -94,7 +94,7 @@ impl Installation {
         let mut words = self.wrapper.iter().map(String::as_str).chain([MAINSTAY]).chain(arguments.iter().copied());
         let first = words.next().unwrap_or(MAINSTAY);
         let foreign = |name: &str| {
-            let ours = ["MAINSTAY_", "ANTHROPIC_", "OPENAI_"].iter().any(|prefix| name.starts_with(prefix));
+            let ours = ["MAINSTAY_", "ANTHROPIC_", "OPENAI_", "OTEL_"].iter().any(|prefix| name.starts_with(prefix));
             ours || ["PORT", "DATABASE_URL"].contains(&name)
         };
         let program = Program::new(first).args(words).directory(self.folder());
