@@ -90,16 +90,17 @@ impl TraceContext {
     pub fn parse(text: &str) -> Option<Self> {
         let mut parts = text.split('-');
         let (version, trace, span, flags) = (parts.next()?, parts.next()?, parts.next()?, parts.next()?);
-        let lower = |part: &str| part.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-        let [version, trace, span, flags] =
-            [version, trace, span, flags].map(|part| Some(part).filter(|part| lower(part)));
-        let [version]: [u8; 1] = from_hexadecimal(version?)?;
+        // Digits in upper case are none here.
+        if [version, trace, span, flags].iter().any(|part| part.bytes().any(|byte| byte.is_ascii_uppercase())) {
+            return None;
+        }
+        let [version] = from_hexadecimal(version)?;
         if version == 0xFF || (version == 0 && parts.next().is_some()) {
             return None;
         }
-        let trace: [u8; 16] = from_hexadecimal(trace?)?;
-        let span = u64::from_be_bytes(from_hexadecimal(span?)?);
-        let [flags]: [u8; 1] = from_hexadecimal(flags?)?;
+        let trace = from_hexadecimal(trace)?;
+        let span = u64::from_be_bytes(from_hexadecimal(span)?);
+        let [flags]: [u8; 1] = from_hexadecimal(flags)?;
         let known = trace != [0; 16] && span != 0;
         known.then_some(Self { trace: TraceId(trace), span: SpanId(span), sampled: flags & 1 == 1 })
     }

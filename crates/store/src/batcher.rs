@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::store::Inner;
 use crate::tasks::Task;
-use crate::trace::{Gathered, StepKind, Trace};
+use crate::trace::{Gathered, Step, StepKind, Trace};
 use crate::tx::{Scope, Tx};
 
 /// What a batcher runs.
@@ -68,8 +68,8 @@ pub(crate) struct Bounds {
 struct Waiting<B: Batch> {
     member: Arc<B::Member>,
     call: Call,
-    /// The trace of the caller, where it is noted.
-    trace: Option<Trace>,
+    /// Whether the trace of the caller is noted.
+    noted: bool,
     answer: oneshot::Sender<Answered<B>>,
 }
 
@@ -115,9 +115,8 @@ impl<B: Batch> Batcher<B> {
     pub(crate) async fn call(&self, call: &Call, member: B::Member) -> Result<B::Answer> {
         let (answer, answered) = oneshot::channel();
         let lane = &self.lanes[lane_of(B::tenant(&member), self.lanes.len())];
-        let trace = Trace::current().filter(Trace::is_noted);
-        let mut step = trace.as_ref().map(|trace| trace.step(StepKind::Work, B::NAME)).unwrap_or_default();
-        let waiting = Waiting { member: Arc::new(member), call: call.clone(), trace, answer };
+        let mut step = Step::begin(StepKind::Work, B::NAME);
+        let waiting = Waiting { member: Arc::new(member), call: call.clone(), noted: step.is_noted(), answer };
         lane.try_send(waiting).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => {
                 self.figures.refused.fetch_add(1, Ordering::Relaxed);
@@ -222,10 +221,10 @@ impl<B: Batch> Lane<B> {
 
     /// An attempt, and what it took, where the trace of any member is noted.
     async fn noted_attempt(&self, part: &[Waiting<B>]) -> (Result<Vec<B::Answer>>, Option<Arc<Gathered>>) {
-        let Some(like) = part.iter().find_map(|waiting| waiting.trace.as_ref()) else {
+        if !part.iter().any(|waiting| waiting.noted) {
             return (self.attempt(part).await, None);
-        };
-        let trace = Trace::gathering(like);
+        }
+        let trace = Trace::gathering();
         let outcome = trace.clone().within(self.attempt(part)).await;
         (outcome, Some(Arc::new(trace.gathered())))
     }

@@ -6,8 +6,8 @@ use mainstay_domain::Secret;
 use serde::{Deserialize, Serialize};
 use url::Url;
 
-use super::Fault;
 use super::schema::Bound;
+use super::{Fault, rules};
 use crate::ops::traces::read_headers;
 
 /// Traces, for a collector that speaks the OpenTelemetry protocol.
@@ -35,7 +35,7 @@ impl Traces {
         let mut url = Url::parse(&self.endpoint).ok()?;
         let whole = format!("{}/{path}", url.path().trim_end_matches('/'));
         url.set_path(&whole);
-        (matches!(url.scheme(), "http" | "https") && url.has_host()).then_some(url)
+        Some(url)
     }
 
     /// From when on a request is slow.
@@ -44,9 +44,8 @@ impl Traces {
     }
 
     pub(super) fn validate(&self, faults: &mut Vec<Fault>) {
-        if !self.endpoint.is_empty() && self.url("").is_none() {
-            let cure = "Write the address of a collector, such as http://localhost:4318";
-            faults.push(Fault::new("traces.endpoint", "is no http:// or https:// address", cure));
+        if !self.endpoint.is_empty() {
+            faults.extend(rules::web_address("traces.endpoint", &self.endpoint, rules::Path::Any).err());
         }
         // They are secrets: the fault says nothing of them.
         if read_headers(self.headers.expose()).is_none() {

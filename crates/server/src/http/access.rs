@@ -202,9 +202,7 @@ impl Exchange {
             request_id = %self.request_id,
         );
     }
-}
 
-impl Exchange {
     /// What was noted of the request is handed over. What was refused under overload has not failed: thousands of these may
     /// come in a second.
     fn end_trace(&self, status: Option<StatusCode>, statements: u32) {

@@ -21,6 +21,7 @@ use std::sync::Arc;
 use mainstay_domain::{Ids, Result};
 use mainstay_store::Store;
 use prometheus_client::registry::Registry;
+use uuid::Uuid;
 
 use self::alerts::Alerts;
 use self::client_reports::ClientReports;
@@ -33,6 +34,8 @@ use crate::config::Config;
 /// What tells people how an installation is.
 #[derive(Debug)]
 pub struct Watching {
+    /// By what this process is told from others, in samples and in traces.
+    pub node: Uuid,
     /// What is wrong.
     pub alerts: Alerts,
     /// What browsers tell of themselves.
@@ -53,11 +56,13 @@ impl Watching {
     pub fn new(config: &Config, store: &Store, ids: &Ids, outside: &Outside, registry: &mut Registry) -> Result<Self> {
         log::register(registry);
         let parts = (store.clone(), Arc::clone(&outside.clock));
+        let node = ids.make();
         Ok(Self {
+            node,
             alerts: Alerts::new(&config.alerts, parts, Arc::clone(&outside.lookup), registry)?,
             client_reports: ClientReports::register(registry),
             error_reports: ErrorReports::new(&config.errors, outside, registry)?,
-            traces: Traces::new(config, ids.make::<uuid::Uuid>().to_string(), outside, registry)?,
+            traces: Traces::new(config, (node, store.engine_name()), outside, registry)?,
             samples: SampleFigures::register(registry),
         })
     }

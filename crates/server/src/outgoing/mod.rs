@@ -88,6 +88,14 @@ pub struct Settings {
     pub rules: Rules,
 }
 
+impl Settings {
+    /// For addresses that the operator names, wherever they are: these times, and so many bytes of an answer.
+    #[must_use]
+    pub fn of_the_operator(connect_timeout: Duration, deadline: Duration, max_body_bytes: usize) -> Self {
+        Self { connect_timeout, deadline, max_body_bytes, rules: Rules::anywhere(), ..Self::default() }
+    }
+}
+
 impl Default for Settings {
     fn default() -> Self {
         Self {

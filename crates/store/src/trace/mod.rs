@@ -18,9 +18,10 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use mainstay_domain::{SpanId, TraceContext};
+use mainstay_domain::{SpanId, TraceContext, TraceId};
 use tokio::task::futures::TaskLocalFuture;
 use tokio::time::Instant;
+use uuid::Uuid;
 
 pub(crate) use self::intent::Traced;
 
@@ -354,9 +355,11 @@ pub(crate) struct Gathered {
 }
 
 impl Trace {
-    /// A place to note what is done for several traces together.
-    pub(crate) fn gathering(like: &Self) -> Self {
-        Self::new(like.0.context, None, None, Some(Notes::new(None)))
+    /// A place to note what is done for several traces together. It is in none of them: the ids that it gives are given anew
+    /// when its steps are adopted.
+    pub(crate) fn gathering() -> Self {
+        let nowhere = TraceContext { trace: TraceId::of(Uuid::nil()), span: SpanId::new(0), sampled: false };
+        Self::new(nowhere, None, None, Some(Notes::new(None)))
     }
 
     /// Whether it is such a place: what is promised there belongs to none of them more than to another.

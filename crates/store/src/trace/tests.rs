@@ -1,8 +1,5 @@
 //! Steps, their parts and times, and what is handed over.
 
-use mainstay_domain::TraceId;
-use uuid::Uuid;
-
 use super::*;
 
 #[derive(Default)]
@@ -69,7 +66,7 @@ async fn what_is_gathered_becomes_part_of_each_trace() {
     let kept = [Arc::new(Kept::default()), Arc::new(Kept::default())];
     let traces = kept.each_ref().map(trace);
     let steps = traces.each_ref().map(|trace| trace.step(StepKind::Work, "turns"));
-    let together = Trace::gathering(&traces[0]);
+    let together = Trace::gathering();
     together
         .clone()
         .within(async {

@@ -24,7 +24,7 @@ use crate::app::App;
 use crate::config;
 use crate::ops::health::outside::Service;
 use crate::ops::log::mask::mask;
-use crate::outgoing::{self, Lookup, Outgoing, Rules};
+use crate::outgoing::{self, Lookup, Outgoing};
 use crate::providers::Last;
 use crate::providers::breaker::{Breaker, Verdict};
 use crate::providers::retry::advice;
@@ -95,13 +95,7 @@ impl Sender {
         lookup: Arc<dyn Lookup>,
         registry: &mut Registry,
     ) -> Result<Self> {
-        let client = outgoing::Settings {
-            connect_timeout: CONNECT,
-            deadline: DEADLINE,
-            max_body_bytes: MOST_ANSWER,
-            rules: Rules::anywhere(),
-            ..outgoing::Settings::default()
-        };
+        let client = outgoing::Settings::of_the_operator(CONNECT, DEADLINE, MOST_ANSWER);
         let given = [("slack", Form::Slack, &settings.slack_url), ("webhook", Form::Webhook, &settings.webhook_url)];
         let receivers = given.into_iter().filter(|(_, _, url)| !url.is_empty()).map(|(name, form, url)| {
             let url =

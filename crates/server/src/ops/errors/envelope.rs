@@ -16,7 +16,7 @@ pub(super) fn envelope(report: &Report, id: Uuid, now: Timestamp, environment: &
 }
 
 fn event(report: &Report, id: &str, now: Timestamp, environment: &str) -> Value {
-    let Report { message, target, fields, tags, crumbs } = report;
+    let Report { message, target, fields, tags, span, crumbs } = report;
     let is_panic = target == "mainstay::panic";
     let text = |name: &str| fields.get(name).map(String::as_str).filter(|text| !text.is_empty());
     // What tells one fault from another is the line and what is behind it, and not the ids in it.
@@ -45,9 +45,9 @@ fn event(report: &Report, id: &str, now: Timestamp, environment: &str) -> Value 
         "extra": fields,
         "breadcrumbs": { "values": crumbs },
     });
-    if let Some(trace) = tags.get("trace_id") {
-        // The protocol wants the id of a span too: that of the request or the job is in the trace.
-        event["contexts"] = json!({ "trace": { "trace_id": trace, "span_id": trace.get(16..).unwrap_or_default() } });
+    if let Some(span) = span {
+        let (trace, span) = (span.trace.to_string(), span.span.to_string());
+        event["contexts"] = json!({ "trace": { "trace_id": trace, "span_id": span } });
     }
     if let Some(person) = tags.get("person_id") {
         event["user"] = json!({ "id": person });
@@ -58,6 +58,8 @@ fn event(report: &Report, id: &str, now: Timestamp, environment: &str) -> Value 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
+
+    use mainstay_domain::TraceContext;
 
     use super::*;
 
@@ -71,6 +73,7 @@ mod tests {
                 ("inside".to_owned(), "a\nb".to_owned()),
             ]),
             tags: BTreeMap::from([("person_id", Uuid::from_u128(7).to_string())]),
+            span: TraceContext::parse("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00"),
             crumbs: Vec::new(),
         };
         let text = envelope(&report, Uuid::from_u128(1), Timestamp::EPOCH, "test");
@@ -80,6 +83,7 @@ mod tests {
         assert_eq!(values[1]["length"], lines[2].len());
         assert_eq!(values[2]["exception"]["values"][0]["type"], "internal");
         assert_eq!(values[2]["exception"]["values"][0]["value"], "a\nb");
+        assert_eq!(values[2]["contexts"]["trace"]["span_id"], "b7ad6b7169203331");
         assert_eq!((&values[2]["user"]["id"], &values[2]["level"]), (&json!(Uuid::from_u128(7)), &json!("error")));
     }
 }

@@ -72,9 +72,10 @@ impl<S: Subscriber> Layer<S> for ReportsErrors {
         event.record(&mut told);
         if level == Level::ERROR {
             let tags = trail.iter().flat_map(|trail| trail.fields()).map(|(name, id)| (name, id.to_string())).collect();
+            let span = trail.as_ref().map(|trail| trail.trace().context());
             let crumbs = trail.as_ref().map(Trail::crumbs).unwrap_or_default();
             let Told { message, fields } = told;
-            offer(Report { message, target: target.to_owned(), fields, tags, crumbs });
+            offer(Report { message, target: target.to_owned(), fields, tags, span, crumbs });
             return;
         }
         if let Some(trail) = trail {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use http::header::{CONTENT_TYPE, HeaderName};
 use http::{HeaderMap, HeaderValue};
-use mainstay_domain::{Clock, Result, Timestamp};
+use mainstay_domain::{Clock, Result, Timestamp, TraceContext};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -28,7 +28,7 @@ use super::log::trail::Crumb;
 use crate::app::{App, Outside};
 use crate::config;
 use crate::locking::lock;
-use crate::outgoing::{self, Outgoing, Rules};
+use crate::outgoing::{self, Outgoing};
 use crate::providers::Last;
 use crate::providers::breaker::{Breaker, Verdict};
 use crate::providers::retry::advice;
@@ -57,6 +57,8 @@ pub(crate) struct Report {
     pub(crate) fields: BTreeMap<String, String>,
     /// For which request or job, and for whom.
     pub(crate) tags: BTreeMap<&'static str, String>,
+    /// The span of that request or job.
+    pub(crate) span: Option<TraceContext>,
     /// The lines before it.
     pub(crate) crumbs: Vec<Crumb>,
 }
@@ -150,13 +152,7 @@ impl ErrorReports {
     /// # Errors
     /// When the HTTP client cannot be made.
     pub fn new(settings: &config::Errors, outside: &Outside, registry: &mut Registry) -> Result<Self> {
-        let client = outgoing::Settings {
-            connect_timeout: CONNECT,
-            deadline: DEADLINE,
-            max_body_bytes: 1024,
-            rules: Rules::anywhere(),
-            ..outgoing::Settings::default()
-        };
+        let client = outgoing::Settings::of_the_operator(CONNECT, DEADLINE, 1024);
         let sent = Family::default();
         registry.register("mainstay_error_reports", "Error reports by what came of them", Family::clone(&sent));
         let dropped = DROPPED.get_or_init(Family::default).clone();

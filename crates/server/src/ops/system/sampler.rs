@@ -75,7 +75,7 @@ struct Sampler {
 pub fn start(app: &Arc<App>) {
     let folder = app.config.database.folder().unwrap_or_else(|| PathBuf::from("."));
     let mut sampler =
-        Sampler { node: app.ids.make(), told: Told::now(app), processor: Processor::of_this_process(), folder };
+        Sampler { node: app.watching.node, told: Told::now(app), processor: Processor::of_this_process(), folder };
     let (teller, stopped) = (Arc::clone(app), app.lifecycle.stopped());
     app.lifecycle.spawn("node samples", async move {
         let rounds = async {

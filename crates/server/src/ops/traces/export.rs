@@ -18,7 +18,7 @@ use super::otlp::{Kept, Resource, body};
 use super::{Service, SpanCounts, count};
 use crate::app::Outside;
 use crate::config;
-use crate::outgoing::{self, Outgoing, Rules};
+use crate::outgoing::{self, Outgoing};
 use crate::providers::Last;
 use crate::providers::breaker::{Breaker, Verdict};
 use crate::providers::retry::advice;
@@ -98,13 +98,7 @@ impl Exporter {
         let mut headers = read_headers(settings.headers.expose()).unwrap_or_default();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(CONTENT_ENCODING, HeaderValue::from_static("gzip"));
-        let client = outgoing::Settings {
-            connect_timeout: CONNECT,
-            deadline: DEADLINE,
-            max_body_bytes: 4096,
-            rules: Rules::anywhere(),
-            ..outgoing::Settings::default()
-        };
+        let client = outgoing::Settings::of_the_operator(CONNECT, DEADLINE, 4096);
         Ok(Some(Self {
             url,
             headers,

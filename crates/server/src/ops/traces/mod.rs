@@ -21,6 +21,7 @@ use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tokio::sync::mpsc;
+use uuid::Uuid;
 
 use self::export::Exporter;
 use self::otlp::{Kept, Resource};
@@ -51,14 +52,21 @@ fn count(spans: &SpanCounts, outcome: &'static str, number: usize) {
 #[derive(Clone, Default)]
 pub struct Traces {
     percent: u32,
-    keeper: Option<Arc<Judge>>,
-    exporter: Option<Arc<Exporter>>,
-    waiting: Arc<Mutex<Option<mpsc::Receiver<Kept>>>>,
+    /// Nothing where no collector is set up.
+    on: Option<Arc<On>>,
+}
+
+/// Who decides what is kept, and who sends it.
+struct On {
+    judge: Arc<Judge>,
+    exporter: Exporter,
+    /// What is to be sent, until the sending begins.
+    waiting: Mutex<Option<mpsc::Receiver<Kept>>>,
 }
 
 impl std::fmt::Debug for Traces {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Traces").field("on", &self.keeper.is_some()).finish_non_exhaustive()
+        f.debug_struct("Traces").field("on", &self.on.is_some()).finish_non_exhaustive()
     }
 }
 
@@ -67,39 +75,35 @@ impl Traces {
     ///
     /// # Errors
     /// When the HTTP client cannot be made.
-    pub fn new(config: &config::Config, node: String, outside: &Outside, registry: &mut Registry) -> Result<Self> {
+    pub fn new(
+        config: &config::Config,
+        (node, database): (Uuid, &'static str),
+        outside: &Outside,
+        registry: &mut Registry,
+    ) -> Result<Self> {
         let settings = &config.traces;
         let spans = SpanCounts::default();
         registry.register("mainstay_trace_spans", "Spans of traces by what became of them", spans.clone());
-        let (sender, receiver) = mpsc::channel(MOST_WAITING);
         let resource = Resource {
             service: settings.service.clone(),
             environment: config.errors.environment.clone(),
-            node,
-            database: match config.database.engine() {
-                config::Engine::Sqlite => "sqlite",
-                config::Engine::Postgres => "postgresql",
-            },
+            node: node.to_string(),
+            database,
         };
-        let exporter = Exporter::new(settings, resource, outside, spans.clone())?.map(Arc::new);
-        let judge = Judge { slow: settings.slow(), sender, clock: Arc::clone(&outside.clock), spans };
-        Ok(Self {
-            percent: settings.sample_percent,
-            keeper: exporter.as_ref().map(|_| Arc::new(judge)),
-            exporter,
-            waiting: Arc::new(Mutex::new(Some(receiver))),
-        })
-    }
-
-    fn keeper(&self) -> Option<Arc<dyn Keeper>> {
-        self.keeper.as_ref().map(|keeper| Arc::clone(keeper) as Arc<dyn Keeper>)
+        let on = Exporter::new(settings, resource, outside, spans.clone())?.map(|exporter| {
+            let (sender, receiver) = mpsc::channel(MOST_WAITING);
+            let judge = Judge { slow: settings.slow(), sender, clock: Arc::clone(&outside.clock), spans };
+            Arc::new(On { judge: Arc::new(judge), exporter, waiting: Mutex::new(Some(receiver)) })
+        });
+        Ok(Self { percent: settings.sample_percent, on })
     }
 
     fn begin(&self, parent: Option<TraceContext>, own: TraceId, span: SpanId, linked: Option<TraceContext>) -> Trace {
         let trace = parent.map_or(own, |parent| parent.trace);
         let sampled = parent.is_some_and(|parent| parent.sampled) || trace.is_among(self.percent);
-        let context = TraceContext { trace, span, sampled: sampled && self.keeper.is_some() };
-        Trace::begin(context, parent.map(|parent| parent.span), linked, self.keeper())
+        let context = TraceContext { trace, span, sampled: sampled && self.on.is_some() };
+        let keeper = self.on.as_ref().map(|on| Arc::clone(&on.judge) as Arc<dyn Keeper>);
+        Trace::begin(context, parent.map(|parent| parent.span), linked, keeper)
     }
 
     /// A request begins. What a trusted proxy says it belongs to, it belongs to; what a stranger says is linked.
@@ -120,12 +124,12 @@ impl Traces {
 
     /// How the collector is, where one is set up.
     pub(crate) fn service(&self) -> Option<Service> {
-        self.exporter.as_ref().map(|exporter| exporter.service())
+        self.on.as_ref().map(|on| on.exporter.service())
     }
 }
 
 /// The span of a cause: the last bytes of its id are chance.
-fn span_of(cause: uuid::Uuid, number: u64) -> SpanId {
+fn span_of(cause: Uuid, number: u64) -> SpanId {
     let (_, last) = cause.as_u64_pair();
     SpanId::new(last).following(number)
 }
@@ -195,10 +199,9 @@ impl Drop for Attempt {
 
 /// Starts sending, where a collector is set up.
 pub fn start(app: &Arc<App>) {
-    let traces = &app.watching.traces;
-    let waiting = lock(&traces.waiting).take();
-    let (Some(exporter), Some(waiting)) = (traces.exporter.clone(), waiting) else { return };
-    app.lifecycle.spawn_until_drained("traces", async move { exporter.send_all(waiting).await });
+    let Some(on) = app.watching.traces.on.clone() else { return };
+    let Some(waiting) = lock(&on.waiting).take() else { return };
+    app.lifecycle.spawn_until_drained("traces", async move { on.exporter.send_all(waiting).await });
 }
 
 #[cfg(test)]
