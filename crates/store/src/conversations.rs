@@ -11,7 +11,7 @@ use crate::sql::statements;
 use crate::stream::Changes;
 use crate::turns::Claim;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
+use crate::value::{At, END_OF_TIME};
 
 statements! {
     INSERT = both("
@@ -194,9 +194,6 @@ pub struct ListConversations {
     /// At most so many.
     pub limit: u32,
 }
-
-/// Later than every moment that is stored: the year 9999.
-const END_OF_TIME: Timestamp = Timestamp::from_millis(253_402_300_799_000);
 
 impl Intent for ListConversations {
     type Output = Vec<Conversation>;

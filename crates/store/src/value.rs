@@ -51,6 +51,14 @@ pub(crate) fn unsigned(number: i64) -> u64 {
     u64::try_from(number).unwrap_or(0)
 }
 
+/// A number that is small, such as minutes of a day.
+pub(crate) fn small(number: i64) -> u16 {
+    u16::try_from(number).unwrap_or(u16::MAX)
+}
+
+/// Later than every moment that is stored: the year 9999.
+pub(crate) const END_OF_TIME: Timestamp = Timestamp::from_millis(253_402_300_799_000);
+
 /// A moment that may not be there, read again.
 pub(crate) fn moment(at: Option<At>) -> Option<Timestamp> {
     at.map(|at| at.0)

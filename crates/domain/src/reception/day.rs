@@ -41,6 +41,12 @@ impl CalendarDay {
         Self::from_number(self.number() + 1).unwrap_or(self)
     }
 
+    /// The day before; the same at the beginning of the calendar.
+    #[must_use]
+    pub fn before(self) -> Self {
+        Self::from_number(self.number() - 1).unwrap_or(self)
+    }
+
     /// Which day of the week it is, from 0 for Monday.
     #[must_use]
     pub fn weekday(self) -> usize {
@@ -128,15 +134,14 @@ impl Zone {
     #[must_use]
     pub fn span(&self, day: CalendarDay, from: u16, until: u16) -> Option<Span> {
         // A time that is skipped stands for the moment after the gap.
-        let at = |minute| match self.0.to_ambiguous_timestamp(wall(day, minute)).offset() {
-            AmbiguousOffset::Gap { before, .. } => {
-                let shown = before.to_timestamp(wall(day, minute)).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-                // The gap may begin at that very moment.
-                let after = shown.saturating_add(1.millisecond()).unwrap_or(shown);
-                let change = self.0.preceding(after).next().map_or(shown, |transition| transition.timestamp());
-                Timestamp::from_millis(change.as_millisecond())
-            }
-            _ => first(self.0.to_ambiguous_timestamp(wall(day, minute))),
+        let at = |minute| {
+            let ambiguous = self.0.to_ambiguous_timestamp(wall(day, minute));
+            let AmbiguousOffset::Gap { before, .. } = ambiguous.offset() else { return first(ambiguous) };
+            let shown = before.to_timestamp(wall(day, minute)).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+            // The gap may begin at that very moment.
+            let after = shown.saturating_add(1.millisecond()).unwrap_or(shown);
+            let change = self.0.preceding(after).next().map_or(shown, |transition| transition.timestamp());
+            Timestamp::from_millis(change.as_millisecond())
         };
         Span::new(at(from), at(until))
     }
@@ -180,6 +185,7 @@ mod tests {
     fn days_are_counted_and_written() {
         assert_eq!((day("1970-01-01").number(), day("2026-03-29").number()), (0, 20_541));
         assert_eq!((day("2026-03-29").weekday(), day("2024-02-28").next().to_string()), (6, "2024-02-29".to_owned()));
+        assert_eq!((day("2024-03-01").before(), day("1970-01-01").before()), (day("2024-02-29"), day("1970-01-01")));
         assert_eq!(CalendarDay::from_number(20_541), Some(day("2026-03-29")));
         assert_eq!((CalendarDay::from_number(-1), CalendarDay::from_number(i64::MAX)), (None, None));
         for bad in ["", "2026-02-30", "26-02-03", "2026-2-3", "2026-03-29T10:00", "1969-12-31", "2201-01-01"] {

@@ -22,6 +22,9 @@ impl ServiceTimes {
     /// The most minutes before, and after.
     pub const MOST_BUFFER: u16 = 240;
 
+    /// The most of somebody's time that any service takes.
+    pub const LONGEST: Duration = Duration::from_secs(60 * (Self::BOUNDS.1 as u64 + 2 * Self::MOST_BUFFER as u64));
+
     /// A service that takes so many minutes.
     ///
     /// # Errors

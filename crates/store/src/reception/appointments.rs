@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mainstay_domain::{
-    AppointmentId, AppointmentState, ContactId, PersonId, ServiceId, Span, StaffId, TenantId, Timestamp,
+    AppointmentId, AppointmentState, ContactId, PersonId, ServiceId, ServiceTimes, Span, StaffId, TenantId, Timestamp,
 };
 use uuid::Uuid;
 
-use super::calendar::{Appointment, appointment_of};
+use super::calendar::{Appointment, appointment_of, locked_appointment};
 use crate::error::{Error, Result};
 use crate::idempotency::{Claimant, Once, Used, claim, find};
 use crate::intent::Intent;
@@ -47,9 +47,6 @@ statements! {
         INSERT INTO appointment (id, tenant_id, service_id, staff_id, contact_id, state, starts_at, ends_at, blocked_from,
           blocked_until, expires_at, note, created_at, updated_at)
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $13)");
-    LOCK_ONE = pair(sqlite "SELECT id FROM appointment WHERE id = $1 AND tenant_id = $2",
-        postgres "SELECT id FROM appointment WHERE id = $1 AND tenant_id = $2 FOR UPDATE",
-        differs "SQLite has one writer and no row locks");
     MOVE = both("
         UPDATE appointment SET staff_id = $3, starts_at = $4, ends_at = $5, blocked_from = $6, blocked_until = $7, updated_at = $8
         WHERE id = $1 AND tenant_id = $2");
@@ -58,8 +55,6 @@ statements! {
         WHERE id = $1 AND tenant_id = $2");
 }
 
-/// No appointment blocks more: twelve hours, and four before and after.
-const LONGEST: Duration = Duration::from_secs(20 * 3_600);
 /// What is around a moment, for who has more to do and who less.
 const AROUND: Duration = Duration::from_secs(12 * 3_600);
 
@@ -124,7 +119,11 @@ async fn lock(tx: &mut Tx<'_>, tenant: TenantId, staff: &BTreeSet<StaffId>, now:
 /// Those of them whose time is free, but for an appointment that may be moved.
 async fn free(tx: &mut Tx<'_>, tenant: TenantId, staff: Vec<Id>, blocked: Span, but: AppointmentId) -> Result<Vec<Id>> {
     let from = blocked.from();
-    let taken = tx.batch(TAKEN, &staff).bind(tenant.uuid()).bind(At(from.minus(LONGEST))).bind(At(blocked.until()));
+    let taken = tx
+        .batch(TAKEN, &staff)
+        .bind(tenant.uuid())
+        .bind(At(from.minus(ServiceTimes::LONGEST)))
+        .bind(At(blocked.until()));
     let taken: Vec<Id> = taken.bind(At(from)).bind(but.uuid()).rows().await?;
     Ok(staff.into_iter().filter(|one| !taken.iter().any(|other| other.id == one.id)).collect())
 }
@@ -262,8 +261,7 @@ async fn locked(
     let missing = || Error::Missing("appointment");
     let before = appointment_of(tx, tenant, id).await?.ok_or_else(missing)?;
     let there = lock(tx, tenant, &[before.staff].into_iter().chain(other).collect(), now).await?;
-    tx.query(LOCK_ONE).bind(id.uuid()).bind(tenant.uuid()).row::<Id>().await?;
-    let appointment = appointment_of(tx, tenant, id).await?.ok_or_else(missing)?;
+    let appointment = locked_appointment(tx, tenant, id).await?.ok_or_else(missing)?;
     // It went to somebody else between the two looks, who is not locked.
     if appointment.staff == before.staff { Ok((appointment, there)) } else { Err(Error::Conflict) }
 }
@@ -365,36 +363,15 @@ impl Intent for ChangeAppointment {
     }
 }
 
-/// Stores an appointment without a look at others, for tests of what the schema itself refuses.
+/// Stores appointments without a look at others, for tests of what the schema itself refuses.
 #[cfg(test)]
-pub(crate) struct InsertUnseen {
-    pub(crate) tenant: TenantId,
-    pub(crate) appointment: Appointment,
-}
-
-#[cfg(test)]
-impl Intent for InsertUnseen {
-    type Output = ();
-    const WRITES: bool = true;
-
-    fn scope(&self) -> Scope {
-        Scope::Tenant(self.tenant)
-    }
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
-        insert(tx, self.tenant, &self.appointment).await
-    }
-}
-
-/// Stores many.
-#[cfg(test)]
-pub(crate) struct Fill {
+pub(crate) struct StoreUnseen {
     pub(crate) tenant: TenantId,
     pub(crate) appointments: Vec<Appointment>,
 }
 
 #[cfg(test)]
-impl Intent for Fill {
+impl Intent for StoreUnseen {
     type Output = ();
     const WRITES: bool = true;
 

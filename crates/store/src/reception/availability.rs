@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use mainstay_domain::{CalendarDay, ServiceId, Span, SpecialDay, StaffId, TenantId, Timestamp};
+use mainstay_domain::{ServiceId, ServiceTimes, Span, SpecialDay, StaffId, TenantId, Timestamp};
 use uuid::Uuid;
 
 use super::services::{Service, service_of};
@@ -25,9 +25,6 @@ statements! {
         WHERE a.state IN ('held', 'booked', 'confirmed', 'done')
         ORDER BY a.staff_id, a.blocked_from");
 }
-
-/// No appointment blocks more.
-const LONGEST: std::time::Duration = std::time::Duration::from_secs(20 * 3_600);
 
 /// A stretch of somebody's time that is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +100,7 @@ impl Intent for ReadAvailability {
         staff.retain(|(one, _)| self.staff.is_none_or(|wanted| wanted == one.id));
         let days = |moment| reception.zone.day_of(moment);
         // What a day of theirs reaches into the stretch that began the day before.
-        let first = CalendarDay::from_number(days(self.within.from()).number() - 1).unwrap_or(days(self.within.from()));
+        let first = days(self.within.from()).before();
         let mut special: HashMap<Option<StaffId>, Vec<SpecialDay>> = HashMap::new();
         for day in days_of(tx, self.tenant, first, days(self.within.until())).await? {
             special.entry(day.staff).or_default().push(day.day);
@@ -133,8 +130,11 @@ impl ReadAvailability {
         let ids: Vec<Id> = staff.iter().map(|staff| Id { id: staff.uuid() }).collect();
         let (from, until) = (self.within.from(), self.within.until());
         // Whoever begins within the stretch may block before it and after it.
-        let query =
-            tx.batch(TAKEN, &ids).bind(self.tenant.uuid()).bind(At(from.minus(LONGEST))).bind(At(until.plus(LONGEST)));
+        let query = tx
+            .batch(TAKEN, &ids)
+            .bind(self.tenant.uuid())
+            .bind(At(from.minus(ServiceTimes::LONGEST)))
+            .bind(At(until.plus(ServiceTimes::LONGEST)));
         let rows: Vec<TakenRow> = query.rows().await?;
         for row in rows {
             let span = Span::new(row.blocked_from.0, row.blocked_until.0);

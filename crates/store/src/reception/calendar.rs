@@ -5,15 +5,24 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::intent::Intent;
-use crate::sql::statements;
+use crate::sql::{Sql, statements};
 use crate::tx::{Scope, Tx};
-use crate::value::{At, moment};
+use crate::value::{At, END_OF_TIME, moment};
 
 statements! {
     GET = both("
         SELECT id, service_id, staff_id, contact_id, state, starts_at, ends_at, blocked_from, blocked_until, expires_at, note,
           created_at, updated_at
         FROM appointment WHERE id = $1 AND tenant_id = $2");
+    LOCKED = pair(sqlite "
+        SELECT id, service_id, staff_id, contact_id, state, starts_at, ends_at, blocked_from, blocked_until, expires_at, note,
+          created_at, updated_at
+        FROM appointment WHERE id = $1 AND tenant_id = $2",
+        postgres "
+        SELECT id, service_id, staff_id, contact_id, state, starts_at, ends_at, blocked_from, blocked_until, expires_at, note,
+          created_at, updated_at
+        FROM appointment WHERE id = $1 AND tenant_id = $2 FOR UPDATE",
+        differs "SQLite has one writer and no row locks");
     LIST = both("
         SELECT id, service_id, staff_id, contact_id, state, starts_at, ends_at, blocked_from, blocked_until, expires_at, note,
           created_at, updated_at
@@ -101,7 +110,20 @@ pub(crate) async fn appointment_of(
     tenant: TenantId,
     id: AppointmentId,
 ) -> Result<Option<Appointment>> {
-    let row = tx.query(GET).bind(id.uuid()).bind(tenant.uuid()).row::<AppointmentRow>().await?;
+    read(tx, GET, tenant, id).await
+}
+
+/// The same, and nobody else changes it until the transaction ends.
+pub(super) async fn locked_appointment(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    id: AppointmentId,
+) -> Result<Option<Appointment>> {
+    read(tx, LOCKED, tenant, id).await
+}
+
+async fn read(tx: &mut Tx<'_>, sql: Sql, tenant: TenantId, id: AppointmentId) -> Result<Option<Appointment>> {
+    let row = tx.query(sql).bind(id.uuid()).bind(tenant.uuid()).row::<AppointmentRow>().await?;
     row.map(Appointment::try_from).transpose()
 }
 
@@ -181,8 +203,6 @@ impl Intent for AppointmentsOf {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<Appointment>> {
-        /// Later than every moment that is stored: the year 9999.
-        const END_OF_TIME: Timestamp = Timestamp::from_millis(253_402_300_799_000);
         let (at, id) = self.before.map_or((END_OF_TIME, Uuid::max()), |(at, id)| (at, id.uuid()));
         let list = tx.query(OF_CONTACT).bind(self.tenant.uuid()).bind(self.contact.uuid()).bind(At(at)).bind(id);
         all(list.bind(i64::from(self.limit)).rows().await?)

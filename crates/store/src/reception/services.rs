@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, moment};
+use crate::value::{At, moment, small};
 
 statements! {
     CREATE = both("
@@ -59,7 +59,6 @@ impl TryFrom<ServiceRow> for Service {
     type Error = Error;
 
     fn try_from(row: ServiceRow) -> Result<Self> {
-        let small = |number: i64| u16::try_from(number).unwrap_or(u16::MAX);
         let times = ServiceTimes::new(small(row.minutes), small(row.before_minutes), small(row.after_minutes));
         Ok(Self {
             id: ServiceId(row.id),

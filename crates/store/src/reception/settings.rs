@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, count, json};
+use crate::value::{At, count, json, small};
 
 statements! {
     PUT = both("
@@ -85,7 +85,6 @@ impl TryFrom<ReceptionRow> for Reception {
 
     fn try_from(row: ReceptionRow) -> Result<Self> {
         let damaged = |refused: mainstay_domain::Refused| Error::Corrupt(format!("a reception: {}", refused.detail));
-        let small = |number: i64| u16::try_from(number).unwrap_or(u16::MAX);
         Ok(Self {
             zone: Zone::parse(&row.zone).map_err(damaged)?,
             calling_code: row.calling_code.map(|code| CallingCode::new(small(code))).transpose().map_err(damaged)?,

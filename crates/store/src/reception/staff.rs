@@ -1,6 +1,6 @@
 //! Who does it, and who offers what.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 
 use mainstay_domain::{ServiceId, StaffId, TenantId, Timestamp, Week};
 use serde::Serialize;
@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, json, moment};
+use crate::value::{At, Id, json, moment};
 
 statements! {
     CREATE = both("
@@ -25,7 +25,9 @@ statements! {
     CLEAR = both("DELETE FROM staff_service WHERE staff_id = $1 AND tenant_id = $2");
     OFFER = insert((staff_id: uuid, service_id: uuid, tenant_id: uuid) "
         staff_service (staff_id, service_id, tenant_id) SELECT staff_id, service_id, tenant_id FROM batch");
-    OFFERS = both("SELECT staff_id, service_id FROM staff_service WHERE tenant_id = $1");
+    OFFERS = batch((id: uuid) "
+        SELECT o.staff_id, o.service_id FROM batch b JOIN staff_service o ON o.staff_id = b.id AND o.tenant_id = $2
+        ORDER BY o.service_id");
     /// Those who offer a service and are not archived.
     WHO_OFFERS = both("
         SELECT s.id, s.name, s.week, s.archived_at, s.created_at, s.calendar_version FROM staff_service o
@@ -190,12 +192,16 @@ impl Intent for ListStaff {
         let list = tx.query(LIST).bind(self.tenant.uuid()).bind(At(at)).bind(id).bind(i64::from(self.limit));
         let staff: Vec<Staff> =
             list.rows::<StaffRow>().await?.into_iter().map(Staff::try_from).collect::<Result<_>>()?;
-        let offers: Vec<OfferedRow> = tx.query(OFFERS).bind(self.tenant.uuid()).rows().await?;
-        let of = |id: StaffId| {
-            let own = offers.iter().filter(|offer| offer.staff_id == id.uuid());
-            own.map(|offer| ServiceId(offer.service_id)).collect()
+        let ids: Vec<Id> = staff.iter().map(|staff| Id { id: staff.id.uuid() }).collect();
+        let mut offers: HashMap<Uuid, Vec<ServiceId>> = HashMap::new();
+        for offer in tx.batch(OFFERS, &ids).bind(self.tenant.uuid()).rows::<OfferedRow>().await? {
+            offers.entry(offer.staff_id).or_default().push(ServiceId(offer.service_id));
+        }
+        let with_offers = |staff: Staff| {
+            let services = offers.remove(&staff.id.uuid()).unwrap_or_default();
+            (staff, services)
         };
-        Ok(staff.into_iter().map(|staff| (staff.clone(), of(staff.id))).collect())
+        Ok(staff.into_iter().map(with_offers).collect())
     }
 }
 
