@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
@@ -11,6 +12,7 @@ use futures_util::stream::BoxStream;
 use mainstay_domain::Secret;
 use sqlx::postgres::PgCopyIn;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, Row as _};
+use tokio::time::{Instant, sleep};
 
 use super::Damage;
 use super::restoration::{HOLD, Mark, NEW_EPOCHS, WHOLE};
@@ -162,12 +164,31 @@ async fn why_not_empty(connection: &mut PgConnection) -> Result<Option<String>> 
     {
         return Ok(Some("there are people in it".to_owned()));
     }
+    let end = Instant::now() + LEAVING;
+    loop {
+        let others = others(connection).await?;
+        if others == 0 {
+            return Ok(None);
+        }
+        if Instant::now() >= end {
+            return Ok(Some(format!("{others} connections of mainstay work with it")));
+        }
+        sleep(LOOK_EVERY).await;
+    }
+}
+
+/// For how long whoever has just left may still be on the server's list, and how often that is looked at: as its own DROP
+/// DATABASE has it (`CountOtherDBBackends`). A restore that was refused a moment ago is such a one.
+const LEAVING: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(100);
+
+/// Connections of Mainstay to the same database, beside this one.
+async fn others(connection: &mut PgConnection) -> Result<i64> {
     let others = sqlx::query(
         "SELECT count(*) AS others FROM pg_stat_activity
          WHERE datname = current_database() AND application_name LIKE 'mainstay%' AND pid <> pg_backend_pid()",
     );
-    let others: i64 = others.fetch_one(connection).await?.try_get("others")?;
-    Ok((others > 0).then(|| format!("{others} connections of mainstay work with it")))
+    Ok(others.fetch_one(connection).await?.try_get("others")?)
 }
 
 /// A transaction that fills all tables.
