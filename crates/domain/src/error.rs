@@ -42,6 +42,14 @@ pub enum Kind {
     Timeout,
 }
 
+impl Kind {
+    /// Whether something failed, rather than being refused.
+    #[must_use]
+    pub const fn is_fault(self) -> bool {
+        matches!(self, Self::Internal | Self::Upstream | Self::Unavailable | Self::Timeout)
+    }
+}
+
 /// One field of the input that was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FieldFault {

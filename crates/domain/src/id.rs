@@ -87,6 +87,10 @@ id! {
     ContactId;
     /// A service that is done for a contact by somebody at a time.
     AppointmentId;
+    /// A call on the phone, or in a browser by way of a provider of calls.
+    PhoneCallId;
+    /// What a caller wants somebody to know.
+    PhoneMessageId;
     /// One request to the server, as its answer and its log lines name it.
     RequestId;
 }

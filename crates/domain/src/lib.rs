@@ -7,6 +7,7 @@
 mod account;
 mod assistant;
 mod backup;
+mod call;
 mod clock;
 mod control;
 mod delivery;
@@ -30,6 +31,7 @@ mod usage;
 pub use account::{ApiKeyScope, EmailAddress, PersonName, Plan, Role, UnknownWord};
 pub use assistant::{MessageRole, MessageStatus, Usage};
 pub use backup::BackupState;
+pub use call::{CallDirection, CallOutcome, CallState, CallTold, PhoneCall};
 pub use clock::{Clock, ManualClock, Timestamp};
 pub use control::{ControlReason, ControlSpan};
 pub use delivery::{DeliveryState, DisabledReason, EventType};
@@ -39,8 +41,8 @@ pub use flag::{EventName, Experiment, ExperimentState, Flag, FlagKey, Measure, S
 pub use hexadecimal::{from_hexadecimal, hexadecimal};
 pub use id::{
     ApiKeyId, AppointmentId, ContactId, ConversationId, DeliveryId, EndpointId, EventId, ExperimentId, GenerationId,
-    InboxEventId, InboxSourceId, JobId, MessageId, PersonId, RequestId, ServiceId, SessionId, StaffId, StreamId,
-    TenantId,
+    InboxEventId, InboxSourceId, JobId, MessageId, PersonId, PhoneCallId, PhoneMessageId, RequestId, ServiceId,
+    SessionId, StaffId, StreamId, TenantId,
 };
 pub use inbox::InboxState;
 pub use job::{JobPriority, JobState};
@@ -53,6 +55,6 @@ pub use sealed::{KeyState, KeyVersion, Sealed};
 pub use secret::Secret;
 pub use subscription::{Aspect, Change, Charge, Difference, Subscription, SubscriptionEvent, SubscriptionState};
 pub use sync::{Cursor, NoCursor, StreamCursor, StreamScope};
-pub use text::{ConversationTitle, IdempotencyKey, MessageText, OrganisationName, Refused};
+pub use text::{ConversationTitle, IdempotencyKey, Label, MessageText, Note, OrganisationName, Refused};
 pub use trace::{SpanId, TraceContext, TraceId};
 pub use usage::{Allowance, Amounts, Day, Meter, Month, PlanLimits, Spent};

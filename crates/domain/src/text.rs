@@ -174,6 +174,64 @@ impl OrganisationName {
     }
 }
 
+/// What a thing is called: one line of 1 to 200 characters.
+#[derive(Clone, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Label(String);
+
+unprinted!(Label, "[label]");
+
+impl Label {
+    /// The label as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Reads a label.
+    ///
+    /// # Errors
+    /// When it is empty, too long or holds control characters.
+    pub fn parse(text: &str) -> Result<Self, Refused> {
+        bounded_line(text, 1, 200).map(Self)
+    }
+}
+
+/// What somebody notes of a thing: at most 2,000 characters, of several lines, without other control characters. It may be
+/// empty.
+#[derive(Clone, Default, PartialEq, Eq, Serialize)]
+#[serde(transparent)]
+pub struct Note(String);
+
+unprinted!(Note, "[note]");
+
+impl Note {
+    /// The most characters.
+    pub const MOST: usize = 2_000;
+
+    /// The note as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Reads a note.
+    ///
+    /// # Errors
+    /// When it is too long or holds control characters.
+    pub fn parse(text: &str) -> Result<Self, Refused> {
+        let text = text.trim();
+        let length = text.chars().count();
+        if length > Self::MOST {
+            return refused("too_long", format!("It has {length} characters; at most {} are allowed.", Self::MOST));
+        }
+        if text.chars().any(|one| one.is_control() && !matches!(one, '\n' | '\r' | '\t')) {
+            return refused("control_characters", "It holds control characters; remove them.");
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
 /// The key by which a client may repeat a request without doing it twice: 1 to 255 printable ASCII characters.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 #[serde(transparent)]

@@ -14,6 +14,7 @@ use crate::accounts::Accounts;
 use crate::accounts::keys::SigningKey;
 use crate::assistant::Assistant;
 use crate::billing::{BillingFigures, FastSpringApi};
+use crate::calls::Calls;
 use crate::config::{self, Config};
 use crate::controls::{Catalogue, Controls};
 use crate::deliveries::Deliveries;
@@ -34,6 +35,7 @@ use crate::ops::pools::{self, PoolUse};
 use crate::outgoing::{Lookup, SystemLookup};
 use crate::outside::{SystemClock, SystemEntropy};
 use crate::providers::Providers;
+use crate::reception::Reception;
 use crate::redis::Redis;
 use crate::sync::Sync;
 use crate::webhooks::{Inbox, InboxFigures, processors};
@@ -99,6 +101,10 @@ pub struct App {
     pub deliveries: Arc<Deliveries>,
     /// What is known of all jobs.
     pub jobs: Jobs,
+    /// Calls on the phone.
+    pub calls: Calls,
+    /// Services, times and appointments.
+    pub reception: Reception,
     /// Delta sync.
     pub sync: Sync,
     /// Feature flags and experiments.
@@ -209,10 +215,8 @@ impl App {
         let connects = Connects::new(config.live.connects_per_second, Arc::clone(&entropy));
         let (overload, pool_use) = (Overload::new(&config.overload, entropy.as_ref()), PoolUse::default());
         overload.register(&mut metrics);
-        let redis = Redis::open(&config.redis, &entropy, &lifecycle).inspect_err(|_| lifecycle.stop_hard())?;
-        let among = (redis.clone(), nodes.count());
-        let set = (config.limits.clone(), Arc::clone(&controls));
-        let limits = Arc::new(Limits::new(set, among, entropy.as_ref(), &mut metrics));
+        let known = (&entropy, &lifecycle, &nodes, &controls);
+        let (redis, limits) = open_limits(&config, known, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
         Figures {
             store: store.clone(),
             assistant: Arc::clone(&assistant),
@@ -228,6 +232,7 @@ impl App {
         let (job_figures, jobs, backups) = open_jobs(&mut metrics);
         let watching =
             Watching::new(&config, &store, &ids, &outside, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
+        let (reception, calls) = open_reception(&store, &clock, &ids, &mut metrics);
         Ok(Arc::new(Self {
             health: Health::new(store.clone(), redis.clone()),
             config,
@@ -249,6 +254,8 @@ impl App {
             inbox,
             deliveries,
             jobs,
+            calls,
+            reception,
             sync,
             flags,
             hub,
@@ -293,6 +300,24 @@ impl App {
         self.lifecycle.set_ready(true);
         Ok(())
     }
+}
+
+/// What several nodes tell each other by, where there is one, and how often somebody may ask.
+fn open_limits(
+    config: &Config,
+    (entropy, lifecycle, nodes, controls): (&Arc<dyn Entropy>, &Lifecycle, &Arc<Nodes>, &Arc<Controls>),
+    metrics: &mut Registry,
+) -> Result<(Option<Redis>, Arc<Limits>)> {
+    let redis = Redis::open(&config.redis, entropy, lifecycle)?;
+    let set = (config.limits.clone(), Arc::clone(controls));
+    let limits = Limits::new(set, (redis.clone(), nodes.count()), entropy.as_ref(), metrics);
+    Ok((redis, Arc::new(limits)))
+}
+
+/// What is offered and when, and who calls.
+fn open_reception(store: &Store, clock: &Arc<dyn Clock>, ids: &Ids, metrics: &mut Registry) -> (Reception, Calls) {
+    let reception = Reception::new(store.clone(), Arc::clone(clock), ids.clone(), metrics);
+    (reception, Calls::new(store.clone(), Arc::clone(clock), ids.clone(), metrics))
 }
 
 /// What is known of jobs, and of those that make backups.

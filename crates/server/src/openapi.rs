@@ -10,6 +10,7 @@ use utoipa::{Modify, OpenApi};
 use crate::accounts::api::{api_keys, auth, members};
 use crate::assistant::api as assistant;
 use crate::billing::{api as billing, plan_api as plan};
+use crate::calls::api as calls;
 use crate::controls::api as controls;
 use crate::deliveries::api::{endpoints, events as webhooks};
 use crate::flags::api as flags;
@@ -22,6 +23,7 @@ use crate::ops::backup::api as backup;
 use crate::ops::client_reports as reports;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
+use crate::reception::api::{appointments, availability, contacts, services, settings as reception, staff};
 use crate::sync::api as sync;
 use crate::webhooks::api::{events as inbox, senders};
 use crate::webhooks::receive as hooks;
@@ -54,6 +56,12 @@ use crate::webhooks::receive as hooks;
         inbox::list, inbox::counts, inbox::get, inbox::cancel, inbox::replay, inbox::replay_all,
         jobs::list, jobs::get, jobs::cancel, jobs::replay, jobs::replay_some, jobs::probes, jobs::promise_probes,
         jobs::queues, jobs::pause, jobs::resume,
+        reception::get, reception::put, reception::days, reception::put_day, reception::remove_day,
+        services::create, services::list, services::get, services::change,
+        staff::create, staff::list, staff::get, staff::change, availability::get,
+        contacts::know, contacts::list, contacts::get, contacts::change, contacts::appointments,
+        appointments::book, appointments::list, appointments::get, appointments::change, appointments::shift,
+        calls::list, calls::get, calls::messages, calls::handle, calls::agent, calls::put_agent, calls::accesses,
         sync::sync, sync::push, live::ticket, live::live,
     )
 )]

@@ -12,6 +12,7 @@ use crate::accounts::api::{api_keys, auth, members};
 use crate::app::App;
 use crate::assistant::api as assistant;
 use crate::billing::{api as billing, plan_api as plan};
+use crate::calls::api as calls;
 use crate::config::Config;
 use crate::controls::{Part, api as controls};
 use crate::deliveries::api::{endpoints, events as webhooks};
@@ -26,6 +27,7 @@ use crate::ops::backup::api as backup;
 use crate::ops::client_reports as reports;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
+use crate::reception::api::{appointments, availability, contacts, services, settings as reception, staff};
 use crate::sync::api as sync;
 use crate::webhooks::api::{events as inbox, senders};
 use crate::webhooks::receive as hooks;
@@ -137,12 +139,50 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
             MEMBER.limit(Class::LiveConnect).priority(Priority::Sync).part(Part::Live),
         )
         .get("/v1/live", live::live, TICKET.statements(2).part(Part::Live));
-    routes = operator_routes(webhook_routes(routes));
+    routes = operator_routes(webhook_routes(reception_routes(routes)));
     // People
     for (path, handler) in console::routes() {
         routes = routes.add(Method::GET, path, handler, OPEN);
     }
     routes.build()
+}
+
+/// What is offered, by whom and when, and the appointments.
+fn reception_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
+    // Free times take 6 statements; so do those that are told instead of one that is taken. To lock, look, write and count
+    // takes 14, and to know somebody 4, or 9 when two become one.
+    routes
+        .get("/v1/reception", reception::get, MEMBER.statements(1))
+        .put("/v1/reception", reception::put, ADMIN.statements(1))
+        .get("/v1/special-days", reception::days, MEMBER.statements(2).priority(HEAVY))
+        .put("/v1/special-days/{day}", reception::put_day, ADMIN.statements(3))
+        .delete("/v1/special-days/{day}", reception::remove_day, ADMIN.statements(1))
+        .get("/v1/services", services::list, MEMBER.statements(1).priority(HEAVY))
+        .post("/v1/services", services::create, ADMIN.statements(3))
+        .get("/v1/services/{id}", services::get, MEMBER.statements(1))
+        .patch("/v1/services/{id}", services::change, ADMIN.statements(2))
+        .get("/v1/staff", staff::list, MEMBER.statements(2).priority(HEAVY))
+        .post("/v1/staff", staff::create, ADMIN.statements(5))
+        .get("/v1/staff/{id}", staff::get, MEMBER.statements(2))
+        .patch("/v1/staff/{id}", staff::change, ADMIN.statements(6))
+        .get("/v1/availability", availability::get, MEMBER.statements(7).priority(HEAVY))
+        .get("/v1/contacts", contacts::list, MEMBER.statements(2).priority(HEAVY))
+        .post("/v1/contacts", contacts::know, MEMBER.statements(11))
+        .get("/v1/contacts/{id}", contacts::get, MEMBER.statements(2))
+        .patch("/v1/contacts/{id}", contacts::change, MEMBER.statements(3))
+        .get("/v1/contacts/{id}/appointments", contacts::appointments, MEMBER.statements(2).priority(HEAVY))
+        .get("/v1/appointments", appointments::list, MEMBER.statements(1).priority(HEAVY))
+        .post("/v1/appointments", appointments::book, MEMBER.statements(35))
+        .get("/v1/appointments/{id}", appointments::get, MEMBER.statements(1))
+        .patch("/v1/appointments/{id}", appointments::change, MEMBER.statements(16))
+        .post("/v1/appointments/{id}/move", appointments::shift, MEMBER.statements(28))
+        .get("/v1/calls", calls::list, MEMBER.statements(1).priority(HEAVY))
+        .get("/v1/calls/{id}", calls::get, MEMBER.statements(3))
+        .get("/v1/phone-messages", calls::messages, MEMBER.statements(1).priority(HEAVY))
+        .patch("/v1/phone-messages/{id}", calls::handle, MEMBER.statements(7))
+        .get("/v1/phone-agent", calls::agent, ADMIN.statements(1))
+        .put("/v1/phone-agent", calls::put_agent, ADMIN.statements(2))
+        .get("/v1/access-log", calls::accesses, ADMIN.statements(1).priority(HEAVY))
 }
 
 /// Webhooks: those that arrive, and those that organisations are told of.

@@ -7,6 +7,7 @@ mod assistant;
 mod backups;
 mod batches;
 mod billing;
+mod calls;
 mod controls;
 mod deadlines;
 mod deliveries;
@@ -281,6 +282,9 @@ cases! {
     batches::batches_do_what_their_members_mean,
     batches::the_model_of_a_stream_holds,
     batches::what_fails_last_is_rolled_back,
+    calls::a_call_is_pieced_together,
+    calls::what_is_silent_is_found_and_what_is_old_is_forgotten,
+    calls::messages_are_taken_once_and_readers_are_noted,
     reception::what_is_said_of_a_reception_is_read_again,
     reception::whoever_is_known_twice_is_one_contact,
     reception::two_hundred_callers_have_twenty_times,

@@ -14,6 +14,7 @@ use crate::conversations::{self, Conversation};
 use crate::error::{Error, Result};
 use crate::members::{self, Member};
 use crate::messages::{self, Message};
+use crate::reception::board::{self, Board};
 use crate::tx::Tx;
 
 macro_rules! kinds {
@@ -73,6 +74,8 @@ kinds! {
     Member(Member) = "member", members::read;
     /// The organisation itself, in its own stream, from the first change of its plan on. Its id is its own.
     Organisation(Organisation) = "organisation", organisation::read;
+    /// What happens at the reception, counted, in the stream of the organisation.
+    Board(Board) = "board", board::read;
 }
 
 impl fmt::Display for Kind {
@@ -87,7 +90,7 @@ impl SyncedRow {
     pub fn parent(&self) -> Option<Uuid> {
         match self {
             Self::Message(message) => Some(message.conversation.uuid()),
-            Self::Conversation(_) | Self::Member(_) | Self::Organisation(_) => None,
+            Self::Conversation(_) | Self::Member(_) | Self::Organisation(_) | Self::Board(_) => None,
         }
     }
 }

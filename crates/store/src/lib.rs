@@ -17,6 +17,7 @@ mod backup;
 mod batcher;
 mod billing;
 mod call;
+mod calls;
 mod client_reports;
 #[cfg(test)]
 mod conformance;
@@ -86,6 +87,12 @@ pub use billing::invoices::{Invoice, InvoiceState, ListInvoices};
 pub use billing::organisation::{Organisation, PlanChange, SetPlan};
 pub use billing::reading::{BillingOf, FindPayer, GetBilling, ListPlanChanges, Payer};
 pub use call::Call;
+pub use calls::access::{AccessEntry, ListAccesses, ReadContact, ReadContacts, Reading};
+pub use calls::actions::{CallAction, FindActions, NoteActions};
+pub use calls::agent::{ForgetCalls, GetPhoneAgent, ListCallKeeping, PhoneAgent, PutPhoneAgent};
+pub use calls::hearing::HearCall;
+pub use calls::listing::{ListCalls, ListSilentCalls, ReadCall, WhichCalls};
+pub use calls::messages::{HandleMessage, ListPhoneMessages, PhoneMessage, TakeMessage};
 pub use client_reports::{ClientReport, KEPT_REPORTS, ListClientReports, RecordClientReports};
 pub use controls::{
     ChangeControl, ControlAuthor, ControlChange, KEPT_CONTROL_CHANGES, ListControlChanges, ListControls, StoredControl,
@@ -165,13 +172,16 @@ pub use nodes::{PositionsOf, WatchNodes, Watched};
 pub use preflight::DatabaseSeen;
 pub use reception::appointments::{BookAppointment, Booking, ChangeAppointment, MoveAppointment};
 pub use reception::availability::{Availability, ReadAvailability, StaffTime, TakenTime};
+pub use reception::board::Board;
 pub use reception::calendar::{Appointment, AppointmentsOf, GetAppointment, ListAppointments};
-pub use reception::contacts::{ChangeContact, Contact, GetContact, KnowContact, ListContacts};
-pub use reception::services::{ChangeService, CreateService, GetService, ListServices, Service};
+pub use reception::contacts::{ChangeContact, Contact, FindContacts, GetContact, KnowContact, ListContacts, folded};
+pub use reception::services::{
+    ChangeService, CreateService, GetService, ListServices, MAKING_A_SERVICE, MOST_SERVICES, Service,
+};
 pub use reception::settings::{
     GetReception, ListSpecialDays, NamedDay, PutReception, PutSpecialDay, Reception, RemoveSpecialDay,
 };
-pub use reception::staff::{ChangeStaff, CreateStaff, ListStaff, SetOffers, Staff};
+pub use reception::staff::{ChangeStaff, CreateStaff, GetStaff, ListStaff, MAKING_STAFF, MOST_STAFF, SetOffers, Staff};
 pub use revocations::{Revocation, RevocationsSince, Revoked};
 pub use samples::{
     NodeHealth, NodeSample, NodeUses, ReadNodeHealth, ReadSystemHealth, RecordSample, SAMPLE_BOUNDS_MS, SystemHealth,

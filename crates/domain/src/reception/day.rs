@@ -47,6 +47,13 @@ impl CalendarDay {
         Self::from_number(self.number() - 1).unwrap_or(self)
     }
 
+    /// The year, the month from 1, and the day of the month from 1.
+    #[must_use]
+    pub fn parts(self) -> (i16, u8, u8) {
+        let part = |number: i8| u8::try_from(number).unwrap_or(1);
+        (self.0.year(), part(self.0.month()), part(self.0.day()))
+    }
+
     /// Which day of the week it is, from 0 for Monday.
     #[must_use]
     pub fn weekday(self) -> usize {
@@ -111,6 +118,15 @@ impl Zone {
     pub fn day_of(&self, moment: Timestamp) -> CalendarDay {
         let moment = jiff::Timestamp::from_millisecond(moment.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
         CalendarDay(self.0.to_datetime(moment).date().clamp(CalendarDay::FIRST, CalendarDay::LAST))
+    }
+
+    /// What the clock shows there at a moment: the day, and the minutes since midnight.
+    #[must_use]
+    pub fn clock(&self, moment: Timestamp) -> (CalendarDay, u16) {
+        let at = jiff::Timestamp::from_millisecond(moment.as_millis()).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
+        let time = self.0.to_datetime(at).time();
+        let minute = i32::from(time.hour()) * 60 + i32::from(time.minute());
+        (self.day_of(moment), u16::try_from(minute).unwrap_or(0))
     }
 
     /// The moment at which the clock shows so many minutes since midnight on a day, 1,440 for the end of the day; the first
@@ -201,6 +217,9 @@ mod tests {
         assert_eq!(zone.moment(day("2026-10-25"), 150), Ok(moment("2026-10-25T00:30:00.000Z")));
         assert_eq!(zone.moment(day("2026-03-29"), 1_440), Ok(moment("2026-03-29T22:00:00.000Z")));
         assert_eq!(zone.day_of(moment("2026-03-28T23:30:00.000Z")), day("2026-03-29"));
+        assert_eq!(zone.clock(moment("2026-03-28T23:30:00.000Z")), (day("2026-03-29"), 30));
+        assert_eq!(zone.clock(moment("2026-10-25T01:30:59.999Z")), (day("2026-10-25"), 150), "the second time");
+        assert_eq!(day("2026-03-29").parts(), (2026, 3, 29));
     }
 
     #[test]

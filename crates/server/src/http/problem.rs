@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::http::header::{CONTENT_TYPE, HeaderName, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
-use mainstay_domain::{Error, FieldFault, Kind, RequestId};
+use mainstay_domain::{Error, FieldFault, Kind, RequestId, Timestamp};
 use serde::Serialize;
 
 use crate::controls::SWITCHED_OFF;
@@ -31,6 +31,7 @@ struct Inner {
     headers: HeaderMap,
     reason: Option<&'static str>,
     violated: Vec<&'static str>,
+    alternatives: Vec<Timestamp>,
     /// Refused for there being too much to do: counted and told once a minute, and not logged each time.
     shed: bool,
 }
@@ -47,8 +48,10 @@ impl From<mainstay_store::Error> for Problem {
 
 impl From<Error> for Problem {
     fn from(error: Error) -> Self {
-        let (headers, reason, violated) = (HeaderMap::new(), None, Vec::new());
-        Self(Box::new(Inner { status: status_of(error.kind), error, headers, reason, violated, shed: false }))
+        let (headers, reason) = (HeaderMap::new(), None);
+        let (violated, alternatives) = (Vec::new(), Vec::new());
+        let status = status_of(error.kind);
+        Self(Box::new(Inner { status, error, headers, reason, violated, alternatives, shed: false }))
     }
 }
 
@@ -109,6 +112,13 @@ impl Problem {
         self
     }
 
+    /// Names the moments that could be had instead of the one that was asked for.
+    #[must_use]
+    pub fn or_at(mut self, alternatives: Vec<Timestamp>) -> Self {
+        self.0.alternatives = alternatives;
+        self
+    }
+
     /// Adds the cause, for the log.
     #[must_use]
     pub fn because(mut self, inside: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
@@ -133,6 +143,12 @@ impl Problem {
         self.0.shed
     }
 
+    /// The moments that could be had instead.
+    #[must_use]
+    pub fn alternatives(&self) -> &[Timestamp] {
+        &self.0.alternatives
+    }
+
     /// The error inside.
     #[must_use]
     pub fn error(&self) -> &Error {
@@ -153,6 +169,7 @@ impl Problem {
             fields: error.fields.iter().map(Field::from).collect(),
             reason: self.0.reason,
             violated_policies: &self.0.violated,
+            alternatives: &self.0.alternatives,
         }
     }
 
@@ -257,6 +274,10 @@ pub struct Document<'a> {
     /// For a refusal by limits: their names in `RateLimit-Policy`.
     #[serde(rename = "violated-policies", skip_serializing_if = "<[_]>::is_empty")]
     violated_policies: &'a [&'static str],
+    /// For a time that cannot be had: the next that can.
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    #[schema(value_type = Vec<String>)]
+    alternatives: &'a [Timestamp],
 }
 
 #[derive(Clone, Debug, Serialize, utoipa::ToSchema)]

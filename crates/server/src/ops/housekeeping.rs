@@ -1,6 +1,6 @@
 //! What is swept up, in small bites, by one node at a time: expired idempotency keys, sign-ins and revocations, the
 //! messages of deleted conversations, what was set aside for work that nobody settled, what old experiments found, what
-//! arrived long ago, and the logs of deliveries.
+//! arrived long ago, the logs of deliveries, and calls.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -63,6 +63,7 @@ async fn round(app: &App) -> mainstay_store::Result<()> {
 async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<()> {
     let call = || Call::within(PATIENCE);
     app.deliveries.count_disabled(&call()).await?;
+    crate::calls::sweep(app, now).await?;
     for _ in 0..MOST_BITES {
         let forgotten = app.store.run(&call(), ForgetExpired { now, keys_before: now.minus(KEYS_LAST) }).await?;
         let until = now.minus(purge_after(app.config.assistant.reply_timeout()));

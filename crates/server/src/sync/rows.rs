@@ -16,7 +16,7 @@ pub struct ChangeBody {
     /// `membership` for what is the caller's own, `organisation` for what all its members share.
     #[schema(value_type = String, example = "membership")]
     pub stream: StreamScope,
-    /// `conversation`, `message`, `member` or `organisation`.
+    /// `conversation`, `message`, `member`, `organisation` or `board`.
     #[schema(value_type = String, example = "message")]
     pub kind: &'static str,
     /// Which.
@@ -49,6 +49,13 @@ struct SyncedOrganisation<'a> {
     plan: Plan,
 }
 
+/// What happens at the reception, counted: whoever watches appointments or calls looks again when it grows.
+#[derive(Serialize)]
+struct SyncedBoard {
+    appointments: i64,
+    calls: i64,
+}
+
 impl ChangeBody {
     /// The change as it goes over the wire; with `html`, replies also come as safe HTML.
     ///
@@ -78,6 +85,7 @@ fn body(row: &SyncedRow, html: bool) -> serde_json::Result<Box<RawValue>> {
         SyncedRow::Organisation(organisation) => {
             to_raw_value(&SyncedOrganisation { name: &organisation.name, plan: organisation.plan })
         }
+        SyncedRow::Board(board) => to_raw_value(&SyncedBoard { appointments: board.appointments, calls: board.calls }),
         SyncedRow::Member(member) => to_raw_value(&MemberBody::from(member.clone())),
     }
 }

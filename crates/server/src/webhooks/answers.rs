@@ -8,6 +8,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::processors::{Processors, Question};
 use crate::app::App;
+use crate::calls::vapi;
 use crate::controls::Part;
 
 /// What is told when nobody has registered for a question.
@@ -68,28 +69,10 @@ fn failed(kind: &str, payload: &str, why: &str) -> Value {
     }
 }
 
-/// The tool calls of a message and the names of their tools, from whichever of the three places has them, in their order.
+/// The tool calls of a message and the names of their tools, in their order.
 fn tool_calls(payload: &str) -> Vec<(String, String)> {
     let Ok(body) = serde_json::from_str::<Value>(payload) else { return Vec::new() };
-    let message = &body["message"];
-    let list = |place: &str| message[place].as_array().cloned().unwrap_or_default();
-    let text = |value: &Value| value.as_str().map(str::to_owned);
-    let call = |call: &Value| {
-        let name = text(&call["function"]["name"]).or_else(|| text(&call["name"]));
-        Some((text(&call["id"])?, name.unwrap_or_default()))
-    };
-    let plain = |place| list(place).iter().filter_map(call).collect::<Vec<_>>();
-    let with_tools = || {
-        let of = |tool: &Value| {
-            let (id, name) = call(&tool["toolCall"])?;
-            Some((id, if name.is_empty() { text(&tool["function"]["name"]).unwrap_or_default() } else { name }))
-        };
-        list("toolWithToolCallList").iter().filter_map(of).collect::<Vec<_>>()
-    };
-    [plain("toolCallList"), plain("toolCalls"), with_tools()]
-        .into_iter()
-        .find(|calls| !calls.is_empty())
-        .unwrap_or_default()
+    vapi::tool_calls(&body["message"]).into_iter().map(|call| (call.id, call.name)).collect()
 }
 
 #[cfg(test)]

@@ -21,6 +21,7 @@ use tokio::time::Instant;
 use super::sources::Source;
 use crate::app::App;
 use crate::billing::apply_fastspring;
+use crate::calls;
 
 /// An event that is to be processed.
 #[derive(Clone, Debug)]
@@ -118,7 +119,10 @@ fn find<'a, T>(all: &'a BTreeMap<(Source, &'static str), T>, source: Source, kin
 /// All of them.
 #[must_use]
 pub fn all() -> Processors {
-    Processors::default().register(Source::FastSpring, &[], pay)
+    Processors::default()
+        .register(Source::FastSpring, &[], pay)
+        .register(Source::Vapi, &calls::vapi::KINDS, calls::process)
+        .answer(Source::Vapi, &[], calls::answer)
 }
 
 /// What the installation's own account at FastSpring tells decides about plans. An organisation may take in webhooks of an

@@ -8,6 +8,7 @@ mod assistant;
 mod audit;
 mod backups;
 mod billing;
+mod calls;
 mod client;
 mod console;
 mod contract;
@@ -28,6 +29,8 @@ mod observe;
 mod overload;
 mod preflight;
 mod process;
+mod reception;
+
 mod subscriptions;
 mod support;
 mod sync;

@@ -1,10 +1,12 @@
 //! Who sees what: every route of the table, called by people of another organisation, by others of the same one, without
 //! a token, and with tokens that do not reach far enough.
 
-use mainstay_server::billing::apply_fastspring;
+mod things;
+
 use mainstay_server::http::{Access, RouteSpec};
 use serde_json::{Value, json};
 
+use self::things::{Things, things_of};
 use crate::support::{Answer, Engine, Person, TestApp, both};
 
 both! {
@@ -51,125 +53,6 @@ const PUBLIC: &[(&str, &str)] = &[
     ("POST", "/v1/auth/sign-up"),
 ];
 
-/// Things that somebody has, by id.
-struct Things {
-    member: String,
-    organisation: String,
-    conversation: String,
-    message: String,
-    generation: String,
-    api_key: String,
-    sender: String,
-    event: String,
-    endpoint: String,
-    delivery: String,
-    /// Of somebody else, who belongs to neither organisation.
-    email: String,
-}
-
-impl Things {
-    fn secrets(&self) -> Vec<&str> {
-        vec![
-            CANARY,
-            &self.member,
-            &self.organisation,
-            &self.conversation,
-            &self.message,
-            &self.generation,
-            &self.api_key,
-            &self.sender,
-            &self.event,
-            &self.endpoint,
-            &self.delivery,
-        ]
-    }
-
-    /// The address of a route with these things in it. A route with a parameter that this does not know fails: whoever
-    /// adds one says here what it stands for.
-    fn path(&self, route: &RouteSpec) -> String {
-        if let Some((before, after)) = route.path.split_once("{name}") {
-            // Nobody's, and only for operators.
-            let name = match before {
-                "/v1/queues/" => "probes",
-                "/v1/controls/" => "sync.interval",
-                _ => panic!("say here what the parameter of {} stands for", route.path),
-            };
-            return format!("{before}{name}{after}");
-        }
-        let Some((before, _)) = route.path.split_once("{id}") else {
-            assert!(!route.path.contains('{'), "say here what the parameter of {} stands for", route.path);
-            return route.path.to_owned();
-        };
-        let id = match before {
-            "/v1/members/" | "/v1/budgets/members/" => &self.member,
-            "/v1/api-keys/" => &self.api_key,
-            "/v1/inbox-sources/" => &self.sender,
-            "/v1/inbox/" => &self.event,
-            "/v1/webhook-endpoints/" => &self.endpoint,
-            "/v1/webhook-deliveries/" => &self.delivery,
-            "/v1/conversations/" => &self.conversation,
-            "/v1/generations/" => &self.generation,
-            // Nobody's, and only for operators.
-            "/v1/experiments/" | "/v1/jobs/" => &self.conversation,
-            _ => panic!("say here what the parameter of {} stands for", route.path),
-        };
-        let path = route.path.replacen("{id}", id, 1);
-        assert!(!path.contains('{'), "say here what the parameters of {} stand for", route.path);
-        path
-    }
-
-    /// A good body for a route, which names these things where it can name anything.
-    fn body(&self, route: &RouteSpec) -> Option<Value> {
-        match (route.method.as_str(), route.path) {
-            ("GET" | "DELETE", _) | ("POST", "/v1/auth/sign-out" | "/v1/generations/{id}/stop") => None,
-            ("POST", "/v1/inbox/{id}/replay" | "/v1/inbox/{id}/cancel") => None,
-            ("POST", "/v1/inbox-sources") => Some(json!({"name": "a sender", "provider": "generic"})),
-            ("PATCH", "/v1/inbox-sources/{id}") => Some(json!({"name": "another"})),
-            ("POST", "/v1/inbox/replays") => Some(json!({"filter": {}})),
-            ("POST", "/v1/webhook-endpoints") => Some(json!({"url": "https://hooks.example/another"})),
-            ("PATCH", "/v1/webhook-endpoints/{id}") => Some(json!({"description": "another"})),
-            ("POST", "/v1/webhook-endpoints/{id}/replays") => Some(json!({"since": "2020-01-01T00:00:00Z"})),
-            ("POST", "/v1/webhook-events") => Some(json!({"type": "invoice.paid", "data": {}})),
-            ("POST", path) if path.starts_with("/v1/webhook-") => None,
-            ("PUT", "/v1/controls/{name}") => Some(json!({"value": "30", "reason": "a test"})),
-            ("POST", "/v1/controls/{name}/clear") => Some(json!({"reason": "a test"})),
-            ("POST", "/v1/auth/switch") => Some(json!({"organisation_id": self.organisation})),
-            ("POST", "/v1/organisations") => Some(json!({"name": "Another"})),
-            ("POST", "/v1/members") => Some(json!({"email": self.email, "role": "member"})),
-            ("PATCH", "/v1/members/{id}") => Some(json!({"role": "admin"})),
-            ("POST", "/v1/api-keys") => Some(json!({"name": "a key", "scopes": ["read"]})),
-            ("POST", "/v1/conversations") | ("PATCH", "/v1/conversations/{id}") => Some(json!({"title": "A title"})),
-            ("POST", "/v1/conversations/{id}/messages") => Some(json!({"content": "Hello"})),
-            ("POST", "/v1/messages") => Some(json!({"content": "Hello", "conversation_id": self.conversation})),
-            ("PUT", "/v1/budgets/organisation" | "/v1/budgets/members/{id}") => Some(json!({"cost_micros": 5})),
-            ("POST", "/v1/live/tickets" | "/v1/jobs/{id}/cancel" | "/v1/jobs/{id}/replay") => None,
-            (
-                "POST",
-                "/v1/queues/{name}/pause"
-                | "/v1/queues/{name}/resume"
-                | "/v1/audit/runs"
-                | "/v1/backups"
-                | "/v1/backup-drills",
-            ) => None,
-            ("POST", "/v1/alerts/tests") => None,
-            ("POST", "/v1/client-reports") => Some(json!({
-                "page": "/", "reports": [{"kind": "error", "message": "a fault"}],
-            })),
-            ("POST", "/v1/jobs/replays") => Some(json!({"state": "dead"})),
-            ("POST", "/v1/jobs/probes") => Some(json!({"count": 1})),
-            ("POST", "/v1/checkout-sessions" | "/v1/plan/change") => Some(json!({"plan": "core"})),
-            ("POST", "/v1/plan/cancel") => None,
-            ("POST", "/v1/exposures") => Some(json!({"experiment": "none"})),
-            ("POST", "/v1/events") => Some(json!({"events": [{"id": CLIENT, "name": "done"}]})),
-            ("POST", "/v1/sync") => Some(json!({
-                "client_id": CLIENT,
-                "mutations": [{"kind": "conversation.delete", "id": CLIENT, "conversation_id": self.conversation}],
-            })),
-            (method, path) => panic!("say here what a good body of {method} {path} is"),
-        }
-    }
-}
-
 /// Every route that needs a token. Signing out comes last, because it ends the token that asks.
 fn guarded(server: &TestApp) -> Vec<RouteSpec> {
     let mut routes: Vec<_> =
@@ -192,48 +75,6 @@ async fn api_key(server: &TestApp, token: &str, name: &str, scopes: &[&str]) -> 
 
 fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
-}
-
-/// Makes some of everything for a person. `other` is somebody whom a member may be made of.
-async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things {
-    let token = Some(person.access_token.as_str());
-    let headers = [("idempotency-key", "canary-key")];
-    let body = json!({"content": "The canary sings"});
-    let sent = server.send_with("POST", "/v1/messages", token, Some(body), &headers).await.expect(201);
-    let conversation = text(&sent["conversation_id"]);
-    let path = format!("/v1/conversations/{conversation}");
-    server.send("PATCH", &path, token, Some(json!({"title": "A canary title"}))).await.expect(200);
-    let body = json!({"name": "canary sender", "provider": "vapi", "secrets": ["canary"]});
-    let sender = crate::inbox::sender(server, person, body).await;
-    let body = Some(json!({"message": {"type": "hang", "canary": true}}));
-    server.send_with("POST", &sender.path, None, body, &[("x-vapi-secret", "canary")]).await.expect(200);
-    let event = text(&crate::inbox::events(server, &sender, "").await[0]["id"]);
-    let told = json!({"url": "https://hooks.example/canary", "description": "The canary is told"});
-    let endpoint = server.send("POST", "/v1/webhook-endpoints", token, Some(told)).await.expect(201);
-    let told = json!({"type": "canary.sang", "data": {"canary": true}});
-    server.send("POST", "/v1/webhook-events", token, Some(told)).await.expect(201);
-    let deliveries = server.send("GET", "/v1/webhook-deliveries", token, None).await.expect(200);
-    let created = server.now().as_millis();
-    let tags = json!({"organisation": person.organisation});
-    let paid = json!({"subscription": "canary-paid", "state": "active", "product": "core-monthly", "tags": tags});
-    let order = json!({"id": "canary-order", "total": 9.5, "currency": "USD", "tags": tags});
-    for (kind, data) in [("subscription.activated", paid), ("order.completed", order)] {
-        let event = json!({"id": kind, "live": true, "type": kind, "created": created, "data": data});
-        apply_fastspring(&server.app, None, kind, &event).await.expect("applied");
-    }
-    Things {
-        member: person.id.clone(),
-        organisation: person.organisation.clone(),
-        conversation,
-        message: text(&sent["message"]["id"]),
-        generation: text(&sent["generation_id"]),
-        api_key: api_key(server, &person.access_token, "canary key", &["read"]).await.0,
-        sender: sender.id,
-        event,
-        endpoint: text(&endpoint["id"]),
-        delivery: text(&deliveries["data"][0]["id"]),
-        email: other.email.clone(),
-    }
 }
 
 /// Everything that a person can read of theirs, to see that nobody has changed it.
@@ -261,7 +102,10 @@ async fn joined(server: &TestApp, owner: &Person, person: &Person, role: &str) -
 
 /// Whether a call names a thing of somebody.
 fn names_a_thing(route: &RouteSpec) -> bool {
-    route.path.contains('{') || ["/v1/messages", "/v1/auth/switch", "/v1/exposures"].contains(&route.path)
+    route.path.contains('{')
+        || ["/v1/messages", "/v1/auth/switch", "/v1/exposures", "/v1/appointments", "/v1/availability"]
+            .contains(&route.path)
+            && (route.path, route.method.as_str()) != ("/v1/appointments", "GET")
 }
 
 /// Whether a call changes what is paid for.
@@ -295,6 +139,9 @@ async fn nothing_crosses_between_organisations(engine: Engine) {
     let own = format!("/v1/conversations/{}", text(&sent["conversation_id"]));
     server.send("DELETE", &own, token, None).await.expect(204);
 
+    let hours = json!({"time_zone": "UTC", "week": crate::reception::always()});
+    server.send("PUT", "/v1/reception", token, Some(hours)).await.expect(200);
+    server.send("PUT", "/v1/phone-agent", token, Some(json!({"greeting": "Hello"}))).await.expect(200);
     let (_, key) = api_key(&server, &bob.access_token, "a key", &["read", "write", "admin"]).await;
     for (by_key, token) in [(true, &key), (false, &bob.access_token)] {
         for route in guarded(&server) {

@@ -126,6 +126,8 @@ CREATE TABLE contact (
   id         uuid NOT NULL,
   tenant_id  uuid NOT NULL,
   name       text NOT NULL,
+  -- The name in small letters: contacts are listed and found by it.
+  folded     text COLLATE "C" NOT NULL,
   -- E.164.
   phone      text,
   email      text,
@@ -136,7 +138,7 @@ CREATE TABLE contact (
 );
 CREATE UNIQUE INDEX contact_phone ON contact (tenant_id, phone);
 CREATE UNIQUE INDEX contact_email ON contact (tenant_id, email);
-CREATE INDEX contact_list ON contact (tenant_id, name, id);
+CREATE INDEX contact_list ON contact (tenant_id, folded, id);
 ALTER TABLE contact ENABLE ROW LEVEL SECURITY;
 ALTER TABLE contact FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON contact TO mainstay_app, mainstay_system

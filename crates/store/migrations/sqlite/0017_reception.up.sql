@@ -82,6 +82,8 @@ CREATE TABLE contact (
   id         BLOB NOT NULL,
   tenant_id  BLOB NOT NULL,
   name       TEXT NOT NULL,
+  -- The name in small letters: contacts are listed and found by it.
+  folded     TEXT NOT NULL,
   -- E.164.
   phone      TEXT,
   email      TEXT,
@@ -92,7 +94,7 @@ CREATE TABLE contact (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX contact_phone ON contact (tenant_id, phone);
 CREATE UNIQUE INDEX contact_email ON contact (tenant_id, email);
-CREATE INDEX contact_list ON contact (tenant_id, name, id);
+CREATE INDEX contact_list ON contact (tenant_id, folded, id);
 
 -- A service that is done for a contact by somebody at a time.
 CREATE TABLE appointment (

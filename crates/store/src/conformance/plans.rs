@@ -57,8 +57,14 @@ const FILL: &[&str] = &[
     "INSERT INTO staff (id, tenant_id, name, calendar_version, created_at, updated_at) SELECT {id:s:i}, {id:o:i}, 's', 0, {at}, {at} FROM {n:5000}",
     "INSERT INTO staff_service (staff_id, service_id, tenant_id) SELECT {id:s:i}, {id:k:i}, {id:o:i} FROM {n:5000}",
     "INSERT INTO special_day (owner_id, tenant_id, day, openings, name) SELECT {id:s:i%5000}, {id:o:i%5000}, 20000 + i / 5000, '[]', 'n' FROM {n:100000}",
-    "INSERT INTO contact (id, tenant_id, name, phone, email, note, created_at, updated_at) SELECT {id:c:i}, {id:o:i%5000}, 'n' || i, '+49' || i, i || '@example.com', '', {at}, {at} FROM {n:100000}",
+    "INSERT INTO contact (id, tenant_id, name, folded, phone, email, note, created_at, updated_at) SELECT {id:c:i}, {id:o:i%5000}, 'N' || i, 'n' || i, '+49' || i, i || '@example.com', '', {at}, {at} FROM {n:100000}",
     "INSERT INTO appointment (id, tenant_id, service_id, staff_id, contact_id, state, starts_at, ends_at, blocked_from, blocked_until, expires_at, note, created_at, updated_at) SELECT {id:m:i}, {id:o:i%5000}, {id:k:i%5000}, {id:s:i%5000}, {id:c:i%100000}, CASE WHEN i%10 = 0 THEN 'held' ELSE 'booked' END, {at+i}, {at+i+1}, {at+i}, {at+i+1}, CASE WHEN i%10 = 0 THEN {at+i} END, '', {at}, {at} FROM {n:100000}",
+    "INSERT INTO board (tenant_id, id, seq, appointments, calls) SELECT {id:o:i}, {id:k:i}, i, 1, 1 FROM {n:5000}",
+    "INSERT INTO phone_call (id, tenant_id, provider_id, direction, state, number, contact_id, heard_at, created_at, updated_at) SELECT {id:m:i}, {id:o:i%5000}, 'call-' || i, 'inbound', CASE WHEN i%1000 = 0 THEN 'in_progress' ELSE 'ended' END, '+49' || i, {id:c:i%100000}, {at+i}, {at+i}, {at} FROM {n:200000}",
+    "INSERT INTO phone_agent (tenant_id, greeting, instructions, keep_days, updated_at) SELECT {id:o:i}, '', '', 90, {at} FROM {n:5000}",
+    "INSERT INTO phone_call_action (id, tenant_id, call_id, tool, outcome, answer, created_at) SELECT {id:s:i}, {id:o:i%5000}, {id:m:i}, 't', 'ok', 'x', {at+i} FROM {n:200000}",
+    "INSERT INTO phone_message (id, tenant_id, contact_id, name, body, created_at) SELECT {id:m:i}, {id:o:i%5000}, {id:c:i%100000}, 'n', 'x', {at+i} FROM {n:100000}",
+    "INSERT INTO access_log (id, tenant_id, person_id, what, at) SELECT {id:m:i}, {id:o:i%5000}, {id:p:i}, 'call', {at+i} FROM {n:100000}",
 ];
 
 /// Writes a statement of `FILL` for one engine. `{id:x:e}` is a UUID of the letter and the number `e`, spread as random

@@ -17,10 +17,10 @@ use crate::idempotency::Once;
 use crate::reception::appointments::StoreUnseen;
 use crate::{
     Appointment, AppointmentsOf, Availability, BookAppointment, Booking, Call, ChangeAppointment, ChangeContact,
-    ChangeService, ChangeStaff, Claim, Contact, CreateService, CreateStaff, Error, GetAppointment, GetContact,
-    GetReception, GetService, KnowContact, ListAppointments, ListContacts, ListServices, ListSpecialDays, ListStaff,
-    MoveAppointment, NamedDay, Options, PutReception, PutSpecialDay, ReadAvailability, Reception, RemoveSpecialDay,
-    Service, SetOffers, Staff, Store, TakenTime,
+    ChangeService, ChangeStaff, Claim, Contact, CreateService, CreateStaff, Error, FindContacts, GetAppointment,
+    GetContact, GetReception, GetService, GetStaff, KnowContact, ListAppointments, ListContacts, ListServices,
+    ListSpecialDays, ListStaff, MoveAppointment, NamedDay, Options, PutReception, PutSpecialDay, ReadAvailability,
+    Reception, RemoveSpecialDay, Service, SetOffers, Staff, Store, TakenTime, folded,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -70,14 +70,20 @@ impl<'a> Practice<'a> {
             archived_at: None,
             created_at: h.now(),
         };
-        h.store.run(&call, CreateService { tenant, service: service.clone() }).await.expect("made");
+        assert_eq!(
+            h.store.run(&call, CreateService { tenant, service: service.clone(), claim: None }).await,
+            Ok(Once::Done(true))
+        );
         let mut people = Vec::new();
         for number in 0..staff {
             let staff = staff_of(h, &format!("Dr. {number}"));
             people.push(staff.id);
             let services = BTreeSet::from([service.id]);
-            h.store.run(&call, CreateStaff { tenant, staff: staff.clone() }).await.expect("made");
-            h.store.run(&call, SetOffers { tenant, staff: staff.id, services }).await.expect("set");
+            assert_eq!(
+                h.store.run(&call, CreateStaff { tenant, staff: staff.clone(), claim: None }).await,
+                Ok(Once::Done(true))
+            );
+            assert_eq!(h.store.run(&call, SetOffers { tenant, staff: staff.id, services }).await, Ok(true));
         }
         let contact = know(h, tenant, "Ada", Some("+4930901820"), None).await.id;
         Self { h, tenant, service: service.id, times, staff: people, contact }
@@ -143,7 +149,13 @@ impl<'a> Practice<'a> {
     }
 }
 
-async fn know(h: &Harness, tenant: TenantId, name: &str, phone: Option<&str>, email: Option<&str>) -> Contact {
+pub(super) async fn know(
+    h: &Harness,
+    tenant: TenantId,
+    name: &str,
+    phone: Option<&str>,
+    email: Option<&str>,
+) -> Contact {
     let know = KnowContact {
         tenant,
         id: h.ids.make(),
@@ -183,7 +195,14 @@ pub(super) async fn what_is_said_of_a_reception_is_read_again(h: &Harness) {
     assert!(staff.len() == 2 && staff.iter().all(|(_, offers)| *offers == [practice.service]));
     let one = Staff { week: Some(week("07:00-12:00")), ..staff[0].0.clone() };
     h.store.run(&call, ChangeStaff { tenant, staff: one.clone(), now: h.now() }).await.expect("changed");
-    h.store.run(&call, SetOffers { tenant, staff: one.id, services: BTreeSet::new() }).await.expect("set");
+    let get = GetStaff { tenant, id: one.id };
+    let unknown = BTreeSet::from([practice.service, h.ids.make()]);
+    let set = SetOffers { tenant, staff: one.id, services: unknown };
+    assert_eq!(h.store.run(&call, set).await, Ok(false), "one of them is nobody's");
+    assert_eq!(h.store.run(&call, get).await, Ok(Some((one.clone(), vec![practice.service]))));
+    assert_eq!(h.store.run(&call, GetStaff { tenant, id: h.ids.make() }).await, Ok(None));
+    let set = SetOffers { tenant, staff: one.id, services: BTreeSet::new() };
+    assert_eq!(h.store.run(&call, set).await, Ok(true));
     let again = h.store.run(&call, ListStaff { tenant, after: None, limit: 1 }).await.expect("listed");
     assert_eq!(again, [(one.clone(), Vec::new())]);
     // Days that are not like others.
@@ -239,7 +258,21 @@ pub(super) async fn whoever_is_known_twice_is_one_contact(h: &Harness) {
     h.store.run(&h.call(), ChangeContact { tenant, contact: noted.clone() }).await.expect("changed");
     let all = h.store.run(&h.call(), ListContacts { tenant, after: None, limit: 10 }).await.expect("listed");
     assert_eq!(all.iter().map(|contact| contact.name.as_str()).collect::<Vec<_>>(), ["Ada", "Bea", "Cleo"]);
-    let after = Some((all[0].name.clone(), all[0].id));
+    let find = |phone: Option<&str>, email: Option<&str>, name: Option<&str>| FindContacts {
+        tenant,
+        phone: phone.map(|text| PhoneNumber::parse(text, None).expect("a number")),
+        email: email.map(|text| EmailAddress::parse(text).expect("an address")),
+        name: name.map(str::to_owned),
+    };
+    for (find, names) in [
+        (find(Some("+4930222222"), Some("bea@example.com"), Some("A")), vec!["Cleo", "Bea", "Ada"]),
+        (find(Some("+4930111111"), Some("bea@example.com"), Some("bEA")), vec!["Bea"]),
+        (find(Some("+4930333333"), None, Some("Z")), vec![]),
+    ] {
+        let found = h.store.run(&h.call(), find).await.expect("found");
+        assert_eq!(found.iter().map(|contact| contact.name.as_str()).collect::<Vec<_>>(), names);
+    }
+    let after = Some((folded(&all[0].name), all[0].id));
     assert_eq!(h.store.run(&h.call(), ListContacts { tenant, after, limit: 1 }).await, Ok(vec![noted]));
 }
 

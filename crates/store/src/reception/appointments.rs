@@ -11,6 +11,7 @@ use mainstay_domain::{
 };
 use uuid::Uuid;
 
+use super::board::{Happened, count};
 use super::calendar::{Appointment, appointment_of, locked_appointment};
 use crate::error::{Error, Result};
 use crate::idempotency::{Claimant, Once, Used, claim, find};
@@ -182,6 +183,7 @@ impl Intent for BookAppointment {
                 return Err(Error::Conflict);
             }
         }
+        count(tx, self.tenant, Happened::Appointment, self.now).await?;
         Ok(Once::Done(Booking::Made(appointment)))
     }
 }
@@ -300,6 +302,7 @@ impl Intent for MoveAppointment {
             .bind(At(self.now))
             .run()
             .await?;
+        count(tx, self.tenant, Happened::Appointment, self.now).await?;
         Ok(Booking::Made(appointment))
     }
 }
@@ -359,6 +362,7 @@ impl Intent for ChangeAppointment {
             .bind(At(self.now))
             .run()
             .await?;
+        count(tx, self.tenant, Happened::Appointment, self.now).await?;
         Ok(Booking::Made(appointment))
     }
 }

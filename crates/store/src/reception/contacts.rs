@@ -11,20 +11,26 @@ use crate::value::At;
 
 statements! {
     INSERT = both("
-        INSERT INTO contact (id, tenant_id, name, phone, email, note, created_at, updated_at)
-        VALUES ($1, $2, $3, $4, $5, '', $6, $6) ON CONFLICT DO NOTHING");
+        INSERT INTO contact (id, tenant_id, name, phone, email, note, created_at, updated_at, folded)
+        VALUES ($1, $2, $3, $4, $5, '', $6, $6, $7) ON CONFLICT DO NOTHING");
     BY_PHONE = both("
         SELECT id, name, phone, email, note, created_at, updated_at FROM contact WHERE tenant_id = $1 AND phone = $2");
     BY_EMAIL = both("
         SELECT id, name, phone, email, note, created_at, updated_at FROM contact WHERE tenant_id = $1 AND email = $2");
+    BY_NAME = both("
+        SELECT id, name, phone, email, note, created_at, updated_at FROM contact
+        WHERE tenant_id = $1 AND folded >= $2 AND folded < $3 ORDER BY folded, id LIMIT 10");
     GET = both("SELECT id, name, phone, email, note, created_at, updated_at FROM contact WHERE id = $1 AND tenant_id = $2");
     LIST = both("
         SELECT id, name, phone, email, note, created_at, updated_at FROM contact
-        WHERE tenant_id = $1 AND (name, id) > ($2, $3) ORDER BY name, id LIMIT $4");
+        WHERE tenant_id = $1 AND (folded, id) > ($2, $3) ORDER BY folded, id LIMIT $4");
     CHANGE = both("
-        UPDATE contact SET name = $3, phone = $4, email = $5, note = $6, updated_at = $7 WHERE id = $1 AND tenant_id = $2");
+        UPDATE contact SET name = $3, phone = $4, email = $5, note = $6, updated_at = $7, folded = $8
+        WHERE id = $1 AND tenant_id = $2");
     /// What was made for one is another's from now on.
     HAND_OVER = both("UPDATE appointment SET contact_id = $3, updated_at = $4 WHERE tenant_id = $1 AND contact_id = $2");
+    HAND_OVER_CALLS = both("UPDATE phone_call SET contact_id = $3 WHERE tenant_id = $1 AND contact_id = $2");
+    HAND_OVER_MESSAGES = both("UPDATE phone_message SET contact_id = $3 WHERE tenant_id = $1 AND contact_id = $2");
     REMOVE = both("DELETE FROM contact WHERE id = $1 AND tenant_id = $2");
 }
 
@@ -72,6 +78,12 @@ impl From<ContactRow> for Contact {
     }
 }
 
+/// A name as it is listed and found: in small letters.
+#[must_use]
+pub fn folded(name: &str) -> String {
+    name.to_lowercase()
+}
+
 /// How often it is looked again when somebody else made the same contact at the same moment.
 const LOOKS: usize = 3;
 
@@ -104,7 +116,7 @@ impl Intent for KnowContact {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Contact> {
         for _ in 0..LOOKS {
-            let mut known = self.known(tx).await?;
+            let mut known = known(tx, self.tenant, (self.phone.as_ref(), self.email.as_ref())).await?;
             known.sort_by_key(|contact| (contact.created_at, contact.id));
             known.dedup_by_key(|contact| contact.id);
             if let Some((first, others)) = known.split_first() {
@@ -113,6 +125,7 @@ impl Intent for KnowContact {
             let insert = tx.query(INSERT).bind(self.id.uuid()).bind(self.tenant.uuid()).bind(self.name.clone());
             let insert = insert.bind(self.phone.as_ref().map(|phone| phone.as_str().to_owned()));
             let insert = insert.bind(self.email.as_ref().map(|email| email.as_str().to_owned())).bind(At(self.now));
+            let insert = insert.bind(folded(&self.name));
             if insert.run().await? == 1 {
                 return contact_of(tx, self.tenant, self.id).await?.ok_or(Error::Missing("contact"));
             }
@@ -122,20 +135,6 @@ impl Intent for KnowContact {
 }
 
 impl KnowContact {
-    async fn known(&self, tx: &mut Tx<'_>) -> Result<Vec<Contact>> {
-        let tenant = self.tenant.uuid();
-        let mut known: Vec<Contact> = Vec::new();
-        if let Some(phone) = &self.phone {
-            let row = tx.query(BY_PHONE).bind(tenant).bind(phone.as_str().to_owned()).row::<ContactRow>().await?;
-            known.extend(row.map(Contact::from));
-        }
-        if let Some(email) = &self.email {
-            let row = tx.query(BY_EMAIL).bind(tenant).bind(email.as_str().to_owned()).row::<ContactRow>().await?;
-            known.extend(row.map(Contact::from));
-        }
-        Ok(known)
-    }
-
     /// One contact of all of them.
     async fn joined(&self, tx: &mut Tx<'_>, mut first: Contact, others: &[Contact]) -> Result<Contact> {
         let tenant = self.tenant.uuid();
@@ -147,6 +146,9 @@ impl KnowContact {
                 .bind(At(self.now))
                 .run()
                 .await?;
+            for sql in [HAND_OVER_CALLS, HAND_OVER_MESSAGES] {
+                tx.query(sql).bind(tenant).bind(other.id.uuid()).bind(first.id.uuid()).run().await?;
+            }
             tx.query(REMOVE).bind(other.id.uuid()).bind(tenant).run().await?;
             if first.name.is_empty() {
                 first.name.clone_from(&other.name);
@@ -171,7 +173,8 @@ impl KnowContact {
 async fn change(tx: &mut Tx<'_>, tenant: TenantId, contact: &Contact) -> Result<()> {
     let Contact { id, name, phone, email, note, updated_at, .. } = contact;
     let change = tx.query(CHANGE).bind(id.uuid()).bind(tenant.uuid()).bind(name.clone()).bind(phone.clone());
-    let changed = change.bind(email.clone()).bind(note.clone()).bind(At(*updated_at)).run().await?;
+    let changed = change.bind(email.clone()).bind(note.clone()).bind(At(*updated_at));
+    let changed = changed.bind(folded(name)).run().await?;
     if changed == 1 { Ok(()) } else { Err(Error::Missing("contact")) }
 }
 
@@ -221,16 +224,71 @@ impl Intent for GetContact {
     }
 }
 
-async fn contact_of(tx: &mut Tx<'_>, tenant: TenantId, id: ContactId) -> Result<Option<Contact>> {
+pub(crate) async fn contact_of(tx: &mut Tx<'_>, tenant: TenantId, id: ContactId) -> Result<Option<Contact>> {
     Ok(tx.query(GET).bind(id.uuid()).bind(tenant.uuid()).row::<ContactRow>().await?.map(Contact::from))
 }
 
-/// Lists contacts by their names.
+/// Finds who has a number, an address, or a name that begins so; each of those that are given, the number first. At most ten
+/// of a name.
+#[derive(Clone, Debug)]
+pub struct FindContacts {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// The number.
+    pub phone: Option<PhoneNumber>,
+    /// The address.
+    pub email: Option<EmailAddress>,
+    /// The beginning of the name; capitals do not count.
+    pub name: Option<String>,
+}
+
+impl Intent for FindContacts {
+    type Output = Vec<Contact>;
+    const WRITES: bool = false;
+    const SNAPSHOT: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Vec<Contact>> {
+        let mut found = known(tx, self.tenant, (self.phone.as_ref(), self.email.as_ref())).await?;
+        if let Some(name) = self.name.as_deref().map(folded).filter(|name| !name.is_empty()) {
+            // The end of everything that begins so.
+            let end = format!("{name}\u{10FFFF}");
+            let named = tx.query(BY_NAME).bind(self.tenant.uuid()).bind(name).bind(end);
+            found.extend(named.rows::<ContactRow>().await?.into_iter().map(Contact::from));
+        }
+        let mut seen = std::collections::HashSet::new();
+        found.retain(|contact| seen.insert(contact.id));
+        Ok(found)
+    }
+}
+
+/// Who has a number or an address.
+async fn known(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    (phone, email): (Option<&PhoneNumber>, Option<&EmailAddress>),
+) -> Result<Vec<Contact>> {
+    let mut known: Vec<Contact> = Vec::new();
+    if let Some(phone) = phone {
+        let row = tx.query(BY_PHONE).bind(tenant.uuid()).bind(phone.as_str().to_owned()).row::<ContactRow>().await?;
+        known.extend(row.map(Contact::from));
+    }
+    if let Some(email) = email {
+        let row = tx.query(BY_EMAIL).bind(tenant.uuid()).bind(email.as_str().to_owned()).row::<ContactRow>().await?;
+        known.extend(row.map(Contact::from));
+    }
+    Ok(known)
+}
+
+/// Lists contacts by their names, whatever their capitals.
 #[derive(Clone, Debug)]
 pub struct ListContacts {
     /// The organisation.
     pub tenant: TenantId,
-    /// Those after this one.
+    /// Those after this one: its name in small letters, and its id.
     pub after: Option<(String, ContactId)>,
     /// At most so many.
     pub limit: u32,

@@ -8,6 +8,7 @@
 
 pub(crate) mod appointments;
 pub(crate) mod availability;
+pub(crate) mod board;
 pub(crate) mod calendar;
 pub(crate) mod contacts;
 pub(crate) mod services;
@@ -18,6 +19,7 @@ pub(crate) mod staff;
 pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     appointments::STATEMENTS,
     availability::STATEMENTS,
+    board::STATEMENTS,
     calendar::STATEMENTS,
     contacts::STATEMENTS,
     services::STATEMENTS,

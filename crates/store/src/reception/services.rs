@@ -1,11 +1,13 @@
 //! What is done for people at a time.
 
-use mainstay_domain::{ServiceId, ServiceTimes, TenantId, Timestamp};
+use mainstay_domain::{PersonId, ServiceId, ServiceTimes, TenantId, Timestamp};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::idempotency::{Claimant, Once, claim};
 use crate::intent::Intent;
 use crate::sql::statements;
+use crate::turns::Claim;
 use crate::tx::{Scope, Tx};
 use crate::value::{At, moment, small};
 
@@ -13,7 +15,8 @@ statements! {
     CREATE = both("
         INSERT INTO service (id, tenant_id, name, minutes, before_minutes, after_minutes, price_micros, currency, archived_at,
           created_at, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, NULL, $9, $9)");
+        SELECT $1, $2, $3, $4, $5, $6, $7, $8, NULL, $9, $9
+        WHERE (SELECT count(*) FROM (SELECT 1 FROM service WHERE tenant_id = $2 LIMIT 500) counted) < 500");
     CHANGE = both("
         UPDATE service SET name = $3, minutes = $4, before_minutes = $5, after_minutes = $6, price_micros = $7, currency = $8,
           archived_at = $9, updated_at = $10 WHERE id = $1 AND tenant_id = $2");
@@ -24,6 +27,12 @@ statements! {
         SELECT id, name, minutes, before_minutes, after_minutes, price_micros, currency, archived_at, created_at FROM service
         WHERE id = $1 AND tenant_id = $2");
 }
+
+/// What making a service is called beside its idempotency key.
+pub const MAKING_A_SERVICE: &str = "service";
+
+/// The most services of an organisation, with those that are archived.
+pub const MOST_SERVICES: u32 = 500;
 
 /// A service.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -77,24 +86,39 @@ fn minutes(duration: std::time::Duration) -> i64 {
     i64::try_from(duration.as_secs() / 60).unwrap_or(i64::MAX)
 }
 
-/// Adds a service.
+/// Adds a service. False when there are [`MOST_SERVICES`].
 #[derive(Clone, Debug)]
 pub struct CreateService {
     /// The organisation.
     pub tenant: TenantId,
     /// The service.
     pub service: Service,
+    /// The idempotency key, if there is one, and whose it is.
+    pub claim: Option<(PersonId, Claim)>,
 }
 
 impl Intent for CreateService {
-    type Output = ();
+    type Output = Once<bool>;
     const WRITES: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Tenant(self.tenant)
     }
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Once<bool>> {
+        if let Some((person, key)) = &self.claim {
+            let claimant = Claimant {
+                tenant: self.tenant,
+                person: *person,
+                operation: MAKING_A_SERVICE,
+                claim: Some(key),
+                resource: self.service.id.uuid(),
+                now: self.service.created_at,
+            };
+            if let Some(used) = claim(tx, claimant).await? {
+                return Ok(Once::Repeat(used));
+            }
+        }
         let Service { id, name, times, price, created_at, .. } = &self.service;
         let (price, currency) = price.clone().unzip();
         tx.query(CREATE)
@@ -109,7 +133,7 @@ impl Intent for CreateService {
             .bind(At(*created_at))
             .run()
             .await
-            .map(drop)
+            .map(|made| Once::Done(made == 1))
     }
 }
 

@@ -2,21 +2,27 @@
 
 use std::collections::{BTreeSet, HashMap};
 
-use mainstay_domain::{ServiceId, StaffId, TenantId, Timestamp, Week};
+use mainstay_domain::{PersonId, ServiceId, StaffId, TenantId, Timestamp, Week};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::week;
 use crate::error::{Error, Result};
+use crate::idempotency::{Claimant, Once, claim};
 use crate::intent::Intent;
 use crate::sql::statements;
+use crate::turns::Claim;
 use crate::tx::{Scope, Tx};
 use crate::value::{At, Id, json, moment};
 
 statements! {
     CREATE = both("
         INSERT INTO staff (id, tenant_id, name, week, calendar_version, archived_at, created_at, updated_at)
-        VALUES ($1, $2, $3, $4, 0, NULL, $5, $5)");
+        SELECT $1, $2, $3, $4, 0, NULL, $5, $5
+        WHERE (SELECT count(*) FROM (SELECT 1 FROM staff WHERE tenant_id = $2 LIMIT 200) counted) < 200");
+    GET = both("SELECT id, name, week, archived_at, created_at FROM staff WHERE id = $1 AND tenant_id = $2");
+    KNOWN = batch((id: uuid) "
+        SELECT s.id FROM batch b JOIN service s ON s.id = b.id AND s.tenant_id = $2");
     CHANGE = both("
         UPDATE staff SET name = $3, week = $4, archived_at = $5, updated_at = $6 WHERE id = $1 AND tenant_id = $2");
     LIST = both("
@@ -34,6 +40,12 @@ statements! {
         JOIN staff s ON s.id = o.staff_id AND s.tenant_id = o.tenant_id
         WHERE o.tenant_id = $1 AND o.service_id = $2 AND s.archived_at IS NULL ORDER BY s.created_at, s.id");
 }
+
+/// What adding one of the staff is called beside its idempotency key.
+pub const MAKING_STAFF: &str = "staff";
+
+/// The most people of an organisation's staff, with those who do not work there any more.
+pub const MOST_STAFF: u32 = 200;
 
 /// Somebody who does what is offered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,27 +98,47 @@ struct OfferedRow {
     service_id: Uuid,
 }
 
-/// Adds somebody.
+/// Adds somebody. False when there are [`MOST_STAFF`].
 #[derive(Clone, Debug)]
 pub struct CreateStaff {
     /// The organisation.
     pub tenant: TenantId,
     /// Who.
     pub staff: Staff,
+    /// The idempotency key, if there is one, and whose it is.
+    pub claim: Option<(PersonId, Claim)>,
 }
 
 impl Intent for CreateStaff {
-    type Output = ();
+    type Output = Once<bool>;
     const WRITES: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Tenant(self.tenant)
     }
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Once<bool>> {
+        if let Some((person, key)) = &self.claim {
+            let claimant = Claimant {
+                tenant: self.tenant,
+                person: *person,
+                operation: MAKING_STAFF,
+                claim: Some(key),
+                resource: self.staff.id.uuid(),
+                now: self.staff.created_at,
+            };
+            if let Some(used) = claim(tx, claimant).await? {
+                return Ok(Once::Repeat(used));
+            }
+        }
         let Staff { id, name, week, created_at, .. } = &self.staff;
         let create = tx.query(CREATE).bind(id.uuid()).bind(self.tenant.uuid()).bind(name.clone());
-        create.bind(week.as_ref().map(json).transpose()?).bind(At(*created_at)).run().await.map(drop)
+        create
+            .bind(week.as_ref().map(json).transpose()?)
+            .bind(At(*created_at))
+            .run()
+            .await
+            .map(|made| Once::Done(made == 1))
     }
 }
 
@@ -138,19 +170,19 @@ impl Intent for ChangeStaff {
     }
 }
 
-/// Says what somebody offers: these services and no others.
+/// Says what somebody offers: these services and no others. False, and nothing is done, when one of them is not known.
 #[derive(Clone, Debug)]
 pub struct SetOffers {
     /// The organisation.
     pub tenant: TenantId,
     /// Who.
     pub staff: StaffId,
-    /// What, at most 200.
+    /// What, at most 500.
     pub services: BTreeSet<ServiceId>,
 }
 
 impl Intent for SetOffers {
-    type Output = ();
+    type Output = bool;
     const WRITES: bool = true;
     const REPEATABLE: bool = true;
 
@@ -158,13 +190,57 @@ impl Intent for SetOffers {
         Scope::Tenant(self.tenant)
     }
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<bool> {
+        let ids: Vec<Id> = self.services.iter().map(|service| Id { id: service.uuid() }).collect();
+        let known: Vec<Id> = tx.batch(KNOWN, &ids).bind(self.tenant.uuid()).rows().await?;
+        if known.len() < ids.len() {
+            return Ok(false);
+        }
         tx.query(CLEAR).bind(self.staff.uuid()).bind(self.tenant.uuid()).run().await?;
         let (staff_id, tenant_id) = (self.staff.uuid(), self.tenant.uuid());
         let rows: Vec<OfferRow> =
             self.services.iter().map(|service| OfferRow { staff_id, service_id: service.uuid(), tenant_id }).collect();
-        if rows.is_empty() { Ok(()) } else { tx.batch(OFFER, &rows).run().await.map(drop) }
+        if !rows.is_empty() {
+            tx.batch(OFFER, &rows).run().await?;
+        }
+        Ok(true)
     }
+}
+
+/// Reads somebody, and what they offer.
+#[derive(Clone, Copy, Debug)]
+pub struct GetStaff {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Who.
+    pub id: StaffId,
+}
+
+impl Intent for GetStaff {
+    type Output = Option<(Staff, Vec<ServiceId>)>;
+    const WRITES: bool = false;
+    const SNAPSHOT: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        let row = tx.query(GET).bind(self.id.uuid()).bind(self.tenant.uuid()).row::<StaffRow>().await?;
+        let Some(staff) = row.map(Staff::try_from).transpose()? else { return Ok(None) };
+        let mut offers = offers(tx, self.tenant, &[Id { id: self.id.uuid() }]).await?;
+        let services = offers.remove(&self.id.uuid()).unwrap_or_default();
+        Ok(Some((staff, services)))
+    }
+}
+
+/// What each of these offers.
+async fn offers(tx: &mut Tx<'_>, tenant: TenantId, ids: &[Id]) -> Result<HashMap<Uuid, Vec<ServiceId>>> {
+    let mut offers: HashMap<Uuid, Vec<ServiceId>> = HashMap::new();
+    for offer in tx.batch(OFFERS, ids).bind(tenant.uuid()).rows::<OfferedRow>().await? {
+        offers.entry(offer.staff_id).or_default().push(ServiceId(offer.service_id));
+    }
+    Ok(offers)
 }
 
 /// Lists the staff with what each offers, who came first first.
@@ -193,10 +269,7 @@ impl Intent for ListStaff {
         let staff: Vec<Staff> =
             list.rows::<StaffRow>().await?.into_iter().map(Staff::try_from).collect::<Result<_>>()?;
         let ids: Vec<Id> = staff.iter().map(|staff| Id { id: staff.id.uuid() }).collect();
-        let mut offers: HashMap<Uuid, Vec<ServiceId>> = HashMap::new();
-        for offer in tx.batch(OFFERS, &ids).bind(self.tenant.uuid()).rows::<OfferedRow>().await? {
-            offers.entry(offer.staff_id).or_default().push(ServiceId(offer.service_id));
-        }
+        let mut offers = offers(tx, self.tenant, &ids).await?;
         let with_offers = |staff: Staff| {
             let services = offers.remove(&staff.id.uuid()).unwrap_or_default();
             (staff, services)

@@ -22,6 +22,7 @@ use serde_json::value::RawValue;
 
 pub use identity::MOST_IDENTITY_BYTES;
 pub use reading::MOST_KIND_BYTES;
+pub(crate) use reading::millis;
 pub use unreadable::Unreadable;
 
 /// The most events of one body.

@@ -33,7 +33,7 @@ pub(super) fn text<'a>(value: &'a Value, members: &[&str]) -> Option<&'a str> {
 }
 
 /// A moment: milliseconds since 1970 as a number, also with a fraction or an exponent, or a text of ISO 8601.
-pub(super) fn millis(value: &Value) -> Option<i64> {
+pub(crate) fn millis(value: &Value) -> Option<i64> {
     let millis = match value {
         Value::Number(number) => whole(number)?,
         Value::String(text) => text.parse::<Timestamp>().ok()?.as_millisecond(),

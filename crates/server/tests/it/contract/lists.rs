@@ -7,6 +7,10 @@ use crate::support::{Engine, TestApp, both};
 
 both! { every_list_is_bounded }
 
+/// What is no cursor of any list.
+const NO_CURSORS: [&str; 9] =
+    ["", "x", "!!", "%00", "MS4y", "LTE", "bnVsbA", "OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5", "a%27--"];
+
 async fn every_list_is_bounded(engine: Engine) {
     // Nobody works on what is promised, so that no list changes between two pages.
     let Some(server) = TestApp::start(engine, &[("jobs.enabled", "false")]).await else { return };
@@ -32,17 +36,21 @@ async fn every_list_is_bounded(engine: Engine) {
         server.send("POST", &path, token, Some(json!({"content": format!("{number}")}))).await.expect(201);
     }
     jobs::five(&server, &ada).await;
+    let contact = super::reception::five(&server, &ada).await;
     // A list is what the document says has a parameter `limit`.
     let document = server.send("GET", "/openapi.json", None, None).await.expect(200);
     let mut lists = Vec::new();
     for (path, operations) in document["paths"].as_object().expect("paths") {
         let parameters = operations["get"]["parameters"].as_array().cloned().unwrap_or_default();
-        // Sync has pages of its own form, and tests of its own.
-        if path != "/v1/sync" && parameters.iter().any(|parameter| parameter["name"] == "limit") {
-            lists.push(path.replacen("{id}", &made[0], 1));
+        // Sync and free times have pages of their own form, and tests of their own.
+        if !["/v1/sync", "/v1/availability"].contains(&path.as_str())
+            && parameters.iter().any(|parameter| parameter["name"] == "limit")
+        {
+            let id = if path.starts_with("/v1/contacts/") { &contact } else { &made[0] };
+            lists.push(path.replacen("{id}", id, 1));
         }
     }
-    assert_eq!(lists.len(), 11, "{lists:?}");
+    assert_eq!(lists.len(), 19, "{lists:?}");
     for path in lists {
         let get = async |query: &str| server.send("GET", &format!("{path}?{query}"), token, None).await;
         let all = get("").await.expect(200);
@@ -66,18 +74,7 @@ async fn every_list_is_bounded(engine: Engine) {
             let problem = get(&format!("limit={limit}")).await.refused(400, "invalid_input");
             assert_eq!(problem["fields"][0]["field"], "limit", "{path}?limit={limit}: {problem}");
         }
-        for after in [
-            "",
-            "x",
-            "!!",
-            "%00",
-            "MS4y",
-            "LTE",
-            "bnVsbA",
-            "OTk5OTk5OTk5OTk5OTk5OTk5OTk5OTk5",
-            "a%27--",
-            &"A".repeat(4000),
-        ] {
+        for after in NO_CURSORS.into_iter().chain(["A".repeat(4000).as_str()]) {
             let problem = get(&format!("after={after}")).await.refused(400, "invalid_input");
             assert_eq!(problem["fields"][0]["field"], "after", "{path}?after={after}: {problem}");
         }

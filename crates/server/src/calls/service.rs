@@ -1,0 +1,145 @@
+//! The verbs of calls.
+
+use std::sync::Arc;
+
+use mainstay_domain::{
+    Clock, Error, FieldFault, Ids, Note, PhoneCall, PhoneCallId, PhoneMessageId, PhoneNumber, Refused, Result,
+    TenantId, Timestamp,
+};
+use mainstay_store::{
+    AccessEntry, Call, CallAction, GetPhoneAgent, GetReception, HandleMessage, HearCall, ListAccesses, ListCalls,
+    ListPhoneMessages, NoteActions, PhoneAgent, PhoneMessage, PutPhoneAgent, ReadCall, Reading, Store, TakeMessage,
+};
+use prometheus_client::registry::Registry;
+use uuid::Uuid;
+
+use super::figures::CallFigures;
+use crate::accounts::Member;
+
+/// The most days that calls are kept.
+const LONGEST_KEPT: u32 = 3_650;
+/// The longest greeting, in characters.
+const LONGEST_GREETING: usize = 500;
+/// The longest id of an assistant, in bytes.
+const LONGEST_ASSISTANT: usize = 200;
+
+/// The calls of every organisation, as this node sees them.
+pub struct Calls {
+    pub(super) store: Store,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) ids: Ids,
+    pub(super) figures: CallFigures,
+}
+
+impl Calls {
+    /// Makes it ready.
+    #[must_use]
+    pub fn new(store: Store, clock: Arc<dyn Clock>, ids: Ids, registry: &mut Registry) -> Self {
+        Self { store, clock, ids, figures: CallFigures::register(registry) }
+    }
+
+    /// Who answers the phone; nothing where nobody has said.
+    pub(super) async fn agent(&self, call: &Call, tenant: TenantId) -> Result<Option<PhoneAgent>> {
+        Ok(self.store.run(call, GetPhoneAgent(tenant)).await?)
+    }
+
+    /// Says who answers the phone.
+    ///
+    /// # Errors
+    /// `invalid_input`.
+    pub(super) async fn put_agent(&self, call: &Call, tenant: TenantId, mut agent: PhoneAgent) -> Result<PhoneAgent> {
+        let mut faults: Vec<FieldFault> = Vec::new();
+        let transfer = match agent.transfer_number.as_deref() {
+            None => None,
+            Some(text) => {
+                let country = self.store.run(call, GetReception(tenant)).await?.and_then(|one| one.calling_code);
+                let read = PhoneNumber::parse(text, country);
+                read.map_err(|refused| faults.push(refused.of("transfer_number"))).ok()
+            }
+        };
+        let long = |most: usize| Refused { code: "too_long", detail: format!("It has at most {most} characters.") };
+        if agent.greeting.chars().count() > LONGEST_GREETING {
+            faults.push(long(LONGEST_GREETING).of("greeting"));
+        }
+        for (field, text) in [("greeting", &agent.greeting), ("instructions", &agent.instructions)] {
+            if let Err(refused) = Note::parse(text) {
+                faults.push(refused.of(field));
+            }
+        }
+        let named = agent.assistant_id.as_deref();
+        if named.is_some_and(|id| {
+            id.is_empty() || id.len() > LONGEST_ASSISTANT || !id.bytes().all(|byte| byte.is_ascii_graphic())
+        }) {
+            let detail = "Give the id that the provider has for the assistant, or leave it out.";
+            faults.push(FieldFault::new("assistant_id", "invalid_id", detail));
+        }
+        if !(1..=LONGEST_KEPT).contains(&agent.keep_days) {
+            let detail = format!("Give a number of days from 1 to {LONGEST_KEPT}.");
+            faults.push(FieldFault::new("keep_days", "out_of_range", detail));
+        }
+        if !faults.is_empty() {
+            return Err(Error::invalid(faults));
+        }
+        agent.transfer_number = transfer.as_ref().map(|number| number.as_str().to_owned());
+        let put = PutPhoneAgent { tenant, agent: agent.clone(), transfer, now: self.clock.now() };
+        self.store.run(call, put).await?;
+        Ok(agent)
+    }
+
+    pub(super) async fn hear(&self, call: &Call, hear: HearCall) -> Result<PhoneCall> {
+        Ok(self.store.run(call, hear).await?)
+    }
+
+    pub(super) async fn note(&self, call: &Call, note: NoteActions) -> Result<PhoneCall> {
+        Ok(self.store.run(call, note).await?)
+    }
+
+    pub(super) async fn list(&self, call: &Call, list: ListCalls) -> Result<Vec<PhoneCall>> {
+        Ok(self.store.run(call, list).await?)
+    }
+
+    /// Reads a call for a person, which is noted in the access log.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub(super) async fn read(&self, call: &Call, by: &Member, id: PhoneCallId) -> Result<(PhoneCall, Vec<CallAction>)> {
+        let reading = Reading { id: self.ids.make(), by: by.person, now: self.clock.now() };
+        let found = self.store.run(call, ReadCall { tenant: by.tenant, id, reading }).await?;
+        found.ok_or_else(|| Error::not_found("call"))
+    }
+
+    /// Takes a message, once for its id.
+    pub(super) async fn take(&self, call: &Call, tenant: TenantId, message: PhoneMessage) -> Result<()> {
+        Ok(self.store.run(call, TakeMessage { tenant, message }).await?)
+    }
+
+    pub(super) async fn messages(&self, call: &Call, list: ListPhoneMessages) -> Result<Vec<PhoneMessage>> {
+        Ok(self.store.run(call, list).await?)
+    }
+
+    /// Says whether somebody has taken care of a message.
+    ///
+    /// # Errors
+    /// `not_found`.
+    pub(super) async fn handle(
+        &self,
+        call: &Call,
+        by: &Member,
+        id: PhoneMessageId,
+        handled: bool,
+    ) -> Result<PhoneMessage> {
+        let (tenant, now) = (by.tenant, self.clock.now());
+        let handle = HandleMessage { tenant, id, by: handled.then_some(by.person), now };
+        Ok(self.store.run(call, handle).await?)
+    }
+
+    pub(super) async fn accesses(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        before: Option<(Timestamp, Uuid)>,
+        limit: u32,
+    ) -> Result<Vec<AccessEntry>> {
+        Ok(self.store.run(call, ListAccesses { tenant, before, limit }).await?)
+    }
+}

@@ -1,0 +1,178 @@
+//! Who answers the phone, and for how long calls are kept.
+
+use mainstay_domain::{PhoneNumber, TenantId, Timestamp};
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::intent::Intent;
+use crate::sql::statements;
+use crate::tx::{Scope, Tx};
+use crate::value::{At, Id, count};
+
+statements! {
+    PUT = both("
+        INSERT INTO phone_agent (tenant_id, assistant_id, greeting, instructions, transfer_number, keep_days, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        ON CONFLICT (tenant_id) DO UPDATE SET assistant_id = excluded.assistant_id, greeting = excluded.greeting,
+          instructions = excluded.instructions, transfer_number = excluded.transfer_number, keep_days = excluded.keep_days,
+          updated_at = excluded.updated_at");
+    GET = both("
+        SELECT tenant_id, assistant_id, greeting, instructions, transfer_number, keep_days FROM phone_agent
+        WHERE tenant_id = $1");
+    KEEPING = both("
+        SELECT tenant_id, keep_days FROM phone_agent WHERE tenant_id > $1 ORDER BY tenant_id LIMIT $2");
+    OLD = both("SELECT id FROM phone_call WHERE tenant_id = $1 AND created_at < $2 ORDER BY created_at, id LIMIT 500");
+    FORGET_ACTIONS = batch((id: uuid) "
+        DELETE FROM phone_call_action WHERE tenant_id = $2 AND call_id IN (SELECT id FROM batch)");
+    FORGET_CALLS = batch((id: uuid) "
+        DELETE FROM phone_call WHERE tenant_id = $2 AND id IN (SELECT id FROM batch)");
+}
+
+/// Who answers the phone of an organisation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PhoneAgent {
+    /// The provider's id of an assistant that was made there; nothing for one that is described here.
+    pub assistant_id: Option<String>,
+    /// What is said first.
+    pub greeting: String,
+    /// How the agent is to behave, beside what every agent is told.
+    pub instructions: String,
+    /// To whom callers are passed on (E.164).
+    pub transfer_number: Option<String>,
+    /// For how many days calls are kept.
+    pub keep_days: u32,
+}
+
+#[derive(sqlx::FromRow)]
+struct AgentRow {
+    assistant_id: Option<String>,
+    greeting: String,
+    instructions: String,
+    transfer_number: Option<String>,
+    keep_days: i64,
+}
+
+impl From<AgentRow> for PhoneAgent {
+    fn from(row: AgentRow) -> Self {
+        Self {
+            assistant_id: row.assistant_id,
+            greeting: row.greeting,
+            instructions: row.instructions,
+            transfer_number: row.transfer_number,
+            keep_days: count(row.keep_days),
+        }
+    }
+}
+
+/// Says who answers the phone.
+#[derive(Clone, Debug)]
+pub struct PutPhoneAgent {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Who; its number is not looked at.
+    pub agent: PhoneAgent,
+    /// To whom callers are passed on.
+    pub transfer: Option<PhoneNumber>,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl Intent for PutPhoneAgent {
+    type Output = ();
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
+        let PhoneAgent { assistant_id, greeting, instructions, keep_days, .. } = &self.agent;
+        let put = tx.query(PUT).bind(self.tenant.uuid()).bind(assistant_id.clone()).bind(greeting.clone());
+        let put = put.bind(instructions.clone()).bind(self.transfer.as_ref().map(|to| to.as_str().to_owned()));
+        put.bind(i64::from(*keep_days)).bind(At(self.now)).run().await.map(drop)
+    }
+}
+
+/// Reads who answers the phone; nothing where nobody has said.
+#[derive(Clone, Copy, Debug)]
+pub struct GetPhoneAgent(pub TenantId);
+
+impl Intent for GetPhoneAgent {
+    type Output = Option<PhoneAgent>;
+    const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.0)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Option<PhoneAgent>> {
+        Ok(tx.query(GET).bind(self.0.uuid()).row::<AgentRow>().await?.map(PhoneAgent::from))
+    }
+}
+
+/// Lists for how many days each organisation keeps its calls, in order of their ids.
+#[derive(Clone, Copy, Debug)]
+pub struct ListCallKeeping {
+    /// Those after this one.
+    pub after: Option<TenantId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+#[derive(sqlx::FromRow)]
+struct KeepingRow {
+    tenant_id: Uuid,
+    keep_days: i64,
+}
+
+impl Intent for ListCallKeeping {
+    type Output = Vec<(TenantId, u32)>;
+    const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::System
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        let after = self.after.map_or(Uuid::nil(), TenantId::uuid);
+        let rows: Vec<KeepingRow> = tx.query(KEEPING).bind(after).bind(i64::from(self.limit)).rows().await?;
+        Ok(rows.into_iter().map(|row| (TenantId(row.tenant_id), count(row.keep_days))).collect())
+    }
+}
+
+/// Forgets calls that began before a moment, and what was done in them. The answer is how many; when it is the size of a
+/// bite there may be more.
+#[derive(Clone, Copy, Debug)]
+pub struct ForgetCalls {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// The moment.
+    pub before: Timestamp,
+}
+
+impl ForgetCalls {
+    /// The size of a bite.
+    pub const BITE: usize = 500;
+}
+
+impl Intent for ForgetCalls {
+    type Output = usize;
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<usize> {
+        let old: Vec<Id> = tx.query(OLD).bind(self.tenant.uuid()).bind(At(self.before)).rows().await?;
+        if !old.is_empty() {
+            tx.batch(FORGET_ACTIONS, &old).bind(self.tenant.uuid()).run().await?;
+            tx.batch(FORGET_CALLS, &old).bind(self.tenant.uuid()).run().await?;
+        }
+        Ok(old.len())
+    }
+}

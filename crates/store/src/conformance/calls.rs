@@ -1,0 +1,203 @@
+//! Calls: what is told of one in any order ends the same, what the agent did is noted once, and who reads is noted.
+
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use mainstay_domain::{
+    CallDirection, CallOutcome, CallState, CallTold, PersonId, PhoneCall, PhoneCallId, PhoneMessageId, PhoneNumber,
+    TenantId, Timestamp,
+};
+use uuid::Uuid;
+
+use super::Harness;
+use super::reception::know;
+use crate::{
+    AccessEntry, CallAction, Error, FindActions, ForgetCalls, GetPhoneAgent, HandleMessage, HearCall, ListAccesses,
+    ListCallKeeping, ListCalls, ListContacts, ListPhoneMessages, ListSilentCalls, NoteActions, PhoneAgent,
+    PhoneMessage, PutPhoneAgent, ReadCall, ReadContact, ReadContacts, Reading, TakeMessage, WhichCalls,
+};
+
+const MINUTE: Duration = Duration::from_secs(60);
+
+fn hear(h: &Harness, tenant: TenantId, provider_id: &str, told: CallTold) -> HearCall {
+    let provider_id = provider_id.to_owned();
+    HearCall { tenant, provider_id, id: h.ids.make(), told, contact: None, fence: None, now: h.now() }
+}
+
+fn status(state: CallState, at: Timestamp) -> CallTold {
+    CallTold {
+        state: Some(state),
+        direction: Some(CallDirection::Inbound),
+        number: Some("+4930901820".to_owned()),
+        started_at: (state == CallState::InProgress).then_some(at),
+        ended_at: (state == CallState::Ended).then_some(at),
+        at: Some(at),
+        ..CallTold::default()
+    }
+}
+
+fn reading(h: &Harness, by: PersonId) -> Reading {
+    Reading { id: h.ids.make(), by, now: h.now() }
+}
+
+pub(super) async fn a_call_is_pieced_together(h: &Harness) {
+    let (tenant, person) = h.person("clinic").await;
+    let ada = know(h, tenant, "Ada", Some("+4930901820"), None).await;
+    let began = h.now();
+    let events = [
+        status(CallState::Ringing, began),
+        status(CallState::InProgress, began.plus(MINUTE)),
+        status(CallState::Ended, began.plus(3 * MINUTE)),
+        CallTold {
+            report: true,
+            state: Some(CallState::Ended),
+            summary: Some("A cleaning was booked.".to_owned()),
+            transcript: Some("[]".to_owned()),
+            recording_url: Some("https://storage.example/rec.wav".to_owned()),
+            cost_micros: Some(142_100),
+            at: Some(began.plus(4 * MINUTE)),
+            ..CallTold::default()
+        },
+    ];
+    // All of it at once, twice, the last first.
+    let call = h.call();
+    let all =
+        events.iter().rev().chain(&events).map(|told| h.store.run(&call, hear(h, tenant, "call-1", told.clone())));
+    let ids: std::collections::BTreeSet<PhoneCallId> =
+        join_all(all).await.into_iter().map(|heard| heard.expect("heard").id).collect();
+    assert_eq!(ids.len(), 1, "it is one call");
+    let id = ids.into_iter().next().expect("one");
+    let note = |outcome: CallOutcome, action: &str| NoteActions {
+        call: hear(h, tenant, "call-1", CallTold { outcome: Some(outcome), at: Some(began), ..CallTold::default() }),
+        actions: vec![CallAction {
+            id: Uuid::from_u128(7 + outcome as u128),
+            tool: action.to_owned(),
+            outcome: "done".to_owned(),
+            answer: "It is done.".to_owned(),
+            appointment: Some(h.ids.make()),
+            created_at: began.plus(MINUTE),
+        }],
+    };
+    for (outcome, tool) in [
+        (CallOutcome::Booked, "book_appointment"),
+        (CallOutcome::Answered, "opening_hours"),
+        (CallOutcome::Booked, "book_appointment"),
+    ] {
+        assert_eq!(h.store.run(&h.call(), note(outcome, tool)).await.map(|call| call.id), Ok(id));
+    }
+    let ids = vec![note(CallOutcome::Answered, "").actions[0].id, Uuid::from_u128(1)];
+    let found = h.store.run(&h.call(), FindActions { tenant, ids }).await.expect("found");
+    assert_eq!(found.iter().map(|one| one.tool.as_str()).collect::<Vec<_>>(), ["opening_hours"]);
+    let read = ReadCall { tenant, id, reading: reading(h, person) };
+    let (known, actions) = h.store.run(&h.call(), read).await.expect("read").expect("there");
+    assert_eq!(
+        (known.state, known.contact, known.outcome),
+        (CallState::Ended, Some(ada.id), Some(CallOutcome::Booked))
+    );
+    assert_eq!((known.duration_millis(), known.cost_micros), (Some(120_000), Some(142_100)));
+    assert_eq!(actions.iter().map(|one| one.tool.as_str()).collect::<Vec<_>>(), ["opening_hours", "book_appointment"]);
+    let list = ListCalls { tenant, which: WhichCalls::All(None), limit: 10 };
+    let without = PhoneCall { transcript: None, ..known.clone() };
+    assert_eq!(h.store.run(&h.call(), list).await, Ok(vec![without]));
+    let before = ListCalls { which: WhichCalls::All(Some((known.created_at, known.id))), ..list };
+    assert_eq!(h.store.run(&h.call(), before).await, Ok(vec![]));
+    // Another organisation has none of it, and may have a call of that name itself.
+    let (other, _) = h.person("other").await;
+    assert_eq!(h.store.run(&h.call(), ListCalls { tenant: other, ..list }).await, Ok(vec![]));
+    let theirs = h.store.run(&h.call(), ReadCall { tenant: other, id, reading: reading(h, person) }).await;
+    assert_eq!(theirs, Ok(None));
+    let own = h.store.run(&h.call(), hear(h, other, "call-1", events[0].clone())).await.expect("heard");
+    assert!(own.id != id && own.contact.is_none());
+}
+
+pub(super) async fn what_is_silent_is_found_and_what_is_old_is_forgotten(h: &Harness) {
+    let (tenant, _) = h.person("clinic").await;
+    let began = h.now();
+    let heard = async |provider_id: &str, state, at| {
+        let heard = hear(h, tenant, provider_id, status(state, at));
+        h.store.run(&h.call(), heard).await.expect("heard")
+    };
+    let silent = heard("silent", CallState::InProgress, began).await;
+    heard("over", CallState::Ended, began).await;
+    let live = heard("live", CallState::InProgress, began.plus(50 * MINUTE)).await;
+    let since = began.plus(30 * MINUTE);
+    let listed = h.store.run(&h.call(), ListSilentCalls { since, limit: 1_000 }).await.expect("listed");
+    let mine: Vec<_> = listed.into_iter().filter(|(whose, _)| *whose == tenant).collect();
+    assert_eq!(mine, [(tenant, "silent".to_owned())]);
+    let going_on = ListCalls { tenant, which: WhichCalls::Live(since), limit: 10 };
+    let ids = |calls: Vec<PhoneCall>| calls.into_iter().map(|call| call.id).collect::<Vec<_>>();
+    assert_eq!(h.store.run(&h.call(), going_on).await.map(ids), Ok(vec![live.id]));
+    let lost = CallTold { state: Some(CallState::Lost), at: Some(began), ..CallTold::default() };
+    let lost = h.store.run(&h.call(), hear(h, tenant, "silent", lost)).await.expect("heard");
+    assert_eq!((lost.id, lost.state), (silent.id, CallState::Lost));
+    // For how long calls are kept.
+    assert_eq!(h.store.run(&h.call(), GetPhoneAgent(tenant)).await, Ok(None));
+    let number = PhoneNumber::parse("+4930901821", None).expect("a number");
+    let agent = PhoneAgent {
+        assistant_id: None,
+        greeting: "Hello".to_owned(),
+        instructions: "Be brief".to_owned(),
+        transfer_number: Some(number.as_str().to_owned()),
+        keep_days: 90,
+    };
+    let put = PutPhoneAgent { tenant, agent: agent.clone(), transfer: Some(number), now: h.now() };
+    h.store.run(&h.call(), put).await.expect("put");
+    assert_eq!(h.store.run(&h.call(), GetPhoneAgent(tenant)).await, Ok(Some(agent)));
+    let mut keeping = Vec::new();
+    loop {
+        let after = keeping.last().map(|(tenant, _): &(TenantId, u32)| *tenant);
+        let rows = h.store.run(&h.call(), ListCallKeeping { after, limit: 3 }).await.expect("listed");
+        if rows.is_empty() {
+            break;
+        }
+        keeping.extend(rows);
+    }
+    assert!(keeping.contains(&(tenant, 90)), "{keeping:?}");
+    let forget = |before| ForgetCalls { tenant, before };
+    assert_eq!(h.store.run(&h.call(), forget(began)).await, Ok(0));
+    assert_eq!(h.store.run(&h.call(), forget(h.now().plus(MINUTE))).await, Ok(3));
+    let list = ListCalls { tenant, which: WhichCalls::All(None), limit: 10 };
+    assert_eq!(h.store.run(&h.call(), list).await, Ok(vec![]));
+}
+
+pub(super) async fn messages_are_taken_once_and_readers_are_noted(h: &Harness) {
+    let (tenant, person) = h.person("clinic").await;
+    let contact = know(h, tenant, "Ada", Some("+4930901820"), None).await;
+    let message = PhoneMessage {
+        id: PhoneMessageId(h.ids.make()),
+        call: Some(h.ids.make()),
+        contact: Some(contact.id),
+        name: "Ada".to_owned(),
+        phone: Some("+4930901820".to_owned()),
+        body: "Please call back.".to_owned(),
+        created_at: h.now(),
+        handled: None,
+    };
+    for _ in 0..2 {
+        h.store.run(&h.call(), TakeMessage { tenant, message: message.clone() }).await.expect("taken");
+    }
+    let list = ListPhoneMessages { tenant, before: None, limit: 10 };
+    assert_eq!(h.store.run(&h.call(), list).await, Ok(vec![message.clone()]));
+    let handle = HandleMessage { tenant, id: message.id, by: Some(person), now: h.now() };
+    let handled = h.store.run(&h.call(), handle).await.expect("handled");
+    assert_eq!(handled.handled, Some((h.now(), person)));
+    let open = h.store.run(&h.call(), HandleMessage { by: None, ..handle }).await.expect("opened");
+    assert_eq!(open.handled, None);
+    let (other, _) = h.person("other").await;
+    assert_eq!(h.store.run(&h.call(), HandleMessage { tenant: other, ..handle }).await, Err(Error::Missing("message")));
+    // Who reads.
+    let one = ReadContact { tenant, id: contact.id, reading: reading(h, person) };
+    assert_eq!(h.store.run(&h.call(), one).await, Ok(Some(contact.clone())));
+    h.clock.advance(MINUTE);
+    let list = ListContacts { tenant, after: None, limit: 10 };
+    let page = ReadContacts { list: list.clone(), reading: reading(h, person) };
+    assert_eq!(h.store.run(&h.call(), page).await, Ok(vec![contact.clone()]));
+    let nobody = ReadContact { tenant, id: h.ids.make(), reading: reading(h, person) };
+    assert_eq!(h.store.run(&h.call(), nobody).await, Ok(None));
+    let accesses = ListAccesses { tenant, before: None, limit: 10 };
+    let entries: Vec<AccessEntry> = h.store.run(&h.call(), accesses).await.expect("listed");
+    let told: Vec<_> = entries.iter().map(|one| (one.what.as_str(), one.subject, one.person)).collect();
+    assert_eq!(told, [("contacts", None, person), ("contact", Some(contact.id.uuid()), person)]);
+    let last = entries.last().map(|one| (one.at, one.id));
+    assert_eq!(h.store.run(&h.call(), ListAccesses { before: last, ..accesses }).await, Ok(vec![]));
+}
