@@ -153,9 +153,10 @@ fn used(app: &App, asked: &ToolCall, once: Uuid, told: std::result::Result<Told,
 
 /// Who answers a call: the assistant that was made at the provider, or one that is described here.
 async fn who_answers(app: &App, call: &Call, question: &Question, message: &Value) -> Result<Value> {
-    let Some(agent) = app.calls.agent(call, question.tenant).await? else {
+    let agent = app.calls.agent(call, question.tenant).await?;
+    if agent.assistant_id.is_none() && agent.greeting.is_empty() {
         return Ok(json!({"error": "This line is not set up yet. Please call again later."}));
-    };
+    }
     if let Some(provider_id) = call_id(message) {
         let (tenant, now) = (question.tenant, app.clock.now());
         let told = CallTold { state: Some(CallState::Ringing), ..told(&question.kind, message) };
@@ -178,9 +179,7 @@ fn described(agent: &PhoneAgent) -> Value {
     let instructions =
         if agent.instructions.is_empty() { MANNERS.to_owned() } else { format!("{MANNERS}\n\n{}", agent.instructions) };
     let mut assistant = Map::new();
-    if !agent.greeting.is_empty() {
-        assistant.insert("firstMessage".to_owned(), json!(agent.greeting));
-    }
+    assistant.insert("firstMessage".to_owned(), json!(agent.greeting));
     let messages = json!([{"role": "system", "content": instructions}]);
     let model = json!({"provider": "openai", "model": "gpt-4o-mini", "messages": messages, "tools": tools});
     assistant.insert("model".to_owned(), model);
@@ -189,8 +188,7 @@ fn described(agent: &PhoneAgent) -> Value {
 
 /// To whom a caller is passed on.
 async fn pass_on(app: &App, call: &Call, question: &Question, message: &Value) -> Result<Value> {
-    let agent = app.calls.agent(call, question.tenant).await?;
-    let Some(number) = agent.and_then(|agent| agent.transfer_number) else {
+    let Some(number) = app.calls.agent(call, question.tenant).await?.transfer_number else {
         return Ok(json!({"error": "Nobody can be reached at the moment. Shall I take a message?"}));
     };
     if let Some(provider_id) = call_id(message) {

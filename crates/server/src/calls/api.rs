@@ -296,7 +296,7 @@ pub async fn handle(
     Ok(Json(app.calls.handle(&context.call, &by, PhoneMessageId(id), body.handled).await?.into()))
 }
 
-/// Who answers the phone. 404 where nobody has said.
+/// Who answers the phone: nobody, while there is neither an assistant nor a greeting.
 #[utoipa::path(get, path = "/v1/phone-agent", tag = "calls",
     responses((status = 200, body = PhoneAgentBody), (status = "default", body = Document<'static>)))]
 pub async fn agent(
@@ -304,8 +304,7 @@ pub async fn agent(
     context: RequestContext,
     Administrator(by): Administrator,
 ) -> Result<Json<PhoneAgentBody>, Problem> {
-    let agent = app.calls.agent(&context.call, by.tenant).await?;
-    Ok(Json(agent.ok_or_else(|| Error::not_found("agent on the phone"))?.into()))
+    Ok(Json(app.calls.agent(&context.call, by.tenant).await?.into()))
 }
 
 /// Says who answers the phone.

@@ -38,9 +38,9 @@ impl Calls {
         Self { store, clock, ids, figures: CallFigures::register(registry) }
     }
 
-    /// Who answers the phone; nothing where nobody has said.
-    pub(super) async fn agent(&self, call: &Call, tenant: TenantId) -> Result<Option<PhoneAgent>> {
-        Ok(self.store.run(call, GetPhoneAgent(tenant)).await?)
+    /// Who answers the phone; nobody where nobody has said.
+    pub(super) async fn agent(&self, call: &Call, tenant: TenantId) -> Result<PhoneAgent> {
+        Ok(self.store.run(call, GetPhoneAgent(tenant)).await?.unwrap_or_default())
     }
 
     /// Says who answers the phone.
@@ -72,6 +72,10 @@ impl Calls {
         }) {
             let detail = "Give the id that the provider has for the assistant, or leave it out.";
             faults.push(FieldFault::new("assistant_id", "invalid_id", detail));
+        }
+        if agent.greeting.trim().is_empty() && agent.assistant_id.is_none() {
+            let detail = "Say what is said first, or name the assistant that answers.";
+            faults.push(FieldFault::new("greeting", "missing", detail));
         }
         if !(1..=LONGEST_KEPT).contains(&agent.keep_days) {
             let detail = format!("Give a number of days from 1 to {LONGEST_KEPT}.");

@@ -28,7 +28,7 @@ pub(crate) async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<(
     }
     let mut after: Option<TenantId> = None;
     loop {
-        let page = app.store.run(&call(), ListCallKeeping { after, limit: ROUND }).await?;
+        let page = app.store.run(&call(), ListCallKeeping { now, after, limit: ROUND }).await?;
         let Some((last, _)) = page.last() else { return Ok(()) };
         after = Some(*last);
         for (tenant, days) in page {

@@ -319,7 +319,8 @@ async fn who_answers_and_to_whom_callers_are_passed_on(engine: Engine) {
     let line = line_of(&practice).await;
     let ask =
         async |kind: &str, call: &str| tell(&server, &line, SECRET, &message(kind, call, json!({}))).await.expect(200);
-    practice.send("GET", "/v1/phone-agent", None).await.refused(404, "not_found");
+    let nobody = practice.send("GET", "/v1/phone-agent", None).await.expect(200);
+    assert_eq!((&nobody["greeting"], &nobody["keep_days"]), (&json!(""), &json!(90)));
     assert!(ask("assistant-request", "call-0").await["error"].is_string());
     assert!(ask("transfer-destination-request", "call-0").await["error"].is_string());
     let agent = json!({"greeting": "Hello, this is the practice.", "instructions": "Never promise a price.",

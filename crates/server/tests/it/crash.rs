@@ -3,6 +3,7 @@
 //! `MAINSTAY_TEST_CRASH_CYCLES` says how often (5 unless told), `MAINSTAY_TEST_SEED` repeats the choices of a run; the
 //! moment of death is real time, so a seed repeats what is sent, not the race.
 
+mod bookings;
 mod ledger;
 mod verify;
 

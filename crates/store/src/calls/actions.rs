@@ -69,8 +69,8 @@ impl Intent for NoteActions {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<PhoneCall> {
-        let call = self.call.hear(tx).await?;
-        let mut new = 0;
+        let (call, changed) = self.call.hear(tx).await?;
+        let mut new = u64::from(changed);
         for action in &self.actions {
             new += tx
                 .query(INSERT)

@@ -19,8 +19,20 @@ statements! {
     GET = both("
         SELECT tenant_id, assistant_id, greeting, instructions, transfer_number, keep_days FROM phone_agent
         WHERE tenant_id = $1");
-    KEEPING = both("
-        SELECT tenant_id, keep_days FROM phone_agent WHERE tenant_id > $1 ORDER BY tenant_id LIMIT $2");
+    /// What a call that was heard of before anybody said who answers goes by.
+    USUAL = both("
+        INSERT INTO phone_agent (tenant_id, greeting, instructions, keep_days, updated_at) VALUES ($1, '', '', $2, $3)
+        ON CONFLICT DO NOTHING");
+    /// Those that have calls which are older than they keep them.
+    KEEPING = pair(sqlite "
+        SELECT a.tenant_id, a.keep_days FROM phone_agent a WHERE a.tenant_id > $1 AND EXISTS (
+          SELECT 1 FROM phone_call c WHERE c.tenant_id = a.tenant_id AND c.created_at < $2 - a.keep_days * 86400000)
+        ORDER BY a.tenant_id LIMIT $3",
+        postgres "
+        SELECT a.tenant_id, a.keep_days FROM phone_agent a WHERE a.tenant_id > $1 AND EXISTS (
+          SELECT 1 FROM phone_call c WHERE c.tenant_id = a.tenant_id AND c.created_at < $2 - a.keep_days * interval '1 day')
+        ORDER BY a.tenant_id LIMIT $3",
+        differs "moments are milliseconds on SQLite");
     OLD = both("SELECT id FROM phone_call WHERE tenant_id = $1 AND created_at < $2 ORDER BY created_at, id LIMIT 500");
     FORGET_ACTIONS = batch((id: uuid) "
         DELETE FROM phone_call_action WHERE tenant_id = $2 AND call_id IN (SELECT id FROM batch)");
@@ -28,7 +40,23 @@ statements! {
         DELETE FROM phone_call WHERE tenant_id = $2 AND id IN (SELECT id FROM batch)");
 }
 
-/// Who answers the phone of an organisation.
+/// For how many days calls are kept where nobody has said.
+const USUALLY_KEPT: u32 = 90;
+
+impl Default for PhoneAgent {
+    fn default() -> Self {
+        let (greeting, instructions) = (String::new(), String::new());
+        Self { assistant_id: None, greeting, instructions, transfer_number: None, keep_days: USUALLY_KEPT }
+    }
+}
+
+/// Sees to it that calls of an organisation are not kept for ever, where nobody has said for how long.
+pub(super) async fn usual(tx: &mut Tx<'_>, tenant: TenantId, now: Timestamp) -> Result<()> {
+    let usual = tx.query(USUAL).bind(tenant.uuid()).bind(i64::from(USUALLY_KEPT)).bind(At(now));
+    usual.run().await.map(drop)
+}
+
+/// Who answers the phone of an organisation. Nobody does where there is neither an assistant nor a greeting.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PhoneAgent {
     /// The provider's id of an assistant that was made there; nothing for one that is described here.
@@ -112,9 +140,12 @@ impl Intent for GetPhoneAgent {
     }
 }
 
-/// Lists for how many days each organisation keeps its calls, in order of their ids.
+/// Lists the organisations that have calls which are older than they keep them, and for how many days they do, in order of
+/// their ids.
 #[derive(Clone, Copy, Debug)]
 pub struct ListCallKeeping {
+    /// The present moment.
+    pub now: Timestamp,
     /// Those after this one.
     pub after: Option<TenantId>,
     /// At most so many.
@@ -138,7 +169,8 @@ impl Intent for ListCallKeeping {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
         let after = self.after.map_or(Uuid::nil(), TenantId::uuid);
-        let rows: Vec<KeepingRow> = tx.query(KEEPING).bind(after).bind(i64::from(self.limit)).rows().await?;
+        let rows: Vec<KeepingRow> =
+            tx.query(KEEPING).bind(after).bind(At(self.now)).bind(i64::from(self.limit)).rows().await?;
         Ok(rows.into_iter().map(|row| (TenantId(row.tenant_id), count(row.keep_days))).collect())
     }
 }

@@ -3,6 +3,7 @@
 use mainstay_domain::{CallState, CallTold, ContactId, PhoneCall, PhoneCallId, TenantId, Timestamp};
 use uuid::Uuid;
 
+use super::agent::usual;
 use super::row::CallRow;
 use crate::error::{Error, Result};
 use crate::intent::Intent;
@@ -65,7 +66,10 @@ impl Intent for HearCall {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<PhoneCall> {
-        let call = self.hear(tx).await?;
+        let (call, changed) = self.hear(tx).await?;
+        if changed {
+            count(tx, self.tenant, Happened::Call, self.now).await?;
+        }
         if let Some(fence) = self.fence {
             done(tx, fence, self.now).await?;
         }
@@ -79,7 +83,8 @@ struct WhoRow {
 }
 
 impl HearCall {
-    pub(super) async fn hear(&self, tx: &mut Tx<'_>) -> Result<PhoneCall> {
+    /// The call with what is told of it, and whether that was news. Who changes nothing else counts it on the board.
+    pub(super) async fn hear(&self, tx: &mut Tx<'_>) -> Result<(PhoneCall, bool)> {
         let before = self.locked(tx).await?;
         let mut after = before.clone();
         after.hear(&self.told, self.now);
@@ -90,11 +95,11 @@ impl HearCall {
             }
             (known, _) => known,
         };
-        if after != before {
+        let changed = after != before;
+        if changed {
             self.update(tx, &after).await?;
-            count(tx, self.tenant, Happened::Call, self.now).await?;
         }
-        Ok(after)
+        Ok((after, changed))
     }
 
     /// The call, which nobody else changes until the transaction ends.
@@ -107,7 +112,9 @@ impl HearCall {
             let new = PhoneCall::new(self.id, self.provider_id.clone(), self.now);
             let insert = tx.query(INSERT).bind(self.id.uuid()).bind(self.tenant.uuid()).bind(self.provider_id.clone());
             let insert = insert.bind(new.direction.as_str()).bind(CallState::Scheduled.as_str());
-            insert.bind(At(self.now)).run().await?;
+            if insert.bind(At(self.now)).run().await? == 1 {
+                usual(tx, self.tenant, self.now).await?;
+            }
         }
         Err(Error::Conflict)
     }
