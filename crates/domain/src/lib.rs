@@ -17,6 +17,7 @@ mod hexadecimal;
 mod id;
 mod inbox;
 mod job;
+mod knowledge;
 mod reception;
 mod schedule;
 mod sealed;
@@ -38,12 +39,13 @@ pub use error::{Error, FieldFault, Kind, Result, panic_message};
 pub use flag::{EventName, Experiment, ExperimentState, Flag, FlagKey, Measure, Share, Unit, Variant, VariantName};
 pub use hexadecimal::{from_hexadecimal, hexadecimal};
 pub use id::{
-    ApiKeyId, AppointmentId, ContactId, ConversationId, DeliveryId, EndpointId, EventId, ExperimentId, GenerationId,
-    InboxEventId, InboxSourceId, JobId, MessageId, PersonId, RequestId, ServiceId, SessionId, StaffId, StreamId,
-    TenantId,
+    ApiKeyId, AppointmentId, ContactId, ConversationId, DeliveryId, DocumentId, EndpointId, EventId, ExperimentId,
+    GenerationId, InboxEventId, InboxSourceId, JobId, MessageId, PersonId, RequestId, ServiceId, SessionId, StaffId,
+    StreamId, TenantId,
 };
 pub use inbox::InboxState;
 pub use job::{JobPriority, JobState};
+pub use knowledge::{DocumentText, DocumentTitle, IndexedText, Language, Passage, Question, QuestionWord, sentences};
 pub use reception::{
     AppointmentState, CalendarDay, CallingCode, Opening, PhoneNumber, ServiceTimes, Span, SpecialDay, StaffHours, Step,
     Week, Zone, free_starts,

@@ -21,6 +21,7 @@ use crate::flags::Flags;
 use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
 use crate::jobs::Jobs;
 use crate::keys::{Keys, Place};
+use crate::knowledge::Knowledge;
 use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
 use crate::live::{Connects, Hub, Tickets};
@@ -81,6 +82,8 @@ pub struct App {
     pub limits: Arc<Limits>,
     /// Conversations and replies.
     pub assistant: Arc<Assistant>,
+    /// What organisations know.
+    pub knowledge: Arc<Knowledge>,
     /// The figures of usage.
     pub billing: BillingFigures,
     /// Who takes the money, where it can be asked.
@@ -199,7 +202,8 @@ impl App {
         let controls = open_controls(&config, &outside, &mut metrics);
         let billing = BillingFigures::register(&mut metrics);
         let fastspring = FastSpringApi::new(&config.billing.fastspring, &config.providers, Arc::clone(&clock))?;
-        let known = (lifecycle.clone(), billing.clone(), Arc::clone(&controls));
+        let knowledge = Arc::new(Knowledge::new(store.clone(), Arc::clone(&clock), ids.clone(), &mut metrics));
+        let known = (lifecycle.clone(), billing.clone(), Arc::clone(&controls), Arc::clone(&knowledge));
         let assistant = open_assistant(&config, &store, &outside, &ids, known)?;
         let nodes = Arc::new(Nodes::new());
         let outer = (Arc::clone(&clock), Arc::clone(&entropy));
@@ -240,6 +244,7 @@ impl App {
             controls,
             limits,
             assistant,
+            knowledge,
             billing,
             fastspring,
             nodes,
@@ -312,7 +317,7 @@ fn open_assistant(
     store: &Store,
     outside: &Outside,
     ids: &Ids,
-    known: (Lifecycle, BillingFigures, Arc<Controls>),
+    known: (Lifecycle, BillingFigures, Arc<Controls>, Arc<Knowledge>),
 ) -> Result<Arc<Assistant>> {
     let clock = Arc::clone(&outside.clock);
     let providers = Providers::new(&config.providers, Arc::clone(&clock), Arc::clone(&outside.entropy))?;

@@ -14,6 +14,7 @@ pub mod http;
 pub mod job_list;
 pub mod jobs;
 pub mod keys;
+pub mod knowledge;
 pub mod lifecycle;
 pub mod limits;
 pub mod live;

@@ -16,6 +16,7 @@ mod inbox;
 mod isolation;
 mod jobs;
 mod keys;
+mod knowledge;
 mod leases;
 mod metering;
 mod plans;
@@ -263,6 +264,9 @@ cases! {
     keys::one_key_seals_at_a_time,
     keys::a_key_is_retired_only_when_nothing_needs_it,
     keys::processes_tell_which_keys_they_have,
+    knowledge::documents_are_made_changed_and_removed,
+    knowledge::both_engines_find_the_same_in_the_same_order,
+    knowledge::whatever_is_asked_is_only_words,
     leases::a_lease_has_one_holder,
     leases::the_model_of_a_lease_holds,
     metering::the_model_of_a_reservation_holds,

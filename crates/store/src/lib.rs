@@ -36,6 +36,7 @@ mod intent;
 mod jobs;
 mod keys;
 mod kinds;
+mod knowledge;
 mod lease;
 mod members;
 mod messages;
@@ -153,6 +154,12 @@ pub use keys::sealed::{CountSealed, ExchangeSealed, MOST_COUNTED, ReadPlain, Rea
 pub use keys::uses::{KeyUse, ListKeyUses, RegisterKeyUse, ReleaseKeyUse};
 pub use keys::versions::{ActivateKey, Activated, KEY_ROTATION_KIND, KEYS, ListKeys, LoseKey, MakeKeyKnown, StoredKey};
 pub use kinds::{Kind, SyncedRow};
+pub use knowledge::documents::{
+    ChangeDocument, DeleteDocument, Document, DocumentContent, DocumentMade, DocumentSummary, GetDocument,
+    ListDocuments, PutDocument,
+};
+pub use knowledge::search::{FoundPassage, SearchKnowledge, SearchedKnowledge};
+pub use knowledge::{MAKING_A_DOCUMENT, MOST_DOCUMENTS};
 pub use lease::{AcquireLease, ExpireLeases, ExpiredLease, ExpiredLeases, ReleaseLease, RenewLease};
 pub use members::{AddMember, ChangeMember, ListMembers, Member, MemberChanged, Membership, MembershipsIn};
 pub use messages::{Exchange, GetExchange, ListMessages, Message, ReadHistory, RequestStop, Said};

@@ -34,12 +34,18 @@ pub(super) fn bid(settings: &config::Assistant, providers: &Providers, request: 
     })
 }
 
-/// The request with no more tokens of output than what was set aside pays for.
+/// The request with no more tokens of output than what was set aside pays for. What the organisation knows is left out where
+/// it would leave no room for an answer.
 pub(super) fn within(providers: &Providers, request: ReplyRequest, reserved_micros: i64) -> ReplyRequest {
     let price = providers.highest_price();
     if price.is_free() {
         return request;
     }
-    let affordable = price.affordable(reserved_micros, estimated_input_tokens(&request)).max(1);
+    let mut request = request;
+    let mut affordable = price.affordable(reserved_micros, estimated_input_tokens(&request));
+    if affordable < LEAST_REPLY && request.known.take().is_some() {
+        affordable = price.affordable(reserved_micros, estimated_input_tokens(&request));
+    }
+    let affordable = affordable.max(1);
     ReplyRequest { max_output_tokens: request.max_output_tokens.min(affordable), ..request }
 }

@@ -26,6 +26,7 @@ use crate::billing::{BillingFigures, refusal};
 use crate::config;
 use crate::controls::{Controls, Part};
 use crate::http::idempotency::same;
+use crate::knowledge::Knowledge;
 use crate::lifecycle::Lifecycle;
 use crate::ops::log::trail::Trail;
 use crate::providers::{Figures, Providers};
@@ -82,6 +83,7 @@ pub struct Assistant {
     pub(super) registry: Arc<Registry>,
     billing: BillingFigures,
     controls: Arc<Controls>,
+    pub(super) knowledge: Arc<Knowledge>,
     /// The number of this node's lease; 0 while it has none.
     pub(super) lease: AtomicI64,
     /// Ends every reply in the making, with what has arrived: the server stops.
@@ -97,7 +99,7 @@ impl Assistant {
         providers: Providers,
         clock: Arc<dyn Clock>,
         ids: Ids,
-        (lifecycle, billing, controls): (Lifecycle, BillingFigures, Arc<Controls>),
+        (lifecycle, billing, controls, knowledge): (Lifecycle, BillingFigures, Arc<Controls>, Arc<Knowledge>),
     ) -> Self {
         Self {
             settings: settings.clone(),
@@ -109,6 +111,7 @@ impl Assistant {
             registry: Arc::default(),
             billing,
             controls,
+            knowledge,
             lease: AtomicI64::new(0),
             closing: CancellationToken::new(),
         }
@@ -233,7 +236,8 @@ impl Assistant {
                 let earlier =
                     if new { Vec::new() } else { Box::pin(assistant.earlier(&storing, place.live(), message)).await };
                 let turns = history::turns(earlier, &question, budget(&assistant.settings));
-                Box::pin(assistant.make(place, turns, terms)).await;
+                let known = Box::pin(assistant.known(&storing, place.live().tenant, &question)).await;
+                Box::pin(assistant.make(place, (turns, known), terms)).await;
             });
             // The request may be over long before.
             match Trail::current() {

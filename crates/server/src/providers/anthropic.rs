@@ -63,10 +63,11 @@ impl Anthropic {
     ) -> Result<Completion, Failure> {
         let timer = Timer::start(limits);
         let turns = alternating(&request.turns);
+        let instructions = request.instructions();
         let body = Body {
             model: &self.exchange.model,
             max_tokens: request.max_output_tokens,
-            system: (!request.system.trim().is_empty()).then_some(&request.system),
+            system: (!instructions.is_empty()).then_some(&instructions),
             messages: turns.iter().map(|turn| Said { role: turn.role.as_str(), content: &turn.content }).collect(),
             stream: true,
         };

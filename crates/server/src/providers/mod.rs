@@ -63,6 +63,17 @@ pub struct Turn {
     pub content: String,
 }
 
+/// What is known of the answer to the last question, from documents of the organisation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// One or two sentences of them that answer it.
+    pub answer: String,
+    /// The title of the document that these are from.
+    pub title: String,
+    /// For a model: the passages that fit, as data, with how to take them.
+    pub instructions: String,
+}
+
 /// What a reply is asked for.
 #[derive(Clone, Debug)]
 pub struct ReplyRequest {
@@ -72,6 +83,8 @@ pub struct ReplyRequest {
     pub system: String,
     /// The conversation, oldest first; the last turn is the person's.
     pub turns: Vec<Turn>,
+    /// What the organisation knows of the last question, if anything.
+    pub known: Option<Known>,
     /// The most tokens that the reply may have.
     pub max_output_tokens: u32,
     /// Whether the offline responder keeps its pace, word by word. It answers at once otherwise.
@@ -110,6 +123,13 @@ fn alternating(turns: &[Turn]) -> Vec<Turn> {
 }
 
 impl ReplyRequest {
+    /// What a model is told before the conversation: its instructions, and what the organisation knows.
+    fn instructions(&self) -> String {
+        let known = self.known.as_ref().map_or("", |known| known.instructions.as_str());
+        let parts = [self.system.trim(), known];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")
+    }
+
     /// The request to go on after `text`, with what it leaves of the most tokens.
     fn to_go_on(&self, text: &str) -> Self {
         let mut request = self.clone();
@@ -130,5 +150,6 @@ pub(crate) fn estimated_tokens(bytes: usize) -> u32 {
 
 /// A guess at the tokens of what is sent.
 pub(crate) fn estimated_input_tokens(request: &ReplyRequest) -> u32 {
-    estimated_tokens(request.system.len() + request.turns.iter().map(|turn| turn.content.len()).sum::<usize>())
+    let known = request.known.as_ref().map_or(0, |known| known.instructions.len());
+    estimated_tokens(request.system.len() + known + request.turns.iter().map(|turn| turn.content.len()).sum::<usize>())
 }

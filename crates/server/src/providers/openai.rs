@@ -108,7 +108,8 @@ impl OpenAi {
     }
 
     fn call(&self, request: &ReplyRequest, turns: &[Turn], with_options: bool) -> RequestBuilder {
-        let system = (!request.system.trim().is_empty()).then_some(Said { role: "system", content: &request.system });
+        let instructions = request.instructions();
+        let system = (!instructions.is_empty()).then_some(Said { role: "system", content: &instructions });
         let turns = turns.iter().map(|turn| Said { role: turn.role.as_str(), content: &turn.content });
         let limit = request.max_output_tokens;
         let body = Body {

@@ -8,6 +8,7 @@ mod desk;
 mod experiments;
 mod inbox;
 mod jobs;
+mod knowledge;
 mod memory;
 mod offline;
 mod plan;

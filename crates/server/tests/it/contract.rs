@@ -5,6 +5,7 @@ mod deliveries;
 mod flags;
 mod inbox;
 mod jobs;
+mod knowledge;
 mod lists;
 mod plans;
 
@@ -254,7 +255,8 @@ fn answered_as_documented(driver: &Driver<'_>, documented: &BTreeMap<(String, St
 }
 
 /// The pages of the console, which are in no document.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
+    "/knowledge",
     "/",
     "/sw.js",
     "/experiments",
@@ -311,6 +313,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     let ada = drive_accounts(&mut driver).await;
     drive_billing(&mut driver, &ada).await;
     plans::drive(&mut driver, &ada).await;
+    knowledge::drive(&mut driver, Some(&ada.access_token)).await;
     drive_assistant(&mut driver, Some(&ada.access_token)).await;
     drive_sync(&mut driver, Some(&ada.access_token)).await;
     deliveries::drive(&mut driver, Some(&ada.access_token)).await;
@@ -391,6 +394,7 @@ fn repeatable() -> Vec<(&'static str, Value, Value, &'static str)> {
         ("/v1/conversations/{id}/messages", content("One"), content("Two"), "/message/id"),
         ("/v1/messages", content("One"), content("Two"), "/message/id"),
         ("/v1/webhook-endpoints", deliveries::endpoint("one"), deliveries::endpoint("two"), "/id"),
+        ("/v1/documents", knowledge::document("one"), knowledge::document("two"), "/id"),
         ("/v1/webhook-events", deliveries::event("one"), deliveries::event("two"), "/id"),
     ]
 }

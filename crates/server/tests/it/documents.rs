@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 21] = [
+const PAGES: [&str; 22] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -20,6 +20,7 @@ const PAGES: [&str; 21] = [
     "docs/flags.md",
     "docs/inbox.md",
     "docs/jobs.md",
+    "docs/knowledge.md",
     "docs/load.md",
     "docs/operations/audit.md",
     "docs/operations/backup.md",

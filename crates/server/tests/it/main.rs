@@ -21,6 +21,7 @@ mod inbox;
 mod job_crash;
 mod jobs;
 mod keys;
+mod knowledge;
 mod limits;
 mod live;
 mod load;

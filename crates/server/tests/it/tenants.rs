@@ -37,6 +37,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/healthz"),
     ("GET", "/inbox"),
     ("GET", "/jobs"),
+    ("GET", "/knowledge"),
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
     ("GET", "/plan"),
@@ -63,6 +64,7 @@ struct Things {
     event: String,
     endpoint: String,
     delivery: String,
+    document: String,
     /// Of somebody else, who belongs to neither organisation.
     email: String,
 }
@@ -81,6 +83,7 @@ impl Things {
             &self.event,
             &self.endpoint,
             &self.delivery,
+            &self.document,
         ]
     }
 
@@ -107,6 +110,7 @@ impl Things {
             "/v1/inbox/" => &self.event,
             "/v1/webhook-endpoints/" => &self.endpoint,
             "/v1/webhook-deliveries/" => &self.delivery,
+            "/v1/documents/" => &self.document,
             "/v1/conversations/" => &self.conversation,
             "/v1/generations/" => &self.generation,
             // Nobody's, and only for operators.
@@ -126,6 +130,8 @@ impl Things {
             ("POST", "/v1/inbox-sources") => Some(json!({"name": "a sender", "provider": "generic"})),
             ("PATCH", "/v1/inbox-sources/{id}") => Some(json!({"name": "another"})),
             ("POST", "/v1/inbox/replays") => Some(json!({"filter": {}})),
+            ("POST", "/v1/documents") => Some(json!({"title": "A title", "content": "A text."})),
+            ("PATCH", "/v1/documents/{id}") => Some(json!({"title": "Another title"})),
             ("POST", "/v1/webhook-endpoints") => Some(json!({"url": "https://hooks.example/another"})),
             ("PATCH", "/v1/webhook-endpoints/{id}") => Some(json!({"description": "another"})),
             ("POST", "/v1/webhook-endpoints/{id}/replays") => Some(json!({"since": "2020-01-01T00:00:00Z"})),
@@ -213,6 +219,8 @@ async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things 
     let told = json!({"type": "canary.sang", "data": {"canary": true}});
     server.send("POST", "/v1/webhook-events", token, Some(told)).await.expect(201);
     let deliveries = server.send("GET", "/v1/webhook-deliveries", token, None).await.expect(200);
+    let known = json!({"title": "The canary knows", "content": "Hello, says the canary."});
+    let document = server.send("POST", "/v1/documents", token, Some(known)).await.expect(201);
     let created = server.now().as_millis();
     let tags = json!({"organisation": person.organisation});
     let paid = json!({"subscription": "canary-paid", "state": "active", "product": "core-monthly", "tags": tags});
@@ -232,6 +240,7 @@ async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things 
         event,
         endpoint: text(&endpoint["id"]),
         delivery: text(&deliveries["data"][0]["id"]),
+        document: text(&document["id"]),
         email: other.email.clone(),
     }
 }
@@ -240,7 +249,16 @@ async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things 
 async fn all_of(server: &TestApp, person: &Person, things: &Things) -> Vec<Value> {
     let mut all = Vec::new();
     let messages = format!("/v1/conversations/{}/messages", things.conversation);
-    for path in ["/v1/me", "/v1/members", "/v1/api-keys", "/v1/conversations", &messages, "/v1/plan", "/v1/invoices"] {
+    for path in [
+        "/v1/me",
+        "/v1/members",
+        "/v1/api-keys",
+        "/v1/conversations",
+        &messages,
+        "/v1/plan",
+        "/v1/invoices",
+        "/v1/documents",
+    ] {
         all.push(server.send("GET", path, Some(&person.access_token), None).await.expect(200));
     }
     all

@@ -119,6 +119,7 @@ fn request() -> ReplyRequest {
         tenant: tenant(1),
         system: "Be brief.".to_owned(),
         turns: vec![turn(MessageRole::User, "Hello?")],
+        known: None,
         max_output_tokens: 100,
         paced: false,
     }
