@@ -16,10 +16,10 @@ const LEAST_BEGINNING: usize = 3;
 const COMMON: &[&str] = &[
     "a", "about", "am", "an", "and", "any", "are", "as", "at", "be", "been", "but", "by", "can", "could", "did", "do",
     "does", "dont", "for", "from", "get", "had", "has", "have", "hello", "hey", "hi", "how", "i", "id", "if", "im",
-    "in", "is", "it", "its", "ive", "just", "like", "may", "me", "my", "of", "on", "or", "our", "please", "shall",
-    "should", "so", "some", "tell", "than", "thank", "thanks", "that", "the", "their", "them", "then", "there",
-    "these", "they", "this", "those", "to", "us", "was", "we", "well", "were", "what", "whats", "when", "where",
-    "which", "who", "why", "will", "with", "would", "you", "your", "youre",
+    "in", "is", "it", "its", "ive", "just", "like", "many", "may", "me", "much", "my", "of", "on", "or", "our",
+    "please", "shall", "should", "so", "some", "tell", "than", "thank", "thanks", "that", "the", "their", "them",
+    "then", "there", "these", "they", "this", "those", "to", "us", "was", "we", "well", "were", "what", "whats",
+    "when", "where", "which", "who", "why", "will", "with", "would", "you", "your", "youre",
 ];
 
 /// The words of a text, as it is searched by them.

@@ -36,6 +36,9 @@ statements! {
 const MOST_BEGINNINGS: i64 = 1_000;
 /// Above every character that follows a beginning.
 const LAST: char = char::MAX;
+/// What a word that no document has counts in a question, against one that a single passage has: who speaks uses words that
+/// nobody would write.
+const ABSENT: f64 = 0.5;
 /// How soon it matters no more that a word stands there once again: after some times.
 const SATURATION: f64 = 1.2;
 
@@ -198,7 +201,8 @@ impl SearchKnowledge {
             let held = f64::from(u32::try_from(held).unwrap_or(u32::MAX)).min(all);
             (1.0 + (all - held + 0.5) / (held + 0.5)).ln()
         };
-        let whole: f64 = places.iter().map(|held| rarity(held.len())).sum();
+        let wanted = |held: usize| if held == 0 { ABSENT * rarity(1) } else { rarity(held) };
+        let whole: f64 = places.iter().map(|held| wanted(held.len())).sum();
         let mut weights: BTreeMap<Place, Weight> = BTreeMap::new();
         for held in &places {
             let rarity = rarity(held.len());

@@ -15,6 +15,15 @@ const PATH = "/v1/documents";
 const size = (bytes) => (bytes < 1024 ? `${bytes} B` : `${Math.round(bytes / 1024)} KB`);
 const byteLength = (text) => new TextEncoder().encode(text).length;
 
+/** Bytes as text; nothing where they are none. */
+function textOf(bytes) {
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    return null;
+  }
+}
+
 function labelled(label, control, wide = false) {
   return make("label", { class: wide && "wide" }, label, control);
 }
@@ -60,8 +69,8 @@ function editor(life, slot, done) {
     notice.replaceChildren();
     const refuse = (detail) => trouble(life, notice, new Problem({ status: 400, code: "file", detail }));
     if (file.size > MOST_BYTES) return refuse(`${file.name} has ${size(file.size)}; a document has at most ${size(MOST_BYTES)}.`);
-    const text = await file.text();
-    if (text.includes("\0") || text.includes("\ufffd")) return refuse(`${file.name} is no text in UTF-8.`);
+    const text = textOf(await file.arrayBuffer());
+    if (!text || text.includes("\0")) return refuse(`${file.name} is no text in UTF-8.`);
     content.value = text;
     if (!title.value) title.value = file.name.replace(/\.(txt|md|markdown)$/i, "").slice(0, 200);
     say(`${file.name} was read.`);
