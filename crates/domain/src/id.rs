@@ -87,6 +87,8 @@ id! {
     ContactId;
     /// A service that is done for a contact by somebody at a time.
     AppointmentId;
+    /// An image that somebody sends.
+    ImageId;
     /// A document of an organisation's own knowledge.
     DocumentId;
     /// One request to the server, as its answer and its log lines name it.

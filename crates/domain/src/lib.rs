@@ -15,6 +15,7 @@ mod error;
 mod flag;
 mod hexadecimal;
 mod id;
+mod image;
 mod inbox;
 mod job;
 mod knowledge;
@@ -40,9 +41,10 @@ pub use flag::{EventName, Experiment, ExperimentState, Flag, FlagKey, Measure, S
 pub use hexadecimal::{from_hexadecimal, hexadecimal};
 pub use id::{
     ApiKeyId, AppointmentId, ContactId, ConversationId, DeliveryId, DocumentId, EndpointId, EventId, ExperimentId,
-    GenerationId, InboxEventId, InboxSourceId, JobId, MessageId, PersonId, RequestId, ServiceId, SessionId, StaffId,
-    StreamId, TenantId,
+    GenerationId, ImageId, InboxEventId, InboxSourceId, JobId, MessageId, PersonId, RequestId, ServiceId, SessionId,
+    StaffId, StreamId, TenantId,
 };
+pub use image::{ImageKind, MessageImage};
 pub use inbox::InboxState;
 pub use job::{JobPriority, JobState};
 pub use knowledge::{DocumentText, DocumentTitle, IndexedText, Language, Passage, Question, QuestionWord, sentences};

@@ -11,6 +11,7 @@ pub mod controls;
 pub mod deliveries;
 pub mod flags;
 pub mod http;
+pub mod images;
 pub mod job_list;
 pub mod jobs;
 pub mod keys;

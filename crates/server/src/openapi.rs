@@ -13,6 +13,7 @@ use crate::billing::{api as billing, plan_api as plan};
 use crate::controls::api as controls;
 use crate::deliveries::api::{endpoints, events as webhooks};
 use crate::flags::api as flags;
+use crate::images::api as pictures;
 use crate::jobs::api as jobs;
 use crate::knowledge::api as documents;
 use crate::limits::api as limits;
@@ -46,6 +47,7 @@ use crate::webhooks::receive as hooks;
         assistant::list_conversations, assistant::create_conversation, assistant::get_conversation,
         assistant::rename_conversation, assistant::delete_conversation, assistant::list_messages, assistant::send_into,
         assistant::send_message, assistant::get_generation, assistant::generation_events, assistant::stop_generation,
+        pictures::upload, pictures::get,
         documents::list, documents::create, documents::search, documents::get, documents::change, documents::delete,
         endpoints::create, endpoints::list, endpoints::get, endpoints::change, endpoints::delete, endpoints::rotate,
         endpoints::test, endpoints::replay, webhooks::publish, webhooks::types, webhooks::deliveries,

@@ -17,6 +17,7 @@ use crate::controls::{Part, api as controls};
 use crate::deliveries::api::{endpoints, events as webhooks};
 use crate::flags::api as flags;
 use crate::http::{Access, Policy, Priority, RouteFault, RouteTable, Routes};
+use crate::images::{self, api as pictures};
 use crate::jobs::api as jobs;
 use crate::knowledge::api as documents;
 use crate::limits::{Class, api as limits};
@@ -110,15 +111,18 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .post("/v1/plan/cancel", plan::cancel_plan, ADMIN.statements(3))
         .get("/v1/invoices", plan::list_invoices, ADMIN.statements(1).priority(HEAVY))
         // Assistant. What a batch takes is counted for each of its members: 20 when it has accepted, saved,
-        // settled and counted, and refused a repeat and what was over a limit. A repeat then takes 3 to be found, and what is no repeat 2 for its history and 4 for what the organisation knows.
+        // settled and counted, and refused a repeat and what was over a limit. A repeat then takes 3 to be found, and what is no repeat 2 for its history and 4 for what the organisation knows. Images take 2.
         .get("/v1/conversations", assistant::list_conversations, MEMBER.statements(1).priority(HEAVY))
         .post("/v1/conversations", assistant::create_conversation, MEMBER.statements(4).part(Part::Conversations))
         .get("/v1/conversations/{id}", assistant::get_conversation, MEMBER.statements(1))
         .patch("/v1/conversations/{id}", assistant::rename_conversation, MEMBER.statements(4))
         .delete("/v1/conversations/{id}", assistant::delete_conversation, MEMBER.statements(8))
         .get("/v1/conversations/{id}/messages", assistant::list_messages, MEMBER.statements(2))
-        .post("/v1/conversations/{id}/messages", assistant::send_into, waits.statements(27))
-        .post("/v1/messages", assistant::send_message, waits.statements(27))
+        .post("/v1/conversations/{id}/messages", assistant::send_into, waits.statements(29))
+        .post("/v1/messages", assistant::send_message, waits.statements(29))
+        // The limits of a plan are counted, and corrected when they are spent.
+        .post("/v1/images", pictures::upload, MEMBER.limit(Class::ImageAnalysis).body(images::LARGEST).statements(5))
+        .get("/v1/images/{id}", pictures::get, MEMBER.statements(1))
         .get("/v1/generations/{id}", assistant::get_generation, MEMBER.statements(2))
         .get("/v1/generations/{id}/events", assistant::generation_events, MEMBER.statements(2))
         .post("/v1/generations/{id}/stop", assistant::stop_generation, MEMBER.statements(3).priority(ALWAYS))

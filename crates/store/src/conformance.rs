@@ -12,6 +12,7 @@ mod deadlines;
 mod deliveries;
 mod facts;
 mod flags;
+mod images;
 mod inbox;
 mod isolation;
 mod jobs;
@@ -240,6 +241,8 @@ cases! {
     flags::an_exposure_is_recorded_once_at_its_first_moment,
     flags::results_equal_a_naive_model,
     flags::what_old_experiments_found_is_erased,
+    images::an_image_belongs_to_the_message_that_carries_it,
+    images::images_are_counted_against_the_plan,
     inbox::an_event_is_taken_once_whoever_brings_it,
     inbox::the_newest_is_kept_whatever_the_order,
     inbox::an_event_without_a_job_has_its_effect_where_it_is_stored,

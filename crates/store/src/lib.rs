@@ -31,6 +31,7 @@ mod flags;
 mod health;
 mod housekeeping;
 mod idempotency;
+mod images;
 mod inbox;
 mod intent;
 mod jobs;
@@ -126,6 +127,9 @@ pub use flags::{Definitions, KillFlag, LoadDefinitions, MOST_FLAGS, Put, PutFlag
 pub use health::Ping;
 pub use housekeeping::{ForgetExpired, LeasesGone, OpenReply, RepliesOf};
 pub use idempotency::{ClaimOnce, FindUsed, Once, Used};
+pub use images::{
+    GetImage, ImageContent, ImageStored, ReadImages, SendableImages, StoreImage, StoredImage, UNSENT_LASTS,
+};
 pub use inbox::counting::{COUNTED_EVENTS, CountInbox, EventCounts};
 pub use inbox::listing::{GetInboxEvent, InboxEvent, InboxFilter, InboxPage, InboxSummary, ListInbox, ReplayEvents};
 pub use inbox::receive::{Processing, ReceiveEvent, Received};

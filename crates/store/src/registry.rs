@@ -18,6 +18,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::health::STATEMENTS,
         crate::housekeeping::STATEMENTS,
         crate::idempotency::STATEMENTS,
+        crate::images::STATEMENTS,
         crate::lease::STATEMENTS,
         crate::members::STATEMENTS,
         crate::messages::STATEMENTS,

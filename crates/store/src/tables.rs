@@ -66,6 +66,7 @@ pub const TABLES: &[Table] = &[
     table("special_day", TableKind::Tenant, true),
     table("contact", TableKind::Tenant, true),
     table("appointment", TableKind::Tenant, true),
+    table("image", TableKind::Tenant, true),
     table("document", TableKind::Tenant, true),
     table("document_passage", TableKind::Tenant, true),
     table("document_term", TableKind::Tenant, true),

@@ -9,6 +9,8 @@ use super::service::SendRequest;
 use crate::config;
 use crate::providers::{Providers, ReplyRequest, estimated_input_tokens, estimated_tokens};
 
+/// The most tokens that a model counts for an image of the size that is kept.
+const MOST_OF_AN_IMAGE: u32 = 5_600;
 /// With less than so many tokens of output a reply is not begun.
 const LEAST_REPLY: u32 = 64;
 /// How long beyond the time of a reply what is set aside for it lasts: it may be offered to a slow database, or be rescued
@@ -22,7 +24,8 @@ pub(super) fn bid(settings: &config::Assistant, providers: &Providers, request: 
     if price.is_free() {
         return None;
     }
-    let question = estimated_tokens(request.content.as_str().len());
+    let images = u32::try_from(request.images.len()).unwrap_or(u32::MAX).saturating_mul(MOST_OF_AN_IMAGE);
+    let question = estimated_tokens(request.content.as_str().len()).saturating_add(images);
     let begins = request.new || request.conversation.is_none();
     let history = if begins { question } else { question.max(settings.history_tokens) };
     let input_tokens = history.saturating_add(estimated_tokens(settings.system_prompt.len()));

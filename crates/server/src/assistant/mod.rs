@@ -12,6 +12,7 @@ mod history;
 mod keeper;
 mod known;
 mod live;
+mod pictures;
 mod render;
 mod runner;
 mod service;

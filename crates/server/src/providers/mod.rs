@@ -19,6 +19,7 @@ mod link;
 mod offline;
 mod openai;
 mod outlet;
+mod picture;
 mod price;
 mod queue;
 pub(crate) mod retry;
@@ -37,6 +38,7 @@ pub use fault::{Fault, FaultKind};
 pub(crate) use figures::Last;
 pub use figures::{Figures, LastOutcome};
 pub use outlet::Sink;
+pub use picture::Picture;
 pub use price::Price;
 
 use outlet::Outlet;
@@ -61,6 +63,15 @@ pub struct Turn {
     pub role: MessageRole,
     /// What was said.
     pub content: String,
+    /// What was shown with it.
+    pub pictures: Vec<Picture>,
+}
+
+impl Turn {
+    /// A turn of words alone.
+    pub(crate) fn said(role: MessageRole, content: impl Into<String>) -> Self {
+        Self { role, content: content.into(), pictures: Vec::new() }
+    }
 }
 
 /// What is known of the answer to the last question, from documents of the organisation.
@@ -109,11 +120,12 @@ pub struct Completion {
 /// follow each other become one. The Messages API demands it; so do the chat templates of many local models.
 fn alternating(turns: &[Turn]) -> Vec<Turn> {
     let mut shaped: Vec<Turn> = Vec::with_capacity(turns.len());
-    for turn in turns.iter().filter(|turn| !turn.content.trim().is_empty()) {
+    for turn in turns.iter().filter(|turn| !turn.content.trim().is_empty() || !turn.pictures.is_empty()) {
         match shaped.last_mut() {
             Some(last) if last.role == turn.role => {
                 last.content.push_str("\n\n");
                 last.content.push_str(&turn.content);
+                last.pictures.extend_from_slice(&turn.pictures);
             }
             None if turn.role == MessageRole::Assistant => {}
             _ => shaped.push(turn.clone()),
@@ -135,8 +147,8 @@ impl ReplyRequest {
         let mut request = self.clone();
         // A text without a visible character is not worth a turn, and some servers refuse one.
         if !text.trim().is_empty() {
-            request.turns.push(Turn { role: MessageRole::Assistant, content: text.to_owned() });
-            request.turns.push(Turn { role: MessageRole::User, content: GO_ON.to_owned() });
+            request.turns.push(Turn::said(MessageRole::Assistant, text));
+            request.turns.push(Turn::said(MessageRole::User, GO_ON));
         }
         request.max_output_tokens = request.max_output_tokens.saturating_sub(estimated_tokens(text.len())).max(1);
         request
@@ -151,5 +163,8 @@ pub(crate) fn estimated_tokens(bytes: usize) -> u32 {
 /// A guess at the tokens of what is sent.
 pub(crate) fn estimated_input_tokens(request: &ReplyRequest) -> u32 {
     let known = request.known.as_ref().map_or(0, |known| known.instructions.len());
-    estimated_tokens(request.system.len() + known + request.turns.iter().map(|turn| turn.content.len()).sum::<usize>())
+    let pictures =
+        request.turns.iter().flat_map(|turn| &turn.pictures).map(Picture::tokens).fold(0, u32::saturating_add);
+    let words = request.turns.iter().map(|turn| turn.content.len()).sum::<usize>();
+    estimated_tokens(request.system.len() + known + words).saturating_add(pictures)
 }

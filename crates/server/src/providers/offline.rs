@@ -6,7 +6,7 @@ use std::time::Duration;
 use mainstay_domain::MessageRole;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Completion, Fault, FaultKind, Known, Outlet, Price, ReplyRequest, estimated_input_tokens};
+use super::{Completion, Fault, FaultKind, Known, Outlet, Picture, Price, ReplyRequest, estimated_input_tokens};
 use crate::config;
 
 /// The name in the configuration.
@@ -55,6 +55,18 @@ impl Offline {
 }
 
 fn answer(request: &ReplyRequest) -> String {
+    let pictures = request.turns.last().map_or(&[][..], |turn| turn.pictures.as_slice());
+    if pictures.is_empty() { said(request) } else { format!("{}\n\n{}", seen(pictures), said(request)) }
+}
+
+/// What can be said of images without looking at them.
+fn seen(pictures: &[Picture]) -> String {
+    let facts: Vec<String> = pictures.iter().map(Picture::facts).collect();
+    let what = if facts.len() == 1 { "an image" } else { "images" };
+    format!("You have sent {what}: {}. Nothing here can look at what is in it.", facts.join("; "))
+}
+
+fn said(request: &ReplyRequest) -> String {
     if let Some(known) = &request.known {
         return quotation(known);
     }
@@ -125,7 +137,7 @@ mod tests {
         ReplyRequest {
             tenant: TenantId(Uuid::nil()),
             system: String::new(),
-            turns: vec![Turn { role: MessageRole::User, content: question.to_owned() }],
+            turns: vec![Turn::said(MessageRole::User, question)],
             known: None,
             max_output_tokens: 1000,
             paced,

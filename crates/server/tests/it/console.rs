@@ -6,6 +6,7 @@ mod controls;
 mod deliveries;
 mod desk;
 mod experiments;
+mod images;
 mod inbox;
 mod jobs;
 mod knowledge;

@@ -220,12 +220,23 @@ async fn drive_assistant(driver: &mut Driver<'_>, token: Option<&str>) {
         assert_eq!((streamed.status, &streamed.headers["content-type"]), (200, &"text/event-stream".parse().unwrap()));
         assert!(streamed.text.contains("event: done"), "{}", streamed.text);
     }
+    drive_images(driver, token).await;
     let reply = text(&sent["generation_id"]);
     driver.good(200, "GET /v1/generations/{id}", Some(&reply), token, None).await;
     driver.good(200, "POST /v1/generations/{id}/stop", Some(&reply), token, None).await;
     let events = driver.call("GET /v1/generations/{id}/events", Some(&reply), token, None, &[]).await;
     assert_eq!(events.status, 200);
     driver.good(204, "DELETE /v1/conversations/{id}", Some(&id), token, None).await;
+}
+
+/// An image, uploaded, sent and shown.
+async fn drive_images(driver: &mut Driver<'_>, token: Option<&str>) {
+    let uploaded = driver.server.upload(token, "image/png", crate::images::png(3, 2)).await;
+    driver.seen.entry(("POST".to_owned(), "/v1/images".to_owned())).or_default().insert(uploaded.status);
+    let id = text(&uploaded.expect(201)["id"]);
+    let body = json!({"content": "Hello", "images": [id]});
+    driver.good(201, "POST /v1/messages", None, token, Some(body)).await;
+    driver.good(200, "GET /v1/images/{id}", Some(&id), token, None).await;
 }
 
 /// What a client that follows does.
@@ -399,9 +410,9 @@ fn repeatable() -> Vec<(&'static str, Value, Value, &'static str)> {
     ]
 }
 
-/// POSTs that answer 201 and take no key: what they make can be there only once, and a repeat is a conflict, or it is not
-/// stored at all (tickets).
-const ONCE_BY_NATURE: &[&str] = &["/v1/auth/sign-up", "/v1/live/tickets", "/v1/members"];
+/// POSTs that answer 201 and take no key: what they make can be there only once, and a repeat is a conflict or finds it, or
+/// it is not stored at all (tickets).
+const ONCE_BY_NATURE: &[&str] = &["/v1/auth/sign-up", "/v1/images", "/v1/live/tickets", "/v1/members"];
 
 async fn a_repeat_with_the_same_key_makes_nothing_twice(engine: Engine) {
     let Some(server) = TestApp::start(engine, &[("assistant.max_generations_per_person", "50"), ALL_AT_ONCE]).await

@@ -17,6 +17,7 @@ mod deliveries;
 mod documents;
 mod faults;
 mod flags;
+mod images;
 mod inbox;
 mod job_crash;
 mod jobs;

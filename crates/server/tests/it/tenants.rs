@@ -65,6 +65,7 @@ struct Things {
     endpoint: String,
     delivery: String,
     document: String,
+    image: String,
     /// Of somebody else, who belongs to neither organisation.
     email: String,
 }
@@ -84,6 +85,7 @@ impl Things {
             &self.endpoint,
             &self.delivery,
             &self.document,
+            &self.image,
         ]
     }
 
@@ -111,6 +113,7 @@ impl Things {
             "/v1/webhook-endpoints/" => &self.endpoint,
             "/v1/webhook-deliveries/" => &self.delivery,
             "/v1/documents/" => &self.document,
+            "/v1/images/" => &self.image,
             "/v1/conversations/" => &self.conversation,
             "/v1/generations/" => &self.generation,
             // Nobody's, and only for operators.
@@ -186,6 +189,9 @@ fn guarded(server: &TestApp) -> Vec<RouteSpec> {
 }
 
 async fn ask(server: &TestApp, route: &RouteSpec, things: &Things, token: Option<&str>) -> Answer {
+    if (route.method.as_str(), route.path) == ("POST", "/v1/images") {
+        return server.upload(token, "image/png", crate::images::png(4, 4)).await;
+    }
     server.send(route.method.as_str(), &things.path(route), token, things.body(route)).await
 }
 
@@ -221,6 +227,7 @@ async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things 
     let deliveries = server.send("GET", "/v1/webhook-deliveries", token, None).await.expect(200);
     let known = json!({"title": "The canary knows", "content": "Hello, says the canary."});
     let document = server.send("POST", "/v1/documents", token, Some(known)).await.expect(201);
+    let image = server.upload(token, "image/png", crate::images::png(5, 5)).await.expect(201);
     let created = server.now().as_millis();
     let tags = json!({"organisation": person.organisation});
     let paid = json!({"subscription": "canary-paid", "state": "active", "product": "core-monthly", "tags": tags});
@@ -241,6 +248,7 @@ async fn things_of(server: &TestApp, person: &Person, other: &Person) -> Things 
         endpoint: text(&endpoint["id"]),
         delivery: text(&deliveries["data"][0]["id"]),
         document: text(&document["id"]),
+        image: text(&image["id"]),
         email: other.email.clone(),
     }
 }

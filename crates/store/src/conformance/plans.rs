@@ -59,6 +59,7 @@ const FILL: &[&str] = &[
     "INSERT INTO special_day (owner_id, tenant_id, day, openings, name) SELECT {id:s:i%5000}, {id:o:i%5000}, 20000 + i / 5000, '[]', 'n' FROM {n:100000}",
     "INSERT INTO contact (id, tenant_id, name, phone, email, note, created_at, updated_at) SELECT {id:c:i}, {id:o:i%5000}, 'n' || i, '+49' || i, i || '@example.com', '', {at}, {at} FROM {n:100000}",
     "INSERT INTO appointment (id, tenant_id, service_id, staff_id, contact_id, state, starts_at, ends_at, blocked_from, blocked_until, expires_at, note, created_at, updated_at) SELECT {id:m:i}, {id:o:i%5000}, {id:k:i%5000}, {id:s:i%5000}, {id:c:i%100000}, CASE WHEN i%10 = 0 THEN 'held' ELSE 'booked' END, {at+i}, {at+i+1}, {at+i}, {at+i+1}, CASE WHEN i%10 = 0 THEN {at+i} END, '', {at}, {at} FROM {n:100000}",
+    "INSERT INTO image (id, tenant_id, person_id, message_id, conversation_id, kind, width, height, bytes, sha256, source_sha256, created_at, content) SELECT {id:k:i}, {id:o:i%5000}, {id:p:i%5000}, CASE WHEN i % 10 > 0 THEN {id:m:i} END, CASE WHEN i % 10 > 0 THEN {id:c:i%100000} END, 'image/png', 1, 1, 1, 'd', i || 's', {at+i}, {bytes} FROM {n:100000}",
     "INSERT INTO document (id, tenant_id, title, language, passages, bytes, created_at, updated_at, content) SELECT {id:k:i}, {id:o:i%5000}, 't', 'simple', 1, 1, {at+i}, {at}, 'x' FROM {n:100000}",
     "INSERT INTO document_passage (document_id, tenant_id, place, heading, content) SELECT {id:k:i%100000}, {id:o:i%5000}, i / 100000, '', 'x' FROM {n:200000}",
     "INSERT INTO document_term (tenant_id, term, document_id, places) SELECT {id:o:i%5000}, 'w' || (i % 997), {id:k:i%100000}, '0:1' FROM {n:200000}",
@@ -81,6 +82,8 @@ fn fill_text(template: &str, engine: EngineKind) -> String {
             text = text.replace(&format!("{{id:{letter}:{expression}}}"), &uuid);
         }
     }
+    let bytes = if engine == EngineKind::Sqlite { "x'00'" } else { r"'\x00'::bytea" };
+    text = text.replace("{bytes}", bytes);
     let (at, later) = match engine {
         EngineKind::Sqlite => ("1700000000000", "1700000000000 + i"),
         EngineKind::Postgres => ("timestamptz '2024-01-01'", "timestamptz '2024-01-01' + i * interval '1 second'"),

@@ -111,7 +111,7 @@ fn tenant(number: u128) -> TenantId {
 }
 
 fn turn(role: MessageRole, content: &str) -> Turn {
-    Turn { role, content: content.to_owned() }
+    Turn::said(role, content)
 }
 
 fn request() -> ReplyRequest {
