@@ -103,7 +103,7 @@ pub(super) async fn images_are_counted_against_the_plan(h: &Harness) {
         .run(&h.call(), GetUsage { tenant, person, month: Month::of(h.now()), day: Day::of(h.now()) })
         .await
         .expect("read");
-    assert_eq!(usage.person.month.images, 2);
+    assert_eq!(usage.expect("there is an organisation").person.month.images, 2);
     h.clock.advance(Duration::from_secs(86_400));
     stored(h, ada, "three").await;
     h.store.run(&h.call(), SetPlanLimits(Plan::Free, PlanLimits::default())).await.expect("set");

@@ -26,8 +26,8 @@ statements! {
         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING");
     /// Those that may be sent: a person's own, which no message carries.
     SENDABLE = batch((id: uuid) "
-        SELECT i.id, i.kind, i.width, i.height FROM batch b JOIN image i ON i.id = b.id AND i.tenant_id = $2
-        WHERE i.person_id = $3 AND i.message_id IS NULL ORDER BY b.n");
+        SELECT i.id, i.kind, i.width, i.height FROM batch b CROSS JOIN image i
+        WHERE i.id = b.id AND i.tenant_id = $2 AND i.person_id = $3 AND i.message_id IS NULL ORDER BY b.n");
     GET = both("
         SELECT i.id, i.kind, i.sha256, i.content FROM image i
         LEFT JOIN conversation c ON c.id = i.conversation_id AND c.tenant_id = i.tenant_id

@@ -18,17 +18,20 @@ use crate::value::count;
 
 statements! {
     SIZE = both("SELECT CAST(coalesce(sum(passages), 0) AS bigint) AS passages FROM document WHERE tenant_id = $1");
+    /// The words of the question come first, each looked up: SQLite keeps the order of a cross join, and would else walk all
+    /// words of the organisation to compare them with these.
     FIND = batch((term: text) "
         SELECT t.term, t.document_id, t.places FROM batch b
-        JOIN document_term t ON t.tenant_id = $2 AND t.term = b.term");
+        CROSS JOIN document_term t WHERE t.tenant_id = $2 AND t.term = b.term");
     /// What begins so, beside the word itself.
     FIND_BEGINNING = both("
         SELECT term, document_id, places FROM document_term
         WHERE tenant_id = $1 AND term > $2 AND term < $3 ORDER BY term, document_id LIMIT $4");
     READ = batch((document_id: uuid, place: bigint) "
         SELECT b.n, d.id AS document_id, d.title, p.heading, p.content FROM batch b
-        JOIN document_passage p ON p.document_id = b.document_id AND p.place = b.place AND p.tenant_id = $2
-        JOIN document d ON d.id = b.document_id AND d.tenant_id = $2
+        CROSS JOIN document_passage p CROSS JOIN document d
+        WHERE p.document_id = b.document_id AND p.place = b.place AND p.tenant_id = $2
+          AND d.id = b.document_id AND d.tenant_id = $2
         ORDER BY b.n");
 }
 
