@@ -91,6 +91,10 @@ id! {
     PhoneCallId;
     /// What a caller wants somebody to know.
     PhoneMessageId;
+    /// An image that somebody sends.
+    ImageId;
+    /// A document of an organisation's own knowledge.
+    DocumentId;
     /// One request to the server, as its answer and its log lines name it.
     RequestId;
 }

@@ -16,8 +16,10 @@ mod error;
 mod flag;
 mod hexadecimal;
 mod id;
+mod image;
 mod inbox;
 mod job;
+mod knowledge;
 mod reception;
 mod schedule;
 mod sealed;
@@ -40,12 +42,14 @@ pub use error::{Error, FieldFault, Kind, Result, panic_message};
 pub use flag::{EventName, Experiment, ExperimentState, Flag, FlagKey, Measure, Share, Unit, Variant, VariantName};
 pub use hexadecimal::{from_hexadecimal, hexadecimal};
 pub use id::{
-    ApiKeyId, AppointmentId, ContactId, ConversationId, DeliveryId, EndpointId, EventId, ExperimentId, GenerationId,
-    InboxEventId, InboxSourceId, JobId, MessageId, PersonId, PhoneCallId, PhoneMessageId, RequestId, ServiceId,
-    SessionId, StaffId, StreamId, TenantId,
+    ApiKeyId, AppointmentId, ContactId, ConversationId, DeliveryId, DocumentId, EndpointId, EventId, ExperimentId,
+    GenerationId, ImageId, InboxEventId, InboxSourceId, JobId, MessageId, PersonId, PhoneCallId, PhoneMessageId,
+    RequestId, ServiceId, SessionId, StaffId, StreamId, TenantId,
 };
+pub use image::{ImageKind, MessageImage};
 pub use inbox::InboxState;
 pub use job::{JobPriority, JobState};
+pub use knowledge::{DocumentText, DocumentTitle, IndexedText, Language, Passage, Question, QuestionWord, sentences};
 pub use reception::{
     AppointmentState, CalendarDay, CallingCode, Opening, PhoneNumber, ServiceTimes, Span, SpecialDay, StaffHours, Step,
     Week, Zone, free_starts,

@@ -24,7 +24,7 @@ pub struct Amounts {
     pub input_tokens: i64,
     /// Tokens that models wrote.
     pub output_tokens: i64,
-    /// Images that were made.
+    /// Images that were uploaded.
     pub images: i64,
     /// Seconds of speech.
     pub voice_seconds: i64,
@@ -92,7 +92,7 @@ impl Neg for Amounts {
 pub enum Meter {
     /// Messages that are accepted.
     Messages,
-    /// Images that are made.
+    /// Images that are uploaded.
     Images,
     /// Seconds of speech.
     VoiceSeconds,

@@ -20,8 +20,10 @@ use crate::controls::{Catalogue, Controls};
 use crate::deliveries::Deliveries;
 use crate::flags::Flags;
 use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
+use crate::images::Images;
 use crate::jobs::Jobs;
 use crate::keys::{Keys, Place};
+use crate::knowledge::Knowledge;
 use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
 use crate::live::{Connects, Hub, Tickets};
@@ -83,6 +85,10 @@ pub struct App {
     pub limits: Arc<Limits>,
     /// Conversations and replies.
     pub assistant: Arc<Assistant>,
+    /// What people send to be seen.
+    pub images: Arc<Images>,
+    /// What organisations know.
+    pub knowledge: Arc<Knowledge>,
     /// The figures of usage.
     pub billing: BillingFigures,
     /// Who takes the money, where it can be asked.
@@ -205,8 +211,9 @@ impl App {
         let controls = open_controls(&config, &outside, &mut metrics);
         let billing = BillingFigures::register(&mut metrics);
         let fastspring = FastSpringApi::new(&config.billing.fastspring, &config.providers, Arc::clone(&clock))?;
+        let sources = open_sources(&store, &outside, &ids, &mut metrics);
         let known = (lifecycle.clone(), billing.clone(), Arc::clone(&controls));
-        let assistant = open_assistant(&config, &store, &outside, &ids, known)?;
+        let assistant = open_assistant(&config, &store, &outside, &ids, known, &sources)?;
         let nodes = Arc::new(Nodes::new());
         let outer = (Arc::clone(&clock), Arc::clone(&entropy));
         let sync = Sync::new(&config.sync, store.clone(), outer, Arc::clone(&nodes), Arc::clone(&controls));
@@ -245,6 +252,8 @@ impl App {
             controls,
             limits,
             assistant,
+            knowledge: sources.0,
+            images: sources.1,
             billing,
             fastspring,
             nodes,
@@ -338,10 +347,19 @@ fn open_assistant(
     outside: &Outside,
     ids: &Ids,
     known: (Lifecycle, BillingFigures, Arc<Controls>),
+    (knowledge, images): &(Arc<Knowledge>, Arc<Images>),
 ) -> Result<Arc<Assistant>> {
+    let sources = (Arc::clone(knowledge), Arc::clone(images));
     let clock = Arc::clone(&outside.clock);
     let providers = Providers::new(&config.providers, Arc::clone(&clock), Arc::clone(&outside.entropy))?;
-    Ok(Arc::new(Assistant::new(&config.assistant, store.clone(), providers, clock, ids.clone(), known)))
+    Ok(Arc::new(Assistant::new(&config.assistant, store.clone(), providers, clock, ids.clone(), known, sources)))
+}
+
+/// What a reply may draw from beside the conversation.
+fn open_sources(store: &Store, outside: &Outside, ids: &Ids, metrics: &mut Registry) -> (Arc<Knowledge>, Arc<Images>) {
+    let knowledge = Knowledge::new(store.clone(), Arc::clone(&outside.clock), ids.clone(), metrics);
+    let images = Images::new(store.clone(), Arc::clone(&outside.clock), ids.clone(), metrics);
+    (Arc::new(knowledge), Arc::new(images))
 }
 
 /// What arrives from outside, and what organisations are told of.

@@ -14,7 +14,9 @@ use crate::calls::api as calls;
 use crate::controls::api as controls;
 use crate::deliveries::api::{endpoints, events as webhooks};
 use crate::flags::api as flags;
+use crate::images::api as pictures;
 use crate::jobs::api as jobs;
+use crate::knowledge::api as documents;
 use crate::limits::api as limits;
 use crate::live::api as live;
 use crate::ops::alerts::api as alerts;
@@ -47,6 +49,8 @@ use crate::webhooks::receive as hooks;
         assistant::list_conversations, assistant::create_conversation, assistant::get_conversation,
         assistant::rename_conversation, assistant::delete_conversation, assistant::list_messages, assistant::send_into,
         assistant::send_message, assistant::get_generation, assistant::generation_events, assistant::stop_generation,
+        pictures::upload, pictures::get,
+        documents::list, documents::create, documents::search, documents::get, documents::change, documents::delete,
         endpoints::create, endpoints::list, endpoints::get, endpoints::change, endpoints::delete, endpoints::rotate,
         endpoints::test, endpoints::replay, webhooks::publish, webhooks::types, webhooks::deliveries,
         webhooks::counts, webhooks::delivery, webhooks::cancel, webhooks::replay,

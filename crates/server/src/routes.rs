@@ -18,7 +18,9 @@ use crate::controls::{Part, api as controls};
 use crate::deliveries::api::{endpoints, events as webhooks};
 use crate::flags::api as flags;
 use crate::http::{Access, Policy, Priority, RouteFault, RouteTable, Routes};
+use crate::images::{self, api as pictures};
 use crate::jobs::api as jobs;
+use crate::knowledge::api as documents;
 use crate::limits::{Class, api as limits};
 use crate::live::api as live;
 use crate::ops::alerts::api as alerts;
@@ -111,15 +113,18 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .post("/v1/plan/cancel", plan::cancel_plan, ADMIN.statements(3))
         .get("/v1/invoices", plan::list_invoices, ADMIN.statements(1).priority(HEAVY))
         // Assistant. What a batch takes is counted for each of its members: 20 when it has accepted, saved,
-        // settled and counted, and refused a repeat and what was over a limit. A repeat then takes 3 to be found, and what is no repeat 2 for its history.
+        // settled and counted, and refused a repeat and what was over a limit. A repeat then takes 3 to be found, and what is no repeat 2 for its history and 4 for what the organisation knows. Images take 2.
         .get("/v1/conversations", assistant::list_conversations, MEMBER.statements(1).priority(HEAVY))
         .post("/v1/conversations", assistant::create_conversation, MEMBER.statements(4).part(Part::Conversations))
         .get("/v1/conversations/{id}", assistant::get_conversation, MEMBER.statements(1))
         .patch("/v1/conversations/{id}", assistant::rename_conversation, MEMBER.statements(4))
         .delete("/v1/conversations/{id}", assistant::delete_conversation, MEMBER.statements(8))
         .get("/v1/conversations/{id}/messages", assistant::list_messages, MEMBER.statements(2))
-        .post("/v1/conversations/{id}/messages", assistant::send_into, waits.statements(23))
-        .post("/v1/messages", assistant::send_message, waits.statements(23))
+        .post("/v1/conversations/{id}/messages", assistant::send_into, waits.statements(29))
+        .post("/v1/messages", assistant::send_message, waits.statements(29))
+        // The limits of a plan are counted, and corrected when they are spent.
+        .post("/v1/images", pictures::upload, MEMBER.limit(Class::ImageAnalysis).body(images::LARGEST).statements(5))
+        .get("/v1/images/{id}", pictures::get, MEMBER.statements(1))
         .get("/v1/generations/{id}", assistant::get_generation, MEMBER.statements(2))
         .get("/v1/generations/{id}/events", assistant::generation_events, MEMBER.statements(2))
         .post("/v1/generations/{id}/stop", assistant::stop_generation, MEMBER.statements(3).priority(ALWAYS))
@@ -132,14 +137,14 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         // Sync and live. A page takes the positions, both streams, each kind that is in it, and the plan. Of 50 mutations
         // each may be a message.
         .get("/v1/sync", sync::sync, MEMBER.limit(Class::Sync).statements(8).priority(Priority::Sync).part(Part::Sync))
-        .post("/v1/sync", sync::push, MEMBER.limit(Class::Sync).body(768 * 1024).statements(50 * 26).part(Part::Sync))
+        .post("/v1/sync", sync::push, MEMBER.limit(Class::Sync).body(768 * 1024).statements(50 * 30).part(Part::Sync))
         .post(
             "/v1/live/tickets",
             live::ticket,
             MEMBER.limit(Class::LiveConnect).priority(Priority::Sync).part(Part::Live),
         )
         .get("/v1/live", live::live, TICKET.statements(2).part(Part::Live));
-    routes = operator_routes(webhook_routes(reception_routes(routes)));
+    routes = operator_routes(webhook_routes(knowledge_routes(reception_routes(routes))));
     // People
     for (path, handler) in console::routes() {
         routes = routes.add(Method::GET, path, handler, OPEN);
@@ -183,6 +188,18 @@ fn reception_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .get("/v1/phone-agent", calls::agent, ADMIN.statements(1))
         .put("/v1/phone-agent", calls::put_agent, ADMIN.statements(2))
         .get("/v1/access-log", calls::accesses, ADMIN.statements(1).priority(HEAVY))
+}
+
+/// What an organisation knows. A change is tried three times while others change the same document: twice in vain, at most.
+fn knowledge_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
+    let large = ADMIN.body(documents::LARGEST_BODY);
+    routes
+        .get("/v1/documents", documents::list, MEMBER.statements(1).priority(HEAVY))
+        .post("/v1/documents", documents::create, large.statements(6))
+        .get("/v1/documents/search", documents::search, MEMBER.statements(4).priority(HEAVY))
+        .get("/v1/documents/{id}", documents::get, MEMBER.statements(1))
+        .patch("/v1/documents/{id}", documents::change, large.statements(7 + 2 * 2))
+        .delete("/v1/documents/{id}", documents::delete, ADMIN.statements(3))
 }
 
 /// Webhooks: those that arrive, and those that organisations are told of.

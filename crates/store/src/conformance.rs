@@ -13,10 +13,12 @@ mod deadlines;
 mod deliveries;
 mod facts;
 mod flags;
+mod images;
 mod inbox;
 mod isolation;
 mod jobs;
 mod keys;
+mod knowledge;
 mod leases;
 mod metering;
 mod plans;
@@ -240,6 +242,8 @@ cases! {
     flags::an_exposure_is_recorded_once_at_its_first_moment,
     flags::results_equal_a_naive_model,
     flags::what_old_experiments_found_is_erased,
+    images::an_image_belongs_to_the_message_that_carries_it,
+    images::images_are_counted_against_the_plan,
     inbox::an_event_is_taken_once_whoever_brings_it,
     inbox::the_newest_is_kept_whatever_the_order,
     inbox::an_event_without_a_job_has_its_effect_where_it_is_stored,
@@ -264,6 +268,9 @@ cases! {
     keys::one_key_seals_at_a_time,
     keys::a_key_is_retired_only_when_nothing_needs_it,
     keys::processes_tell_which_keys_they_have,
+    knowledge::documents_are_made_changed_and_removed,
+    knowledge::both_engines_find_the_same_in_the_same_order,
+    knowledge::whatever_is_asked_is_only_words,
     leases::a_lease_has_one_holder,
     leases::the_model_of_a_lease_holds,
     metering::the_model_of_a_reservation_holds,

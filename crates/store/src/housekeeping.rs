@@ -35,6 +35,9 @@ statements! {
     PURGE = both("
         DELETE FROM message WHERE (id, tenant_id) IN (
           SELECT id, tenant_id FROM message WHERE tenant_id = $1 AND conversation_id = $2 ORDER BY ordinal LIMIT 500)");
+    PURGE_IMAGES = both("
+        DELETE FROM image WHERE (id, tenant_id) IN (
+          SELECT id, tenant_id FROM image WHERE tenant_id = $1 AND conversation_id = $2 LIMIT 100)");
     PURGED = both("UPDATE conversation SET purged_at = $3 WHERE id = $1 AND tenant_id = $2");
     /// The oldest thousand, and what is of the same millisecond as the last of them.
     /// The oldest tombstones, so many that a place of each stream's last one is known.
@@ -205,7 +208,7 @@ impl Store {
         Ok(count)
     }
 
-    /// Purges the messages of conversations that were deleted before `until`, in bites of 500. The answer is how many
+    /// Purges the messages of conversations that were deleted before `until` in bites of 500, and their images. The answer is how many
     /// conversations were looked at.
     ///
     /// # Errors
@@ -253,7 +256,8 @@ impl Intent for Purge {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
         let purged = tx.query(PURGE).bind(self.tenant.uuid()).bind(self.conversation.uuid()).run().await?;
-        if purged == 0 {
+        let images = tx.query(PURGE_IMAGES).bind(self.tenant.uuid()).bind(self.conversation.uuid()).run().await?;
+        if purged == 0 && images == 0 {
             let (conversation, tenant) = (self.conversation.uuid(), self.tenant.uuid());
             tx.query(PURGED).bind(conversation).bind(tenant).bind(At(self.now)).run().await?;
         }

@@ -32,11 +32,13 @@ mod flags;
 mod health;
 mod housekeeping;
 mod idempotency;
+mod images;
 mod inbox;
 mod intent;
 mod jobs;
 mod keys;
 mod kinds;
+mod knowledge;
 mod lease;
 mod members;
 mod messages;
@@ -132,6 +134,9 @@ pub use flags::{Definitions, KillFlag, LoadDefinitions, MOST_FLAGS, Put, PutFlag
 pub use health::Ping;
 pub use housekeeping::{ForgetExpired, LeasesGone, OpenReply, RepliesOf};
 pub use idempotency::{ClaimOnce, FindUsed, Once, Used};
+pub use images::{
+    GetImage, ImageContent, ImageStored, ReadImages, SendableImages, StoreImage, StoredImage, UNSENT_LASTS,
+};
 pub use inbox::counting::{COUNTED_EVENTS, CountInbox, EventCounts};
 pub use inbox::listing::{GetInboxEvent, InboxEvent, InboxFilter, InboxPage, InboxSummary, ListInbox, ReplayEvents};
 pub use inbox::receive::{Processing, ReceiveEvent, Received};
@@ -160,6 +165,12 @@ pub use keys::sealed::{CountSealed, ExchangeSealed, MOST_COUNTED, ReadPlain, Rea
 pub use keys::uses::{KeyUse, ListKeyUses, RegisterKeyUse, ReleaseKeyUse};
 pub use keys::versions::{ActivateKey, Activated, KEY_ROTATION_KIND, KEYS, ListKeys, LoseKey, MakeKeyKnown, StoredKey};
 pub use kinds::{Kind, SyncedRow};
+pub use knowledge::documents::{
+    ChangeDocument, DeleteDocument, Document, DocumentContent, DocumentMade, DocumentSummary, GetDocument,
+    ListDocuments, PutDocument,
+};
+pub use knowledge::search::{FoundPassage, SearchKnowledge, SearchedKnowledge};
+pub use knowledge::{MAKING_A_DOCUMENT, MOST_DOCUMENTS};
 pub use lease::{AcquireLease, ExpireLeases, ExpiredLease, ExpiredLeases, ReleaseLease, RenewLease};
 pub use members::{AddMember, ChangeMember, ListMembers, Member, MemberChanged, Membership, MembershipsIn};
 pub use messages::{Exchange, GetExchange, ListMessages, Message, ReadHistory, RequestStop, Said};

@@ -1,7 +1,8 @@
 //! Reading messages, and asking a reply to stop.
 
 use mainstay_domain::{
-    ConversationId, GenerationId, MessageId, MessageRole, MessageStatus, PersonId, TenantId, Timestamp, Usage,
+    ConversationId, GenerationId, MessageId, MessageImage, MessageRole, MessageStatus, PersonId, TenantId, Timestamp,
+    Usage,
 };
 use uuid::Uuid;
 
@@ -19,19 +20,19 @@ statements! {
         SELECT id FROM conversation WHERE id = $1 AND tenant_id = $2 AND person_id = $3 AND deleted_at IS NULL");
     LIST = both("
         SELECT id, conversation_id, role, status, content, ordinal, provider, model, input_tokens, output_tokens,
-               cost_micros, error_code, error_detail, created_at
+               cost_micros, error_code, error_detail, images, created_at
         FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND ordinal < $3 ORDER BY ordinal DESC LIMIT $4");
-    /// What was said before a question, the newest first, as one JSON array of `[role, text]`. Of the hundred messages that a
+    /// What was said before a question, the newest first, as one JSON array of `[role, text, images]`. Of the hundred messages that a
     /// model is told, a value for each column of each would be a sixth of what the whole turn costs.
     HISTORY = pair(sqlite "
-        SELECT json_group_array(json_array(role, content)) AS said FROM (
-          SELECT role, content FROM message
+        SELECT json_group_array(json_array(role, content, images)) AS said FROM (
+          SELECT role, content, images FROM message
           WHERE tenant_id = $1 AND conversation_id = $2 AND status NOT IN ('streaming', 'failed')
             AND ordinal < (SELECT ordinal FROM message WHERE id = $3 AND tenant_id = $1)
           ORDER BY ordinal DESC LIMIT $4)",
         postgres "
-        SELECT coalesce(json_agg(json_build_array(role, content) ORDER BY ordinal DESC), '[]')::text AS said FROM (
-          SELECT role, content, ordinal FROM message
+        SELECT coalesce(json_agg(json_build_array(role, content, images) ORDER BY ordinal DESC), '[]')::text AS said FROM (
+          SELECT role, content, images, ordinal FROM message
           WHERE tenant_id = $1 AND conversation_id = $2 AND status NOT IN ('streaming', 'failed')
             AND ordinal < (SELECT ordinal FROM message WHERE id = $3 AND tenant_id = $1)
           ORDER BY ordinal DESC LIMIT $4) AS newest",
@@ -39,17 +40,17 @@ statements! {
     /// While a reply is made, its text is what was saved last.
     GET = both("
         SELECT m.id, m.conversation_id, m.role, m.status, coalesce(g.text, m.content) AS content, m.ordinal, m.provider,
-               m.model, m.input_tokens, m.output_tokens, m.cost_micros, m.error_code, m.error_detail, m.created_at
+               m.model, m.input_tokens, m.output_tokens, m.cost_micros, m.error_code, m.error_detail, m.images, m.created_at
         FROM message m JOIN conversation c ON c.id = m.conversation_id AND c.tenant_id = m.tenant_id
         LEFT JOIN generation g ON g.id = m.id AND g.tenant_id = m.tenant_id
         WHERE m.id = $1 AND m.tenant_id = $2 AND m.person_id = $3 AND c.deleted_at IS NULL");
     BEFORE = both("
         SELECT id, conversation_id, role, status, content, ordinal, provider, model, input_tokens, output_tokens,
-               cost_micros, error_code, error_detail, created_at
+               cost_micros, error_code, error_detail, images, created_at
         FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND ordinal = $3");
     READ = batch((id: uuid) "
         SELECT m.id, m.conversation_id, m.role, m.status, m.content, m.ordinal, m.provider, m.model, m.input_tokens,
-               m.output_tokens, m.cost_micros, m.error_code, m.error_detail, m.created_at
+               m.output_tokens, m.cost_micros, m.error_code, m.error_detail, m.images, m.created_at
         FROM batch b JOIN message m ON m.id = b.id AND m.tenant_id = $2");
     REQUEST_STOP = both("
         UPDATE generation SET stop_requested_at = $4 WHERE id = $1 AND tenant_id = $2 AND person_id = $3");
@@ -80,6 +81,8 @@ pub struct Message {
     pub cost_micros: i64,
     /// Why it ended early: a code and words.
     pub fault: Option<(String, String)>,
+    /// What it carries.
+    pub images: Vec<MessageImage>,
     /// Since when it is there.
     pub created_at: Timestamp,
 }
@@ -99,6 +102,7 @@ struct MessageRow {
     cost_micros: i64,
     error_code: Option<String>,
     error_detail: Option<String>,
+    images: Option<String>,
     created_at: At,
 }
 
@@ -121,9 +125,16 @@ impl TryFrom<MessageRow> for Message {
                 .map(|(input, output)| Usage { input_tokens: tokens(input), output_tokens: tokens(output) }),
             cost_micros: row.cost_micros,
             fault: row.error_code.zip(row.error_detail),
+            images: carried(row.images.as_deref())?,
             created_at: row.created_at.0,
         })
     }
+}
+
+/// What a message carries.
+fn carried(images: Option<&str>) -> Result<Vec<MessageImage>> {
+    let Some(images) = images else { return Ok(Vec::new()) };
+    serde_json::from_str(images).map_err(|error| Error::Corrupt(format!("the images of a message: {error}")))
 }
 
 /// Reads messages for the stream that they are in. A reply in the making has no text there.
@@ -191,6 +202,8 @@ pub struct Said {
     pub role: MessageRole,
     /// The text, as Markdown.
     pub content: String,
+    /// What came with it.
+    pub images: Vec<MessageImage>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -233,9 +246,12 @@ impl Intent for ReadHistory {
             .row()
             .await?;
         let said = row.ok_or_else(|| Error::Bug("a history has no row".to_owned()))?.said;
-        let said: Vec<(String, String)> =
+        let said: Vec<(String, String, Option<String>)> =
             serde_json::from_str(&said).map_err(|error| Error::Corrupt(format!("{}: {error}", HISTORY.name)))?;
-        said.into_iter().map(|(role, content)| Ok(Said { role: word(&role)?, content })).collect()
+        let read = |(role, content, images): (String, String, Option<String>)| {
+            Ok(Said { role: word(&role)?, content, images: carried(images.as_deref())? })
+        };
+        said.into_iter().map(read).collect()
     }
 }
 

@@ -18,6 +18,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::health::STATEMENTS,
         crate::housekeeping::STATEMENTS,
         crate::idempotency::STATEMENTS,
+        crate::images::STATEMENTS,
         crate::lease::STATEMENTS,
         crate::members::STATEMENTS,
         crate::messages::STATEMENTS,
@@ -40,6 +41,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::metering::STATEMENTS,
         crate::reception::ALL_STATEMENTS,
         crate::calls::ALL_STATEMENTS,
+        crate::knowledge::ALL_STATEMENTS,
     ];
     modules.into_iter().chain(folders.into_iter().flatten().copied()).flatten()
 }

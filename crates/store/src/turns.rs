@@ -12,8 +12,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use mainstay_domain::{
-    ConversationId, ConversationTitle, GenerationId, IdempotencyKey, MessageId, MessageStatus, MessageText, PersonId,
-    Spent, TenantId, Timestamp, Usage,
+    ConversationId, ConversationTitle, GenerationId, IdempotencyKey, MessageId, MessageImage, MessageStatus,
+    MessageText, PersonId, Spent, TenantId, Timestamp, Usage,
 };
 use uuid::Uuid;
 
@@ -77,6 +77,8 @@ pub struct AcceptMessage {
     pub reply: MessageId,
     /// What was written.
     pub content: MessageText,
+    /// What comes with it: images that its writer has uploaded and not sent before.
+    pub images: Vec<MessageImage>,
     /// The number of the lease of the node that makes the reply.
     pub lease: i64,
     /// The idempotency key, if there is one.

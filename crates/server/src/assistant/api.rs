@@ -7,7 +7,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use mainstay_domain::{
-    ConversationId, ConversationTitle, Error, GenerationId, MessageRole, MessageStatus, MessageText, Timestamp, Usage,
+    ConversationId, ConversationTitle, Error, GenerationId, ImageId, MessageRole, MessageStatus, MessageText,
+    Timestamp, Usage,
 };
 use mainstay_store::{Conversation, Message};
 use serde::{Deserialize, Serialize};
@@ -24,6 +25,7 @@ use crate::app::App;
 use crate::http::idempotency::Idempotency;
 use crate::http::page::{self, Page, cursor_for, moment_and_id};
 use crate::http::{Document, Json, LastEventId, Path, Problem, Query, RequestContext, event_stream};
+use crate::images::api::MessageImageBody;
 
 /// What the last look at a reply may take, after waiting for it.
 const LAST_LOOK: Duration = Duration::from_secs(5);
@@ -97,6 +99,9 @@ pub struct MessageBody {
     /// What it cost, in millionths of the currency's unit. Left out when nothing.
     #[serde(skip_serializing_if = "is_zero")]
     cost_micros: i64,
+    /// What it carries. Left out when nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    images: Vec<MessageImageBody>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
@@ -120,6 +125,7 @@ impl MessageBody {
             model: message.model.clone(),
             usage: message.usage.map(MessageUsageBody::from),
             cost_micros: message.cost_micros,
+            images: message.images.iter().map(MessageImageBody::from).collect(),
             created_at: message.created_at,
         }
     }
@@ -162,6 +168,9 @@ pub struct SendBody {
     /// Into which conversation; without it one is made.
     #[serde(default)]
     conversation_id: Option<Uuid>,
+    /// At most 4 images that were uploaded and not sent before, by their ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    images: Vec<Uuid>,
 }
 
 /// Sending a message into a conversation.
@@ -170,6 +179,9 @@ pub struct SendBody {
 pub struct SendIntoBody {
     /// 1 to 10,000 characters.
     content: String,
+    /// At most 4 images that were uploaded and not sent before, by their ids.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    images: Vec<Uuid>,
 }
 
 /// Making a conversation.
@@ -358,7 +370,7 @@ pub async fn send_into(
     idempotency: Idempotency,
     Json(body): Json<SendIntoBody>,
 ) -> Result<Response, Problem> {
-    let body = SendBody { content: body.content, conversation_id: Some(id) };
+    let body = SendBody { content: body.content, conversation_id: Some(id), images: body.images };
     // Boxed, so that a request that is refused does not carry the size of it about.
     Box::pin(send(app, context, by, following, idempotency, body)).await
 }
@@ -374,7 +386,8 @@ async fn send(
     let claim = idempotency.claim("message", &body)?;
     let content = MessageText::parse(body.content).map_err(|refused| Error::invalid(vec![refused.of("content")]))?;
     let conversation = body.conversation_id.map(ConversationId);
-    let request = SendRequest { new: false, conversation, content, claim, paced: as_events.is_some() };
+    let images = body.images.into_iter().map(ImageId).collect();
+    let request = SendRequest { new: false, conversation, content, images, claim, paced: as_events.is_some() };
     let begun = Instant::now();
     let sent = app.assistant.send(&context.call, &by, request).await?;
     let generation = GenerationId::from(sent.reply.id);

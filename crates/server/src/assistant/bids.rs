@@ -9,6 +9,8 @@ use super::service::SendRequest;
 use crate::config;
 use crate::providers::{Providers, ReplyRequest, estimated_input_tokens, estimated_tokens};
 
+/// The most tokens that a model counts for an image of the size that is kept.
+const MOST_OF_AN_IMAGE: u32 = 5_600;
 /// With less than so many tokens of output a reply is not begun.
 const LEAST_REPLY: u32 = 64;
 /// How long beyond the time of a reply what is set aside for it lasts: it may be offered to a slow database, or be rescued
@@ -22,7 +24,8 @@ pub(super) fn bid(settings: &config::Assistant, providers: &Providers, request: 
     if price.is_free() {
         return None;
     }
-    let question = estimated_tokens(request.content.as_str().len());
+    let images = u32::try_from(request.images.len()).unwrap_or(u32::MAX).saturating_mul(MOST_OF_AN_IMAGE);
+    let question = estimated_tokens(request.content.as_str().len()).saturating_add(images);
     let begins = request.new || request.conversation.is_none();
     let history = if begins { question } else { question.max(settings.history_tokens) };
     let input_tokens = history.saturating_add(estimated_tokens(settings.system_prompt.len()));
@@ -34,12 +37,18 @@ pub(super) fn bid(settings: &config::Assistant, providers: &Providers, request: 
     })
 }
 
-/// The request with no more tokens of output than what was set aside pays for.
+/// The request with no more tokens of output than what was set aside pays for. What the organisation knows is left out where
+/// it would leave no room for an answer.
 pub(super) fn within(providers: &Providers, request: ReplyRequest, reserved_micros: i64) -> ReplyRequest {
     let price = providers.highest_price();
     if price.is_free() {
         return request;
     }
-    let affordable = price.affordable(reserved_micros, estimated_input_tokens(&request)).max(1);
+    let mut request = request;
+    let mut affordable = price.affordable(reserved_micros, estimated_input_tokens(&request));
+    if affordable < LEAST_REPLY && request.known.take().is_some() {
+        affordable = price.affordable(reserved_micros, estimated_input_tokens(&request));
+    }
+    let affordable = affordable.max(1);
     ReplyRequest { max_output_tokens: request.max_output_tokens.min(affordable), ..request }
 }

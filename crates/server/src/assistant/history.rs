@@ -1,9 +1,12 @@
 //! What of a conversation is sent to the model: the newest messages that fit a budget of tokens.
 
-use mainstay_domain::MessageRole;
+use mainstay_domain::{MessageImage, MessageRole};
 use mainstay_store::Said;
 
 use crate::providers::Turn;
+
+/// A turn, and the images that it came with.
+pub(super) type Heard = (Turn, Vec<MessageImage>);
 
 /// Tokens of a text, roughly: a quarter of its bytes, rounded up.
 pub(super) fn tokens(text: &str) -> usize {
@@ -12,10 +15,14 @@ pub(super) fn tokens(text: &str) -> usize {
 
 /// The turns for the model, oldest first. `newest_first` is what was said before the question. What is empty is left out,
 /// and so is everything older than the first that does not fit.
-pub(super) fn turns(newest_first: Vec<Said>, question: &str, budget: usize) -> Vec<Turn> {
+pub(super) fn turns(
+    newest_first: Vec<Said>,
+    (question, images): (&str, Vec<MessageImage>),
+    budget: usize,
+) -> Vec<Heard> {
     let mut left = budget.saturating_sub(tokens(question));
-    let mut turns = vec![Turn { role: MessageRole::User, content: question.to_owned() }];
-    for Said { role, content } in newest_first {
+    let mut turns = vec![(Turn::said(MessageRole::User, question), images)];
+    for Said { role, content, images } in newest_first {
         if content.trim().is_empty() {
             continue;
         }
@@ -24,7 +31,7 @@ pub(super) fn turns(newest_first: Vec<Said>, question: &str, budget: usize) -> V
             break;
         }
         left -= cost;
-        turns.push(Turn { role, content });
+        turns.push((Turn::said(role, content), images));
     }
     turns.reverse();
     turns
@@ -35,7 +42,7 @@ mod tests {
     use super::*;
 
     fn said(role: MessageRole, content: &str) -> Said {
-        Said { role, content: content.to_owned() }
+        Said { role, content: content.to_owned(), images: Vec::new() }
     }
 
     #[test]
@@ -48,7 +55,10 @@ mod tests {
             said(MessageRole::User, "a"),
         ];
         let contents = |budget| -> Vec<String> {
-            turns(messages.clone(), "question", budget).into_iter().map(|turn| turn.content).collect()
+            turns(messages.clone(), ("question", Vec::new()), budget)
+                .into_iter()
+                .map(|(turn, _)| turn.content)
+                .collect()
         };
         assert_eq!(contents(4), ["four", "half", "question"]);
         assert_eq!(contents(0), ["question"], "the question itself is always sent");

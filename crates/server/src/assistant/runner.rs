@@ -12,7 +12,7 @@ use super::bids;
 use super::live::{Ending, Live, Making, Place};
 use super::service::Assistant;
 use crate::ops::log::trail::Trail;
-use crate::providers::{Completion, Fault, ReplyRequest, Turn};
+use crate::providers::{Completion, Fault, Known, ReplyRequest, Turn};
 
 /// How long a settled reply is offered to the database before it is given up; it is then marked when its lease ends.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(60);
@@ -40,9 +40,9 @@ enum Outcome {
 
 impl Assistant {
     /// Makes a reply and settles it. Runs as work of the server, whether or not anybody listens.
-    pub(super) async fn make(self: Arc<Self>, place: Place, turns: Vec<Turn>, terms: Terms) {
+    pub(super) async fn make(self: Arc<Self>, place: Place, (turns, known): (Vec<Turn>, Option<Known>), terms: Terms) {
         let live = Arc::clone(place.live());
-        let request = self.request(live.tenant, turns, &terms);
+        let request = self.request(live.tenant, (turns, known), &terms);
         let deadline = Instant::now() + self.settings.reply_timeout();
         let outcome = {
             let mut sink: &Live = &live;
@@ -70,11 +70,12 @@ impl Assistant {
         }
     }
 
-    fn request(&self, tenant: TenantId, turns: Vec<Turn>, terms: &Terms) -> ReplyRequest {
+    fn request(&self, tenant: TenantId, (turns, known): (Vec<Turn>, Option<Known>), terms: &Terms) -> ReplyRequest {
         let request = ReplyRequest {
             tenant,
             system: self.settings.system_prompt.clone(),
             turns,
+            known,
             max_output_tokens: self.settings.max_reply_tokens,
             paced: terms.paced,
         };

@@ -7,8 +7,8 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use mainstay_domain::{
-    Clock, ConversationId, ConversationTitle, Error, GenerationId, Ids, Kind, MessageId, MessageRole, MessageStatus,
-    MessageText, Result,
+    Clock, ConversationId, ConversationTitle, Error, GenerationId, Ids, ImageId, Kind, MessageId, MessageImage,
+    MessageRole, MessageStatus, MessageText, Result,
 };
 use mainstay_store::{
     AcceptMessage, Accepted, Call, Claim, Exchange, FindUsed, GetExchange, Message, ReadHistory, RequestStop, Said,
@@ -26,6 +26,8 @@ use crate::billing::{BillingFigures, refusal};
 use crate::config;
 use crate::controls::{Controls, Part};
 use crate::http::idempotency::same;
+use crate::images::Images;
+use crate::knowledge::Knowledge;
 use crate::lifecycle::Lifecycle;
 use crate::ops::log::trail::Trail;
 use crate::providers::{Figures, Providers};
@@ -46,6 +48,8 @@ pub struct SendRequest {
     pub new: bool,
     /// What is written.
     pub content: MessageText,
+    /// What comes with it.
+    pub images: Vec<ImageId>,
     /// The idempotency key, if there is one.
     pub claim: Option<Claim>,
     /// Whether the reply is watched as it is written.
@@ -82,6 +86,8 @@ pub struct Assistant {
     pub(super) registry: Arc<Registry>,
     billing: BillingFigures,
     controls: Arc<Controls>,
+    pub(super) knowledge: Arc<Knowledge>,
+    pub(super) images: Arc<Images>,
     /// The number of this node's lease; 0 while it has none.
     pub(super) lease: AtomicI64,
     /// Ends every reply in the making, with what has arrived: the server stops.
@@ -98,6 +104,7 @@ impl Assistant {
         clock: Arc<dyn Clock>,
         ids: Ids,
         (lifecycle, billing, controls): (Lifecycle, BillingFigures, Arc<Controls>),
+        (knowledge, images): (Arc<Knowledge>, Arc<Images>),
     ) -> Self {
         Self {
             settings: settings.clone(),
@@ -109,6 +116,8 @@ impl Assistant {
             registry: Arc::default(),
             billing,
             controls,
+            knowledge,
+            images,
             lease: AtomicI64::new(0),
             closing: CancellationToken::new(),
         }
@@ -156,8 +165,13 @@ impl Assistant {
     /// `switched_off`, `overloaded`, `not_ready` while this node stops or has no lease.
     pub async fn send(self: &Arc<Self>, call: &Call, by: &Member, request: SendRequest) -> Result<Sent> {
         // The second time only when the first claimant of the key was refused meanwhile.
+        let images = match self.images.sendable(call, (by.tenant, by.person), &request.images).await {
+            Ok(images) => images,
+            // Those of a repeat were sent by the first.
+            Err(refused) => return self.repeat(call, by, request.claim.as_ref()).await?.ok_or(refused),
+        };
         for _ in 0..2 {
-            let (accept, place) = match self.begin(by, &request) {
+            let (accept, place) = match self.begin(by, &request, &images) {
                 Ok(begun) => begun,
                 // A repeat begins nothing, so it finds what the first one made even where there is no room.
                 Err(refused) => return self.repeat(call, by, request.claim.as_ref()).await?.ok_or(refused),
@@ -192,12 +206,12 @@ impl Assistant {
     }
 
     /// What is to be stored for a message, and the place of its reply among those in the making.
-    fn begin(&self, by: &Member, request: &SendRequest) -> Result<(AcceptMessage, Place)> {
+    fn begin(&self, by: &Member, request: &SendRequest, images: &[MessageImage]) -> Result<(AcceptMessage, Place)> {
         self.controls.check(Part::Messages)?;
         if request.new || request.conversation.is_none() {
             self.controls.check(Part::Conversations)?;
         }
-        let accept = self.acceptance(by, request)?;
+        let accept = self.acceptance(by, request, images)?;
         let live = Live::new((by.tenant, by.person), accept.target.id(), accept.reply.into(), accept.lease, accept.now);
         let (most, each) = (self.settings.max_generations, self.settings.max_generations_per_person);
         let place = self.registry.enter(live, most, each).map_err(full)?;
@@ -216,7 +230,7 @@ impl Assistant {
         let (answer, answered) = oneshot::channel();
         let (assistant, count) = (Arc::clone(self), call.clone());
         let (new, message) = (matches!(accept.target, Target::New(..)), accept.message);
-        let question = accept.content.as_str().to_owned();
+        let (question, images) = (accept.content.as_str().to_owned(), accept.images.clone());
         self.lifecycle.spawn_work("generation", async move {
             let storing = count.extended(Instant::now() + ACCEPT_PATIENCE);
             let accepted = assistant.store.accept_message(&storing, accept).await;
@@ -232,8 +246,11 @@ impl Assistant {
             let rest = Box::pin(async move {
                 let earlier =
                     if new { Vec::new() } else { Box::pin(assistant.earlier(&storing, place.live(), message)).await };
-                let turns = history::turns(earlier, &question, budget(&assistant.settings));
-                Box::pin(assistant.make(place, turns, terms)).await;
+                let heard = history::turns(earlier, (&question, images), budget(&assistant.settings));
+                let tenant = place.live().tenant;
+                let turns = Box::pin(assistant.with_pictures(&storing, tenant, heard)).await;
+                let known = Box::pin(assistant.known(&storing, tenant, &question)).await;
+                Box::pin(assistant.make(place, (turns, known), terms)).await;
             });
             // The request may be over long before.
             match Trail::current() {
@@ -248,7 +265,7 @@ impl Assistant {
         }
     }
 
-    fn acceptance(&self, by: &Member, request: &SendRequest) -> Result<AcceptMessage> {
+    fn acceptance(&self, by: &Member, request: &SendRequest, images: &[MessageImage]) -> Result<AcceptMessage> {
         let lease = self.lease.load(Ordering::Acquire);
         if lease == 0 || self.lifecycle.stopping() || self.closing.is_cancelled() {
             let detail = "This node cannot begin replies at the moment. Try again.";
@@ -266,6 +283,7 @@ impl Assistant {
             message: self.ids.make(),
             reply: self.ids.make(),
             content: request.content.clone(),
+            images: images.to_vec(),
             lease,
             claim: request.claim.clone(),
             bid: bids::bid(&self.settings, &self.providers, request),
@@ -337,7 +355,7 @@ fn full(full: Full) -> Error {
 
 /// What the client is shown of a message that was just taken in.
 fn sent(accept: &AcceptMessage, live: &Arc<Live>) -> Sent {
-    let message = |id: MessageId, role, status, content: &str| Message {
+    let message = |id: MessageId, role, status, content: &str, images: &[MessageImage]| Message {
         id,
         conversation: accept.target.id(),
         role,
@@ -349,11 +367,18 @@ fn sent(accept: &AcceptMessage, live: &Arc<Live>) -> Sent {
         usage: None,
         cost_micros: 0,
         fault: None,
+        images: images.to_vec(),
         created_at: accept.now,
     };
     Sent {
-        message: message(accept.message, MessageRole::User, MessageStatus::Final, accept.content.as_str()),
-        reply: message(accept.reply, MessageRole::Assistant, MessageStatus::Streaming, ""),
+        message: message(
+            accept.message,
+            MessageRole::User,
+            MessageStatus::Final,
+            accept.content.as_str(),
+            &accept.images,
+        ),
+        reply: message(accept.reply, MessageRole::Assistant, MessageStatus::Streaming, "", &[]),
         live: Some(Arc::clone(live)),
     }
 }

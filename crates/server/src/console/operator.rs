@@ -39,7 +39,14 @@ pub(super) struct Shown {
 }
 
 /// The pages, beside that of experiments, which has a frame of its own.
-pub(super) static PAGES: [Shown; 7] = [
+pub(super) static PAGES: [Shown; 8] = [
+    Shown {
+        path: "/knowledge",
+        title: "Knowledge",
+        about: "What this organisation knows: documents that the assistant and the phone answer from.",
+        script: "knowledge.js",
+        audience: Audience::Administrators,
+    },
     Shown {
         path: "/inbox",
         title: "Inbox",
@@ -112,7 +119,8 @@ impl Link {
 }
 
 /// The menu.
-pub(super) static LINKS: [Link; 8] = [
+pub(super) static LINKS: [Link; 9] = [
+    Link { path: "/knowledge", title: "Knowledge", audience: Audience::Administrators },
     Link { path: "/inbox", title: "Inbox", audience: Audience::Administrators },
     Link { path: "/deliveries", title: "Deliveries", audience: Audience::Administrators },
     Link { path: "/jobs", title: "Jobs", audience: Audience::Operators },

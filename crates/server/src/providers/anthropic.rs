@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::exchange::{ErrorBody, Exchange, Place, Reader, Step, Trouble};
 use super::fault::{Failure, FaultKind};
 use super::timer::{Limits, Timer};
-use super::{Completion, Outlet, Price, ReplyRequest, alternating};
+use super::{Completion, Outlet, Picture, Price, ReplyRequest, Turn, alternating};
 use crate::config;
 
 /// The name in the configuration.
@@ -63,11 +63,12 @@ impl Anthropic {
     ) -> Result<Completion, Failure> {
         let timer = Timer::start(limits);
         let turns = alternating(&request.turns);
+        let instructions = request.instructions();
         let body = Body {
             model: &self.exchange.model,
             max_tokens: request.max_output_tokens,
-            system: (!request.system.trim().is_empty()).then_some(&request.system),
-            messages: turns.iter().map(|turn| Said { role: turn.role.as_str(), content: &turn.content }).collect(),
+            system: (!instructions.is_empty()).then_some(&instructions),
+            messages: turns.iter().map(Said::of).collect(),
             stream: true,
         };
         let call = self.exchange.post(&body).header("anthropic-version", VERSION);
@@ -89,7 +90,47 @@ struct Body<'a> {
 #[derive(Serialize)]
 struct Said<'a> {
     role: &'static str,
-    content: &'a str,
+    content: Content<'a>,
+}
+
+/// Words alone, or blocks.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content<'a> {
+    Words(&'a str),
+    Blocks(Vec<Part<'a>>),
+}
+
+/// A block of what is sent.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Part<'a> {
+    Image { source: Source<'a> },
+    Text { text: &'a str },
+}
+
+#[derive(Serialize)]
+struct Source<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    media_type: &'static str,
+    data: &'a str,
+}
+
+impl<'a> Said<'a> {
+    fn of(turn: &'a Turn) -> Self {
+        let role = turn.role.as_str();
+        if turn.pictures.is_empty() {
+            return Self { role, content: Content::Words(&turn.content) };
+        }
+        let image = |picture: &'a Picture| Part::Image {
+            source: Source { kind: "base64", media_type: picture.media_type(), data: picture.base64() },
+        };
+        // Pictures first: models read them better so.
+        let mut blocks: Vec<Part<'a>> = turn.pictures.iter().map(image).collect();
+        blocks.extend((!turn.content.trim().is_empty()).then_some(Part::Text { text: &turn.content }));
+        Self { role, content: Content::Blocks(blocks) }
+    }
 }
 
 /// What a stream says, as far as it matters here. New kinds of events and blocks appear over time and are passed over.

@@ -19,6 +19,7 @@ mod link;
 mod offline;
 mod openai;
 mod outlet;
+mod picture;
 mod price;
 mod queue;
 pub(crate) mod retry;
@@ -37,6 +38,7 @@ pub use fault::{Fault, FaultKind};
 pub(crate) use figures::Last;
 pub use figures::{Figures, LastOutcome};
 pub use outlet::Sink;
+pub use picture::Picture;
 pub use price::Price;
 
 use outlet::Outlet;
@@ -61,6 +63,26 @@ pub struct Turn {
     pub role: MessageRole,
     /// What was said.
     pub content: String,
+    /// What was shown with it.
+    pub pictures: Vec<Picture>,
+}
+
+impl Turn {
+    /// A turn of words alone.
+    pub(crate) fn said(role: MessageRole, content: impl Into<String>) -> Self {
+        Self { role, content: content.into(), pictures: Vec::new() }
+    }
+}
+
+/// What is known of the answer to the last question, from documents of the organisation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Known {
+    /// One or two sentences of them that answer it.
+    pub answer: String,
+    /// The title of the document that these are from.
+    pub title: String,
+    /// For a model: the passages that fit, as data, with how to take them.
+    pub instructions: String,
 }
 
 /// What a reply is asked for.
@@ -72,6 +94,8 @@ pub struct ReplyRequest {
     pub system: String,
     /// The conversation, oldest first; the last turn is the person's.
     pub turns: Vec<Turn>,
+    /// What the organisation knows of the last question, if anything.
+    pub known: Option<Known>,
     /// The most tokens that the reply may have.
     pub max_output_tokens: u32,
     /// Whether the offline responder keeps its pace, word by word. It answers at once otherwise.
@@ -96,11 +120,12 @@ pub struct Completion {
 /// follow each other become one. The Messages API demands it; so do the chat templates of many local models.
 fn alternating(turns: &[Turn]) -> Vec<Turn> {
     let mut shaped: Vec<Turn> = Vec::with_capacity(turns.len());
-    for turn in turns.iter().filter(|turn| !turn.content.trim().is_empty()) {
+    for turn in turns.iter().filter(|turn| !turn.content.trim().is_empty() || !turn.pictures.is_empty()) {
         match shaped.last_mut() {
             Some(last) if last.role == turn.role => {
                 last.content.push_str("\n\n");
                 last.content.push_str(&turn.content);
+                last.pictures.extend_from_slice(&turn.pictures);
             }
             None if turn.role == MessageRole::Assistant => {}
             _ => shaped.push(turn.clone()),
@@ -110,13 +135,20 @@ fn alternating(turns: &[Turn]) -> Vec<Turn> {
 }
 
 impl ReplyRequest {
+    /// What a model is told before the conversation: its instructions, and what the organisation knows.
+    fn instructions(&self) -> String {
+        let known = self.known.as_ref().map_or("", |known| known.instructions.as_str());
+        let parts = [self.system.trim(), known];
+        parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("\n\n")
+    }
+
     /// The request to go on after `text`, with what it leaves of the most tokens.
     fn to_go_on(&self, text: &str) -> Self {
         let mut request = self.clone();
         // A text without a visible character is not worth a turn, and some servers refuse one.
         if !text.trim().is_empty() {
-            request.turns.push(Turn { role: MessageRole::Assistant, content: text.to_owned() });
-            request.turns.push(Turn { role: MessageRole::User, content: GO_ON.to_owned() });
+            request.turns.push(Turn::said(MessageRole::Assistant, text));
+            request.turns.push(Turn::said(MessageRole::User, GO_ON));
         }
         request.max_output_tokens = request.max_output_tokens.saturating_sub(estimated_tokens(text.len())).max(1);
         request
@@ -130,5 +162,9 @@ pub(crate) fn estimated_tokens(bytes: usize) -> u32 {
 
 /// A guess at the tokens of what is sent.
 pub(crate) fn estimated_input_tokens(request: &ReplyRequest) -> u32 {
-    estimated_tokens(request.system.len() + request.turns.iter().map(|turn| turn.content.len()).sum::<usize>())
+    let known = request.known.as_ref().map_or(0, |known| known.instructions.len());
+    let pictures =
+        request.turns.iter().flat_map(|turn| &turn.pictures).map(Picture::tokens).fold(0, u32::saturating_add);
+    let words = request.turns.iter().map(|turn| turn.content.len()).sum::<usize>();
+    estimated_tokens(request.system.len() + known + words).saturating_add(pictures)
 }

@@ -1,11 +1,12 @@
-//! The responder that needs no key and no network. It says honestly that no model is connected, and how to connect one.
+//! The responder that needs no key and no network. It answers with what a document of the organisation says, where one fits.
+//! Else it says honestly that no model is connected, and how to connect one.
 
 use std::time::Duration;
 
 use mainstay_domain::MessageRole;
 use tokio::time::{Instant, timeout_at};
 
-use super::{Completion, Fault, FaultKind, Outlet, Price, ReplyRequest, estimated_input_tokens};
+use super::{Completion, Fault, FaultKind, Known, Outlet, Picture, Price, ReplyRequest, estimated_input_tokens};
 use crate::config;
 
 /// The name in the configuration.
@@ -54,6 +55,21 @@ impl Offline {
 }
 
 fn answer(request: &ReplyRequest) -> String {
+    let pictures = request.turns.last().map_or(&[][..], |turn| turn.pictures.as_slice());
+    if pictures.is_empty() { said(request) } else { format!("{}\n\n{}", seen(pictures), said(request)) }
+}
+
+/// What can be said of images without looking at them.
+fn seen(pictures: &[Picture]) -> String {
+    let facts: Vec<String> = pictures.iter().map(Picture::facts).collect();
+    let what = if facts.len() == 1 { "an image" } else { "images" };
+    format!("You have sent {what}: {}. Nothing here can look at what is in it.", facts.join("; "))
+}
+
+fn said(request: &ReplyRequest) -> String {
+    if let Some(known) = &request.known {
+        return quotation(known);
+    }
     let question = request.turns.last().filter(|turn| turn.role == MessageRole::User);
     let quote = question.map(|turn| quoted(&turn.content)).filter(|quote| !quote.is_empty());
     let received = match quote {
@@ -71,6 +87,28 @@ fn answer(request: &ReplyRequest) -> String {
          ```\n\n\
          After that, the same conversation goes on with real answers."
     )
+}
+
+/// What a document says, and which.
+fn quotation(known: &Known) -> String {
+    format!(
+        "{}\n\nThis is from the document \u{201c}{}\u{201d} of this organisation. It is quoted: no language model is \
+         connected to this server.",
+        plain(&known.answer),
+        plain(&known.title)
+    )
+}
+
+/// A text in which nothing is markup.
+fn plain(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if "\\`*_{}[]<>()#+-.!|~&".contains(character) {
+            escaped.push('\\');
+        }
+        escaped.push(character);
+    }
+    escaped
 }
 
 /// The first words of a question, without anything that Markdown or HTML would take for its own.
@@ -99,7 +137,8 @@ mod tests {
         ReplyRequest {
             tenant: TenantId(Uuid::nil()),
             system: String::new(),
-            turns: vec![Turn { role: MessageRole::User, content: question.to_owned() }],
+            turns: vec![Turn::said(MessageRole::User, question)],
+            known: None,
             max_output_tokens: 1000,
             paced,
         }
@@ -143,6 +182,21 @@ mod tests {
         let (completion, pieces) = reply(&short, Instant::now() + Duration::from_secs(1)).await;
         assert!(completion.unwrap().truncated);
         assert_eq!(pieces[0].len(), 20);
+    }
+
+    #[tokio::test]
+    async fn what_is_known_is_quoted_with_its_document_and_is_never_markup() {
+        let known = Known {
+            answer: "We open at nine. <b>[x](http://y)</b>".to_owned(),
+            title: "Hours *1*".to_owned(),
+            instructions: String::new(),
+        };
+        let request = ReplyRequest { known: Some(known), ..request("When do you open?", false) };
+        let (completion, pieces) = reply(&request, Instant::now() + Duration::from_secs(1)).await;
+        assert!(completion.is_ok());
+        assert!(pieces[0].starts_with(r"We open at nine\."), "{}", pieces[0]);
+        assert!(pieces[0].contains(r"\<b\>\[x\]\(http") && pieces[0].contains(r"“Hours \*1\*”"), "{}", pieces[0]);
+        assert!(!pieces[0].contains("ANTHROPIC_API_KEY"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::exchange::{Exchange, Place, Reader, Step, Trouble};
 use super::fault::{Failure, FaultKind};
 use super::timer::{Limits, Timer};
-use super::{Completion, Outlet, Price, ReplyRequest, Turn, alternating};
+use super::{Completion, Outlet, Picture, Price, ReplyRequest, Turn, alternating};
 use crate::config;
 
 /// The name in the configuration.
@@ -108,8 +108,10 @@ impl OpenAi {
     }
 
     fn call(&self, request: &ReplyRequest, turns: &[Turn], with_options: bool) -> RequestBuilder {
-        let system = (!request.system.trim().is_empty()).then_some(Said { role: "system", content: &request.system });
-        let turns = turns.iter().map(|turn| Said { role: turn.role.as_str(), content: &turn.content });
+        let instructions = request.instructions();
+        let system =
+            (!instructions.is_empty()).then_some(Said { role: "system", content: Content::Words(&instructions) });
+        let turns = turns.iter().map(Said::of);
         let limit = request.max_output_tokens;
         let body = Body {
             model: &self.exchange.model,
@@ -144,7 +146,41 @@ struct StreamOptions {
 #[derive(Serialize)]
 struct Said<'a> {
     role: &'static str,
-    content: &'a str,
+    content: Content<'a>,
+}
+
+/// Words alone, or parts.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum Content<'a> {
+    Words(&'a str),
+    Parts(Vec<Part<'a>>),
+}
+
+/// A part of what is sent.
+#[derive(Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Part<'a> {
+    ImageUrl { image_url: ImageUrl },
+    Text { text: &'a str },
+}
+
+#[derive(Serialize)]
+struct ImageUrl {
+    url: String,
+}
+
+impl<'a> Said<'a> {
+    fn of(turn: &'a Turn) -> Self {
+        let role = turn.role.as_str();
+        if turn.pictures.is_empty() {
+            return Self { role, content: Content::Words(&turn.content) };
+        }
+        let image = |picture: &Picture| Part::ImageUrl { image_url: ImageUrl { url: picture.data_url() } };
+        let mut parts: Vec<Part<'a>> = turn.pictures.iter().map(image).collect();
+        parts.extend((!turn.content.trim().is_empty()).then_some(Part::Text { text: &turn.content }));
+        Self { role, content: Content::Parts(parts) }
+    }
 }
 
 #[derive(Deserialize)]

@@ -148,6 +148,7 @@ async fn one(app: &Arc<App>, call: &Call, by: &Member, client: Uuid, mutation: &
             let content = content.map_err(|refused| Error::invalid(vec![refused.of("content")]))?;
             let conversation = Some((*conversation_id).into());
             let request = |new| SendRequest {
+                images: Vec::new(),
                 conversation,
                 new,
                 content: content.clone(),

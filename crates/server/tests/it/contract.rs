@@ -5,6 +5,7 @@ mod deliveries;
 mod flags;
 mod inbox;
 mod jobs;
+mod knowledge;
 mod lists;
 mod plans;
 mod reception;
@@ -220,12 +221,23 @@ async fn drive_assistant(driver: &mut Driver<'_>, token: Option<&str>) {
         assert_eq!((streamed.status, &streamed.headers["content-type"]), (200, &"text/event-stream".parse().unwrap()));
         assert!(streamed.text.contains("event: done"), "{}", streamed.text);
     }
+    drive_images(driver, token).await;
     let reply = text(&sent["generation_id"]);
     driver.good(200, "GET /v1/generations/{id}", Some(&reply), token, None).await;
     driver.good(200, "POST /v1/generations/{id}/stop", Some(&reply), token, None).await;
     let events = driver.call("GET /v1/generations/{id}/events", Some(&reply), token, None, &[]).await;
     assert_eq!(events.status, 200);
     driver.good(204, "DELETE /v1/conversations/{id}", Some(&id), token, None).await;
+}
+
+/// An image, uploaded, sent and shown.
+async fn drive_images(driver: &mut Driver<'_>, token: Option<&str>) {
+    let uploaded = driver.server.upload(token, "image/png", crate::images::png(3, 2)).await;
+    driver.seen.entry(("POST".to_owned(), "/v1/images".to_owned())).or_default().insert(uploaded.status);
+    let id = text(&uploaded.expect(201)["id"]);
+    let body = json!({"content": "Hello", "images": [id]});
+    driver.good(201, "POST /v1/messages", None, token, Some(body)).await;
+    driver.good(200, "GET /v1/images/{id}", Some(&id), token, None).await;
 }
 
 /// What a client that follows does.
@@ -255,7 +267,8 @@ fn answered_as_documented(driver: &Driver<'_>, documented: &BTreeMap<(String, St
 }
 
 /// The pages of the console, which are in no document.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 12] = [
+    "/knowledge",
     "/",
     "/sw.js",
     "/experiments",
@@ -312,6 +325,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     let ada = drive_accounts(&mut driver).await;
     drive_billing(&mut driver, &ada).await;
     plans::drive(&mut driver, &ada).await;
+    knowledge::drive(&mut driver, Some(&ada.access_token)).await;
     drive_assistant(&mut driver, Some(&ada.access_token)).await;
     drive_sync(&mut driver, Some(&ada.access_token)).await;
     deliveries::drive(&mut driver, Some(&ada.access_token)).await;
@@ -397,13 +411,14 @@ fn repeatable() -> Vec<(&'static str, Value, Value, &'static str)> {
         ("/v1/services", reception::service("one"), reception::service("two"), "/id"),
         ("/v1/staff", json!({"name": "One"}), json!({"name": "Two"}), "/id"),
         ("/v1/webhook-endpoints", deliveries::endpoint("one"), deliveries::endpoint("two"), "/id"),
+        ("/v1/documents", knowledge::document("one"), knowledge::document("two"), "/id"),
         ("/v1/webhook-events", deliveries::event("one"), deliveries::event("two"), "/id"),
     ]
 }
 
-/// POSTs that answer 201 and take no key: what they make can be there only once, and a repeat is a conflict, or it is not
-/// stored at all (tickets).
-const ONCE_BY_NATURE: &[&str] = &["/v1/auth/sign-up", "/v1/live/tickets", "/v1/members"];
+/// POSTs that answer 201 and take no key: what they make can be there only once, and a repeat is a conflict or finds it, or
+/// it is not stored at all (tickets).
+const ONCE_BY_NATURE: &[&str] = &["/v1/auth/sign-up", "/v1/images", "/v1/live/tickets", "/v1/members"];
 
 async fn a_repeat_with_the_same_key_makes_nothing_twice(engine: Engine) {
     let Some(server) = TestApp::start(engine, &[("assistant.max_generations_per_person", "50"), ALL_AT_ONCE]).await

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 22] = [
+const PAGES: [&str; 24] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -18,8 +18,10 @@ const PAGES: [&str; 22] = [
     "docs/console.md",
     "docs/deliveries.md",
     "docs/flags.md",
+    "docs/images.md",
     "docs/inbox.md",
     "docs/jobs.md",
+    "docs/knowledge.md",
     "docs/load.md",
     "docs/operations/audit.md",
     "docs/operations/backup.md",

@@ -39,6 +39,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/healthz"),
     ("GET", "/inbox"),
     ("GET", "/jobs"),
+    ("GET", "/knowledge"),
     ("GET", "/metrics"),
     ("GET", "/openapi.json"),
     ("GET", "/plan"),
@@ -63,6 +64,9 @@ fn guarded(server: &TestApp) -> Vec<RouteSpec> {
 }
 
 async fn ask(server: &TestApp, route: &RouteSpec, things: &Things, token: Option<&str>) -> Answer {
+    if (route.method.as_str(), route.path) == ("POST", "/v1/images") {
+        return server.upload(token, "image/png", crate::images::png(4, 4)).await;
+    }
     server.send(route.method.as_str(), &things.path(route), token, things.body(route)).await
 }
 
@@ -81,7 +85,16 @@ fn text(value: &Value) -> String {
 async fn all_of(server: &TestApp, person: &Person, things: &Things) -> Vec<Value> {
     let mut all = Vec::new();
     let messages = format!("/v1/conversations/{}/messages", things.conversation);
-    for path in ["/v1/me", "/v1/members", "/v1/api-keys", "/v1/conversations", &messages, "/v1/plan", "/v1/invoices"] {
+    for path in [
+        "/v1/me",
+        "/v1/members",
+        "/v1/api-keys",
+        "/v1/conversations",
+        &messages,
+        "/v1/plan",
+        "/v1/invoices",
+        "/v1/documents",
+    ] {
         all.push(server.send("GET", path, Some(&person.access_token), None).await.expect(200));
     }
     all

@@ -23,6 +23,7 @@ pub(super) fn accept(h: &Harness, tenant: TenantId, person: PersonId, target: Ta
         message: h.ids.make(),
         reply: h.ids.make(),
         content: text("What's \"this\" — 🦀?"),
+        images: Vec::new(),
         lease: 7,
         claim: None,
         bid: None,

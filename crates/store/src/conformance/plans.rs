@@ -65,6 +65,10 @@ const FILL: &[&str] = &[
     "INSERT INTO phone_call_action (id, tenant_id, call_id, tool, outcome, answer, created_at) SELECT {id:s:i}, {id:o:i%5000}, {id:m:i}, 't', 'ok', 'x', {at+i} FROM {n:200000}",
     "INSERT INTO phone_message (id, tenant_id, contact_id, name, body, created_at) SELECT {id:m:i}, {id:o:i%5000}, {id:c:i%100000}, 'n', 'x', {at+i} FROM {n:100000}",
     "INSERT INTO access_log (id, tenant_id, person_id, what, at) SELECT {id:m:i}, {id:o:i%5000}, {id:p:i}, 'call', {at+i} FROM {n:100000}",
+    "INSERT INTO image (id, tenant_id, person_id, message_id, conversation_id, kind, width, height, bytes, sha256, source_sha256, created_at, content) SELECT {id:k:i}, {id:o:i%5000}, {id:p:i%5000}, CASE WHEN i % 10 > 0 THEN {id:m:i} END, CASE WHEN i % 10 > 0 THEN {id:c:i%100000} END, 'image/png', 1, 1, 1, 'd', i || 's', {at+i}, {bytes} FROM {n:100000}",
+    "INSERT INTO document (id, tenant_id, title, language, passages, bytes, created_at, updated_at, content) SELECT {id:k:i}, {id:o:i%5000}, 't', 'simple', 1, 1, {at+i}, {at}, 'x' FROM {n:100000}",
+    "INSERT INTO document_passage (document_id, tenant_id, place, heading, content) SELECT {id:k:i%100000}, {id:o:i%5000}, i / 100000, '', 'x' FROM {n:200000}",
+    "INSERT INTO document_term (tenant_id, term, document_id, places) SELECT {id:o:i%5000}, 'w' || (i % 997), {id:k:i%100000}, '0:1' FROM {n:200000}",
 ];
 
 /// Writes a statement of `FILL` for one engine. `{id:x:e}` is a UUID of the letter and the number `e`, spread as random
@@ -84,6 +88,8 @@ fn fill_text(template: &str, engine: EngineKind) -> String {
             text = text.replace(&format!("{{id:{letter}:{expression}}}"), &uuid);
         }
     }
+    let bytes = if engine == EngineKind::Sqlite { "x'00'" } else { r"'\x00'::bytea" };
+    text = text.replace("{bytes}", bytes);
     let (at, later) = match engine {
         EngineKind::Sqlite => ("1700000000000", "1700000000000 + i"),
         EngineKind::Postgres => ("timestamptz '2024-01-01'", "timestamptz '2024-01-01' + i * interval '1 second'"),

@@ -15,6 +15,7 @@ use crate::metering::reservation;
 use crate::sql::statements;
 use crate::stream::{Changes, Numbers};
 use crate::tx::Tx;
+use crate::value::json;
 
 statements! {
     /// Only on a repeat: what a commit that was not confirmed has stored.
@@ -45,9 +46,14 @@ statements! {
     TOUCH = update((id: uuid, tenant_id: uuid, next_ordinal: bigint, seq: bigint, at: time) "
         conversation SET next_ordinal = b.next_ordinal, seq = b.seq, updated_at = b.at
         FROM batch b WHERE conversation.id = b.id AND conversation.tenant_id = b.tenant_id");
-    INSERT = insert((id: uuid, tenant_id: uuid, conversation_id: uuid, person_id: uuid, role: text, status: text, content: text, ordinal: bigint, seq: bigint, at: time) "
-        message (id, tenant_id, conversation_id, person_id, role, status, content, ordinal, seq, created_at)
-        SELECT id, tenant_id, conversation_id, person_id, role, status, content, ordinal, seq, at FROM batch");
+    INSERT = insert((id: uuid, tenant_id: uuid, conversation_id: uuid, person_id: uuid, role: text, status: text, content: text, images: text, ordinal: bigint, seq: bigint, at: time) "
+        message (id, tenant_id, conversation_id, person_id, role, status, content, images, ordinal, seq, created_at)
+        SELECT id, tenant_id, conversation_id, person_id, role, status, content, images, ordinal, seq, at FROM batch");
+    /// One that another message carries already stays there.
+    ATTACH = update((id: uuid, tenant_id: uuid, person_id: uuid, message_id: uuid, conversation_id: uuid) "
+        image SET message_id = b.message_id, conversation_id = b.conversation_id
+        FROM batch b WHERE image.id = b.id AND image.tenant_id = b.tenant_id AND image.person_id = b.person_id
+          AND image.message_id IS NULL");
     BEGIN = insert((id: uuid, tenant_id: uuid, person_id: uuid, lease: bigint, seq: bigint, at: time) "
         generation (id, tenant_id, person_id, lease, text, seq, started_at)
         SELECT id, tenant_id, person_id, lease, '', seq, at FROM batch");
@@ -250,9 +256,19 @@ struct Message<'a> {
     role: MessageRole,
     status: MessageStatus,
     content: &'a str,
+    images: Option<String>,
     ordinal: i64,
     seq: i64,
     at: i64,
+}
+
+#[derive(Serialize)]
+struct Attached {
+    id: Uuid,
+    tenant_id: Uuid,
+    person_id: Uuid,
+    message_id: Uuid,
+    conversation_id: Uuid,
 }
 
 #[derive(Serialize)]
@@ -275,6 +291,7 @@ pub(super) fn write(tx: &mut Tx<'_>, claimed: Claimed<'_>, numbers: &Numbers) ->
     let mut touched: BTreeMap<Uuid, Conversation<'_>> = BTreeMap::new();
     let mut messages = Vec::with_capacity(accepts.len() * 2);
     let mut generations = Vec::with_capacity(accepts.len());
+    let mut attached = Vec::new();
     for (_, accept) in accepts {
         let id = accept.target.id().uuid();
         let number = |id: Uuid| numbers.of(accept.tenant, accept.person, id);
@@ -307,18 +324,23 @@ pub(super) fn write(tx: &mut Tx<'_>, claimed: Claimed<'_>, numbers: &Numbers) ->
                 role,
                 status,
                 content,
+                images: None,
                 ordinal,
                 seq: number(id)?,
                 at: accept.now.as_millis(),
             })
         };
-        messages.push(message(
-            accept.message.uuid(),
-            MessageRole::User,
-            MessageStatus::Final,
-            accept.content.as_str(),
-            ordinal,
-        )?);
+        let images = if accept.images.is_empty() { None } else { Some(json(&accept.images)?) };
+        let question =
+            message(accept.message.uuid(), MessageRole::User, MessageStatus::Final, accept.content.as_str(), ordinal)?;
+        messages.push(Message { images, ..question });
+        attached.extend(accept.images.iter().map(|image| Attached {
+            id: image.id.uuid(),
+            tenant_id: accept.tenant.uuid(),
+            person_id: accept.person.uuid(),
+            message_id: accept.message.uuid(),
+            conversation_id: id,
+        }));
         messages.push(message(accept.reply.uuid(), MessageRole::Assistant, MessageStatus::Streaming, "", ordinal + 1)?);
         generations.push(Generation {
             id: accept.reply.uuid(),
@@ -333,5 +355,6 @@ pub(super) fn write(tx: &mut Tx<'_>, claimed: Claimed<'_>, numbers: &Numbers) ->
     tx.later(CREATE, &created, None)?;
     tx.later(TOUCH, &touched, Some("a conversation that was locked is gone"))?;
     tx.later(INSERT, &messages, None)?;
+    tx.later(ATTACH, &attached, None)?;
     tx.later(BEGIN, &generations, None)
 }

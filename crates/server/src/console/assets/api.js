@@ -4,6 +4,7 @@
 import { emit } from "./bus.js";
 
 const TIMEOUT_MS = 30_000;
+const UPLOAD_MS = 120_000;
 /** A token is renewed this long before it ends. */
 const MARGIN_MS = 60_000;
 
@@ -100,6 +101,18 @@ export async function call(method, path, options = {}) {
   return response.status === 204 ? null : readJson(response);
 }
 
+/** Sends a file as it is, with a JSON answer. */
+export async function upload(path, file, signal) {
+  const limit = AbortSignal.timeout(UPLOAD_MS);
+  return readJson(await authorised("POST", path, { file, signal: AbortSignal.any([signal, limit]) }));
+}
+
+/** One request whose answer is bytes. */
+export async function fetchBlob(path) {
+  const response = await authorised("GET", path, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+  return response.blob();
+}
+
 /** One request whose answer is a stream of events. The response is returned as soon as its head is there. */
 export async function stream(method, path, options = {}) {
   const response = await authorised(method, path, { ...options, headers: { Accept: "text/event-stream", ...options.headers } });
@@ -124,7 +137,7 @@ async function authorised(method, path, options) {
   }
 }
 
-async function send(method, path, { query, body, headers = {}, signal, keepalive = false }, token) {
+async function send(method, path, { query, body, file, headers = {}, signal, keepalive = false }, token) {
   const url = new URL(path, location.origin);
   for (const [name, value] of Object.entries(query ?? {})) {
     if (value !== null && value !== undefined && value !== "") url.searchParams.set(name, value);
@@ -132,9 +145,10 @@ async function send(method, path, { query, body, headers = {}, signal, keepalive
   const head = new Headers(headers);
   if (token) head.set("Authorization", `Bearer ${token}`);
   if (body !== undefined) head.set("Content-Type", "application/json");
+  if (file) head.set("Content-Type", "application/octet-stream");
   let response;
   try {
-    response = await fetch(url, { method, headers: head, body: body === undefined ? undefined : JSON.stringify(body), credentials: "same-origin", cache: "no-store", signal, keepalive });
+    response = await fetch(url, { method, headers: head, body: file ?? (body === undefined ? undefined : JSON.stringify(body)), credentials: "same-origin", cache: "no-store", signal, keepalive });
   } catch (error) {
     if (error.name === "TimeoutError") throw unreachable("The server did not answer in time.");
     if (signal?.aborted) throw signal.reason;

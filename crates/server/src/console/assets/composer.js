@@ -4,6 +4,7 @@ import { Problem } from "./api.js";
 import { events } from "./bus.js";
 import { $, say, uuid } from "./dom.js";
 import { readDraft, writeDraft } from "./drafts.js";
+import { Attachments, forgetImages } from "./images.js";
 import { showProblem } from "./notice.js";
 import { Part } from "./part.js";
 import { stop } from "./reply.js";
@@ -13,6 +14,8 @@ import { deliver } from "./writes.js";
 /** The server's limit on a message. */
 const MOST = 10_000;
 const TALLEST_PX = 240;
+/** What is asked with an image when nothing is written. */
+const LOOK = "What is in this image?";
 
 export const composerPart = new Part("composer", (part) => {
   const find = (selector) => $(selector, part.root);
@@ -20,6 +23,11 @@ export const composerPart = new Part("composer", (part) => {
   const sendButton = find("#composer-send");
   const stopButton = find("#composer-stop");
   const slot = find("#composer-notice");
+  const fileInput = find("#composer-file");
+  const attachments = new Attachments(part, find("#composer-images"), {
+    changed: () => draw(),
+    refused: (problem) => (closeNotice = showProblem(part, slot, problem, { dismiss: true })),
+  });
   let sending = false;
   let held = false;
   let closeNotice = () => {};
@@ -30,7 +38,8 @@ export const composerPart = new Part("composer", (part) => {
     const length = text.length > MOST - 500 ? Array.from(text).length : text.length;
     find("#composer-count").textContent = length > MOST - 500 ? `${length.toLocaleString()} of ${MOST.toLocaleString()} characters` : "";
     part.root.classList.toggle("too-long", length > MOST);
-    sendButton.disabled = !text || length > MOST || talk.reply !== null || held;
+    const isEmpty = !text && attachments.isEmpty;
+    sendButton.disabled = isEmpty || attachments.isLoading || length > MOST || talk.reply !== null || held;
     sendButton.hidden = talk.reply !== null;
     const hadFocus = document.activeElement === stopButton;
     stopButton.hidden = talk.reply === null;
@@ -51,16 +60,19 @@ export const composerPart = new Part("composer", (part) => {
 
   async function submit() {
     if (sendButton.disabled || sending) return;
-    const content = input.value.trim();
+    const images = attachments.ids;
+    const content = input.value.trim() || LOOK;
     const from = talk.id;
     const draft = readDraft(from);
-    const key = draft.key && draft.sent === content ? draft.key : uuid();
-    writeDraft(from, { text: input.value, key, sent: content });
+    const whole = [content, ...images].join("\n");
+    const key = draft.key && draft.sent === whole ? draft.key : uuid();
+    writeDraft(from, { text: input.value, key, sent: whole });
     closeNotice();
     sending = true;
     input.readOnly = true;
     try {
-      const sent = await deliver(content, key);
+      const sent = await deliver(content, key, images);
+      attachments.clear();
       say(sent ? "Sent. The reply is being written." : "It waits, and is sent when you are back.");
     } catch (problem) {
       refused(problem, { from, content });
@@ -94,6 +106,28 @@ export const composerPart = new Part("composer", (part) => {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
     event.preventDefault();
     return submit();
+  });
+  part.on(find("#composer-attach"), "click", () => fileInput.click());
+  part.on(fileInput, "change", () => {
+    attachments.add(fileInput.files);
+    fileInput.value = "";
+    input.focus();
+  });
+  part.on(input, "paste", (event) => {
+    if (attachments.add(event.clipboardData?.files ?? [])) event.preventDefault();
+  });
+  // All of the page takes what is dropped: elsewhere the browser would leave it for the file.
+  part.on(window, "dragover", (event) => {
+    if (event.dataTransfer?.types.includes("Files")) event.preventDefault();
+  });
+  part.on(window, "drop", (event) => {
+    if (!event.dataTransfer?.types.includes("Files")) return;
+    event.preventDefault();
+    attachments.add(event.dataTransfer.files);
+  });
+  part.on(events, "signed-out", () => {
+    attachments.clear();
+    forgetImages();
   });
   part.on(window, "resize", () => {
     measured = null;

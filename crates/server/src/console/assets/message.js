@@ -1,6 +1,7 @@
 // What one message looks like, and how it changes while its reply is made.
 
 import { copy, icon, make, say, shortTime } from "./dom.js";
+import { imagesOf } from "./images.js";
 
 /** The view of a message: `element`, `update()`, `grow()`. `act` = what its buttons do: {retry, again, rewrite, drop}. */
 export class MessageView {
@@ -35,7 +36,8 @@ export class MessageView {
     const button = make("button", { type: "button", class: "tool", "data-action": "copy-message", "aria-label": mine ? "Copy your message" : "Copy the reply" }, icon("copy"), make("span", { text: "Copy" }));
     part.on(button, "click", () => copied(part, button, this.message.content));
     this.#tools = make("div", { class: "message-tools" }, button, this.#time);
-    this.element = make("article", { class: "message", "data-role": message.role }, heading, this.#content, this.#notice, this.#tools);
+    const images = message.images?.length ? [imagesOf(part, message.images)] : [];
+    this.element = make("article", { class: "message", "data-role": message.role }, heading, ...images, this.#content, this.#notice, this.#tools);
     this.update();
   }
 

@@ -9,11 +9,13 @@ import { put, settle, talk, visit } from "./talk.js";
  * Sends a message. Resolves when the server has accepted it, and rejects with the problem when it has not; the same
  * `key` then makes a repeat harmless.
  */
-export function send(content, key) {
+export function send(content, key, images = []) {
   const here = visit;
   const from = talk.id;
   const run = newRun(null);
-  const body = from ? { content, conversation_id: from } : { content };
+  const body = { content };
+  if (from) body.conversation_id = from;
+  if (images.length) body.images = images;
   const first = () => stream("POST", "/v1/messages", { query: { html: true }, body, headers: { "Idempotency-Key": key }, signal: run.control.signal });
   return new Promise((accepted, refused) => {
     const begun = (data) => {

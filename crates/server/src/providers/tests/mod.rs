@@ -111,7 +111,7 @@ fn tenant(number: u128) -> TenantId {
 }
 
 fn turn(role: MessageRole, content: &str) -> Turn {
-    Turn { role, content: content.to_owned() }
+    Turn::said(role, content)
 }
 
 fn request() -> ReplyRequest {
@@ -119,6 +119,7 @@ fn request() -> ReplyRequest {
         tenant: tenant(1),
         system: "Be brief.".to_owned(),
         turns: vec![turn(MessageRole::User, "Hello?")],
+        known: None,
         max_output_tokens: 100,
         paced: false,
     }

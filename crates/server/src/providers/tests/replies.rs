@@ -1,7 +1,9 @@
 //! What goes well: requests as the protocols want them, and every legal form of an answer.
 
+use mainstay_domain::{ImageId, ImageKind, MessageImage};
 use serde_json::json;
 
+use super::super::{Known, Picture, estimated_input_tokens};
 use super::*;
 
 #[tokio::test]
@@ -116,6 +118,29 @@ async fn chat_completions_get_what_they_ask_for() {
             "messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hello?"}],
         })
     );
+}
+
+#[tokio::test]
+async fn pictures_and_what_is_known_go_in_the_form_of_each_protocol() {
+    let fake = FakeProvider::start().await;
+    let image = MessageImage { id: ImageId(uuid::Uuid::nil()), kind: ImageKind::Png, width: 1000, height: 750 };
+    let mut request = request();
+    request.turns[0].pictures.push(Picture::new(image, &[1, 2, 3], None));
+    let (answer, title) = (String::new(), String::new());
+    request.known = Some(Known { answer, title, instructions: "Documents: []".to_owned() });
+    assert_eq!(estimated_input_tokens(&request), 1000 + 7, "a token for 750 pixels");
+    for protocol in [Protocol::Anthropic, Protocol::OpenAi] {
+        build(&pointed(&fake, protocol)).reply(&request, in_a_minute(), &mut |_: &str| {}).await.unwrap();
+    }
+    let received = fake.received();
+    let source = json!({"type": "base64", "media_type": "image/png", "data": "AQID"});
+    let blocks = json!([{"type": "image", "source": source}, {"type": "text", "text": "Hello?"}]);
+    assert_eq!(received[0].body["messages"], json!([{"role": "user", "content": blocks}]));
+    assert_eq!(received[0].body["system"], "Be brief.\n\nDocuments: []");
+    let address = json!({"url": "data:image/png;base64,AQID"});
+    let parts = json!([{"type": "image_url", "image_url": address}, {"type": "text", "text": "Hello?"}]);
+    assert_eq!(received[1].body["messages"][1], json!({"role": "user", "content": parts}));
+    assert_eq!(received[1].body["messages"][0]["content"], "Be brief.\n\nDocuments: []");
 }
 
 #[tokio::test]

@@ -73,6 +73,7 @@ async fn a_node_that_drains_begins_nothing_new(engine: Engine) {
         credential: Credential::Outside,
     };
     let send = || SendRequest {
+        images: Vec::new(),
         new: false,
         conversation: None,
         content: MessageText::parse("Hello".to_owned()).expect("a text"),

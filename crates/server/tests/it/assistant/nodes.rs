@@ -71,6 +71,7 @@ async fn stray(stage: &Stage, lease: i64) -> String {
         message: ids.make(),
         reply,
         content: text,
+        images: Vec::new(),
         lease,
         claim: None,
         bid: None,

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use super::{deliveries, inbox, jobs, text};
+use super::{deliveries, inbox, jobs, knowledge, text};
 use crate::support::{Engine, TestApp, both};
 
 both! { every_list_is_bounded }
@@ -24,6 +24,8 @@ async fn every_list_is_bounded(engine: Engine) {
         server.send("POST", "/v1/api-keys", token, Some(key)).await.expect(201);
         inbox::arrive(&server, &ada, number).await;
         deliveries::make(&server, token, number).await;
+        let document = knowledge::document(&number.to_string());
+        server.send("POST", "/v1/documents", token, Some(document)).await.expect(201);
         let other = server.person(&format!("member{number}")).await;
         let member = json!({"email": other.email, "role": "member"});
         server.send("POST", "/v1/members", token, Some(member)).await.expect(201);
@@ -50,7 +52,7 @@ async fn every_list_is_bounded(engine: Engine) {
             lists.push(path.replacen("{id}", id, 1));
         }
     }
-    assert_eq!(lists.len(), 19, "{lists:?}");
+    assert_eq!(lists.len(), 20, "{lists:?}");
     for path in lists {
         let get = async |query: &str| server.send("GET", &format!("{path}?{query}"), token, None).await;
         let all = get("").await.expect(200);

@@ -254,6 +254,17 @@ impl TestApp {
         Answer { status, headers, text: response.text().await.expect("a body") }
     }
 
+    /// Uploads a file, as somebody, as what it is said to be.
+    pub(crate) async fn upload(&self, token: Option<&str>, kind: &str, bytes: Vec<u8>) -> Answer {
+        let mut request = self.client.post(format!("{}/v1/images", self.address)).header("content-type", kind);
+        if let Some(token) = token {
+            request = request.bearer_auth(token);
+        }
+        let response = request.body(bytes).send().await.expect("an answer");
+        let (status, headers) = (response.status().as_u16(), response.headers().clone());
+        Answer { status, headers, text: response.text().await.expect("a body") }
+    }
+
     /// Sends a request whose answer is a stream of events.
     pub(crate) async fn events(
         &self,

@@ -25,6 +25,8 @@ pub(super) struct Things {
     pub(super) appointment: String,
     pub(super) call: String,
     pub(super) phone_message: String,
+    pub(super) document: String,
+    pub(super) image: String,
     /// Of somebody else, who belongs to neither organisation.
     pub(super) email: String,
 }
@@ -49,6 +51,8 @@ impl Things {
             &self.appointment,
             &self.call,
             &self.phone_message,
+            &self.document,
+            &self.image,
         ]
     }
 
@@ -87,6 +91,8 @@ impl Things {
             "/v1/phone-messages/" => &self.phone_message,
             "/v1/webhook-endpoints/" => &self.endpoint,
             "/v1/webhook-deliveries/" => &self.delivery,
+            "/v1/documents/" => &self.document,
+            "/v1/images/" => &self.image,
             "/v1/conversations/" => &self.conversation,
             "/v1/generations/" => &self.generation,
             // Nobody's, and only for operators.
@@ -106,6 +112,8 @@ impl Things {
             ("POST", "/v1/inbox-sources") => Some(json!({"name": "a sender", "provider": "generic"})),
             ("PATCH", "/v1/inbox-sources/{id}") => Some(json!({"name": "another"})),
             ("POST", "/v1/inbox/replays") => Some(json!({"filter": {}})),
+            ("POST", "/v1/documents") => Some(json!({"title": "A title", "content": "A text."})),
+            ("PATCH", "/v1/documents/{id}") => Some(json!({"title": "Another title"})),
             ("POST", "/v1/webhook-endpoints") => Some(json!({"url": "https://hooks.example/another"})),
             ("PATCH", "/v1/webhook-endpoints/{id}") => Some(json!({"description": "another"})),
             ("POST", "/v1/webhook-endpoints/{id}/replays") => Some(json!({"since": "2020-01-01T00:00:00Z"})),
@@ -182,6 +190,9 @@ pub(super) async fn things_of(server: &TestApp, person: &Person, other: &Person)
     let told = json!({"type": "canary.sang", "data": {"canary": true}});
     server.send("POST", "/v1/webhook-events", token, Some(told)).await.expect(201);
     let deliveries = server.send("GET", "/v1/webhook-deliveries", token, None).await.expect(200);
+    let known = json!({"title": "The canary knows", "content": "Hello, says the canary."});
+    let document = server.send("POST", "/v1/documents", token, Some(known)).await.expect(201);
+    let image = server.upload(token, "image/png", crate::images::png(5, 5)).await.expect(201);
     let reception = crate::calls::canary(server, person, &sender).await;
     let created = server.now().as_millis();
     let tags = json!({"organisation": person.organisation});
@@ -208,6 +219,8 @@ pub(super) async fn things_of(server: &TestApp, person: &Person, other: &Person)
         appointment: text(&reception["appointment"]),
         call: text(&reception["call"]),
         phone_message: text(&reception["phone_message"]),
+        document: text(&document["id"]),
+        image: text(&image["id"]),
         email: other.email.clone(),
     }
 }

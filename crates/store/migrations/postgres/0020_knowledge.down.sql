@@ -1,0 +1,3 @@
+DROP TABLE document_term;
+DROP TABLE document_passage;
+DROP TABLE document;
