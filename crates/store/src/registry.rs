@@ -39,6 +39,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::turns::STATEMENTS,
         crate::metering::STATEMENTS,
         crate::reception::ALL_STATEMENTS,
+        crate::voice::ALL_STATEMENTS,
     ];
     modules.into_iter().chain(folders.into_iter().flatten().copied()).flatten()
 }

@@ -65,6 +65,7 @@ pub const TABLES: &[Table] = &[
     table("special_day", TableKind::Tenant, true),
     table("contact", TableKind::Tenant, true),
     table("appointment", TableKind::Tenant, true),
+    table("voice_session", TableKind::Tenant, true),
     table("billing_lookup", TableKind::Global, true),
     table("person", TableKind::Global, true),
     table("person_tenant", TableKind::Global, true),

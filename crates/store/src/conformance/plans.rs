@@ -59,6 +59,7 @@ const FILL: &[&str] = &[
     "INSERT INTO special_day (owner_id, tenant_id, day, openings, name) SELECT {id:s:i%5000}, {id:o:i%5000}, 20000 + i / 5000, '[]', 'n' FROM {n:100000}",
     "INSERT INTO contact (id, tenant_id, name, phone, email, note, created_at, updated_at) SELECT {id:c:i}, {id:o:i%5000}, 'n' || i, '+49' || i, i || '@example.com', '', {at}, {at} FROM {n:100000}",
     "INSERT INTO appointment (id, tenant_id, service_id, staff_id, contact_id, state, starts_at, ends_at, blocked_from, blocked_until, expires_at, note, created_at, updated_at) SELECT {id:m:i}, {id:o:i%5000}, {id:k:i%5000}, {id:s:i%5000}, {id:c:i%100000}, CASE WHEN i%10 = 0 THEN 'held' ELSE 'booked' END, {at+i}, {at+i+1}, {at+i}, {at+i+1}, CASE WHEN i%10 = 0 THEN {at+i} END, '', {at}, {at} FROM {n:100000}",
+    "INSERT INTO voice_session (id, tenant_id, person_id, began_at, ended_at, heard_ms, spoken_characters, turns, interruptions, cost_micros) SELECT {id:m:i}, {id:o:i%5000}, {id:p:i%5000}, {at+i}, CASE WHEN i%100 > 0 THEN {at+i+1} END, 1, 1, 1, 0, 1 FROM {n:200000}",
 ];
 
 /// Writes a statement of `FILL` for one engine. `{id:x:e}` is a UUID of the letter and the number `e`, spread as random
