@@ -27,4 +27,5 @@ pub mod providers;
 pub mod redis;
 pub mod routes;
 pub mod sync;
+pub mod voice;
 pub mod webhooks;

@@ -23,6 +23,7 @@ use crate::ops::client_reports as reports;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::sync::api as sync;
+use crate::voice::api as voice;
 use crate::webhooks::api::{events as inbox, senders};
 use crate::webhooks::receive as hooks;
 
@@ -54,7 +55,7 @@ use crate::webhooks::receive as hooks;
         inbox::list, inbox::counts, inbox::get, inbox::cancel, inbox::replay, inbox::replay_all,
         jobs::list, jobs::get, jobs::cancel, jobs::replay, jobs::replay_some, jobs::probes, jobs::promise_probes,
         jobs::queues, jobs::pause, jobs::resume,
-        sync::sync, sync::push, live::ticket, live::live,
+        sync::sync, sync::push, live::ticket, live::live, voice::voice, voice::sessions,
     )
 )]
 struct Api;

@@ -10,6 +10,7 @@ mod events;
 mod following;
 mod history;
 mod keeper;
+mod listening;
 mod live;
 mod render;
 mod runner;

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 21] = [
+const PAGES: [&str; 22] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -31,6 +31,7 @@ const PAGES: [&str; 21] = [
     "docs/operations/observe.md",
     "docs/operations/preflight.md",
     "docs/requirements.md",
+    "docs/voice.md",
 ];
 /// Where the sources of each crate are, by the first part of a test's name.
 const SOURCES: [(&str, &str); 8] = [
