@@ -40,8 +40,8 @@ statements! {
     LOST = both("
         SELECT id, tenant_id FROM voice_session WHERE ended_at IS NULL AND began_at < $1 ORDER BY began_at LIMIT 500");
     GIVE_UP = update((id: uuid, tenant_id: uuid, at: time) "
-        voice_session SET ended_at = b.at, reason = 'lost' FROM batch b
-        WHERE voice_session.id = b.id AND voice_session.tenant_id = b.tenant_id AND voice_session.ended_at IS NULL");
+        voice_session SET ended_at = coalesce(voice_session.ended_at, b.at), reason = coalesce(voice_session.reason, 'lost')
+        FROM batch b WHERE voice_session.id = b.id AND voice_session.tenant_id = b.tenant_id");
 }
 
 /// A session that begins.

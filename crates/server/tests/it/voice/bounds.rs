@@ -51,7 +51,7 @@ async fn who_is_not_known_or_has_no_place_is_refused_before_the_upgrade(engine: 
     let app = &world.app;
     let ada = app.person("ada").await;
     app.send_with("GET", "/v1/voice", None, None, &UPGRADE).await.refused(401, "unauthenticated");
-    app.send_with("GET", "/v1/voice", Some("nonsense"), None, &UPGRADE).await.refused(401, "invalid_token");
+    app.send_with("GET", "/v1/voice", Some("nonsense"), None, &UPGRADE).await.refused(401, "unauthenticated");
     app.send("GET", "/v1/voice", Some(&ada.access_token), None).await.refused(426, "upgrade_required");
     // A ticket is good once.
     let ticket = app.send("POST", "/v1/live/tickets", Some(&ada.access_token), None).await.expect(201);
