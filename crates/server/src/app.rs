@@ -40,6 +40,7 @@ use crate::providers::Providers;
 use crate::reception::Reception;
 use crate::redis::Redis;
 use crate::sync::Sync;
+use crate::voice::Desk;
 use crate::webhooks::{Inbox, InboxFigures, processors};
 
 /// How long opening the parts may wait for the database.
@@ -121,6 +122,8 @@ pub struct App {
     pub tickets: Tickets,
     /// How many sockets are let in.
     pub connects: Connects,
+    /// Voice sessions.
+    pub voice: Arc<Desk>,
     /// How much is worked on at once.
     pub overload: Overload,
     /// How much of the database's connections is used.
@@ -237,6 +240,8 @@ impl App {
         let (inbox, deliveries) = open_webhooks(&config, (&store, &keys, &controls), &outside, &ids, &mut metrics)
             .inspect_err(|_| lifecycle.stop_hard())?;
         let (job_figures, jobs, backups) = open_jobs(&mut metrics);
+        let voice =
+            Desk::new(&config, (&store, &clock, &lifecycle), &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
         let watching =
             Watching::new(&config, &store, &ids, &outside, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
         let (reception, calls) = open_reception(&store, &clock, &ids, &mut metrics);
@@ -270,6 +275,7 @@ impl App {
             hub,
             tickets: Tickets::new(&key),
             connects,
+            voice,
             overload,
             pool_use,
             backups,
@@ -297,6 +303,7 @@ impl App {
         self.assistant.start(self.config.database.engine() == config::Engine::Sqlite).await?;
         crate::flags::start(self).await?;
         crate::live::start(self).await;
+        crate::voice::start(self);
         crate::ops::housekeeping::start(self);
         backup::start(self);
         pools::start(self);

@@ -31,4 +31,5 @@ pub mod reception;
 pub mod redis;
 pub mod routes;
 pub mod sync;
+pub mod voice;
 pub mod webhooks;

@@ -27,6 +27,7 @@ use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::reception::api::{appointments, availability, contacts, services, settings as reception, staff};
 use crate::sync::api as sync;
+use crate::voice::api as voice;
 use crate::webhooks::api::{events as inbox, senders};
 use crate::webhooks::receive as hooks;
 
@@ -66,7 +67,7 @@ use crate::webhooks::receive as hooks;
         contacts::know, contacts::list, contacts::get, contacts::change, contacts::appointments,
         appointments::book, appointments::list, appointments::get, appointments::change, appointments::shift,
         calls::list, calls::get, calls::messages, calls::handle, calls::agent, calls::put_agent, calls::accesses,
-        sync::sync, sync::push, live::ticket, live::live,
+        sync::sync, sync::push, live::ticket, live::live, voice::voice, voice::sessions,
     )
 )]
 struct Api;

@@ -31,6 +31,7 @@ use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::reception::api::{appointments, availability, contacts, services, settings as reception, staff};
 use crate::sync::api as sync;
+use crate::voice::api as voice;
 use crate::webhooks::api::{events as inbox, senders};
 use crate::webhooks::receive as hooks;
 use crate::{console, openapi};
@@ -143,7 +144,10 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
             live::ticket,
             MEMBER.limit(Class::LiveConnect).priority(Priority::Sync).part(Part::Live),
         )
-        .get("/v1/live", live::live, TICKET.statements(2).part(Part::Live));
+        .get("/v1/live", live::live, TICKET.statements(2).part(Part::Live))
+        // Voice. A place is looked for one by one.
+        .get("/v1/voice", voice::voice, TICKET.statements(8).part(Part::Live))
+        .get("/v1/voice/sessions", voice::sessions, MEMBER.statements(1).priority(HEAVY));
     routes = operator_routes(webhook_routes(knowledge_routes(reception_routes(routes))));
     // People
     for (path, handler) in console::routes() {

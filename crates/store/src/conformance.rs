@@ -27,6 +27,7 @@ mod reception;
 mod schema;
 mod streams;
 mod traces;
+mod voice;
 
 use std::collections::BTreeSet;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -311,6 +312,9 @@ cases! {
     deadlines::an_abandoned_statement_is_stopped_too,
     schema::the_database_answers,
     traces::a_job_is_told_for_what_it_was_promised,
+    voice::a_person_has_so_many_places_over_all_nodes,
+    voice::turns_of_speech_are_set_aside_for_and_counted,
+    voice::a_reply_is_cut_to_what_was_heard,
 }
 
 /// What an unoptimised build keeps of all cases on its stack does not fit on that of a test.

@@ -65,6 +65,7 @@ mod turns;
 mod tx;
 mod usage;
 mod value;
+mod voice;
 
 pub use accounts::{
     AdmitOutsidePerson, CreateOrganisation, FindOutsidePerson, FindPerson, FindPersonByEmail, MembershipsOf, NewPerson,
@@ -206,3 +207,9 @@ pub use tables::{TABLES, Table, TableKind};
 pub use tasks::Task;
 pub use turns::{AcceptMessage, Accepted, Claim, SaveReply, Saved, SettleReply, Target, TurnFigures};
 pub use usage::{LENDINGS, Lending, Usage};
+pub use voice::cutting::CutReply;
+pub use voice::places::{ForgetVoicePlaces, RenewVoicePlaces, TakeVoicePlace};
+pub use voice::sessions::{
+    BeginVoiceSession, EndVoiceSession, FoundVoiceSession, ListVoiceSessions, NewVoiceSession, ReserveSpeech,
+    SettleSpeech, VoiceSession,
+};

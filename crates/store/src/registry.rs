@@ -42,6 +42,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::reception::ALL_STATEMENTS,
         crate::calls::ALL_STATEMENTS,
         crate::knowledge::ALL_STATEMENTS,
+        crate::voice::ALL_STATEMENTS,
     ];
     modules.into_iter().chain(folders.into_iter().flatten().copied()).flatten()
 }

@@ -76,6 +76,7 @@ pub const TABLES: &[Table] = &[
     table("document", TableKind::Tenant, true),
     table("document_passage", TableKind::Tenant, true),
     table("document_term", TableKind::Tenant, true),
+    table("voice_session", TableKind::Tenant, true),
     table("billing_lookup", TableKind::Global, true),
     table("person", TableKind::Global, true),
     table("person_tenant", TableKind::Global, true),

@@ -57,6 +57,19 @@ impl Browser {
     /// # Panics
     /// When both are installed and do not start, or are missing and [`crate::required`].
     pub async fn start() -> Option<Self> {
+        Self::start_with(&[]).await
+    }
+
+    /// Starts a browser whose microphone hears what is in a file (WAV), once. `None` where it is not installed.
+    ///
+    /// # Panics
+    /// As [`Browser::start`].
+    pub async fn start_with_microphone(file: &Path) -> Option<Self> {
+        let capture = format!("--use-file-for-fake-audio-capture={}%noloop", file.display());
+        Self::start_with(&["--use-fake-device-for-media-stream", "--use-fake-ui-for-media-stream", &capture]).await
+    }
+
+    async fn start_with(arguments: &[&str]) -> Option<Self> {
         for (path, package) in [("/usr/bin/chromedriver", "chromium-driver"), ("/usr/bin/chromium", "chromium")] {
             if !Path::new(path).exists() {
                 skip("Chromium", &format!("{path} is not there (package {package})"));
@@ -64,13 +77,13 @@ impl Browser {
             }
         }
         #[expect(clippy::panic, reason = "a service that is installed and does not start must fail the test")]
-        match Self::launch().await {
+        match Self::launch(arguments).await {
             Ok(browser) => Some(browser),
             Err(failure) => panic!("Chromium is installed but did not start: {failure}"),
         }
     }
 
-    async fn launch() -> Result<Self> {
+    async fn launch(arguments: &[&str]) -> Result<Self> {
         let profile = Scratch::new()?;
         let driver = Program::new("/usr/bin/chromedriver")
             .arg("--port=0")
@@ -88,7 +101,7 @@ impl Browser {
             .and_then(|port| port.parse().ok())
             .ok_or_else(|| Failure(format!("no port in what chromedriver said: {line}")))?;
         let mut session = Session { client: http_client()?, url: format!("http://127.0.0.1:{port}/session") };
-        let made = session.post("", &capabilities(profile.path())).await?;
+        let made = session.post("", &capabilities(profile.path(), arguments)).await?;
         let id = made["sessionId"].as_str().ok_or_else(|| Failure(format!("no session in {made}")))?;
         session.url = format!("{}/{id}", session.url);
         // Each wait brings its own deadline; the driver's must not come first.
@@ -378,7 +391,7 @@ fn text_of(value: Value) -> Result<String> {
     }
 }
 
-fn capabilities(profile: &Path) -> Value {
+fn capabilities(profile: &Path, more: &[&str]) -> Value {
     let profile = format!("--user-data-dir={}", profile.join("profile").display());
     let arguments = [
         "--headless=new",
@@ -398,6 +411,7 @@ fn capabilities(profile: &Path) -> Value {
         "--remote-debugging-pipe",
         &profile,
     ];
+    let arguments: Vec<_> = arguments.into_iter().chain(more.iter().copied()).collect();
     json!({"capabilities": {"alwaysMatch": {
         "goog:loggingPrefs": {"browser": "ALL"},
         "goog:chromeOptions": {"binary": "/usr/bin/chromium", "args": arguments},

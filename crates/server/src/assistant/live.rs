@@ -5,6 +5,7 @@
 //! nothing is buffered for anybody, a slow listener costs nothing, and one that comes back misses nothing.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use mainstay_domain::{ConversationId, GenerationId, MessageStatus, PersonId, TenantId, Timestamp, Usage};
@@ -66,6 +67,8 @@ pub(super) struct Live {
     /// Tells the maker that the reply belongs to another by now.
     pub(super) lost: CancellationToken,
     text: Mutex<String>,
+    /// Set under the lock of the text, when its listener has heard enough.
+    is_cut: AtomicBool,
     making: Mutex<Making>,
     ending: Mutex<Option<Ending>>,
     progress: watch::Sender<Progress>,
@@ -94,6 +97,7 @@ impl Live {
             stop: CancellationToken::new(),
             lost: CancellationToken::new(),
             text: Mutex::default(),
+            is_cut: AtomicBool::new(false),
             making: Mutex::default(),
             ending: Mutex::default(),
             progress: watch::Sender::new(Progress::default()),
@@ -104,12 +108,26 @@ impl Live {
     pub(super) fn append(&self, piece: &str) {
         let bytes = {
             let mut text = lock(&self.text);
+            if self.is_cut.load(Ordering::Acquire) {
+                return;
+            }
             let room = MAX_REPLY_BYTES.saturating_sub(text.len());
             let fits = piece.floor_char_boundary(room.min(piece.len()));
             text.extend(piece[..fits].chars().filter(|character| *character != '\0'));
             text.len()
         };
         self.progress.send_modify(|progress| progress.bytes = bytes);
+    }
+
+    /// Cuts the text to its first bytes; nothing is added to it from here on. A place inside a character is moved to its
+    /// beginning.
+    pub(super) fn cut(&self, bytes: usize) {
+        let mut text = lock(&self.text);
+        self.is_cut.store(true, Ordering::Release);
+        let end = text.floor_char_boundary(bytes.min(text.len()));
+        text.truncate(end);
+        let kept = text.trim_end().len();
+        text.truncate(kept);
     }
 
     pub(super) fn making(&self) -> Making {

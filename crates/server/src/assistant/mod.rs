@@ -11,6 +11,7 @@ mod following;
 mod history;
 mod keeper;
 mod known;
+mod listening;
 mod live;
 mod pictures;
 mod render;

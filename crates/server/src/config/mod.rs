@@ -35,6 +35,7 @@ mod sync;
 mod tests;
 mod traces;
 mod value;
+mod voice;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -66,6 +67,7 @@ pub use providers::{Anthropic, Offline, OpenAi, ProviderName, Providers};
 pub use redis::Redis;
 pub use sync::Sync;
 pub use traces::Traces;
+pub use voice::{Deepgram, Espeak, Speech, SpeechProvider, Voice};
 
 use layers::{Layers, Source};
 use schema::SCHEMA;
@@ -105,6 +107,8 @@ pub struct Config {
     pub deliveries: Deliveries,
     /// Who makes the replies.
     pub providers: Providers,
+    /// Voice sessions.
+    pub voice: Voice,
     /// More to do than can be done at once.
     pub overload: Overload,
     /// Telling people of what is wrong.
@@ -220,6 +224,7 @@ impl Config {
         self.sync.validate(faults);
         self.deliveries.validate(faults);
         self.providers.validate(faults);
+        self.voice.validate(faults);
         self.overload.validate(faults);
         self.alerts.validate(faults);
         self.errors.validate(faults);
@@ -249,6 +254,7 @@ impl Config {
         self.deliveries.advise(warnings);
         self.alerts.advise(warnings);
         self.providers.advise(warnings);
+        self.voice.advise(warnings);
     }
 }
 

@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::{
     alerts, assistant, auth, backup, billing, database, deliveries, flags, http, inbox, jobs, keys, lifecycle, limits,
-    live, overload, providers, redis, sync, traces,
+    live, overload, providers, redis, sync, traces, voice,
 };
 
 /// The text of `config.default.toml`.
@@ -23,6 +23,7 @@ const CONVENTIONAL: &[(&str, &str)] = &[
     ("ANTHROPIC_API_KEY", "providers.anthropic.api_key"),
     ("OPENAI_API_KEY", "providers.openai.api_key"),
     ("OPENAI_BASE_URL", "providers.openai.base_url"),
+    ("DEEPGRAM_API_KEY", "voice.deepgram.api_key"),
     ("OTEL_EXPORTER_OTLP_ENDPOINT", "traces.endpoint"),
     ("OTEL_EXPORTER_OTLP_HEADERS", "traces.headers"),
     ("OTEL_SERVICE_NAME", "traces.service"),
@@ -41,6 +42,8 @@ const SECRETS: &[&str] = &[
     "billing.fastspring.api_password",
     "providers.anthropic.api_key",
     "providers.openai.api_key",
+    "voice.deepgram.api_key",
+    "voice.openai.api_key",
     "billing.fastspring.webhook_secrets",
     "alerts.slack_url",
     "alerts.webhook_url",
@@ -68,6 +71,7 @@ const BOUNDS: &[&[Bound]] = &[
     inbox::BOUNDS,
     deliveries::BOUNDS,
     providers::BOUNDS,
+    voice::BOUNDS,
     overload::BOUNDS,
     alerts::BOUNDS,
     traces::BOUNDS,

@@ -44,7 +44,10 @@ pub(crate) fn page(path: &str) -> Option<&'static str> {
 /// What tells the server of faults in the browser: every page fetches it once it stands.
 const REPORTS: &str = "reports.js";
 
+/// A call with the assistant: fetched when one is begun.
+const VOICE: [&str; 3] = ["voice.js", "voice-sound.js", "voice-worklet.js"];
+
 /// True for the files of pages beside the console itself, which its first load does not need.
 fn is_of_another_page(name: &str) -> bool {
-    operator::has(name) || plan::FILES.contains(&name) || name == REPORTS
+    operator::has(name) || plan::FILES.contains(&name) || VOICE.contains(&name) || name == REPORTS
 }

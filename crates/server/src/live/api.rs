@@ -135,12 +135,12 @@ fn most_sockets(app: &App) -> Most {
     }
 }
 
-fn later(code: &'static str, detail: &str, wait: Duration) -> Problem {
+pub(crate) fn later(code: &'static str, detail: &str, wait: Duration) -> Problem {
     Problem::from(Error::new(Kind::Unavailable, code, detail).retry_after(wait))
 }
 
 /// Who wants the socket, by a header or by a ticket.
-async fn admitted(
+pub(crate) async fn admitted(
     app: &App,
     context: &RequestContext,
     token: Option<mainstay_domain::Secret>,
@@ -161,7 +161,7 @@ async fn admitted(
 }
 
 /// The socket below the request, when the connection can give it away.
-struct WantsUpgrade(Option<OnUpgrade>);
+pub(crate) struct WantsUpgrade(pub(crate) Option<OnUpgrade>);
 
 impl<S: Sync> FromRequestParts<S> for WantsUpgrade {
     type Rejection = std::convert::Infallible;
@@ -172,7 +172,7 @@ impl<S: Sync> FromRequestParts<S> for WantsUpgrade {
 }
 
 /// Checks the opening handshake (RFC 6455, section 4.2.1) and answers its key.
-fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
+pub(crate) fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
     let has = |name: header::HeaderName, word: &str| {
         let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
         values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(word))

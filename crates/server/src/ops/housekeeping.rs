@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use mainstay_domain::Timestamp;
-use mainstay_store::{AcquireLease, Call, ForgetExpired, ForgetInbox, ForgetSwept, ReleaseLease};
+use mainstay_store::{AcquireLease, Call, ForgetExpired, ForgetInbox, ForgetSwept, ForgetVoicePlaces, ReleaseLease};
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::app::App;
@@ -24,6 +24,8 @@ const BEYOND_A_REPLY: Duration = Duration::from_secs(10 * 60);
 const SWEPT_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
 /// For how long it is kept what went wrong in browsers.
 const REPORTS_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How much longer than the longest a voice session may seem to last before its node is taken to be gone.
+const VOICE_LEFT: Duration = Duration::from_secs(10 * 60);
 /// How long after its removal what an experiment found is erased: no node still writes of it then.
 const ERASE_AFTER: Duration = Duration::from_secs(10 * 60);
 /// The most bites of one round, so that a large pile is taken over several.
@@ -64,6 +66,9 @@ async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<()> {
     let call = || Call::within(PATIENCE);
     app.deliveries.count_disabled(&call()).await?;
     crate::calls::sweep(app, now).await?;
+    app.store.run(&call(), ForgetVoicePlaces(now)).await?;
+    let voice_before = now.minus(app.config.voice.max_session() + VOICE_LEFT);
+    app.store.give_up_voice_sessions(&call(), voice_before, now).await?;
     for _ in 0..MOST_BITES {
         let forgotten = app.store.run(&call(), ForgetExpired { now, keys_before: now.minus(KEYS_LAST) }).await?;
         let until = now.minus(purge_after(app.config.assistant.reply_timeout()));

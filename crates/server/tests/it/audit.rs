@@ -43,6 +43,11 @@ const SPOILS: &[(&str, Spoil)] = &[
             said.become_(426, "");
         }
     }),
+    ("security.voice", |asked, said| {
+        if asked.path == "/v1/voice" {
+            said.become_(101, "");
+        }
+    }),
     ("security.errors", |_, said| said.text.push_str("at crates/store/src/tx.rs:17: sqlx failed")),
     ("security.errors", |_, said| said.set("content-type", "text/html")),
     ("security.body_limit", |asked, said| {
@@ -113,6 +118,7 @@ const SETTINGS: &[(&str, &[(&str, &str)])] = &[
     ("security.https", &[("http.public_url", "\"\"")]),
     ("security.rate_limits", &[("limits.free.sync", "0")]),
     ("capacity.overload", &[("overload.enabled", "false")]),
+    ("capacity.voice", &[("voice.sessions_free", "3")]),
     ("resilience.drain", &[("lifecycle.drain_seconds", "2"), ("jobs.stop_grace_seconds", "1")]),
     ("resilience.timeouts", &[("providers.idle_timeout_ms", "600000")]),
     ("resilience.retries", &[("providers.retry_budget_percent", "100")]),

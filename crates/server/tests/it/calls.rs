@@ -137,6 +137,14 @@ async fn the_agent_finds_books_moves_and_cancels(engine: Engine) {
     assert!(hours.ends_with(" it is open all day."), "{hours}");
     let week = use_tool("t12", "opening_hours", json!({})).await.expect("told");
     assert_eq!(week.matches("all day").count(), 7, "{week}");
+    let asked = json!({"question": "Where can I park?"});
+    let unknown = use_tool("t15", "search_knowledge", asked.clone()).await;
+    assert!(unknown.is_err_and(|told| told.starts_with("I do not know that.")));
+    let document =
+        json!({"title": "Getting here", "content": "You can park behind the house. The bus stops at the door."});
+    practice.send("POST", "/v1/documents", Some(document)).await.expect(201);
+    let told = use_tool("t16", "search_knowledge", asked).await.expect("told");
+    assert!(told.contains("You can park behind the house."), "{told}");
     let taken = use_tool("t13", "take_message", json!({"message": "Please call back", "name": "Ada"})).await;
     assert!(taken.is_ok(), "{taken:?}");
     let unknown = use_tool("t14", "open_the_pod_bay_doors", json!({})).await.expect_err("unknown");
@@ -150,8 +158,8 @@ async fn the_agent_finds_books_moves_and_cancels(engine: Engine) {
     );
     let whole = practice.send("GET", &format!("/v1/calls/{}", text(&call["id"])), None).await.expect(200);
     let done: Vec<_> = whole["actions"].as_array().expect("actions").iter().map(|one| text(&one["outcome"])).collect();
-    assert_eq!(done.len(), 14);
-    assert_eq!(done.iter().filter(|outcome| *outcome == "done").count(), 10, "{done:?}");
+    assert_eq!(done.len(), 16);
+    assert_eq!(done.iter().filter(|outcome| *outcome == "done").count(), 11, "{done:?}");
     let contact = practice.send("GET", &format!("/v1/contacts/{}", text(&call["contact_id"])), None).await.expect(200);
     assert_eq!((&contact["name"], &contact["phone"]), (&json!("Ada Lovelace"), &json!(NUMBER)));
     let messages = practice.send("GET", "/v1/phone-messages", None).await.expect(200);

@@ -18,6 +18,7 @@ mod replica;
 mod system;
 mod usage;
 mod view;
+mod voice;
 mod windows;
 
 use std::collections::BTreeSet;

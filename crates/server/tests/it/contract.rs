@@ -251,6 +251,9 @@ async fn drive_sync(driver: &mut Driver<'_>, token: Option<&str>) {
     driver.good(201, "POST /v1/live/tickets", None, token, None).await;
     let opened = driver.call("GET /v1/live", None, token, None, &UPGRADE).await;
     assert_eq!(opened.status, 101, "{}", opened.text);
+    let opened = driver.call("GET /v1/voice", None, token, None, &UPGRADE).await;
+    assert_eq!(opened.status, 101, "{}", opened.text);
+    driver.good(200, "GET /v1/voice/sessions", None, token, None).await;
 }
 
 /// Each operation was answered well, and never in a way that the document does not name.
@@ -315,7 +318,9 @@ fn documents_what_is_served(
 async fn every_operation_answers_as_documented_within_its_statements(engine: Engine) {
     let backups = tempfile::tempdir().expect("a folder");
     let to = json!(backups.path()).to_string();
-    let Some((server, _fake)) = plans::start(engine, &[inbox::FASTSPRING, ("backup.to", &to)]).await else { return };
+    let voice = [("voice.espeak.path", "\"espeak-ng\""), ("voice.openai.base_url", "\"http://127.0.0.1:9\"")];
+    let settings = [inbox::FASTSPRING, ("backup.to", &to), voice[0], voice[1]];
+    let Some((server, _fake)) = plans::start(engine, &settings).await else { return };
     let document = server.send("GET", "/openapi.json", None, None).await.expect(200);
     let documented = documented(&document);
 
@@ -344,7 +349,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
         // No key reaches over organisations, not even an operator's.
         let good = match (route.path, route.policy.access) {
             (_, mainstay_server::http::Access::Operator) => 403,
-            ("/v1/live", _) => 426,
+            ("/v1/live" | "/v1/voice", _) => 426,
             // It asks of what.
             ("/v1/availability", _) => 400,
             _ => 200,
@@ -361,6 +366,8 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
         let company = match (path.as_str(), method) {
             ("/v1/messages", _) => 5,
             ("/v1/sync", "POST") => granted,
+            // Places are looked for one by one, and here the first is free.
+            ("/v1/voice", _) => 4,
             _ => 0,
         };
         let tight = granted <= 2 * most + 2 + company;

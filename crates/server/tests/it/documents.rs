@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 24] = [
+const PAGES: [&str; 25] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -34,6 +34,7 @@ const PAGES: [&str; 24] = [
     "docs/operations/preflight.md",
     "docs/reception.md",
     "docs/requirements.md",
+    "docs/voice.md",
 ];
 /// Where the sources of each crate are, by the first part of a test's name.
 const SOURCES: [(&str, &str); 8] = [

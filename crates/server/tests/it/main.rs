@@ -38,4 +38,5 @@ mod support;
 mod sync;
 mod tenants;
 mod tokens;
+mod voice;
 mod wire;

@@ -69,6 +69,7 @@ const FILL: &[&str] = &[
     "INSERT INTO document (id, tenant_id, title, language, passages, bytes, created_at, updated_at, content) SELECT {id:k:i}, {id:o:i%5000}, 't', 'simple', 1, 1, {at+i}, {at}, 'x' FROM {n:100000}",
     "INSERT INTO document_passage (document_id, tenant_id, place, heading, content) SELECT {id:k:i%100000}, {id:o:i%5000}, i / 100000, '', 'x' FROM {n:200000}",
     "INSERT INTO document_term (tenant_id, term, document_id, places) SELECT {id:o:i%5000}, 'w' || (i % 997), {id:k:i%100000}, '0:1' FROM {n:200000}",
+    "INSERT INTO voice_session (id, tenant_id, person_id, began_at, ended_at, heard_ms, spoken_characters, turns, interruptions, cost_micros) SELECT {id:m:i}, {id:o:i%5000}, {id:p:i%5000}, {at+i}, CASE WHEN i%100 > 0 THEN {at+i+1} END, 1, 1, 1, 0, 1 FROM {n:200000}",
 ];
 
 /// Writes a statement of `FILL` for one engine. `{id:x:e}` is a UUID of the letter and the number `e`, spread as random

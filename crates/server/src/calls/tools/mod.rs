@@ -7,6 +7,7 @@
 
 mod appointments;
 mod hours;
+mod knowledge;
 mod people;
 
 use std::collections::BTreeMap;
@@ -159,6 +160,11 @@ pub(crate) const TOOLS: &[Tool] = &[
         parameters: &[("message", "What they are to know.", true), NAME, PHONE],
     },
     Tool {
+        name: "search_knowledge",
+        description: "Answers a question about the organisation from its own documents: prices, parking, what to bring.",
+        parameters: &[("question", "What the caller wants to know.", true)],
+    },
+    Tool {
         name: "opening_hours",
         description: "Tells when it is open.",
         parameters: &[("date", "The day, as YYYY-MM-DD. Leave it out for the next week.", false)],
@@ -212,6 +218,7 @@ pub(super) async fn use_tool(asking: &Asking<'_>, name: &str, given: &Map<String
         "cancel_appointment" => appointments::cancel(asking, &given).await,
         "find_contact" => people::find(asking, &given).await,
         "take_message" => people::take_message(asking, &given).await,
+        "search_knowledge" => knowledge::search(asking, &given).await,
         _ => hours::tell(asking, &given).await,
     };
     let outcome = match &told {

@@ -1,6 +1,6 @@
 // The part in which a message is written, sent and stopped.
 
-import { Problem } from "./api.js";
+import { Problem, call } from "./api.js";
 import { events } from "./bus.js";
 import { $, say, uuid } from "./dom.js";
 import { readDraft, writeDraft } from "./drafts.js";
@@ -146,6 +146,20 @@ export const composerPart = new Part("composer", (part) => {
       closeNotice = showProblem(part, slot, problem, { dismiss: true });
     }
   });
+
+  // Speaking needs somebody who listens on the server, and a microphone, which a page without HTTPS has not.
+  const callButton = find("#composer-call");
+  part.on(callButton, "click", async () => (await import("./voice.js")).begin());
+  if (navigator.mediaDevices && globalThis.AudioWorkletNode) part.run(offerCalls);
+
+  async function offerCalls() {
+    try {
+      const { available } = await call("GET", "/v1/voice/sessions", { signal: part.signal });
+      callButton.hidden = !available;
+    } catch (problem) {
+      if (!(problem instanceof Problem)) throw problem;
+    }
+  }
 
   part.on(events, "chat:reset", ({ detail }) => {
     if (detail?.earlier) return;

@@ -7,7 +7,7 @@ import { Life } from "./life.js";
 const parts = new Map();
 
 /** Modules whose failures belong to a part, where an error reaches the window without a handler of ours. */
-const OWNERS = { drawer: "drawer", row: "drawer", condemn: "drawer", unsent: "drawer", chat: "chat", message: "chat", talk: "chat", history: "chat", stream: "chat", sse: "chat", composer: "composer", drafts: "composer", account: "account", auth: "auth", usage: "usage" };
+const OWNERS = { drawer: "drawer", row: "drawer", condemn: "drawer", unsent: "drawer", chat: "chat", message: "chat", talk: "chat", history: "chat", stream: "chat", sse: "chat", composer: "composer", drafts: "composer", account: "account", auth: "auth", usage: "usage", voice: "voice" };
 
 export class Part extends Life {
   #fill;

@@ -27,6 +27,11 @@ pub(super) struct Desk {
 /// Runs a test at a new desk; not where Chromium is missing. When it fails, a picture of the window is kept.
 pub(super) async fn at_the_desk(test: impl AsyncFnOnce(&mut Desk)) {
     let Some(browser) = Browser::start().await else { return };
+    at_the_desk_with(browser, test).await;
+}
+
+/// The same, with a browser that was started for it.
+pub(super) async fn at_the_desk_with(browser: Browser, test: impl AsyncFnOnce(&mut Desk)) {
     let mut desk = Desk::new(browser).await;
     // What failed has been said by its own panic; the one below says how things were then.
     if AssertUnwindSafe(test(&mut desk)).catch_unwind().await.is_ok() {

@@ -320,6 +320,18 @@ impl TestApp {
 /// For tests that ask many things at once: what is refused is refused by what is tested, however busy the machine is.
 pub(crate) const ALL_AT_ONCE: (&str, &str) = ("overload.enabled", "false");
 
+/// Looks again and again, until there is an answer: for what is only seen from outside.
+pub(crate) async fn eventually<T>(look: impl AsyncFn() -> Option<T>) -> T {
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(tokio::time::Instant::now() < deadline, "it never came");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
 /// Plans allow as much as there is unless a test is about them, and sets them itself.
 pub(crate) async fn no_plan_limits(store: &Store) {
     for plan in Plan::ALL {

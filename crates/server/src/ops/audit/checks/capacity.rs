@@ -34,6 +34,10 @@ checks! { Capacity:
     "What is too much is refused before everything becomes slow.",
     "overload.enabled is true",
     "Set overload.enabled = true.";
+    "capacity.voice" High Passive Laptop voice,
+    "Voice sessions are bounded for each person.",
+    "2 sessions at once on the plan free and 3 on the others at most, 100 chunks a second, an hour, resumed within 30 s",
+    "Lower what is named, in the section [voice].";
     "capacity.refusals" Low Passive Laptop refused,
     "Nobody is refused for want of room.",
     "no request was refused by the overload since the start of the server, or fewer than one in a hundred",
@@ -140,6 +144,24 @@ fn judge_memory(free: u64, all: u64, group: Option<(u64, u64)>) -> Seen {
 async fn overload(subject: &Subject) -> Looked {
     let enabled = subject.app.config.overload.enabled;
     Ok(Seen::told(enabled, format!("overload.enabled is {enabled}")))
+}
+
+async fn voice(subject: &Subject) -> Looked {
+    let voice = &subject.app.config.voice;
+    let bounds = [
+        ("voice.sessions_free", u64::from(voice.sessions_free), 2),
+        ("voice.sessions_paid", u64::from(voice.sessions_paid), 3),
+        ("voice.chunks_per_second", u64::from(voice.chunks_per_second), 100),
+        ("voice.max_session_seconds", voice.max_session_seconds, 3_600),
+        ("voice.resume_seconds", voice.resume_seconds, 30),
+    ];
+    let over = bounds
+        .iter()
+        .filter(|(_, is, most)| is > most)
+        .map(|(key, is, most)| format!("{key} is {is}, more than {most}"));
+    let over: Vec<_> = over.collect();
+    Ok(Seen::told(over.is_empty(), format!("{} of {} bounds hold", bounds.len() - over.len(), bounds.len()))
+        .by(super::some(&over)))
 }
 
 async fn refused(subject: &Subject) -> Looked {

@@ -38,6 +38,10 @@ checks! { Security:
     "A socket is opened for nobody who has not shown who they are.",
     "401 to the handshake of a socket without a ticket",
     "Stop the server, and look at what stands in front of it.";
+    "security.voice" Critical Passive Laptop voice,
+    "Nobody speaks with the assistant who has not shown who they are.",
+    "401 to the handshake of a voice session without a ticket",
+    "Stop the server, and look at what stands in front of it.";
     "security.errors" Medium Passive Laptop errors,
     "What goes wrong tells strangers nothing of the inside.",
     "problem documents without statements, paths of files or traces, for a bad path, a bad method, bad JSON and a bad token",
@@ -215,13 +219,22 @@ async fn closed_routes(subject: &Subject) -> Looked {
 }
 
 async fn sockets(subject: &Subject) -> Looked {
+    handshake(subject, "/v1/live").await
+}
+
+async fn voice(subject: &Subject) -> Looked {
+    handshake(subject, "/v1/voice").await
+}
+
+/// Opens a socket as somebody whom nobody knows.
+async fn handshake(subject: &Subject, path: &str) -> Looked {
     let headers = [
         ("connection", "upgrade"),
         ("upgrade", "websocket"),
         ("sec-websocket-version", "13"),
         ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
     ];
-    let told = subject.live.send(Method::GET, "/v1/live", &headers, None).await?;
+    let told = subject.live.send(Method::GET, path, &headers, None).await?;
     let limited = told.status == StatusCode::TOO_MANY_REQUESTS;
     if limited {
         return Ok(Seen::unknown("a limit put it off: ask again in a minute"));
