@@ -208,17 +208,15 @@ impl App {
         let sources = open_sources(&store, &outside, &ids, &mut metrics);
         let known = (lifecycle.clone(), billing.clone(), Arc::clone(&controls));
         let assistant = open_assistant(&config, &store, &outside, &ids, known, &sources)?;
-        let nodes = Arc::new(Nodes::new());
+        let (nodes, flags) = (Arc::new(Nodes::new()), Arc::new(Flags::new(&config.flags, store.clone())));
         let outer = (Arc::clone(&clock), Arc::clone(&entropy));
         let sync = Sync::new(&config.sync, store.clone(), outer, Arc::clone(&nodes), Arc::clone(&controls));
         let hub = Arc::new(Hub::new(store.clone(), Arc::clone(&entropy)));
-        let flags = Arc::new(Flags::new(&config.flags, store.clone()));
         let connects = Connects::new(config.live.connects_per_second, Arc::clone(&entropy));
         let (overload, pool_use) = (Overload::new(&config.overload, entropy.as_ref()), PoolUse::default());
         overload.register(&mut metrics);
         let redis = Redis::open(&config.redis, &entropy, &lifecycle).inspect_err(|_| lifecycle.stop_hard())?;
-        let among = (redis.clone(), nodes.count());
-        let set = (config.limits.clone(), Arc::clone(&controls));
+        let (among, set) = ((redis.clone(), nodes.count()), (config.limits.clone(), Arc::clone(&controls)));
         let limits = Arc::new(Limits::new(set, among, entropy.as_ref(), &mut metrics));
         Figures {
             store: store.clone(),
