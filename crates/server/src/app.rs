@@ -217,11 +217,10 @@ impl App {
         let sources = open_sources(&store, &outside, &ids, &mut metrics);
         let known = (lifecycle.clone(), billing.clone(), Arc::clone(&controls));
         let assistant = open_assistant(&config, &store, &outside, &ids, known, &sources)?;
-        let nodes = Arc::new(Nodes::new());
+        let (nodes, flags) = (Arc::new(Nodes::new()), Arc::new(Flags::new(&config.flags, store.clone())));
         let outer = (Arc::clone(&clock), Arc::clone(&entropy));
         let sync = Sync::new(&config.sync, store.clone(), outer, Arc::clone(&nodes), Arc::clone(&controls));
         let hub = Arc::new(Hub::new(store.clone(), Arc::clone(&entropy)));
-        let flags = Arc::new(Flags::new(&config.flags, store.clone()));
         let connects = Connects::new(config.live.connects_per_second, Arc::clone(&entropy));
         let (overload, pool_use) = (Overload::new(&config.overload, entropy.as_ref()), PoolUse::default());
         overload.register(&mut metrics);

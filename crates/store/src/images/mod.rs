@@ -36,8 +36,11 @@ statements! {
         SELECT i.id, i.kind, i.sha256, i.content FROM batch b JOIN image i ON i.id = b.id AND i.tenant_id = $2");
     OLD = both("
         SELECT id, tenant_id FROM image WHERE message_id IS NULL AND created_at < $1 ORDER BY created_at LIMIT 100");
+    /// Unless somebody has sent it meanwhile. Said in this way so that PostgreSQL looks each up by its key, and not by the
+    /// index of what was not sent.
     FORGET = batch((id: uuid, tenant_id: uuid) "
-        DELETE FROM image WHERE (id, tenant_id) IN (SELECT id, tenant_id FROM batch) AND message_id IS NULL");
+        DELETE FROM image WHERE (id, tenant_id) IN (SELECT id, tenant_id FROM batch)
+          AND coalesce(message_id, conversation_id) IS NULL");
 }
 
 /// For how long what was never sent is kept.
