@@ -218,8 +218,7 @@ impl App {
         let known = (lifecycle.clone(), billing.clone(), Arc::clone(&controls));
         let assistant = open_assistant(&config, &store, &outside, &ids, known, &sources)?;
         let (nodes, flags) = (Arc::new(Nodes::new()), Arc::new(Flags::new(&config.flags, store.clone())));
-        let outer = (Arc::clone(&clock), Arc::clone(&entropy));
-        let sync = Sync::new(&config.sync, store.clone(), outer, Arc::clone(&nodes), Arc::clone(&controls));
+        let sync = open_sync(&config, &store, &outside, (&nodes, &controls));
         let hub = Arc::new(Hub::new(store.clone(), Arc::clone(&entropy)));
         let connects = Connects::new(config.live.connects_per_second, Arc::clone(&entropy));
         let (overload, pool_use) = (Overload::new(&config.overload, entropy.as_ref()), PoolUse::default());
@@ -239,8 +238,7 @@ impl App {
         let (inbox, deliveries) = open_webhooks(&config, (&store, &keys, &controls), &outside, &ids, &mut metrics)
             .inspect_err(|_| lifecycle.stop_hard())?;
         let (job_figures, jobs, backups) = open_jobs(&mut metrics);
-        let voice =
-            Desk::new(&config, (&store, &clock, &lifecycle), &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
+        let voice = open_voice(&config, (&store, &clock, &lifecycle), &mut metrics)?;
         let watching =
             Watching::new(&config, &store, &ids, &outside, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
         let (reception, calls) = open_reception(&store, &clock, &ids, &mut metrics);
@@ -333,6 +331,21 @@ fn open_limits(
 fn open_reception(store: &Store, clock: &Arc<dyn Clock>, ids: &Ids, metrics: &mut Registry) -> (Reception, Calls) {
     let reception = Reception::new(store.clone(), Arc::clone(clock), ids.clone(), metrics);
     (reception, Calls::new(store.clone(), Arc::clone(clock), ids.clone(), metrics))
+}
+
+/// Delta sync.
+fn open_sync(config: &Config, store: &Store, outside: &Outside, known: (&Arc<Nodes>, &Arc<Controls>)) -> Sync {
+    let outer = (Arc::clone(&outside.clock), Arc::clone(&outside.entropy));
+    Sync::new(&config.sync, store.clone(), outer, Arc::clone(known.0), Arc::clone(known.1))
+}
+
+/// Voice sessions. A setting that cannot be used ends what was started.
+fn open_voice(
+    config: &Config,
+    parts: (&Store, &Arc<dyn Clock>, &Lifecycle),
+    metrics: &mut Registry,
+) -> Result<Arc<Desk>> {
+    Desk::new(config, parts, metrics).inspect_err(|_| parts.2.stop_hard())
 }
 
 /// What is known of jobs, and of those that make backups.

@@ -133,10 +133,15 @@ impl Session {
         }
         match self.encoding {
             Encoding::Opus => {
+                let mut is_too_long = false;
                 if let Some(capture) = &mut self.capture {
                     capture.ms += u64::from(ms);
+                    is_too_long = capture.ms >= self.app.config.voice.max_turn_seconds * 1000;
                 }
                 self.stream(chunk, ms);
+                if is_too_long {
+                    self.end_of_speech(line).await?;
+                }
                 Ok(None)
             }
             Encoding::PcmS16le => self.samples(line, chunk).await,

@@ -86,7 +86,7 @@ enum Listener {
 
 enum Speaker {
     Http(Box<HttpSpeech>),
-    Program(Espeak),
+    Program(Box<Espeak>),
 }
 
 /// The providers of this process.
@@ -120,7 +120,7 @@ impl Speech {
                     Speaker::Http(Box::new(HttpSpeech::openai(config, figures)?)),
                     voice.openai.characters_price_micros,
                 ),
-                SpeechProvider::Espeak => (Speaker::Program(Espeak::new(config, figures)), 0),
+                SpeechProvider::Espeak => (Speaker::Program(Box::new(Espeak::new(config, figures))), 0),
             };
             speakers.push((speaker, Price { minute, characters }));
         }

@@ -192,6 +192,8 @@ async fn what_is_not_understood_yet_goes_on(engine: Engine) {
     caller.speak(&voice(600)).await;
     caller.speak(&silence(700)).await;
     assert_eq!(caller.until("speech_started").await["turn"], json!(1));
+    let asked = async || (world.speech.asked("/v1/audio/transcriptions").len() == 1).then_some(());
+    crate::support::eventually(asked).await;
     // While that hangs the caller goes on: one turn, with all that was said.
     world.speech.hears("One. Two.");
     caller.speak(&voice(600)).await;
