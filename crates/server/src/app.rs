@@ -203,14 +203,12 @@ impl App {
         install_tls();
         let Outside { clock, entropy, .. } = outside.clone();
         let ids = Ids::new(Arc::clone(&clock), Arc::clone(&entropy));
-        let store = open_store(&config.database, &entropy, &lifecycle).await?;
-        let mut metrics = Registry::default();
+        let (store, mut metrics) = (open_store(&config.database, &entropy, &lifecycle).await?, Registry::default());
         let keys = Arc::new(Keys::new(&config, &store, &outside, ids.make(), &mut metrics));
         // Before the store goes: its tasks would end and be reported as failures beside the true one.
         let key = signing_key(&config.auth, &store, &keys, &outside).await.inspect_err(|_| lifecycle.stop_hard())?;
         pools::check_room(&config.database, &store).await.inspect_err(|_| lifecycle.stop_hard())?;
-        let accounts =
-            Accounts::new(&config, &key, store.clone(), Arc::clone(&clock), Arc::clone(&entropy), ids.clone())?;
+        let accounts = open_accounts(&config, &key, &store, &outside, &ids)?;
         let controls = open_controls(&config, &outside, &mut metrics);
         let billing = BillingFigures::register(&mut metrics);
         let fastspring = FastSpringApi::new(&config.billing.fastspring, &config.providers, Arc::clone(&clock))?;
@@ -221,8 +219,7 @@ impl App {
         let sync = open_sync(&config, &store, &outside, (&nodes, &controls));
         let hub = Arc::new(Hub::new(store.clone(), Arc::clone(&entropy)));
         let connects = Connects::new(config.live.connects_per_second, Arc::clone(&entropy));
-        let (overload, pool_use) = (Overload::new(&config.overload, entropy.as_ref()), PoolUse::default());
-        overload.register(&mut metrics);
+        let (overload, pool_use) = (open_overload(&config, &entropy, &mut metrics), PoolUse::default());
         let known = (&entropy, &lifecycle, &nodes, &controls);
         let (redis, limits) = open_limits(&config, known, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
         Figures {
@@ -331,6 +328,24 @@ fn open_limits(
 fn open_reception(store: &Store, clock: &Arc<dyn Clock>, ids: &Ids, metrics: &mut Registry) -> (Reception, Calls) {
     let reception = Reception::new(store.clone(), Arc::clone(clock), ids.clone(), metrics);
     (reception, Calls::new(store.clone(), Arc::clone(clock), ids.clone(), metrics))
+}
+
+/// People, sign-ins, keys.
+fn open_accounts(
+    config: &Config,
+    key: &SigningKey,
+    store: &Store,
+    Outside { clock, entropy, .. }: &Outside,
+    ids: &Ids,
+) -> Result<Accounts> {
+    Accounts::new(config, key, store.clone(), Arc::clone(clock), Arc::clone(entropy), ids.clone())
+}
+
+/// How much is worked on at once.
+fn open_overload(config: &Config, entropy: &Arc<dyn Entropy>, metrics: &mut Registry) -> Overload {
+    let overload = Overload::new(&config.overload, entropy.as_ref());
+    overload.register(metrics);
+    overload
 }
 
 /// Delta sync.

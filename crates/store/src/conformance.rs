@@ -109,7 +109,9 @@ impl Harness {
             None => format!("sqlite:{}", folder.path().join("test.db").display()),
             Some(database) => database.url.clone(),
         };
-        let options = Options::new(Secret::new(url));
+        // Many do many things at once, on machines that do others besides: what is tried is what they come to, and not how
+        // long they wait for a connection.
+        let options = Options { acquire_timeout: Duration::from_secs(60), ..Options::new(Secret::new(url)) };
         let mut migrator = Migrator::open(&options).await.expect("the migrator opens");
         migrator.up(START, Duration::from_secs(30)).await.expect("the schema is made");
         Some(Self::on(options, folder, database).await)

@@ -197,6 +197,6 @@ mod tests {
         answering.report(Duration::from_millis(2_050));
         assert_eq!(heard(&answering), "The dentist is open.", "the client knows better");
         tokio::time::advance(Duration::from_secs(3)).await;
-        assert_eq!(heard(&answering), "The dentist is open. She is free at", "of what was sent");
+        assert_eq!(heard(&answering), "The dentist is open. She is free", "of what was sent");
     }
 }

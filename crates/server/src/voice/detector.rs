@@ -200,7 +200,7 @@ mod tests {
         let mut detector = Detector::new(200, 600);
         assert_eq!(hear(&mut detector, &noise(3_000, 2_000.0)).len() % 2, 0, "a loud room settles");
         assert_eq!(hear(&mut detector, &noise(5_000, 2_000.0)), []);
-        let started = hear(&mut detector, &mixed(&voice(1_000, 15_000.0), &noise(1_000, 2_000.0)));
+        let started = hear(&mut detector, &mixed(&voice(1_000, 30_000.0), &noise(1_000, 2_000.0)));
         assert!(matches!(started[..], [(Heard::Start, _)]), "and a voice is heard in it: {started:?}");
     }
 

@@ -30,7 +30,7 @@ statements! {
         ORDER BY a.tenant_id LIMIT $3",
         postgres "
         SELECT a.tenant_id, a.keep_days FROM phone_agent a WHERE a.tenant_id > $1 AND EXISTS (
-          SELECT 1 FROM phone_call c WHERE c.tenant_id = a.tenant_id AND c.created_at < $2 - a.keep_days * interval '1 day')
+          SELECT 1 FROM phone_call c WHERE c.tenant_id = a.tenant_id AND c.created_at < CAST($2 AS timestamptz) - a.keep_days * interval '1 day')
         ORDER BY a.tenant_id LIMIT $3",
         differs "moments are milliseconds on SQLite");
     OLD = both("SELECT id FROM phone_call WHERE tenant_id = $1 AND created_at < $2 ORDER BY created_at, id LIMIT 500");

@@ -19,8 +19,8 @@ use crate::{
     Appointment, AppointmentsOf, Availability, BookAppointment, Booking, Call, ChangeAppointment, ChangeContact,
     ChangeService, ChangeStaff, Claim, Contact, CreateService, CreateStaff, Error, FindContacts, GetAppointment,
     GetContact, GetReception, GetService, GetStaff, KnowContact, ListAppointments, ListContacts, ListServices,
-    ListSpecialDays, ListStaff, MoveAppointment, NamedDay, Options, PutReception, PutSpecialDay, ReadAvailability,
-    Reception, RemoveSpecialDay, Service, SetOffers, Staff, Store, TakenTime, folded,
+    ListSpecialDays, ListStaff, MoveAppointment, NamedDay, PutReception, PutSpecialDay, ReadAvailability, Reception,
+    RemoveSpecialDay, Service, SetOffers, Staff, TakenTime, folded,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -279,15 +279,12 @@ pub(super) async fn whoever_is_known_twice_is_one_contact(h: &Harness) {
 /// Two hundred callers want one of twenty times: five beginnings that fit each other, and four who work then.
 pub(super) async fn two_hundred_callers_have_twenty_times(h: &Harness) {
     let practice = Practice::open(h, "clinic", 4).await;
-    // They wait for a connection as long as it takes: what is tried is who gets the times, and not how fast the machine is.
-    let patient = Options { acquire_timeout: Duration::from_secs(60), ..h.options.clone() };
-    let (store, _tasks) = Store::open(patient, h.entropy()).await.expect("the store opens");
     let call = Call::within(Duration::from_secs(60));
     for round in 0..4 {
         let first = h.now().plus(DAY * (round + 1));
         let callers = (0..200).map(|caller| {
             let start = first.plus(MINUTE * 45 * (caller % 5));
-            store.run(&call, practice.book(&practice.staff, start))
+            h.store.run(&call, practice.book(&practice.staff, start))
         });
         let (mut booked, mut taken) = (0, 0);
         for answer in join_all(callers).await {

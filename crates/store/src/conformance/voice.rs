@@ -124,6 +124,7 @@ pub(super) async fn a_reply_is_cut_to_what_was_heard(h: &Harness) {
         message: h.ids.make(),
         reply: h.ids.make(),
         content,
+        images: Vec::new(),
         lease,
         claim: None,
         bid: None,

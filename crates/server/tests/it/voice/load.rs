@@ -43,6 +43,21 @@ async fn converse(mut caller: Caller, turns: usize, wait: Duration) -> (Caller, 
     (caller, latencies)
 }
 
+/// What the plan allows is not what is measured.
+async fn no_limits(installation: &Installation) {
+    let mut limits = vec!["plan", "limits", "free"];
+    for limit in [
+        "--messages-per-day",
+        "--messages-per-month",
+        "--voice-seconds-per-day",
+        "--voice-seconds-per-month",
+        "--cost-per-month",
+    ] {
+        limits.extend([limit, "none"]);
+    }
+    installation.run(&limits).await.says(0, &[]);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn many_speak_at_once_and_leave_nothing_behind() {
     let (idle, talking, turns) = (number("VOICE_IDLE", 20), number("VOICE_TALKING", 10), number("VOICE_TURNS", 2));
@@ -60,25 +75,7 @@ async fn many_speak_at_once_and_leave_nothing_behind() {
     let server = installation.serve().await;
     let all = idle + talking;
     let people = installation.people(all.div_ceil(50)).await;
-    // What the plan allows is not what is measured.
-    let done = installation
-        .run(&[
-            "plan",
-            "limits",
-            "free",
-            "--messages-per-day",
-            "none",
-            "--messages-per-month",
-            "none",
-            "--voice-seconds-per-day",
-            "none",
-            "--voice-seconds-per-month",
-            "none",
-            "--cost-per-month",
-            "none",
-        ])
-        .await;
-    assert_eq!(done.code, Some(0), "{}", done.text);
+    no_limits(&installation).await;
     let open = async |number: usize| {
         let mut caller = Caller::open_at(&server.address, &people[number / 50], "").await.expect("a line");
         caller.say(json!({"type": "start"})).await;

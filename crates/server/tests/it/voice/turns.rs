@@ -1,8 +1,9 @@
 //! Turns: spoken, answered, interrupted, resumed.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::World;
 use super::caller::{Caller, Heard, espoken, silence, voice};
