@@ -255,11 +255,14 @@ fn answered_as_documented(driver: &Driver<'_>, documented: &BTreeMap<(String, St
 }
 
 /// The pages of the console, which are in no document.
-const PAGES: [&str; 11] = [
+const PAGES: [&str; 14] = [
     "/",
     "/sw.js",
     "/experiments",
     "/plan",
+    "/calendar",
+    "/calls",
+    "/contacts",
     "/inbox",
     "/deliveries",
     "/jobs",
