@@ -116,6 +116,7 @@ class Calendar {
     this.form.hidden = !isSettings;
     if (!isSettings) {
       this.appointments = [];
+      this.isRead = false;
       this.draw();
       return this.load();
     }
@@ -143,6 +144,7 @@ class Calendar {
       if (mine !== this.asked) return;
       desk.special = special;
       this.appointments = appointments;
+      this.isRead = true;
       this.draw();
       await desk.contacts.read(life, appointments.map(({ contact_id }) => contact_id));
       if (mine !== this.asked) return;
@@ -204,7 +206,7 @@ class Calendar {
     const notes = desk.special.filter((one) => days.includes(one.day)).map((one) => `${dayText(one.day, { weekday: "short", day: "numeric", month: "short" })}: ${one.name}${one.staff_id ? ` (${desk.staffName(one.staff_id)})` : ""}`);
     this.words.textContent = columns.length ? [`Times of ${desk.zone.name}.`, ...notes].join(" ") : "Nobody works here yet. Administrators add staff in the settings.";
     const now = desk.zone.at(Date.now());
-    this.grid.draw({ name: title, columns, step: desk.reception.step_minutes, now: days.includes(now.day) ? { key: now.day, minute: now.minute } : null });
+    this.grid.draw({ name: title, columns, isRead: this.isRead, step: desk.reception.step_minutes, now: days.includes(now.day) ? { key: now.day, minute: now.minute } : null });
   }
 
   book(day, minute = null, staff = null) {

@@ -48,6 +48,7 @@ export function lanes(items) {
  * `onMove(id, column, minute)` when one was dragged. Gives `draw(view)`, whose view has:
  * - `columns`: `{ key, title, label, isToday, openings: [[from, until]], items }`, with the day and the staff they stand for;
  * - items: `{ id, start, end, state, time, who, what, isMovable }`;
+ * - `isRead`: whether the appointments are known, and not only the hours;
  * - `step`: minutes between the beginnings that are offered; `now`: `{ key, minute }` or null; `name`: what it shows.
  */
 export function grid(life, root, { onFree, onOpen, onMove }) {
@@ -114,7 +115,7 @@ export function grid(life, root, { onFree, onOpen, onMove }) {
       waits = view;
       return;
     }
-    const isNew = shown?.view.name !== view.name;
+    const isNew = shown?.view.name !== view.name || (view.isRead && !shown.view.isRead);
     const focused = frame.contains(document.activeElement) ? document.activeElement.dataset.id : null;
     const { scrollTop, scrollLeft } = frame;
     shown = { view, hours: hoursOf(view.columns) };
@@ -135,11 +136,15 @@ export function grid(life, root, { onFree, onOpen, onMove }) {
     if (focused) frame.querySelector(`[data-id="${CSS.escape(focused)}"]`)?.focus({ preventScroll: true });
   }
 
-  /** Scrolls to now, or to the first appointment. */
+  /** Scrolls to now, or to the first appointment, or to the morning. */
   function reveal() {
-    const first = frame.querySelector(".now") ?? frame.querySelector(".appointment");
+    const blocks = [...frame.querySelectorAll(".appointment")].map(({ offsetTop }) => offsetTop);
+    const [from, until] = shown.hours;
+    const { offsetHeight = 0 } = frame.querySelector(".column") ?? {};
+    const morning = Math.max(0, ((USUAL[0] - from) / (until - from)) * offsetHeight);
+    const first = frame.querySelector(".now")?.offsetTop ?? (blocks.length ? Math.min(...blocks) : morning);
     const today = frame.querySelector(".column-head.today");
-    frame.scrollTop = first ? Math.max(0, first.offsetTop - 60) : 0;
+    frame.scrollTop = Math.max(0, first - 60);
     frame.scrollLeft = today ? Math.max(0, today.offsetLeft - 80) : 0;
   }
 
