@@ -6,6 +6,7 @@ use askama::Template;
 use axum::response::Response;
 
 use super::assets::assets;
+use crate::http::listening;
 
 /// Whom a page is for. Who else opens it is told so: what is on it comes from the API, which decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,6 +15,8 @@ pub(super) enum Audience {
     Operators,
     /// Those who manage an organisation.
     Administrators,
+    /// Everybody in an organisation.
+    Members,
 }
 
 impl Audience {
@@ -21,6 +24,16 @@ impl Audience {
         match self {
             Self::Operators => "This page is for operators of the installation.",
             Self::Administrators => "This page is for administrators of the organisation.",
+            Self::Members => "This is for administrators of the organisation.",
+        }
+    }
+
+    /// What the module of the menu calls those whom it is for.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Operators => "operators",
+            Self::Administrators => "administrators",
+            Self::Members => "members",
         }
     }
 }
@@ -39,7 +52,28 @@ pub(super) struct Shown {
 }
 
 /// The pages, beside that of experiments, which has a frame of its own.
-pub(super) static PAGES: [Shown; 8] = [
+pub(super) static PAGES: [Shown; 11] = [
+    Shown {
+        path: "/calendar",
+        title: "Calendar",
+        about: "Appointments, as they are made here and on the phone.",
+        script: "calendar.js",
+        audience: Audience::Members,
+    },
+    Shown {
+        path: "/calls",
+        title: "Calls",
+        about: "Who called, what was said and done, and what callers want somebody to know. Whoever reads a call is noted.",
+        script: "calls.js",
+        audience: Audience::Members,
+    },
+    Shown {
+        path: "/contacts",
+        title: "Contacts",
+        about: "People for whom something is done. Whoever reads one, or a page of them, is noted.",
+        script: "contacts.js",
+        audience: Audience::Members,
+    },
     Shown {
         path: "/knowledge",
         title: "Knowledge",
@@ -98,8 +132,26 @@ pub(super) static PAGES: [Shown; 8] = [
     },
 ];
 
+/// The page on which recordings of calls are heard. They are where the provider of the calls keeps them.
+const LISTENING: &str = "/calls";
+
 /// Files that these pages share.
 const SHARED: [&str; 6] = ["operator.js", "listing.js", "board.js", "attempts.js", "range.js", "operator.css"];
+
+/// Files of the pages of the reception beside their modules.
+const OF_RECEPTION: [&str; 10] = [
+    "agent.js",
+    "appointment.js",
+    "booking.js",
+    "drag.js",
+    "grid.js",
+    "messages.js",
+    "reception.js",
+    "setup.js",
+    "zone.js",
+    RECEPTION_STYLES,
+];
+const RECEPTION_STYLES: &str = "reception.css";
 
 /// A link of the menu on each of these pages.
 pub(super) struct Link {
@@ -111,15 +163,23 @@ pub(super) struct Link {
 }
 
 impl Link {
-    /// Whether it is hidden on a page until it is known who looks: administrators need not be operators.
-    pub(super) fn waits(&self, current: &str) -> bool {
-        let here = LINKS.iter().find(|link| link.path == current);
-        self.audience == Audience::Operators && here.is_some_and(|here| here.audience != Audience::Operators)
+    /// For whom it is hidden on a page until it is known who looks: members need not be administrators, nor those operators.
+    pub(super) fn waits(&self, current: &str) -> Option<&'static str> {
+        let here = LINKS.iter().find(|link| link.path == current)?.audience;
+        let shown = match self.audience {
+            Audience::Members => true,
+            Audience::Administrators => here != Audience::Members,
+            Audience::Operators => here == Audience::Operators,
+        };
+        (!shown).then(|| self.audience.word())
     }
 }
 
 /// The menu.
-pub(super) static LINKS: [Link; 9] = [
+pub(super) static LINKS: [Link; 12] = [
+    Link { path: "/calendar", title: "Calendar", audience: Audience::Members },
+    Link { path: "/calls", title: "Calls", audience: Audience::Members },
+    Link { path: "/contacts", title: "Contacts", audience: Audience::Members },
     Link { path: "/knowledge", title: "Knowledge", audience: Audience::Administrators },
     Link { path: "/inbox", title: "Inbox", audience: Audience::Administrators },
     Link { path: "/deliveries", title: "Deliveries", audience: Audience::Administrators },
@@ -134,6 +194,7 @@ pub(super) static LINKS: [Link; 9] = [
 /// Whether a file belongs to one of these pages. The first load of the console does not need it.
 pub(super) fn has(name: &str) -> bool {
     SHARED.contains(&name)
+        || OF_RECEPTION.contains(&name)
         || super::experiments::FILES.contains(&name)
         || PAGES.iter().any(|shown| shown.script == name)
 }
@@ -149,6 +210,8 @@ struct Page<'a> {
     title: &'a str,
     about: &'a str,
     script: &'a str,
+    /// A sheet of its own.
+    styles: Option<&'static str>,
     /// What somebody is told whom it is not for.
     refused: &'static str,
 }
@@ -156,14 +219,19 @@ struct Page<'a> {
 impl<'a> Page<'a> {
     fn of(shown: &'a Shown) -> Self {
         let Shown { path, title, about, script, audience } = shown;
+        let styles = (*audience == Audience::Members).then_some(RECEPTION_STYLES);
         let refused = audience.refused();
-        Self { base: assets().base(), links: &LINKS, current: path, title, about, script, refused }
+        Self { base: assets().base(), links: &LINKS, current: path, title, about, script, styles, refused }
     }
 }
 
 /// A page, the same for everybody.
 pub(super) async fn page(shown: &'static Shown) -> Response {
-    super::pages::page(&Page::of(shown))
+    let mut response = super::pages::page(&Page::of(shown));
+    if shown.path == LISTENING {
+        response.headers_mut().extend(listening());
+    }
+    response
 }
 
 #[cfg(test)]
@@ -175,7 +243,7 @@ mod tests {
     #[test]
     fn each_names_files_that_exist_and_has_nothing_inline() {
         let known: BTreeSet<&str> = assets().names().collect();
-        assert!(SHARED.iter().all(|name| known.contains(name)));
+        assert!(SHARED.iter().chain(&OF_RECEPTION).all(|name| known.contains(name)));
         for shown in &PAGES {
             assert!(LINKS.iter().any(|link| link.path == shown.path), "{} is on the menu", shown.path);
             let html = Page::of(shown).render().expect("a page");
@@ -183,9 +251,12 @@ mod tests {
             let named: BTreeSet<&str> = html.split(&prefix).skip(1).filter_map(|rest| rest.split('"').next()).collect();
             assert!(named.is_subset(&known) && named.contains(shown.script), "{named:?}");
             assert_eq!(html.matches("aria-current=\"page\"").count(), 1, "{html}");
-            let hidden = html.matches("data-for=\"operators\" hidden").count();
-            let of_operators = LINKS.iter().filter(|link| link.audience == Audience::Operators).count();
-            assert_eq!(hidden, if shown.audience == Audience::Operators { 0 } else { of_operators }, "{html}");
+            let hidden = |whom: &str| html.matches(&format!("data-for=\"{whom}\" hidden")).count();
+            let links_for = |whom| LINKS.iter().filter(|link| link.audience == whom).count();
+            let to_operators = if shown.audience == Audience::Operators { 0 } else { links_for(Audience::Operators) };
+            let is_for_all = shown.audience == Audience::Members;
+            let to_administrators = if is_for_all { links_for(Audience::Administrators) } else { 0 };
+            assert_eq!((hidden("operators"), hidden("administrators")), (to_operators, to_administrators), "{html}");
             assert!(html.contains(shown.audience.refused()), "{html}");
             assert!(!html.contains(" style=") && !html.contains("<style"), "an inline style");
             for tag in html.split("<script").skip(1) {

@@ -3,12 +3,29 @@
 use axum::http::HeaderMap;
 use axum::http::header::{self, HeaderName, HeaderValue};
 
-/// What pages may load: only our own files, nothing inline.
-const PAGE_POLICY: HeaderValue = HeaderValue::from_static(
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; \
-     font-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; \
-     frame-ancestors 'none'",
-);
+/// What a page may load: only our own files, nothing inline, and what is added.
+macro_rules! page_policy {
+    ($more:literal) => {
+        HeaderValue::from_static(concat!(
+            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; ",
+            "font-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; ",
+            "frame-ancestors 'none'",
+            $more
+        ))
+    };
+}
+
+/// What pages may load.
+const PAGE_POLICY: HeaderValue = page_policy!("");
+
+/// What a page sets itself on which recordings of calls are heard: they are at addresses of the provider, known only with each
+/// call, and come without credentials and without the headers that isolate pages otherwise.
+pub(crate) fn listening() -> [(HeaderName, HeaderValue); 2] {
+    [
+        (header::CONTENT_SECURITY_POLICY, page_policy!("; media-src https:")),
+        (HeaderName::from_static("cross-origin-embedder-policy"), HeaderValue::from_static("credentialless")),
+    ]
+}
 
 /// Everything that is not a page loads nothing.
 const DATA_POLICY: HeaderValue = HeaderValue::from_static("default-src 'none'; frame-ancestors 'none'");

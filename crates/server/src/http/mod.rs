@@ -24,6 +24,7 @@ mod stack;
 
 pub use body::{RawBody, body_problem};
 pub use context::{NetworkFault, RequestContext, TrustedProxies};
+pub(crate) use headers::listening;
 pub use json::{Json, from_slice};
 pub use metrics::{AnsweredCounts, HttpMetrics, UNMATCHED};
 pub use origins::{AllowedOrigins, OriginFault, origin_of};

@@ -16,24 +16,24 @@ both! {
     of_callers_on_the_phone_each_time_has_one,
 }
 
-const SECRET: &str = "the secret of the line";
-const NUMBER: &str = "+15005550100";
+pub(crate) const SECRET: &str = "the secret of the line";
+pub(crate) const NUMBER: &str = "+15005550100";
 
 /// A message of Vapi about a call.
-fn message(kind: &str, call: &str, more: Value) -> Value {
+pub(crate) fn message(kind: &str, call: &str, more: Value) -> Value {
     let mut message = json!({"type": kind, "timestamp": 1_767_225_600_000_i64, "customer": {"number": NUMBER},
         "call": {"id": call, "type": "inboundPhoneCall", "status": "in-progress"}});
     message.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
     json!({"message": message})
 }
 
-async fn tell(server: &TestApp, sender: &Sender, secret: &str, body: &Value) -> Answer {
+pub(crate) async fn tell(server: &TestApp, sender: &Sender, secret: &str, body: &Value) -> Answer {
     let headers = [("content-type", "application/json"), ("x-vapi-secret", secret)];
     post(server, &sender.path, &headers, &body.to_string()).await
 }
 
 /// Uses a tool in a call: what is told, and whether it is an error.
-async fn use_tool(
+pub(crate) async fn use_tool(
     server: &TestApp,
     sender: &Sender,
     (call, id): (&str, &str),
@@ -88,13 +88,13 @@ pub(crate) async fn canary(server: &TestApp, person: &Person, line: &Sender) -> 
         "phone_message": phone_message})
 }
 
-async fn line_of(practice: &Practice<'_>) -> Sender {
+pub(crate) async fn line_of(practice: &Practice<'_>) -> Sender {
     let body = json!({"name": "phone", "provider": "vapi", "secrets": [SECRET]});
     sender(practice.server, &practice.owner, body).await
 }
 
 /// The day and the time of a free time, as an agent writes them.
-fn given(free: &Value) -> (String, String) {
+pub(crate) fn given(free: &Value) -> (String, String) {
     let local = text(&free["local"]);
     let (day, time) = local.split_once('T').expect("a day and a time");
     (day.to_owned(), time.to_owned())

@@ -2,6 +2,9 @@
 
 mod audit;
 mod backups;
+mod calendar;
+mod calls;
+mod contacts;
 mod controls;
 mod deliveries;
 mod desk;

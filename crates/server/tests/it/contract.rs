@@ -270,12 +270,15 @@ fn answered_as_documented(driver: &Driver<'_>, documented: &BTreeMap<(String, St
 }
 
 /// The pages of the console, which are in no document.
-const PAGES: [&str; 12] = [
+const PAGES: [&str; 15] = [
     "/knowledge",
     "/",
     "/sw.js",
     "/experiments",
     "/plan",
+    "/calendar",
+    "/calls",
+    "/contacts",
     "/inbox",
     "/deliveries",
     "/jobs",

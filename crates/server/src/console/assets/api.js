@@ -10,10 +10,10 @@ const MARGIN_MS = 60_000;
 
 /** What the server, or the way to it, answered instead of what was asked for (RFC 9457). */
 export class Problem extends Error {
-  constructor({ status = 0, code = "unknown", title = "", detail = "", request_id = null, fields = [] }, retryAfter = null) {
+  constructor({ status = 0, code = "unknown", title = "", detail = "", request_id = null, fields = [], alternatives = [] }, retryAfter = null) {
     super(detail || title || code);
     this.name = "Problem";
-    Object.assign(this, { status, code, detail: detail || title || "No reason was given.", requestId: request_id, fields: fields ?? [], retryAfter });
+    Object.assign(this, { status, code, detail: detail || title || "No reason was given.", requestId: request_id, fields: fields ?? [], alternatives: alternatives ?? [], retryAfter });
   }
 
   /**

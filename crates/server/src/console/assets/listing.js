@@ -22,8 +22,8 @@ const SEARCH_ON = 3;
  *   of the item that is shown after it.
  * - `bulk(filter)`: what can be done with all that a filter names: `{ label, name, ask, run(tell), said(result) }`.
  * - `lasts(item)`: true while the item may still change.
- * Returns, among others, `renew`, which asks again for what is shown; `show(filter)`, which sets the filters; and
- * `offer(name, choices)`, which adds to what one of them may be.
+ * Returns, among others, `renew`, which asks again for what is shown; `show(filter)`, which sets the filters; `one(id)`, which
+ * opens an item; and `offer(name, choices)`, which adds to what one of them may be.
  */
 export function listing(life, root, options) {
   const { path, nouns, filters, columns } = options;
@@ -279,5 +279,5 @@ export function listing(life, root, options) {
     }
   }
 
-  return { open, renew, offer, show: (filter) => go(filter, null), follow };
+  return { open, renew, offer, show: (filter) => go(filter, null), one: (id) => go(filterOf(), id), follow };
 }

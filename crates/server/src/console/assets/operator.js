@@ -24,13 +24,14 @@ export async function begin(name, fill) {
   }
 }
 
-/** Shows the pages on the menu that are for operators, to operators. Whoever cannot ask is shown none of them. */
+/** Shows the pages on the menu that are not for everybody to those for whom they are. Whoever cannot ask is shown none. */
 function drawMenu(life) {
-  const links = document.querySelectorAll("[data-for=operators]");
+  const links = document.querySelectorAll(".operator-head [data-for]");
   if (links.length === 0) return;
   life.run(async () => {
-    const { operator } = await ask(life, "GET", "/v1/me");
-    for (const link of links) link.hidden = !operator;
+    const { operator, role } = await ask(life, "GET", "/v1/me");
+    const mays = { operators: operator, administrators: role !== "member" };
+    for (const link of links) link.hidden = !mays[link.dataset.for];
   });
 }
 

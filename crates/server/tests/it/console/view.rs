@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use mainstay_testing::Browser;
 use serde_json::{Value, json};
+use tokio::time::Instant;
 
 use super::experiments::keep_picture;
 use crate::support::binary::Instance;
@@ -30,7 +31,11 @@ impl View {
 
     pub(super) async fn click(&self, css: &str) {
         self.shows(&format!("document.querySelector({})?.checkVisibility()", json!(css))).await;
-        self.browser.find(css).await.unwrap().click().await.unwrap();
+        // Finding and clicking are two commands, between which the page may draw the thing anew: then it is the new one.
+        let until = Instant::now() + PATIENCE;
+        while let Err(error) = self.browser.find(css).await.unwrap().click().await {
+            assert!(error.to_string().contains("stale element") && Instant::now() < until, "{css}: {error}");
+        }
     }
 
     /// Presses a button, and says in the dialog that it is meant.
@@ -60,6 +65,22 @@ impl View {
         let who = [json!(email), json!(password), json!(organisation)];
         assert_eq!(self.browser.execute_async(script, &who).await.unwrap(), json!(200));
         self.browser.refresh().await.unwrap();
+    }
+
+    /// Moves or presses the mouse at a place of the window, as `Input.dispatchMouseEvent` calls it.
+    pub(super) async fn mouse(&self, kind: &str, (x, y): (f64, f64)) {
+        let event = json!({"type": kind, "x": x, "y": y, "button": "left", "buttons": 1, "clickCount": 1});
+        self.browser.devtools("Input.dispatchMouseEvent", event).await.unwrap();
+    }
+
+    /// Presses Enter where the focus is.
+    pub(super) async fn press_enter(&self) {
+        for kind in ["keyDown", "keyUp"] {
+            let text = if kind == "keyDown" { "\r" } else { "" };
+            let event =
+                json!({"type": kind, "key": "Enter", "code": "Enter", "windowsVirtualKeyCode": 13, "text": text});
+            self.browser.devtools("Input.dispatchKeyEvent", event).await.unwrap();
+        }
     }
 
     /// Chooses one of what a filter offers, by the text of it.
