@@ -296,7 +296,6 @@ pub(super) async fn two_hundred_callers_have_twenty_times(h: &Harness) {
         }
         assert_eq!((booked, taken), (20, 180));
     }
-    store.close().await;
     let all = practice.nothing_overlaps().await;
     assert_eq!(all.len(), 80);
     for staff in &practice.staff {
