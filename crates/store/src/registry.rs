@@ -19,6 +19,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::housekeeping::STATEMENTS,
         crate::idempotency::STATEMENTS,
         crate::images::STATEMENTS,
+        crate::images::housekeeping::STATEMENTS,
         crate::lease::STATEMENTS,
         crate::members::STATEMENTS,
         crate::messages::STATEMENTS,

@@ -4,17 +4,18 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mainstay_domain::{
-    CallDirection, CallOutcome, CallState, CallTold, PersonId, PhoneCall, PhoneCallId, PhoneMessageId, PhoneNumber,
-    TenantId, Timestamp,
+    CallDirection, CallOutcome, CallState, CallTold, Cursor, PersonId, PhoneCall, PhoneCallId, PhoneMessageId,
+    PhoneNumber, TenantId, Timestamp,
 };
 use uuid::Uuid;
 
-use super::Harness;
 use super::reception::know;
+use super::{EngineKind, Harness};
 use crate::{
-    AccessEntry, CallAction, Error, FindActions, ForgetCalls, GetPhoneAgent, HandleMessage, HearCall, ListAccesses,
-    ListCallKeeping, ListCalls, ListContacts, ListPhoneMessages, ListSilentCalls, NoteActions, PhoneAgent,
-    PhoneMessage, PutPhoneAgent, ReadCall, ReadContact, ReadContacts, Reading, TakeMessage, WhichCalls,
+    AccessEntry, Board, CallAction, Error, FindActions, ForgetCalls, GetPhoneAgent, GetPositions, HandleMessage,
+    HearCall, ListAccesses, ListCallKeeping, ListCalls, ListContacts, ListPhoneMessages, ListSilentCalls, Migrator,
+    NoteActions, PhoneAgent, PhoneMessage, PutPhoneAgent, ReadCall, ReadContact, ReadContacts, Reading, SyncPage,
+    SyncedRow, TakeMessage, WhichCalls,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -96,6 +97,15 @@ pub(super) async fn a_call_is_pieced_together(h: &Harness) {
     );
     assert_eq!((known.duration_millis(), known.cost_micros), (Some(120_000), Some(142_100)));
     assert_eq!(actions.iter().map(|one| one.tool.as_str()).collect::<Vec<_>>(), ["opening_hours", "book_appointment"]);
+    // Whoever follows the organisation sees that something happened.
+    let page = SyncPage { tenant, person, after: Cursor::default(), limit: 20 };
+    let page = h.store.run(&h.call(), page).await.expect("read").expect("a page");
+    let boards = page.changes.iter().filter_map(|change| match &change.row {
+        Some(SyncedRow::Board(board)) => Some(*board),
+        _ => None,
+    });
+    let boards: Vec<_> = boards.collect();
+    assert!(matches!(boards[..], [Board { appointments: 0, calls: 1.. }]), "{boards:?}");
     let list = ListCalls { tenant, which: WhichCalls::All(None), limit: 10 };
     let without = PhoneCall { transcript: None, ..known.clone() };
     assert_eq!(h.store.run(&h.call(), list).await, Ok(vec![without]));
@@ -204,4 +214,33 @@ pub(super) async fn messages_are_taken_once_and_readers_are_noted(h: &Harness) {
     assert_eq!(told, [("contacts", None, person), ("contact", Some(contact.id.uuid()), person)]);
     let last = entries.last().map(|one| (one.at, one.id));
     assert_eq!(h.store.run(&h.call(), ListAccesses { before: last, ..accesses }).await, Ok(vec![]));
+}
+
+/// The migration goes down while boards are in streams, and what those count is right after that.
+async fn boards_can_be_taken_back(engine: EngineKind) {
+    let Some(h) = Harness::open(engine).await else { return };
+    let (tenant, person) = h.person("undone").await;
+    h.store.run(&h.call(), hear(&h, tenant, "call-1", status(CallState::Ringing, h.now()))).await.expect("heard");
+    let positions = async || h.store.run(&h.call(), GetPositions { tenant, person }).await.expect("read").organisation;
+    let before = positions().await;
+    assert_eq!(before.live_rows, 2, "the owner and the board");
+    let mut migrator = Migrator::open(&h.options).await.expect("opened");
+    migrator.down(17, Duration::from_secs(10)).await.expect("undone");
+    let after = positions().await;
+    assert_eq!((after.live_rows, after.live_sum, after.epoch), (1, 1, before.epoch + 1));
+    migrator.up(h.now(), Duration::from_secs(10)).await.expect("applied again");
+    let page = SyncPage { tenant, person, after: Cursor::default(), limit: 20 };
+    let page = h.store.run(&h.call(), page).await.expect("read").expect("a page");
+    assert!(matches!(page.changes[..], [crate::Change { row: Some(SyncedRow::Member(_)), .. }]), "{page:?}");
+    h.store.close().await;
+}
+
+#[tokio::test]
+async fn boards_can_be_taken_back_on_sqlite() {
+    boards_can_be_taken_back(EngineKind::Sqlite).await;
+}
+
+#[tokio::test]
+async fn boards_can_be_taken_back_on_postgres() {
+    boards_can_be_taken_back(EngineKind::Postgres).await;
 }
