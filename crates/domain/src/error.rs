@@ -85,6 +85,30 @@ pub struct Error {
     pub inside: Option<Box<dyn std::error::Error + Send + Sync>>,
 }
 
+/// What is wrong with what somebody sent, gathered field by field.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<FieldFault>);
+
+impl Faults {
+    /// Keeps what is good, and notes why something is not.
+    pub fn keep<T>(&mut self, field: &str, read: std::result::Result<T, crate::Refused>) -> Option<T> {
+        read.map_err(|refused| self.0.push(refused.of(field))).ok()
+    }
+
+    /// Notes what is wrong with a field.
+    pub fn add(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
+        self.0.push(FieldFault::new(field, code, detail));
+    }
+
+    /// Nothing, when all is good.
+    ///
+    /// # Errors
+    /// `invalid_input` with every field that is not.
+    pub fn judge(self) -> Result<()> {
+        if self.0.is_empty() { Ok(()) } else { Err(Error::invalid(self.0)) }
+    }
+}
+
 impl Error {
     /// A refusal of this kind.
     pub fn new(kind: Kind, code: &'static str, detail: impl Into<String>) -> Self {

@@ -38,7 +38,7 @@ pub use clock::{Clock, ManualClock, Timestamp};
 pub use control::{ControlReason, ControlSpan};
 pub use delivery::{DeliveryState, DisabledReason, EventType};
 pub use entropy::{Entropy, Ids};
-pub use error::{Error, FieldFault, Kind, Result, panic_message};
+pub use error::{Error, Faults, FieldFault, Kind, Result, panic_message};
 pub use flag::{EventName, Experiment, ExperimentState, Flag, FlagKey, Measure, Share, Unit, Variant, VariantName};
 pub use hexadecimal::{from_hexadecimal, hexadecimal};
 pub use id::{

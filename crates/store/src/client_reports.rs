@@ -161,24 +161,6 @@ impl Intent for Old {
     }
 }
 
-/// Forgets these, in the name of their organisations.
-struct Expire(Vec<Place>);
-
-impl Intent for Expire {
-    type Output = ();
-    const WRITES: bool = true;
-    const REPEATABLE: bool = true;
-
-    fn scope(&self) -> Scope {
-        Scope::of(self.0.iter().map(|place| TenantId(place.tenant_id)))
-    }
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
-        tx.batch(EXPIRE, &self.0).run().await?;
-        Ok(())
-    }
-}
-
 impl Store {
     /// Forgets reports from before a moment, at most 500. The answer is how many there were.
     ///
@@ -186,10 +168,6 @@ impl Store {
     /// As every intent.
     pub async fn forget_client_reports(&self, call: &Call, before: Timestamp) -> Result<usize> {
         let old = self.run(call, Old(before)).await?;
-        let there = old.len();
-        if there > 0 {
-            self.run_for_jobs(call, Expire(old)).await?;
-        }
-        Ok(there)
+        self.forget_places(call, EXPIRE, old).await
     }
 }

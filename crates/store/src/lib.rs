@@ -46,6 +46,7 @@ mod metering;
 mod migrate;
 mod nodes;
 mod pack;
+mod places;
 mod preflight;
 mod reception;
 #[cfg(test)]

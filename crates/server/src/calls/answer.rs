@@ -37,6 +37,13 @@ pub(crate) async fn answer(app: Arc<App>, question: Question) -> Result<Value> {
     }
 }
 
+/// What a message tells of its call; nothing when it names none.
+fn hearing(app: &App, question: &Question, message: &Value, told: CallTold) -> Option<HearCall> {
+    let (tenant, now) = (question.tenant, app.clock.now());
+    let provider_id = call_id(message)?.to_owned();
+    Some(HearCall { tenant, provider_id, id: app.ids.make(), told, contact: None, fence: None, now })
+}
+
 /// One id for one use of a tool, however often it is told.
 fn once(question: &Question, id: &str) -> Uuid {
     let mut context = ring::digest::Context::new(&ring::digest::SHA256);
@@ -81,13 +88,7 @@ async fn use_function(app: &App, call: &Call, question: &Question, message: &Val
 async fn use_all(app: &App, call: &Call, question: &Question, message: &Value, uses: &[ToolCall]) -> Result<Vec<Used>> {
     let heard = told(&question.kind, message);
     let number = heard.number.as_deref().and_then(|number| PhoneNumber::parse(number, None).ok());
-    let provider_id = call_id(message).map(str::to_owned);
-    let hear = |told: CallTold, contact: Option<ContactId>| {
-        let (tenant, now) = (question.tenant, app.clock.now());
-        let provider_id = provider_id.clone()?;
-        Some(HearCall { tenant, provider_id, id: app.ids.make(), told, contact, fence: None, now })
-    };
-    let in_call = match hear(heard.clone(), None) {
+    let in_call = match hearing(app, question, message, heard.clone()) {
         Some(hear) => Some(app.calls.hear(call, hear).await?.id),
         None => None,
     };
@@ -111,9 +112,9 @@ async fn use_all(app: &App, call: &Call, question: &Question, message: &Value, u
     let outcome = all.iter().filter_map(|used| used.outcome).max();
     let contact = all.iter().find_map(|used| used.contact);
     let heard = CallTold { state: Some(CallState::InProgress), outcome, ..heard };
-    if let Some(call_now) = hear(heard, contact) {
+    if let Some(hear) = hearing(app, question, message, heard) {
         let actions = all.iter().map(|used| used.action.clone()).collect();
-        app.calls.note(call, NoteActions { call: call_now, actions }).await?;
+        app.calls.note(call, NoteActions { call: HearCall { contact, ..hear }, actions }).await?;
     }
     Ok(all)
 }
@@ -133,22 +134,20 @@ fn unreadable(why: &str) -> Refusal {
 }
 
 fn used(app: &App, asked: &ToolCall, once: Uuid, told: std::result::Result<Told, Refusal>) -> Used {
-    let tool: String = asked.name.replace('\0', "").chars().take(100).collect();
-    let created_at = app.clock.now();
-    match told {
-        Ok(told) => {
-            let answer = line(&told.answer);
-            let (outcome, appointment) = (DONE.to_owned(), told.appointment);
-            let action = CallAction { id: once, tool, outcome, answer: answer.clone(), appointment, created_at };
-            Used { action, answer: Ok(answer), outcome: told.outcome, contact: told.contact }
-        }
-        Err(refusal) => {
-            let answer = line(&refusal.answer);
-            let (outcome, appointment) = (refusal.code.to_owned(), None);
-            let action = CallAction { id: once, tool, outcome, answer: answer.clone(), appointment, created_at };
-            Used { action, answer: Err(answer), outcome: None, contact: None }
-        }
-    }
+    let (word, answer, told) = match told {
+        Ok(told) => (DONE, Ok(line(&told.answer)), Some(told)),
+        Err(refusal) => (refusal.code, Err(line(&refusal.answer)), None),
+    };
+    let action = CallAction {
+        id: once,
+        tool: asked.name.replace('\0', "").chars().take(100).collect(),
+        outcome: word.to_owned(),
+        answer: answer.clone().unwrap_or_else(|text| text),
+        appointment: told.as_ref().and_then(|told| told.appointment),
+        created_at: app.clock.now(),
+    };
+    let (outcome, contact) = told.map_or((None, None), |told| (told.outcome, told.contact));
+    Used { action, answer, outcome, contact }
 }
 
 /// Who answers a call: the assistant that was made at the provider, or one that is described here.
@@ -157,11 +156,8 @@ async fn who_answers(app: &App, call: &Call, question: &Question, message: &Valu
     if agent.assistant_id.is_none() && agent.greeting.is_empty() {
         return Ok(json!({"error": "This line is not set up yet. Please call again later."}));
     }
-    if let Some(provider_id) = call_id(message) {
-        let (tenant, now) = (question.tenant, app.clock.now());
-        let told = CallTold { state: Some(CallState::Ringing), ..told(&question.kind, message) };
-        let provider_id = provider_id.to_owned();
-        let hear = HearCall { tenant, provider_id, id: app.ids.make(), told, contact: None, fence: None, now };
+    let told = CallTold { state: Some(CallState::Ringing), ..told(&question.kind, message) };
+    if let Some(hear) = hearing(app, question, message, told) {
         app.calls.hear(call, hear).await?;
     }
     Ok(match &agent.assistant_id {
@@ -191,11 +187,8 @@ async fn pass_on(app: &App, call: &Call, question: &Question, message: &Value) -
     let Some(number) = app.calls.agent(call, question.tenant).await?.transfer_number else {
         return Ok(json!({"error": "Nobody can be reached at the moment. Shall I take a message?"}));
     };
-    if let Some(provider_id) = call_id(message) {
-        let now = app.clock.now();
-        let told = CallTold { outcome: Some(CallOutcome::Transferred), ..told(&question.kind, message) };
-        let (tenant, provider_id) = (question.tenant, provider_id.to_owned());
-        let hear = HearCall { tenant, provider_id, id: app.ids.make(), told, contact: None, fence: None, now };
+    let told = CallTold { outcome: Some(CallOutcome::Transferred), ..told(&question.kind, message) };
+    if let Some(hear) = hearing(app, question, message, told) {
         app.calls.hear(call, hear).await?;
     }
     Ok(json!({"destination": {"type": "number", "number": number, "message": "I am passing you on."}}))

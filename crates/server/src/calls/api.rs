@@ -245,7 +245,7 @@ pub async fn list(
     let before = page::cursor(query.after.as_deref(), moment_and_id)?.map(|(at, id)| (at, PhoneCallId(id)));
     let which = if query.live { WhichCalls::Live(app.clock.now().minus(LIVE)) } else { WhichCalls::All(before) };
     let rows = app.calls.list(&context.call, ListCalls { tenant: by.tenant, which, limit }).await?;
-    let mut page = Page::of(rows, limit, |row: &PhoneCall| format!("{}.{}", row.created_at.as_millis(), row.id));
+    let mut page = Page::of(rows, limit, |row: &PhoneCall| page::place(row.created_at, row.id));
     // Of those that go on there is one page.
     page.next = page.next.filter(|_| !query.live);
     Ok(Json(page))
@@ -279,7 +279,7 @@ pub async fn messages(
     let limit = query.limit()?;
     let before = query.cursor(moment_and_id)?.map(|(at, id)| (at, PhoneMessageId(id)));
     let rows = app.calls.messages(&context.call, ListPhoneMessages { tenant: by.tenant, before, limit }).await?;
-    Ok(Json(Page::of(rows, limit, |row| format!("{}.{}", row.created_at.as_millis(), row.id))))
+    Ok(Json(Page::of(rows, limit, |row| page::place(row.created_at, row.id))))
 }
 
 /// Says whether somebody has taken care of a message.
@@ -333,5 +333,5 @@ pub async fn accesses(
     let limit = query.limit()?;
     let before = query.cursor(moment_and_id)?;
     let rows = app.calls.accesses(&context.call, by.tenant, before, limit).await?;
-    Ok(Json(Page::of(rows, limit, |row| format!("{}.{}", row.at.as_millis(), row.id))))
+    Ok(Json(Page::of(rows, limit, |row| page::place(row.at, row.id))))
 }

@@ -3,8 +3,7 @@
 use std::sync::Arc;
 
 use mainstay_domain::{
-    Clock, Error, FieldFault, Ids, Note, PhoneCall, PhoneCallId, PhoneMessageId, PhoneNumber, Refused, Result,
-    TenantId, Timestamp,
+    Clock, Error, Faults, Ids, Note, PhoneCall, PhoneCallId, PhoneMessageId, PhoneNumber, Result, TenantId, Timestamp,
 };
 use mainstay_store::{
     AccessEntry, Call, CallAction, GetPhoneAgent, GetReception, HandleMessage, HearCall, ListAccesses, ListCalls,
@@ -48,44 +47,38 @@ impl Calls {
     /// # Errors
     /// `invalid_input`.
     pub(super) async fn put_agent(&self, call: &Call, tenant: TenantId, mut agent: PhoneAgent) -> Result<PhoneAgent> {
-        let mut faults: Vec<FieldFault> = Vec::new();
+        let mut faults = Faults::default();
         let transfer = match agent.transfer_number.as_deref() {
             None => None,
             Some(text) => {
                 let country = self.store.run(call, GetReception(tenant)).await?.and_then(|one| one.calling_code);
-                let read = PhoneNumber::parse(text, country);
-                read.map_err(|refused| faults.push(refused.of("transfer_number"))).ok()
+                faults.keep("transfer_number", PhoneNumber::parse(text, country))
             }
         };
-        let long = |most: usize| Refused { code: "too_long", detail: format!("It has at most {most} characters.") };
         if agent.greeting.chars().count() > LONGEST_GREETING {
-            faults.push(long(LONGEST_GREETING).of("greeting"));
+            faults.add("greeting", "too_long", format!("It has at most {LONGEST_GREETING} characters."));
         }
         for (field, text) in [("greeting", &agent.greeting), ("instructions", &agent.instructions)] {
-            if let Err(refused) = Note::parse(text) {
-                faults.push(refused.of(field));
-            }
+            faults.keep(field, Note::parse(text));
         }
         let named = agent.assistant_id.as_deref();
         if named.is_some_and(|id| {
             id.is_empty() || id.len() > LONGEST_ASSISTANT || !id.bytes().all(|byte| byte.is_ascii_graphic())
         }) {
             let detail = "Give the id that the provider has for the assistant, or leave it out.";
-            faults.push(FieldFault::new("assistant_id", "invalid_id", detail));
+            faults.add("assistant_id", "invalid_id", detail);
         }
         if agent.greeting.trim().is_empty() && agent.assistant_id.is_none() {
             let detail = "Say what is said first, or name the assistant that answers.";
-            faults.push(FieldFault::new("greeting", "missing", detail));
+            faults.add("greeting", "missing", detail);
         }
         if !(1..=LONGEST_KEPT).contains(&agent.keep_days) {
             let detail = format!("Give a number of days from 1 to {LONGEST_KEPT}.");
-            faults.push(FieldFault::new("keep_days", "out_of_range", detail));
+            faults.add("keep_days", "out_of_range", detail);
         }
-        if !faults.is_empty() {
-            return Err(Error::invalid(faults));
-        }
-        agent.transfer_number = transfer.as_ref().map(|number| number.as_str().to_owned());
-        let put = PutPhoneAgent { tenant, agent: agent.clone(), transfer, now: self.clock.now() };
+        faults.judge()?;
+        agent.transfer_number = transfer.map(|number| number.as_str().to_owned());
+        let put = PutPhoneAgent { tenant, agent: agent.clone(), now: self.clock.now() };
         self.store.run(call, put).await?;
         Ok(agent)
     }

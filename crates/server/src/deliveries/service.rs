@@ -3,8 +3,7 @@
 use std::time::Duration;
 
 use mainstay_domain::{
-    DeliveryId, DeliveryState, EndpointId, Error, EventId, EventType, FieldFault, Kind, Result, Secret, TenantId,
-    Timestamp,
+    DeliveryId, DeliveryState, EndpointId, Error, EventId, EventType, Faults, Kind, Result, Secret, TenantId, Timestamp,
 };
 use mainstay_store::{
     Call, CancelDelivery, CancelledDelivery, ChangeEndpoint, ChangeSecrets, Claim, CountDeliveries, CountedDeliveries,
@@ -64,35 +63,35 @@ pub(super) struct MadeEndpoint {
 
 impl Deliveries {
     fn check(&self, wanted: &Wanted) -> Result<Checked> {
-        let mut faults = Vec::new();
+        let mut faults = Faults::default();
         let url = wanted.url.as_deref().and_then(|url| match validate_url(url, &self.rules) {
             Ok(url) => Some(String::from(url)),
             Err(bad) => {
-                faults.push(FieldFault::new("url", bad.code(), format!("It cannot be called: {bad}.")));
+                faults.add("url", bad.code(), format!("It cannot be called: {bad}."));
                 None
             }
         });
         let description = wanted.description.as_deref().map(|text| text.trim().to_owned());
         if description.as_deref().is_some_and(|text| text.chars().count() > LONGEST_DESCRIPTION) {
             let detail = format!("It has at most {LONGEST_DESCRIPTION} characters.");
-            faults.push(FieldFault::new("description", "too_long", detail));
+            faults.add("description", "too_long", detail);
         }
         let mut event_types = wanted.event_types.as_ref().map(|_| Vec::new());
         for (place, text) in wanted.event_types.iter().flatten().enumerate() {
-            match EventType::parse(text) {
-                Ok(kind) => event_types.get_or_insert_default().push(kind),
-                Err(refused) => faults.push(refused.of(&format!("event_types[{place}]"))),
+            if let Some(kind) = faults.keep(&format!("event_types[{place}]"), EventType::parse(text)) {
+                event_types.get_or_insert_default().push(kind);
             }
         }
         if event_types.as_ref().is_some_and(|types| types.len() > MOST_TYPES) {
             let detail = format!("Name at most {MOST_TYPES} types, or none for all.");
-            faults.push(FieldFault::new("event_types", "too_many", detail));
+            faults.add("event_types", "too_many", detail);
         }
         if matches!(wanted.rate_per_minute, Some(Some(rate)) if !(1..=FASTEST).contains(&rate)) {
             let detail = format!("Give 1 to {FASTEST} deliveries in a minute, or null for no limit.");
-            faults.push(FieldFault::new("rate_per_minute", "out_of_range", detail));
+            faults.add("rate_per_minute", "out_of_range", detail);
         }
-        if faults.is_empty() { Ok(Checked { url, description, event_types }) } else { Err(Error::invalid(faults)) }
+        faults.judge()?;
+        Ok(Checked { url, description, event_types })
     }
 
     pub(super) async fn create(

@@ -13,8 +13,8 @@ use axum::extract::{FromRequest, Request};
 use axum::http::{HeaderMap, HeaderValue, header};
 use axum::response::{IntoResponse, Response};
 use mainstay_domain::{Error, Kind};
-use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::{Problem, RequestContext, body};
 
@@ -54,6 +54,14 @@ pub fn from_slice<T: DeserializeOwned>(bytes: &[u8], depth: usize) -> Result<T, 
         let mut reader = serde_json::Deserializer::from_str(text);
         serde_path_to_error::deserialize(&mut reader).map_err(fault::mismatch)
     })
+}
+
+/// Reads a member that may be left out, and may be null, which is something else: for `#[serde(default, deserialize_with)]`.
+///
+/// # Errors
+/// When it is neither null nor a `T`.
+pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(deserializer: D) -> Result<Option<Option<T>>, D::Error> {
+    Option::deserialize(deserializer).map(Some)
 }
 
 fn is_json(headers: &HeaderMap) -> bool {

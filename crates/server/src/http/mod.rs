@@ -21,11 +21,12 @@ mod routes_table;
 mod serve;
 mod sse;
 mod stack;
+pub(crate) mod websocket;
 
 pub use body::{RawBody, body_problem};
 pub use context::{NetworkFault, RequestContext, TrustedProxies};
 pub(crate) use headers::listening;
-pub use json::{Json, from_slice};
+pub use json::{Json, from_slice, present};
 pub use metrics::{AnsweredCounts, HttpMetrics, UNMATCHED};
 pub use origins::{AllowedOrigins, OriginFault, origin_of};
 pub use overload::{Load, Overload, Priority};

@@ -1,5 +1,7 @@
 //! Lists, page by page: `{"data": [...], "next": "cursor" | null}`, `?limit=` and `?after=`.
 
+use std::fmt;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mainstay_domain::{Error, Result, Timestamp};
@@ -73,6 +75,12 @@ pub fn cursor<T>(after: Option<&str>, read: impl FnOnce(&str) -> Option<T>) -> R
 #[must_use]
 pub fn cursor_for(place: &str) -> String {
     URL_SAFE_NO_PAD.encode(place)
+}
+
+/// A place by a moment and an id, as [`moment_and_id`] reads it.
+#[must_use]
+pub fn place(moment: Timestamp, id: impl fmt::Display) -> String {
+    format!("{}.{id}", moment.as_millis())
 }
 
 /// Reads a place of the form `<milliseconds>.<id>`.

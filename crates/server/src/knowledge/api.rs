@@ -14,7 +14,7 @@ use super::service::Wanted;
 use crate::accounts::{Administrator, Reader};
 use crate::app::App;
 use crate::http::idempotency::Idempotency;
-use crate::http::page::{Page, PageQuery, moment_and_id};
+use crate::http::page::{self, Page, PageQuery, moment_and_id};
 use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 
 /// The largest body: a text whose every second byte is written as two, and what stands around it.
@@ -165,7 +165,7 @@ pub async fn list(
     let limit = query.limit()?;
     let after = query.cursor(moment_and_id)?.map(|(moment, id)| (moment, DocumentId(id)));
     let rows = app.knowledge.documents(&context.call, by.tenant, after, limit).await?;
-    Ok(Json(Page::of(rows, limit, |row| format!("{}.{}", row.created_at.as_millis(), row.id))))
+    Ok(Json(Page::of(rows, limit, |row| page::place(row.created_at, row.id))))
 }
 
 /// Finds what answers a question.

@@ -1,7 +1,8 @@
 //! The verbs of documents, and their rules.
 
 use mainstay_domain::{
-    DocumentId, DocumentText, DocumentTitle, Error, Kind, Language, Result, TenantId, Timestamp, UnknownWord,
+    DocumentId, DocumentText, DocumentTitle, Error, Faults, Kind, Language, Refused, Result, TenantId, Timestamp,
+    UnknownWord,
 };
 use mainstay_store::{
     Call, ChangeDocument, Claim, DeleteDocument, Document, DocumentContent, DocumentMade, DocumentSummary, GetDocument,
@@ -33,30 +34,15 @@ struct Checked {
 }
 
 fn check(wanted: Wanted) -> Result<Checked> {
-    let mut faults = Vec::new();
-    let title = wanted.title.and_then(|text| match DocumentTitle::parse(&text) {
-        Ok(title) => Some(title),
-        Err(refused) => {
-            faults.push(refused.of("title"));
-            None
-        }
+    let mut faults = Faults::default();
+    let title = wanted.title.and_then(|text| faults.keep("title", DocumentTitle::parse(&text)));
+    let language = wanted.language.and_then(|word| {
+        let unknown = |unknown: UnknownWord| Refused { code: "unknown", detail: format!("{unknown}.") };
+        faults.keep("language", word.parse().map_err(unknown))
     });
-    let language = wanted.language.and_then(|word| match word.parse() {
-        Ok(language) => Some(language),
-        Err(unknown) => {
-            let unknown: UnknownWord = unknown;
-            faults.push(mainstay_domain::FieldFault::new("language", "unknown", format!("{unknown}.")));
-            None
-        }
-    });
-    let content = wanted.content.and_then(|text| match DocumentText::parse(text) {
-        Ok(text) => Some(text),
-        Err(refused) => {
-            faults.push(refused.of("content"));
-            None
-        }
-    });
-    if faults.is_empty() { Ok(Checked { title, language, content }) } else { Err(Error::invalid(faults)) }
+    let content = wanted.content.and_then(|text| faults.keep("content", DocumentText::parse(text)));
+    faults.judge()?;
+    Ok(Checked { title, language, content })
 }
 
 impl Knowledge {

@@ -3,13 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts, Request, State};
-use axum::http::request::Parts;
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
-use hyper::upgrade::OnUpgrade;
+use axum::extract::{Request, State};
+use axum::http::StatusCode;
+use axum::response::Response;
 use mainstay_domain::{Error, Kind};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -21,11 +17,9 @@ use crate::accounts::{BearerToken, Member, SignedIn, Standing, challenge};
 use crate::app::App;
 use crate::controls::Control;
 use crate::http::overload::Key;
+use crate::http::websocket::Handshake;
 use crate::http::{Document, Json, Problem, Query, RequestContext};
 use crate::limits;
-
-/// What RFC 6455 (1.3) appends to the key of a client.
-const GUID: &[u8] = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
 
 /// A ticket for one socket.
 #[derive(Serialize, ToSchema)]
@@ -83,18 +77,8 @@ pub async fn live(
         Figures::count(&app.hub.figures.refused, 1);
         challenge(error)
     })?;
-    let accept = accept_key(&parts.headers)?;
-    let Ok(upgrade) = WantsUpgrade::from_request_parts(&mut parts, &()).await;
-    let upgrade = upgrade.0.ok_or_else(|| Problem::from_status(StatusCode::UPGRADE_REQUIRED))?;
-    if app.lifecycle.stopping() {
-        return Err(later("not_ready", "This node is stopping. Connect again.", Duration::from_secs(1)));
-    }
-    limits::admit(&app, &context, "GET", &by).await?;
-    context.admit(Key::Tenant(by.tenant)).await?;
-    if let Err(wait) = app.connects.admit() {
-        Figures::count(&app.hub.figures.refused, 1);
-        return Err(later("overloaded", "Too many connect at this moment. Come back after the time named.", wait));
-    }
+    let handshake = Handshake::of(&mut parts)?;
+    let_in(&app, &context, &by, || Figures::count(&app.hub.figures.refused, 1)).await?;
     let most = most_sockets(&app);
     let outbox = app.hub.enter(&by, query.html, standing, most).map_err(|no_room| {
         Figures::count(&app.hub.figures.refused, 1);
@@ -112,18 +96,14 @@ pub async fn live(
     })?;
     let seat = Seat { hub: Arc::clone(&app.hub), outbox };
     let serving = Arc::clone(&app);
+    let (upgrade, response) = handshake.switch();
     app.lifecycle.spawn_work("live", async move {
         match upgrade.await {
             Ok(upgraded) => serve(serving, upgraded, by, seat).await,
             Err(error) => tracing::debug!(%error, "a socket was not upgraded"),
         }
     });
-    let headers = [
-        (header::UPGRADE, HeaderValue::from_static("websocket")),
-        (header::CONNECTION, HeaderValue::from_static("upgrade")),
-        (header::SEC_WEBSOCKET_ACCEPT, accept),
-    ];
-    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+    Ok(response)
 }
 
 /// How many sockets there may be: by the settings, or by what an operator has set.
@@ -135,7 +115,25 @@ fn most_sockets(app: &App) -> Most {
     }
 }
 
-pub(crate) fn later(code: &'static str, detail: &str, wait: Duration) -> Problem {
+/// Whether this node takes one more socket of a member now. Those that come too fast are told to `refused` too.
+pub(crate) async fn let_in(
+    app: &App,
+    context: &RequestContext,
+    by: &Member,
+    refused: impl FnOnce(),
+) -> Result<(), Problem> {
+    if app.lifecycle.stopping() {
+        return Err(later("not_ready", "This node is stopping. Connect again.", Duration::from_secs(1)));
+    }
+    limits::admit(app, context, "GET", by).await?;
+    context.admit(Key::Tenant(by.tenant)).await?;
+    app.connects.admit().map_err(|wait| {
+        refused();
+        later("overloaded", "Too many connect at this moment. Come back after the time named.", wait)
+    })
+}
+
+fn later(code: &'static str, detail: &str, wait: Duration) -> Problem {
     Problem::from(Error::new(Kind::Unavailable, code, detail).retry_after(wait))
 }
 
@@ -157,73 +155,5 @@ pub(crate) async fn admitted(
             let detail = "Send a token in the header Authorization, or a ticket of POST /v1/live/tickets.";
             Err(Error::new(Kind::Unauthenticated, "unauthenticated", detail))
         }
-    }
-}
-
-/// The socket below the request, when the connection can give it away.
-pub(crate) struct WantsUpgrade(pub(crate) Option<OnUpgrade>);
-
-impl<S: Sync> FromRequestParts<S> for WantsUpgrade {
-    type Rejection = std::convert::Infallible;
-
-    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Self::Rejection> {
-        Ok(Self(parts.extensions.remove::<OnUpgrade>()))
-    }
-}
-
-/// Checks the opening handshake (RFC 6455, section 4.2.1) and answers its key.
-pub(crate) fn accept_key(headers: &HeaderMap) -> Result<HeaderValue, Problem> {
-    let has = |name: header::HeaderName, word: &str| {
-        let values = headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok());
-        values.flat_map(|value| value.split(',')).any(|token| token.trim().eq_ignore_ascii_case(word))
-    };
-    if !has(header::CONNECTION, "upgrade") || !has(header::UPGRADE, "websocket") {
-        return Err(Problem::from_status(StatusCode::UPGRADE_REQUIRED)
-            .with_header(header::UPGRADE, HeaderValue::from_static("websocket")));
-    }
-    if headers.get(header::SEC_WEBSOCKET_VERSION).is_none_or(|version| version != "13") {
-        return Err(Problem::from_status(StatusCode::UPGRADE_REQUIRED)
-            .with_header(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13")));
-    }
-    let key = headers.get(header::SEC_WEBSOCKET_KEY).map(HeaderValue::as_bytes).unwrap_or_default();
-    if STANDARD.decode(key).ok().is_none_or(|key| key.len() != 16) {
-        let cure = "Send 16 random bytes in base64.";
-        return Err(Error::invalid_field("Sec-WebSocket-Key", "invalid_key", cure).into());
-    }
-    let mut context = ring::digest::Context::new(&ring::digest::SHA1_FOR_LEGACY_USE_ONLY);
-    context.update(key);
-    context.update(GUID);
-    let accept = STANDARD.encode(context.finish().as_ref());
-    HeaderValue::from_str(&accept).map_err(|error| Error::internal(error).into())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
-        pairs
-            .iter()
-            .map(|(name, value)| (header::HeaderName::from_static(name), HeaderValue::from_static(value)))
-            .collect()
-    }
-
-    /// The example of RFC 6455, section 1.3.
-    #[test]
-    fn the_handshake_of_the_standard_is_answered_as_it_says() {
-        let mut good = headers(&[
-            ("connection", "keep-alive, Upgrade"),
-            ("upgrade", "websocket"),
-            ("sec-websocket-version", "13"),
-            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-        ]);
-        assert_eq!(accept_key(&good).ok(), Some(HeaderValue::from_static("s3pPLMBiTxaQ9kYGzzhZRbK+xOo=")));
-        for (name, bad) in [("connection", "close"), ("upgrade", "h2c"), ("sec-websocket-version", "8")] {
-            let mut broken = good.clone();
-            broken.insert(name, HeaderValue::from_static(bad));
-            assert_eq!(accept_key(&broken).map_err(|problem| problem.status()), Err(StatusCode::UPGRADE_REQUIRED));
-        }
-        good.insert("sec-websocket-key", HeaderValue::from_static("short"));
-        assert_eq!(accept_key(&good).map_err(|problem| problem.status()), Err(StatusCode::BAD_REQUEST));
     }
 }

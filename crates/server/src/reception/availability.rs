@@ -204,10 +204,11 @@ impl Open {
         free
     }
 
-    /// Who works at a time and would do it then, whatever is taken.
+    /// Who works at a time that is offered and would do it then, whatever is taken.
     pub(super) fn offering(&self, start: Timestamp) -> Vec<StaffId> {
         let (times, step) = (self.known.service.times, self.known.reception.step);
-        let Some(moment) = Span::new(start, start.plus(Duration::from_millis(1))) else { return Vec::new() };
+        let moment = Span::new(start, start.plus(Duration::from_millis(1)));
+        let Some(moment) = moment.and_then(|moment| self.offered(moment)) else { return Vec::new() };
         let hours = self.hours(times.shown(start));
         let offers = hours.into_iter().filter(|(_, open)| free_starts(open, &[], times, step, moment).next().is_some());
         offers.map(|(staff, _)| staff).collect()

@@ -9,11 +9,11 @@ use mainstay_domain::{
 };
 use mainstay_store::{
     Appointment, AppointmentsOf, BookAppointment, Booking, Call, ChangeAppointment, Claim, FindUsed, GetAppointment,
-    GetService, ListAppointments, MoveAppointment, Once, Service, Used,
+    ListAppointments, MoveAppointment, Once, Used,
 };
 
 use super::Reception;
-use super::availability::{MOST_DAYS, Open};
+use super::availability::MOST_DAYS;
 use crate::http::Problem;
 use crate::http::idempotency::same;
 
@@ -80,11 +80,9 @@ impl Reception {
         wish: &Wish,
         claim: Option<(PersonId, Claim)>,
     ) -> Result<Appointment, Problem> {
-        let around = around(wish.start)?;
-        let open = self.open(call, tenant, (wish.service, wish.staff), around).await?;
+        let open = self.open(call, tenant, (wish.service, wish.staff), around(wish.start)?).await?;
         let staff = match wish.staff {
             Some(staff) if wish.outside_hours => vec![staff],
-            _ if open.offered(around).is_none() => Vec::new(),
             _ => open.offering(wish.start),
         };
         if staff.is_empty() {
@@ -192,15 +190,16 @@ impl Reception {
             note: Note::default(),
             outside_hours,
         };
-        let service = self.service_of(call, tenant, before.service).await?;
-        if !outside_hours {
-            let around = around(start)?;
-            let open: Open = self.open(call, tenant, (before.service, Some(staff)), around).await?;
-            if open.offered(around).is_none() || open.offering(start).is_empty() {
+        let times = if outside_hours {
+            self.service(call, tenant, before.service).await?.times
+        } else {
+            let open = self.open(call, tenant, (before.service, Some(staff)), around(start)?).await?;
+            if open.offering(start).is_empty() {
                 return Err(self.instead(call, tenant, &wish, NOT_OFFERED).await);
             }
-        }
-        let (shown, blocked) = (service.times.shown(start), service.times.blocked(start));
+            open.known.service.times
+        };
+        let (shown, blocked) = (times.shown(start), times.blocked(start));
         let shift = MoveAppointment { tenant, id, staff, shown, blocked, now: self.clock.now() };
         match self.store.run(call, shift).await? {
             Booking::Made(appointment) => {
@@ -254,10 +253,5 @@ impl Reception {
     fn ended(&self, state: AppointmentState) -> Error {
         self.figures.booking("refused");
         Error::new(Kind::Conflict, "ended", format!("It is {state} and cannot be moved."))
-    }
-
-    pub(super) async fn service_of(&self, call: &Call, tenant: TenantId, id: ServiceId) -> Result<Service> {
-        let found = self.store.run(call, GetService { tenant, id }).await?;
-        found.ok_or_else(|| Error::not_found("service"))
     }
 }

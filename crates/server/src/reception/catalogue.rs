@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 
 use mainstay_domain::{
-    Error, Kind, Label, PersonId, PersonName, Result, ServiceId, ServiceTimes, StaffId, TenantId, Timestamp, Week,
+    Error, Faults, Kind, Label, PersonId, Result, ServiceId, ServiceTimes, StaffId, TenantId, Timestamp, Week,
 };
 use mainstay_store::{
-    Call, ChangeService, ChangeStaff, Claim, CreateService, CreateStaff, GetStaff, ListServices, ListStaff,
+    Call, ChangeService, ChangeStaff, Claim, CreateService, CreateStaff, GetService, GetStaff, ListServices, ListStaff,
     MAKING_A_SERVICE, MAKING_STAFF, MOST_SERVICES, MOST_STAFF, Once, Service, SetOffers, Staff,
 };
 
-use super::{Faults, Reception, read};
+use super::{Reception, read};
 use crate::http::idempotency::same;
 
 /// The largest price: a billion, in millionths.
@@ -99,7 +99,7 @@ impl Reception {
             }
             Once::Repeat(used) => {
                 let id = ServiceId(same(&used, MAKING_A_SERVICE, fingerprint.as_deref())?);
-                self.service_of(call, tenant, id).await
+                self.service(call, tenant, id).await
             }
         }
     }
@@ -117,7 +117,7 @@ impl Reception {
         );
         match times {
             Ok(times) => service.times = times,
-            Err((field, refused)) => faults.0.push(refused.of(field)),
+            Err((field, refused)) => faults.add(field, refused.code, refused.detail),
         }
         if let Some(wanted) = wish.price {
             wanted.iter().for_each(|wanted| price(&mut faults, wanted));
@@ -135,7 +135,8 @@ impl Reception {
     /// # Errors
     /// `not_found`.
     pub async fn service(&self, call: &Call, tenant: TenantId, id: ServiceId) -> Result<Service> {
-        self.service_of(call, tenant, id).await
+        let found = self.store.run(call, GetService { tenant, id }).await?;
+        found.ok_or_else(|| Error::not_found("service"))
     }
 
     /// Lists services, the oldest first.
@@ -163,7 +164,7 @@ impl Reception {
         id: ServiceId,
         wish: ServiceWish,
     ) -> Result<Service> {
-        let service = self.with(self.service_of(call, tenant, id).await?, wish)?;
+        let service = self.with(self.service(call, tenant, id).await?, wish)?;
         self.store.run(call, ChangeService { tenant, service: service.clone(), now: self.clock.now() }).await?;
         Ok(service)
     }
@@ -274,10 +275,4 @@ impl Reception {
         }
         Ok((staff, services))
     }
-}
-
-/// A name that somebody gives of themselves; empty when it is none.
-pub(super) fn name(faults: &mut Faults, text: Option<&str>) -> String {
-    let name = text.and_then(|text| faults.keep("name", PersonName::parse(text)));
-    name.map(|name| name.as_str().to_owned()).unwrap_or_default()
 }

@@ -1,13 +1,12 @@
 //! For whom it is done.
 
-use mainstay_domain::{ContactId, EmailAddress, Error, Kind, Note, PhoneNumber, Result, TenantId};
+use mainstay_domain::{ContactId, EmailAddress, Error, Faults, Kind, Note, PersonName, PhoneNumber, Result, TenantId};
 use mainstay_store::{
     Call, ChangeContact, Contact, Error as StoreError, GetContact, GetReception, KnowContact, ListContacts,
     ReadContact, ReadContacts, Reading,
 };
 
-use super::catalogue::name;
-use super::{Faults, Reception};
+use super::Reception;
 use crate::accounts::Member;
 
 /// What somebody says of a contact, not looked at yet. What is left out stays as it is; null removes it.
@@ -34,7 +33,7 @@ struct Checked {
 impl Reception {
     async fn check(&self, call: &Call, tenant: TenantId, wish: &ContactWish) -> Result<Checked> {
         let mut faults = Faults::default();
-        let name = name(&mut faults, wish.name.as_deref());
+        let name = wish.name.as_deref().and_then(|text| faults.keep("name", PersonName::parse(text)));
         let phone = match wish.phone.as_ref().and_then(Option::as_deref) {
             None => None,
             Some(text) => {
@@ -47,7 +46,7 @@ impl Reception {
         let email = email.and_then(|text| faults.keep("email", EmailAddress::parse(text)));
         let note = wish.note.as_deref().and_then(|text| faults.keep("note", Note::parse(text)));
         faults.judge()?;
-        Ok(Checked { phone, email, note, name })
+        Ok(Checked { phone, email, note, name: name.unwrap_or_default().as_str().to_owned() })
     }
 
     /// Knows somebody by a number or an address: who has one of them, with what was not known added; else somebody new.

@@ -14,7 +14,7 @@ mod settings;
 
 use std::sync::Arc;
 
-use mainstay_domain::{Clock, Error, FieldFault, Ids, Refused, Result};
+use mainstay_domain::{Clock, Error, Ids, Result};
 use mainstay_store::Store;
 use prometheus_client::registry::Registry;
 
@@ -42,26 +42,6 @@ impl Reception {
         let figures = ReceptionFigures::register(registry);
         let calendars = Calendars::register(registry);
         Self { store, clock, ids, calendars, figures }
-    }
-}
-
-/// What is wrong with what somebody sent, field by field.
-#[derive(Default)]
-struct Faults(Vec<FieldFault>);
-
-impl Faults {
-    /// Keeps what is good, and notes why something is not.
-    fn keep<T>(&mut self, field: &str, read: std::result::Result<T, Refused>) -> Option<T> {
-        read.map_err(|refused| self.0.push(refused.of(field))).ok()
-    }
-
-    fn add(&mut self, field: &str, code: &'static str, detail: impl Into<String>) {
-        self.0.push(FieldFault::new(field, code, detail));
-    }
-
-    /// Nothing, when all is good.
-    fn judge(self) -> Result<()> {
-        if self.0.is_empty() { Ok(()) } else { Err(Error::invalid(self.0)) }
     }
 }
 

@@ -1,14 +1,14 @@
 //! How the reception works, and the days that are not like others.
 
 use mainstay_domain::{
-    CalendarDay, CallingCode, Error, Label, Opening, Result, SpecialDay, StaffId, Step, TenantId, Week, Zone,
+    CalendarDay, CallingCode, Error, Faults, Label, Opening, Result, SpecialDay, StaffId, Step, TenantId, Week, Zone,
 };
 use mainstay_store::{
     Call, GetReception, ListSpecialDays, NamedDay, PutReception, PutSpecialDay, Reception as Settings, RemoveSpecialDay,
 };
 
 use super::availability::not_set_up;
-use super::{Faults, Reception, read};
+use super::{Reception, read};
 
 /// The most minutes that a time is held.
 const LONGEST_HOLD: u32 = 60;

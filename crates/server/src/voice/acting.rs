@@ -43,7 +43,7 @@ impl Session {
             Next::Ended(end) => self.turn_ended(line, end).await,
             Next::SoundDue => self.send_sound(line).await.map(|()| None),
             Next::Tick => {
-                self.last_words(line, false).await?;
+                self.last_words(false);
                 self.tick(line).await
             }
             _ => Ok(None),
@@ -81,7 +81,7 @@ impl Session {
                 self.active_at = Instant::now();
                 if self.capture.is_some() {
                     self.detector.end();
-                    self.end_of_speech(line).await?;
+                    self.end_of_speech();
                 } else {
                     line.say(&ServerFrame::Warning { code: "nothing_heard", count: 1 }).await?;
                 }
@@ -140,7 +140,7 @@ impl Session {
                 }
                 self.stream(chunk, ms);
                 if is_too_long {
-                    self.end_of_speech(line).await?;
+                    self.end_of_speech();
                 }
                 Ok(None)
             }
@@ -164,7 +164,7 @@ impl Session {
                 }
                 if is_too_long || heard == Some(Heard::End) {
                     self.detector.end();
-                    self.end_of_speech(line).await?;
+                    self.end_of_speech();
                 }
             } else {
                 self.keep(slice);
@@ -229,26 +229,25 @@ impl Session {
     }
 
     /// Speech is over: its turn begins, or its last words are waited for.
-    async fn end_of_speech(&mut self, line: &mut Line) -> Result<(), Dropped> {
+    fn end_of_speech(&mut self) {
         let now = Instant::now();
-        let Some(capture) = &mut self.capture else { return Ok(()) };
+        let Some(capture) = &mut self.capture else { return };
         match &self.hearing {
             Some(hearing) if self.encoding == Encoding::PcmS16le => {
                 hearing.sound.finalize();
                 capture.closing = Some((now, now + LAST_WORDS));
-                Ok(())
             }
             _ => {
                 capture.closing = Some((now, now));
-                self.last_words(line, true).await
+                self.last_words(true);
             }
         }
     }
 
     /// The last words of a turn have come, or are not waited for any longer: its reply is made.
-    async fn last_words(&mut self, _: &mut Line, all: bool) -> Result<(), Dropped> {
+    fn last_words(&mut self, all: bool) {
         let is_due = |capture: &mut Capture| capture.closing.is_some_and(|(_, until)| all || until <= Instant::now());
-        let Some(capture) = self.capture.take_if(is_due) else { return Ok(()) };
+        let Some(capture) = self.capture.take_if(is_due) else { return };
         let said_at = capture.closing.map_or_else(Instant::now, |(since, _)| since);
         let Capture { sound, ms, text, meter, .. } = capture;
         let said = if self.hearing.is_some() { Said::Text(text.clone()) } else { Said::Sound(sound.clone()) };
@@ -265,7 +264,6 @@ impl Session {
         self.app.voice.figures.turns.inc();
         let work = Box::pin(task.run(self.cutting.take()));
         self.answering = Some(Answering::new(self.turn, (meter, ms), (sound, text), (work, events), said_at));
-        Ok(())
     }
 
     /// Those who transcribe while somebody speaks have understood something.
@@ -290,12 +288,12 @@ impl Session {
                     self.say_interim(line, "").await?;
                 }
                 if finalized {
-                    self.last_words(line, true).await?;
+                    self.last_words(true);
                 } else if of_opus && speech_final {
-                    self.end_of_speech(line).await?;
+                    self.end_of_speech();
                 }
             }
-            Transcribed::Silence if of_opus => self.end_of_speech(line).await?,
+            Transcribed::Silence if of_opus => self.end_of_speech(),
             Transcribed::Lost => {
                 line.say(&ServerFrame::Warning { code: "listening_interrupted", count: 1 }).await?;
             }

@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{FromRequestParts as _, Request, State};
-use axum::http::{HeaderValue, StatusCode, header};
-use axum::response::{IntoResponse as _, Response};
+use axum::extract::{Request, State};
+use axum::response::Response;
 use futures_util::StreamExt as _;
 use mainstay_domain::{Error, Kind, Plan, Timestamp};
 use mainstay_store::{BeginVoiceSession, Call, FoundVoiceSession, ListVoiceSessions, NewVoiceSession, VoiceSession};
@@ -22,10 +21,9 @@ use super::wire::{self, ClientFrame, Encoding, ServerFrame, Start};
 use crate::accounts::{BearerToken, Member, Reader, challenge};
 use crate::app::App;
 use crate::billing::refusal;
-use crate::http::overload::Key;
+use crate::http::websocket::Handshake;
 use crate::http::{Document, Json, Problem, Query, RequestContext};
-use crate::limits;
-use crate::live::api::{WantsUpgrade, accept_key, admitted, later};
+use crate::live::api::{admitted, let_in};
 
 /// How long a client may take to say how the session begins.
 const STARTING: Duration = Duration::from_secs(10);
@@ -69,24 +67,14 @@ pub async fn voice(
         refused("unauthenticated");
         challenge(error)
     })?;
-    let accept = accept_key(&parts.headers)?;
-    let Ok(upgrade) = WantsUpgrade::from_request_parts(&mut parts, &()).await;
-    let upgrade = upgrade.0.ok_or_else(|| Problem::from_status(StatusCode::UPGRADE_REQUIRED))?;
+    let handshake = Handshake::of(&mut parts)?;
     if !app.voice.is_set_up() {
         refused("not_set_up");
         let detail =
             "Nobody is set up here to make text of speech and speech of text. See [voice] in the configuration.";
         return Err(Error::new(Kind::Unavailable, "voice_not_set_up", detail).into());
     }
-    if app.lifecycle.stopping() {
-        return Err(later("not_ready", "This node is stopping. Connect again.", Duration::from_secs(1)));
-    }
-    limits::admit(&app, &context, "GET", &by).await?;
-    context.admit(Key::Tenant(by.tenant)).await?;
-    if let Err(wait) = app.connects.admit() {
-        refused("overloaded");
-        return Err(later("overloaded", "Too many connect at this moment. Come back after the time named.", wait));
-    }
+    let_in(&app, &context, &by, || refused("overloaded")).await?;
     let owner = (by.tenant, by.person);
     let resumes = query.resume.as_deref().is_some_and(|token| app.voice.knows(token, owner));
     let places = places(&app, &context.call, &by).await;
@@ -99,18 +87,14 @@ pub async fn voice(
         return Err(Error::new(Kind::TooManyRequests, "too_many_voice_sessions", detail).into());
     }
     let serving = Arc::clone(&app);
+    let (upgrade, response) = handshake.switch();
     app.lifecycle.spawn_work("voice", async move {
         match upgrade.await {
             Ok(upgraded) => Box::pin(answer(serving, Line::new(upgraded, place, standing), by)).await,
             Err(error) => tracing::debug!(%error, "a voice session was not upgraded"),
         }
     });
-    let headers = [
-        (header::UPGRADE, HeaderValue::from_static("websocket")),
-        (header::CONNECTION, HeaderValue::from_static("upgrade")),
-        (header::SEC_WEBSOCKET_ACCEPT, accept),
-    ];
-    Ok((StatusCode::SWITCHING_PROTOCOLS, headers).into_response())
+    Ok(response)
 }
 
 /// How many sessions a member has at once.

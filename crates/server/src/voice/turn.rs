@@ -61,6 +61,14 @@ pub(super) enum End {
     Unheard(Fault),
 }
 
+impl End {
+    /// Without quota or budget nothing more can be said.
+    fn refused(error: Error) -> Self {
+        let is_over = matches!(error.code, "quota_exceeded" | "budget_spent");
+        Self::Refused(error, is_over)
+    }
+}
+
 /// What a turn took, until now.
 #[derive(Debug, Default)]
 struct Taken {
@@ -123,8 +131,7 @@ impl Task {
             before.await;
         }
         if let Err(error) = self.reserve().await {
-            let is_over = matches!(error.code, "quota_exceeded" | "budget_spent");
-            return End::Refused(error, is_over);
+            return End::refused(error);
         }
         let text = match std::mem::replace(&mut self.said, Said::Text(String::new())) {
             Said::Text(text) => text,
@@ -138,10 +145,7 @@ impl Task {
         self.tell(TurnEvent::Understood(text)).await;
         match self.answer(content).await {
             Ok(()) => End::Done,
-            Err(error) => {
-                let is_over = matches!(error.code, "quota_exceeded" | "budget_spent");
-                End::Refused(error, is_over)
-            }
+            Err(error) => End::refused(error),
         }
     }
 

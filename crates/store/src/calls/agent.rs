@@ -1,6 +1,6 @@
 //! Who answers the phone, and for how long calls are kept.
 
-use mainstay_domain::{PhoneNumber, TenantId, Timestamp};
+use mainstay_domain::{TenantId, Timestamp};
 use uuid::Uuid;
 
 use crate::error::Result;
@@ -97,10 +97,8 @@ impl From<AgentRow> for PhoneAgent {
 pub struct PutPhoneAgent {
     /// The organisation.
     pub tenant: TenantId,
-    /// Who; its number is not looked at.
+    /// Who.
     pub agent: PhoneAgent,
-    /// To whom callers are passed on.
-    pub transfer: Option<PhoneNumber>,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -115,9 +113,9 @@ impl Intent for PutPhoneAgent {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
-        let PhoneAgent { assistant_id, greeting, instructions, keep_days, .. } = &self.agent;
+        let PhoneAgent { assistant_id, greeting, instructions, transfer_number, keep_days } = &self.agent;
         let put = tx.query(PUT).bind(self.tenant.uuid()).bind(assistant_id.clone()).bind(greeting.clone());
-        let put = put.bind(instructions.clone()).bind(self.transfer.as_ref().map(|to| to.as_str().to_owned()));
+        let put = put.bind(instructions.clone()).bind(transfer_number.clone());
         put.bind(i64::from(*keep_days)).bind(At(self.now)).run().await.map(drop)
     }
 }
@@ -175,19 +173,13 @@ impl Intent for ListCallKeeping {
     }
 }
 
-/// Forgets calls that began before a moment, and what was done in them. The answer is how many; when it is the size of a
-/// bite there may be more.
+/// Forgets calls that began before a moment, and what was done in them, at most 500. The answer is how many there were.
 #[derive(Clone, Copy, Debug)]
 pub struct ForgetCalls {
     /// The organisation.
     pub tenant: TenantId,
     /// The moment.
     pub before: Timestamp,
-}
-
-impl ForgetCalls {
-    /// The size of a bite.
-    pub const BITE: usize = 500;
 }
 
 impl Intent for ForgetCalls {

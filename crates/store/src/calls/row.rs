@@ -4,6 +4,7 @@ use mainstay_domain::{ContactId, PhoneCall, PhoneCallId};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
+use crate::members::word;
 use crate::value::{At, moment};
 
 #[derive(sqlx::FromRow)]
@@ -31,12 +32,11 @@ impl TryFrom<CallRow> for PhoneCall {
     type Error = Error;
 
     fn try_from(row: CallRow) -> Result<Self> {
-        let damaged = |unknown: mainstay_domain::UnknownWord| Error::Corrupt(format!("a call: {unknown}"));
         Ok(Self {
             id: PhoneCallId(row.id),
             provider_id: row.provider_id,
-            direction: row.direction.parse().map_err(damaged)?,
-            state: row.state.parse().map_err(damaged)?,
+            direction: word(&row.direction)?,
+            state: word(&row.state)?,
             number: row.number,
             contact: row.contact_id.map(ContactId),
             started_at: moment(row.started_at),
@@ -48,7 +48,7 @@ impl TryFrom<CallRow> for PhoneCall {
             transcript: row.transcript,
             recording_url: row.recording_url,
             cost_micros: row.cost_micros,
-            outcome: row.outcome.map(|word| word.parse()).transpose().map_err(damaged)?,
+            outcome: row.outcome.as_deref().map(word).transpose()?,
             created_at: row.created_at.0,
         })
     }

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use mainstay_domain::{InboxSourceId, InboxState, TenantId, Timestamp};
 use uuid::Uuid;
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::intent::Intent;
+use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
 use crate::value::{At, count};
@@ -86,8 +87,7 @@ impl Intent for CountInbox {
         let query = tx.query(COUNT).bind(self.tenant.uuid()).bind(Uuid::max()).bind(i64::from(COUNTED_EVENTS));
         let mut counts: BTreeMap<InboxSourceId, EventCounts> = BTreeMap::new();
         for row in query.rows::<CountRow>().await? {
-            let job = row.state.map(|state| state.parse()).transpose();
-            let job = job.map_err(|error| Error::Corrupt(format!("the job of an event: {error}")))?;
+            let job = row.state.as_deref().map(word).transpose()?;
             let sender = counts.entry(InboxSourceId(row.source_id)).or_default();
             sender.add(InboxState::of_job(job), count(row.events), row.newest_at.0);
         }

@@ -7,6 +7,7 @@ use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::jobs::NewJob;
 use crate::jobs::listing::again;
+use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
 use crate::value::{At, Id};
@@ -69,8 +70,7 @@ impl TryFrom<SummaryRow> for InboxSummary {
     type Error = Error;
 
     fn try_from(row: SummaryRow) -> Result<Self> {
-        let job = row.state.map(|state| state.parse()).transpose();
-        let job = job.map_err(|error| Error::Corrupt(format!("the job of an event: {error}")))?;
+        let job = row.state.as_deref().map(word).transpose()?;
         Ok(Self {
             id: InboxEventId(row.id),
             source: InboxSourceId(row.source_id),

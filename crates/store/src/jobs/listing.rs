@@ -10,6 +10,7 @@ use super::enqueue::{Enqueued, enqueue};
 use super::{NewJob, tenant_of};
 use crate::error::{Error, Result};
 use crate::intent::Intent;
+use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
 use crate::value::{At, Id, count};
@@ -122,7 +123,7 @@ impl TryFrom<SummaryRow> for JobSummary {
             kind: row.kind,
             group: row.group_key,
             tenant: tenant_of(row.tenant_id),
-            state: row.state.parse().map_err(|error| Error::Corrupt(format!("a job: {error}")))?,
+            state: word(&row.state)?,
             priority: JobPriority::from_number(row.priority),
             run_at: row.run_at.0,
             attempt: count(row.attempt),

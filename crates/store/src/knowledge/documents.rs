@@ -11,6 +11,7 @@ use super::{MAKING_A_DOCUMENT, MOST_DOCUMENTS};
 use crate::error::{Error, Result};
 use crate::idempotency::{Claimant, Once, claim};
 use crate::intent::Intent;
+use crate::members::word;
 use crate::sql::statements;
 use crate::turns::Claim;
 use crate::tx::{Scope, Tx};
@@ -117,7 +118,7 @@ impl TryFrom<SummaryRow> for DocumentSummary {
         Ok(Self {
             id: DocumentId(row.id),
             title: row.title,
-            language: row.language.parse().map_err(|error| Error::Corrupt(format!("a language: {error}")))?,
+            language: word(&row.language)?,
             passages: count(row.passages),
             bytes: count(row.bytes),
             created_at: row.created_at.0,

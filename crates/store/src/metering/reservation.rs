@@ -10,6 +10,7 @@ use super::ledger::Ledger;
 use crate::call::Call;
 use crate::error::Result;
 use crate::intent::Intent;
+use crate::places::FindDue;
 use crate::sql::statements;
 use crate::store::Store;
 use crate::tx::{Scope, Tx};
@@ -143,23 +144,7 @@ pub(crate) async fn settle(tx: &mut Tx<'_>, ledger: &mut Ledger, settlements: &[
     Ok(costs)
 }
 
-/// Finds what nobody has settled in its time, across organisations.
-struct Overdue(Timestamp);
-
-impl Intent for Overdue {
-    type Output = Vec<Place>;
-    const WRITES: bool = false;
-    const ONE_STATEMENT: bool = true;
-
-    fn scope(&self) -> Scope {
-        Scope::System
-    }
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        tx.query(OVERDUE).bind(At(self.0)).rows().await
-    }
-}
-
+/// Counts as spent what nobody has settled in its time.
 struct Sweep {
     places: Vec<Place>,
     now: Timestamp,
@@ -222,7 +207,7 @@ impl Store {
     /// # Errors
     /// As every intent.
     pub async fn sweep_reservations(&self, call: &Call, now: Timestamp) -> Result<usize> {
-        let places = self.run(call, Overdue(now)).await?;
+        let places = self.run(call, FindDue(OVERDUE, now)).await?;
         if places.is_empty() { Ok(0) } else { self.run(call, Sweep { places, now }).await }
     }
 }

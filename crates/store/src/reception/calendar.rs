@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use crate::error::{Error, Result};
 use crate::intent::Intent;
+use crate::members::word;
 use crate::sql::{Sql, statements};
 use crate::tx::{Scope, Tx};
 use crate::value::{At, END_OF_TIME, moment};
@@ -90,7 +91,7 @@ impl TryFrom<AppointmentRow> for Appointment {
             service: ServiceId(row.service_id),
             staff: StaffId(row.staff_id),
             contact: row.contact_id.map(ContactId),
-            state: row.state.parse().map_err(|error| Error::Corrupt(format!("an appointment: {error}")))?,
+            state: word(&row.state)?,
             shown: span(row.starts_at, row.ends_at)?,
             blocked: span(row.blocked_from, row.blocked_until)?,
             expires_at: moment(row.expires_at),

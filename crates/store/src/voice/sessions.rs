@@ -13,6 +13,7 @@ use crate::intent::Intent;
 use crate::metering::admission::{self, Bid, Demand};
 use crate::metering::ledger::Ledger;
 use crate::metering::reservation::{self, Cost, Settlement};
+use crate::places::FindDue;
 use crate::sql::statements;
 use crate::store::Store;
 use crate::tx::{Scope, Tx};
@@ -325,23 +326,6 @@ impl Intent for ListVoiceSessions {
     }
 }
 
-/// Which sessions began before a moment and never ended, across organisations.
-struct Lost(Timestamp);
-
-impl Intent for Lost {
-    type Output = Vec<Place>;
-    const WRITES: bool = false;
-    const ONE_STATEMENT: bool = true;
-
-    fn scope(&self) -> Scope {
-        Scope::System
-    }
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        tx.query(LOST).bind(At(self.0)).rows().await
-    }
-}
-
 /// Says of these that they are lost, in the name of their organisations.
 struct GiveUp {
     places: Vec<Place>,
@@ -380,7 +364,7 @@ impl Store {
     /// # Errors
     /// As every intent.
     pub async fn give_up_voice_sessions(&self, call: &Call, before: Timestamp, now: Timestamp) -> Result<usize> {
-        let places = self.run(call, Lost(before)).await?;
+        let places = self.run(call, FindDue(LOST, before)).await?;
         let lost = places.len();
         if lost > 0 {
             self.run(call, GiveUp { places, now }).await?;

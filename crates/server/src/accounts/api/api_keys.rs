@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::accounts::Administrator;
 use crate::app::App;
 use crate::http::idempotency::Idempotency;
-use crate::http::page::{Page, PageQuery, moment_and_id};
+use crate::http::page::{self, Page, PageQuery, moment_and_id};
 use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 
 /// Making a key.
@@ -95,7 +95,7 @@ pub async fn list(
     let limit = query.limit()?;
     let after = query.cursor(moment_and_id)?.map(|(moment, id)| (moment, ApiKeyId(id)));
     let keys = app.accounts.api_keys(&context.call, &by, after, limit).await?;
-    Ok(Json(Page::of(keys, limit, |key| format!("{}.{}", key.created_at.as_millis(), key.id))))
+    Ok(Json(Page::of(keys, limit, |key| page::place(key.created_at, key.id))))
 }
 
 /// Reads a key's data.

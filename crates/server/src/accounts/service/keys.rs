@@ -1,6 +1,6 @@
 //! API keys of an organisation.
 
-use mainstay_domain::{ApiKeyId, ApiKeyScope, Error, FieldFault, Kind, Result, Secret, Timestamp};
+use mainstay_domain::{ApiKeyId, ApiKeyScope, Error, Faults, Kind, Result, Secret, Timestamp};
 use mainstay_store::{ApiKey, Call, Claim, CreateApiKey, GetApiKey, ListApiKeys, Once, RevokeApiKey};
 
 use super::{Accounts, KEY_FORGOTTEN};
@@ -107,22 +107,19 @@ impl Accounts {
 }
 
 fn read(name: &str, scopes: &[ApiKeyScope]) -> Result<String> {
-    let mut faults = Vec::new();
+    let mut faults = Faults::default();
     let name = name.trim();
     let length = name.chars().count();
     if length == 0 || length > MOST_NAME || name.chars().any(char::is_control) {
         let detail = format!("A name has 1 to {MOST_NAME} characters and no control characters.");
-        faults.push(FieldFault::new("name", "invalid_name", detail));
+        faults.add("name", "invalid_name", detail);
     }
     let mut sorted = scopes.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
     if sorted.is_empty() || sorted.len() != scopes.len() {
-        faults.push(FieldFault::new(
-            "scopes",
-            "invalid_scopes",
-            "Name at least one of read, write and admin, each once.",
-        ));
+        faults.add("scopes", "invalid_scopes", "Name at least one of read, write and admin, each once.");
     }
-    if faults.is_empty() { Ok(name.to_owned()) } else { Err(Error { kind: Kind::Invalid, ..Error::invalid(faults) }) }
+    faults.judge()?;
+    Ok(name.to_owned())
 }

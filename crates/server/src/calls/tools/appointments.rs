@@ -1,9 +1,9 @@
 //! Free times, and appointments made, moved and cancelled.
 
 use mainstay_domain::{AppointmentState, CallOutcome, ContactId, Note, Refused, Span, Timestamp, Zone};
-use mainstay_store::{Appointment, AppointmentsOf, Reception as Settings, Staff};
+use mainstay_store::{Appointment, AppointmentsOf, Reception as Settings};
 
-use super::people::{self, Known};
+use super::people;
 use super::{Answer, Asking, Given, Refusal, Told, instead};
 use crate::calls::speech;
 use crate::reception::{Asked, Change, ContactWish, Free, MOST_DAYS, Wish};
@@ -123,18 +123,13 @@ pub(super) async fn book(asking: &Asking<'_>, given: &Given<'_>) -> Answer {
     let made = asking.app.reception.book(asking.call, asking.tenant, &wish, Some(claim)).await;
     let made = made.map_err(|problem| instead(&settings.zone, &problem))?;
     let when = speech::moment(&settings.zone, made.shown.from());
-    let with = who(asking, &made).await?.map_or_else(String::new, |staff| format!(" with {}", staff.name));
+    let (who, _) = asking.app.reception.one_of_staff(asking.call, asking.tenant, made.staff).await?;
     Ok(Told {
-        answer: format!("Booked: {} on {when}{with}.", service.name),
+        answer: format!("Booked: {} on {when} with {}.", service.name, who.name),
         outcome: Some(CallOutcome::Booked),
         appointment: Some(made.id),
         contact: Some(contact.id),
     })
-}
-
-async fn who(asking: &Asking<'_>, appointment: &Appointment) -> Result<Option<Staff>, Refusal> {
-    let one = asking.app.reception.one_of_staff(asking.call, asking.tenant, appointment.staff).await?;
-    Ok(Some(one.0))
 }
 
 /// The appointments of a contact that are ahead, the next first.
@@ -149,8 +144,7 @@ pub(super) async fn ahead(asking: &Asking<'_>, contact: ContactId) -> Result<Vec
 
 /// The appointment of the caller that is meant.
 async fn meant(asking: &Asking<'_>, settings: &Settings, given: &Given<'_>) -> Result<Appointment, Refusal> {
-    let known = people::caller(asking, settings, given).await?;
-    let Known { contact, .. } = known;
+    let contact = people::caller(asking, settings, given).await?;
     let mut all = ahead(asking, contact.id).await?;
     let zone = &settings.zone;
     if let Some(text) = given.text(&["current_date", "old_date", "appointment_date"]) {
@@ -172,11 +166,7 @@ pub(super) async fn reschedule(asking: &Asking<'_>, given: &Given<'_>) -> Answer
     let settings = asking.settings().await?;
     let zone = &settings.zone;
     let start = start(asking, zone, given)?;
-    let appointment = match meant(asking, &settings, given).await {
-        // Asked again: it stands there already.
-        Err(refusal) if refusal.code == "which" => return Err(refusal),
-        other => other?,
-    };
+    let appointment = meant(asking, &settings, given).await?;
     let told = |moved: &Appointment| Told {
         answer: format!("Moved to {}.", speech::moment(zone, moved.shown.from())),
         outcome: Some(CallOutcome::Rescheduled),

@@ -219,7 +219,8 @@ pub(super) async fn use_tool(asking: &Asking<'_>, name: &str, given: &Map<String
         "find_contact" => people::find(asking, &given).await,
         "take_message" => people::take_message(asking, &given).await,
         "search_knowledge" => knowledge::search(asking, &given).await,
-        _ => hours::tell(asking, &given).await,
+        "opening_hours" => hours::tell(asking, &given).await,
+        other => Err(Error::internal(format!("nobody does what the tool {other} says")).into()),
     };
     let outcome = match &told {
         Ok(_) => "done",

@@ -15,11 +15,6 @@ const PHONES: &[&str] = &["phone", "phone_number", "number"];
 /// The longest message, in characters.
 const LONGEST_MESSAGE: usize = 2_000;
 
-/// A contact who asks.
-pub(super) struct Known {
-    pub(super) contact: Contact,
-}
-
 /// The number that is meant: the one that is named, else the one of the call.
 pub(super) fn number(
     asking: &Asking<'_>,
@@ -34,7 +29,7 @@ pub(super) fn number(
 }
 
 /// Who asks. From their own number they are known by it; who names another one says whose it is, too.
-pub(super) async fn caller(asking: &Asking<'_>, settings: &Settings, given: &Given<'_>) -> Result<Known, Refusal> {
+pub(super) async fn caller(asking: &Asking<'_>, settings: &Settings, given: &Given<'_>) -> Result<Contact, Refusal> {
     let number = number(asking, settings, given)?;
     let name = given.text(NAMES);
     let email = given.text(&["email"]).and_then(|text| EmailAddress::parse(&text).ok());
@@ -47,10 +42,10 @@ pub(super) async fn caller(asking: &Asking<'_>, settings: &Settings, given: &Giv
     let unknown = || Refusal::new("unknown_caller", "I find nobody with that name and number.");
     let contact = found.into_iter().next().ok_or_else(unknown)?;
     if own {
-        return Ok(Known { contact });
+        return Ok(contact);
     }
     let said = name.ok_or_else(|| Refusal::new("missing_name", "And under which name?"))?;
-    if same_name(&said, &contact.name) { Ok(Known { contact }) } else { Err(unknown()) }
+    if same_name(&said, &contact.name) { Ok(contact) } else { Err(unknown()) }
 }
 
 /// Whether two names are one: the same words, whatever their order and capitals.
@@ -66,7 +61,7 @@ fn same_name(one: &str, other: &str) -> bool {
 
 pub(super) async fn find(asking: &Asking<'_>, given: &Given<'_>) -> Answer {
     let settings = asking.settings().await?;
-    let Known { contact } = caller(asking, &settings, given).await?;
+    let contact = caller(asking, &settings, given).await?;
     let ahead = ahead(asking, contact.id).await?;
     let mut next = Vec::new();
     for one in ahead.iter().take(3) {

@@ -6,7 +6,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use mainstay_domain::{DisabledReason, EndpointId, EventId, EventType, Timestamp};
 use mainstay_store::Endpoint;
-use serde::{Deserialize, Deserializer, Serialize};
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
@@ -15,7 +15,7 @@ use crate::app::App;
 use crate::deliveries::Deliveries;
 use crate::deliveries::service::Wanted;
 use crate::http::idempotency::Idempotency;
-use crate::http::page::{Page, PageQuery, moment_and_id};
+use crate::http::page::{self, Page, PageQuery, moment_and_id};
 use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 
 /// Making an endpoint.
@@ -47,17 +47,12 @@ pub struct ChangeEndpointBody {
     #[serde(default)]
     event_types: Option<Vec<String>>,
     /// Null removes the limit.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "crate::http::present")]
     #[schema(value_type = Option<u32>)]
     rate_per_minute: Option<Option<u32>>,
     /// Whether it is told of anything. What waits for an endpoint that is disabled is cancelled.
     #[serde(default)]
     enabled: Option<bool>,
-}
-
-/// Null is something else than nothing.
-fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Option<u32>>, D::Error> {
-    Option::deserialize(deserializer).map(Some)
 }
 
 /// An endpoint.
@@ -207,7 +202,7 @@ pub async fn list(
     let after = query.cursor(moment_and_id)?.map(|(moment, id)| (moment, EndpointId(id)));
     let rows = app.deliveries.endpoints(&context.call, by.tenant, after, limit).await?;
     let rows: Vec<_> = rows.into_iter().map(|row| EndpointBody::of(&app.deliveries, row)).collect();
-    Ok(Json(Page::of(rows, limit, |row| format!("{}.{}", row.created_at.as_millis(), row.id))))
+    Ok(Json(Page::of(rows, limit, |row| page::place(row.created_at, row.id))))
 }
 
 /// Reads an endpoint.

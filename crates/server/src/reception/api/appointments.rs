@@ -219,7 +219,7 @@ pub async fn list(
     };
     let list = ListAppointments { tenant: by.tenant, within, after, limit };
     let rows = app.reception.appointments(&context.call, list).await?;
-    Ok(Json(Page::of(rows, limit, |row| format!("{}.{}", row.shown.from().as_millis(), row.id))))
+    Ok(Json(Page::of(rows, limit, |row| page::place(row.shown.from(), row.id))))
 }
 
 /// Reads an appointment.

@@ -10,10 +10,9 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::appointments::AppointmentBody;
-use super::present;
 use crate::accounts::{Reader, Writer};
 use crate::app::App;
-use crate::http::page::{Page, PageQuery, moment_and_id};
+use crate::http::page::{self, Page, PageQuery, moment_and_id};
 use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 use crate::reception::ContactWish;
 
@@ -57,10 +56,10 @@ pub struct ContactWishBody {
     #[serde(default)]
     name: Option<String>,
     /// As people write it; without a country it is one of the country of the reception.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "crate::http::present")]
     #[schema(value_type = Option<String>)]
     phone: Option<Option<String>>,
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "crate::http::present")]
     #[schema(value_type = Option<String>)]
     email: Option<Option<String>>,
     /// At most 2000 characters.
@@ -147,5 +146,5 @@ pub async fn appointments(
     app.reception.contact(&context.call, by.tenant, ContactId(id)).await?;
     let list = AppointmentsOf { tenant: by.tenant, contact: ContactId(id), before, limit };
     let rows = app.reception.appointments_of(&context.call, list).await?;
-    Ok(Json(Page::of(rows, limit, |row| format!("{}.{}", row.shown.from().as_millis(), row.id))))
+    Ok(Json(Page::of(rows, limit, |row| page::place(row.shown.from(), row.id))))
 }

@@ -10,11 +10,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::present;
 use crate::accounts::{Administrator, Reader};
 use crate::app::App;
 use crate::http::idempotency::Idempotency;
-use crate::http::page::{Page, PageQuery, moment_and_id};
+use crate::http::page::{self, Page, PageQuery, moment_and_id};
 use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 use crate::reception::ServiceWish;
 
@@ -77,7 +76,7 @@ pub struct ServiceWishBody {
     #[serde(default)]
     after_minutes: Option<u16>,
     /// In millionths of the currency, with `currency`; null for no price.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "crate::http::present")]
     #[schema(value_type = Option<i64>)]
     price_micros: Option<Option<i64>>,
     /// ISO 4217, such as EUR.
@@ -135,7 +134,7 @@ pub async fn list(
     let limit = query.limit()?;
     let after = query.cursor(moment_and_id)?.map(|(moment, id)| (moment, ServiceId(id)));
     let rows = app.reception.services(&context.call, by.tenant, after, limit).await?;
-    Ok(Json(Page::of(rows, limit, |row| format!("{}.{}", row.created_at.as_millis(), row.id))))
+    Ok(Json(Page::of(rows, limit, |row| page::place(row.created_at, row.id))))
 }
 
 /// Reads a service.

@@ -10,11 +10,10 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::present;
 use crate::accounts::{Administrator, Reader};
 use crate::app::App;
 use crate::http::idempotency::Idempotency;
-use crate::http::page::{Page, PageQuery, moment_and_id};
+use crate::http::page::{self, Page, PageQuery, moment_and_id};
 use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 use crate::reception::StaffWish;
 
@@ -59,7 +58,7 @@ pub struct StaffWishBody {
     #[serde(default)]
     name: Option<String>,
     /// When they work; null for the hours of the organisation.
-    #[serde(default, deserialize_with = "present")]
+    #[serde(default, deserialize_with = "crate::http::present")]
     #[schema(value_type = Option<Vec<Vec<String>>>)]
     week: Option<Option<Week>>,
     /// What they offer: these services and no others.
@@ -105,7 +104,7 @@ pub async fn list(
     let limit = query.limit()?;
     let after = query.cursor(moment_and_id)?.map(|(moment, id)| (moment, StaffId(id)));
     let rows = app.reception.staff(&context.call, by.tenant, after, limit).await?;
-    Ok(Json(Page::of(rows, limit, |(row, _)| format!("{}.{}", row.created_at.as_millis(), row.id))))
+    Ok(Json(Page::of(rows, limit, |(row, _)| page::place(row.created_at, row.id))))
 }
 
 /// Reads one of the staff.

@@ -13,7 +13,7 @@ use uuid::Uuid;
 use crate::accounts::{Administrator, Member};
 use crate::app::App;
 use crate::http::idempotency::Idempotency;
-use crate::http::page::{Page, PageQuery, cursor_for, moment_and_id};
+use crate::http::page::{self, Page, PageQuery, cursor_for, moment_and_id};
 use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 use crate::webhooks::inbox::place;
 use crate::webhooks::scheme::{self, SchemeSettings};
@@ -167,7 +167,7 @@ pub async fn list(
     let after = query.cursor(moment_and_id)?.map(|(moment, id)| (moment, InboxSourceId(id)));
     let rows = service::list(&app, &context.call, &by, after, limit).await?;
     let last = rows.last().filter(|_| rows.len() >= limit as usize);
-    let next = last.map(|last| cursor_for(&format!("{}.{}", last.created_at.as_millis(), last.id)));
+    let next = last.map(|last| cursor_for(&page::place(last.created_at, last.id)));
     let data: Result<Vec<_>, Error> = rows.into_iter().map(|source| body(&app, &by, source)).collect();
     Ok(Json(Page { data: data?, next }))
 }
