@@ -2,13 +2,11 @@
 // itself.
 
 import { agentSettings } from "./agent.js";
-import { Problem } from "./api.js";
 import { make } from "./dom.js";
 import { listing } from "./listing.js";
 import { messages } from "./messages.js";
 import { actionButton, ask, badge, begin, facts, moment, moments, trouble } from "./operator.js";
-import { Contacts, follow } from "./reception.js";
-import { Zone } from "./zone.js";
+import { Contacts, follow, zoneOf } from "./reception.js";
 
 const PAGE = 100;
 /** Pages of calls that are counted for today. */
@@ -18,7 +16,7 @@ const MICROS = 1_000_000;
 const STATES = { scheduled: "", queued: "", ringing: "live", in_progress: "live", forwarding: "live", ended: "good", lost: "bad" };
 const OUTCOMES = { answered: "answered", transferred: "passed on", message_taken: "message taken", cancelled: "cancelled", rescheduled: "moved", booked: "booked" };
 const DIRECTIONS = { inbound: "called here", outbound: "was called", web: "from the web" };
-const TOOLS = { check_availability: "Looked for free times", book_appointment: "Booked", reschedule_appointment: "Moved an appointment", cancel_appointment: "Cancelled an appointment", find_contact: "Looked who it is", opening_hours: "Told the hours", take_message: "Took a message" };
+const TOOLS = { check_availability: "Looked for free times", book_appointment: "Booked", reschedule_appointment: "Moved an appointment", cancel_appointment: "Cancelled an appointment", find_contact: "Looked who it is", opening_hours: "Told the hours", search_knowledge: "Looked up an answer", take_message: "Took a message" };
 /** What providers say when it was not the caller who ended it. */
 const FAILURE = /error|fault|fail|invalid|not-found|did-not-connect/i;
 
@@ -158,15 +156,6 @@ function liveCalls(life, contacts, open) {
     run();
   };
   return { root, draw };
-}
-
-async function zoneOf(life) {
-  try {
-    return new Zone((await ask(life, "GET", "/v1/reception")).time_zone);
-  } catch (problem) {
-    if (!(problem instanceof Problem) || problem.isPassing) throw problem;
-    return new Zone(Intl.DateTimeFormat().resolvedOptions().timeZone);
-  }
 }
 
 begin("calls", async (life, root) => {

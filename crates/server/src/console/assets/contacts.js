@@ -1,11 +1,9 @@
 // The contacts: all by name, and one with what is known of them, their appointments and their calls.
 
 import { WORDS, stateBadge } from "./appointment.js";
-import { Problem } from "./api.js";
 import { make, say } from "./dom.js";
 import { ask, badge, begin, moment, trouble } from "./operator.js";
-import { everything, follow, input, labelled, onSubmit, sheet, submitButton } from "./reception.js";
-import { Zone } from "./zone.js";
+import { everything, follow, input, labelled, nameOf, onSubmit, orElse, sheet, submitButton, zoneOf } from "./reception.js";
 
 const PAGE = 100;
 /** Calls among which those of a contact are looked for. */
@@ -13,20 +11,9 @@ const CALLS = 200;
 const NOBODY = { name: "", phone: null, email: null, note: "" };
 
 /** What is read once and is the same for all contacts. */
-class Known {
-  zone = new Zone(Intl.DateTimeFormat().resolvedOptions().timeZone);
-  services = [];
-
-  async read(life) {
-    try {
-      const [reception, services] = await Promise.all([ask(life, "GET", "/v1/reception"), everything(life, "/v1/services")]);
-      Object.assign(this, { zone: new Zone(reception.time_zone), services });
-    } catch (problem) {
-      if (!(problem instanceof Problem) || problem.isPassing) throw problem;
-    }
-  }
-
-  service = (id) => this.services.find((service) => service.id === id)?.name ?? "Appointment";
+async function readKnown(life) {
+  const [zone, services] = await Promise.all([zoneOf(life), orElse(everything(life, "/v1/services"), [])]);
+  return { zone, service: (id) => services.find((service) => service.id === id)?.name ?? "Appointment" };
 }
 
 function fieldsOf(contact) {
@@ -80,11 +67,11 @@ async function callsOf(life, id) {
 /** One contact. Gives the elements, and `look()`, which asks again for what may have happened. */
 function one(life, known, contact, changed) {
   const slot = make("div", { class: "listing-notice" });
-  const heading = make("h2", { text: contact.name || contact.phone || contact.email || "Somebody" });
+  const heading = make("h2", { text: nameOf(contact) });
   const form = make("form", { class: "fields", "data-form": "contact" }, ...fieldsOf(contact), make("div", { class: "wide" }, submitButton("Save")));
   onSubmit(life, form, slot, async () => {
     const saved = await ask(life, "PATCH", `/v1/contacts/${contact.id}`, { body: valuesOf(form, false) });
-    heading.textContent = saved.name || saved.phone || saved.email || "Somebody";
+    heading.textContent = nameOf(saved);
     form.elements.phone.value = saved.phone ?? "";
     slot.replaceChildren(make("p", { class: "told", role: "status", text: "It is saved." }));
     changed(saved);
@@ -116,30 +103,33 @@ class List {
     this.table = make("div", { class: "listing" });
     this.more = make("button", { type: "button", class: "button small", "data-action": "more", text: "Show more", hidden: true });
     life.on(this.search, "input", () => this.draw());
-    life.on(this.more, "click", () => this.load(true));
+    life.on(this.more, "click", () => this.loadMore());
   }
 
   get elements() {
     return [make("div", { class: "find" }, this.search), this.words, this.table, this.more];
   }
 
-  async load(isMore = false) {
-    // All that was shown is asked for again.
-    const wanted = isMore ? 0 : Math.max(PAGE, this.items.length);
-    if (!isMore) {
-      const items = [];
-      let after = null;
-      do {
-        const page = await ask(this.life, "GET", "/v1/contacts", { query: { limit: PAGE, after } });
-        items.push(...page.data);
-        after = page.next;
-      } while (after !== null && items.length < wanted);
-      Object.assign(this, { items, next: after });
-    } else {
-      const page = await ask(this.life, "GET", "/v1/contacts", { query: { limit: PAGE, after: this.next } });
-      this.items.push(...page.data);
-      this.next = page.next;
-    }
+  page = (after) => ask(this.life, "GET", "/v1/contacts", { query: { limit: PAGE, after } });
+
+  /** Reads anew as much as is shown. */
+  async load() {
+    const wanted = Math.max(PAGE, this.items.length);
+    const items = [];
+    let next = null;
+    do {
+      const page = await this.page(next);
+      items.push(...page.data);
+      next = page.next;
+    } while (next !== null && items.length < wanted);
+    Object.assign(this, { items, next });
+    this.draw();
+  }
+
+  async loadMore() {
+    const { data, next } = await this.page(this.next);
+    this.items.push(...data);
+    this.next = next;
     this.draw();
   }
 
@@ -165,8 +155,7 @@ class List {
 
 begin("contacts", async (life, root) => {
   const me = await ask(life, "GET", "/v1/me");
-  const known = new Known();
-  await known.read(life);
+  const known = await readKnown(life);
   const notice = make("div", { class: "listing-notice" });
   const add = make("button", { type: "button", class: "button small primary", "data-action": "add", text: "Add a contact" });
   const page = make("div");

@@ -7,6 +7,7 @@ import { make, uuid } from "./dom.js";
 import { startFollowing } from "./following.js";
 import { ask, trouble } from "./operator.js";
 import { database, openStore } from "./store.js";
+import { Zone, deviceZone } from "./zone.js";
 
 const PAGE = 100;
 /** Rows of a list that are read whole. */
@@ -29,6 +30,25 @@ export async function everything(life, path, query = {}, most = MOST) {
   } while (after !== null && all.length < most);
   return all;
 }
+
+/** What is asked for, or what stands in for it where the server says that it is not to be had. */
+export async function orElse(asked, otherwise) {
+  try {
+    return await asked;
+  } catch (problem) {
+    if (!(problem instanceof Problem) || problem.isPassing) throw problem;
+    return otherwise;
+  }
+}
+
+/** The zone of the reception, or of this device while there is none. */
+export async function zoneOf(life) {
+  const reception = await orElse(ask(life, "GET", "/v1/reception"), null);
+  return new Zone(reception?.time_zone ?? deviceZone());
+}
+
+/** The name of a contact, or the number or address of somebody without one. */
+export const nameOf = ({ name, phone, email }) => name || phone || email || "Somebody";
 
 /**
  * Calls `look` soon after something has happened at the reception, whoever did it: the board of the organisation counts
@@ -53,10 +73,10 @@ export class Contacts {
   #known = new Map();
   #hasLooked = false;
 
-  /** The name, or the number or address of somebody without one; null for nobody. */
+  /** What somebody is called; null for nobody. */
   name(id) {
     const found = this.#known.get(id);
-    return found ? found.name || found.phone || found.email || "Somebody" : null;
+    return found ? nameOf(found) : null;
   }
 
   put(contact) {
@@ -72,12 +92,7 @@ export class Contacts {
       for (const contact of data) this.put(contact);
     }
     for (const id of missing().slice(0, MOST_CONTACTS)) {
-      try {
-        this.put(await ask(life, "GET", `/v1/contacts/${id}`));
-      } catch (problem) {
-        if (!(problem instanceof Problem) || problem.isPassing) throw problem;
-        this.put({ id, name: "Removed" });
-      }
+      this.put(await orElse(ask(life, "GET", `/v1/contacts/${id}`), { id, name: "Removed" }));
     }
   }
 }

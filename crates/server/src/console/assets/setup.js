@@ -4,7 +4,7 @@ import { Problem } from "./api.js";
 import { make, say } from "./dom.js";
 import { actionButton, ask, badge, trouble } from "./operator.js";
 import { choice, input, labelled, onSubmit, onceOnly, sheet, submitButton, tick } from "./reception.js";
-import { dayText, weekdays } from "./zone.js";
+import { dayText, deviceZone, weekdays } from "./zone.js";
 
 const STEPS = [5, 10, 15, 20, 30, 45, 60];
 const MICROS = 1_000_000;
@@ -31,7 +31,7 @@ function weekFields(week) {
 
 /** Hours and rules. `done` is called when they are saved. */
 function hours(life, desk, done) {
-  const known = desk.reception ?? { time_zone: Intl.DateTimeFormat().resolvedOptions().timeZone, calling_code: null, week: OFFICE, step_minutes: 15, hold_minutes: 5, lead_minutes: 60, horizon_days: 60 };
+  const known = desk.reception ?? { time_zone: deviceZone(), calling_code: null, week: OFFICE, step_minutes: 15, hold_minutes: 5, lead_minutes: 60, horizon_days: 60 };
   const number = (name, value, min, max) => input(name, { type: "number", min, max, value: value ?? "", required: name !== "calling_code" });
   const zones = make("datalist", { id: "zones" }, ...Intl.supportedValuesOf("timeZone").map((value) => make("option", { value })));
   const week = weekFields(known.week);

@@ -45,6 +45,9 @@ export const minuteOf = (text) => Number(text.slice(0, 2)) * 60 + Number(text.sl
 /** "09:00-12:30" as `[540, 750]`. */
 export const openingOf = (text) => text.split("-").map(minuteOf);
 
+/** The name of the zone where this device is. */
+export const deviceZone = () => Intl.DateTimeFormat().resolvedOptions().timeZone;
+
 /** The clock of a zone, by its name in the IANA database. */
 export class Zone {
   constructor(name) {
