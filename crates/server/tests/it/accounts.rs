@@ -9,7 +9,7 @@ use futures_util::future::{join, join_all};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use crate::support::{ALL_AT_ONCE, Answer, Engine, Person, TestApp, both};
+use crate::support::{ALL_AT_ONCE, Answer, Engine, Person, TestApp, both, text};
 
 both! {
     a_person_signs_up_in_and_out,
@@ -24,10 +24,6 @@ both! {
 
 /// The address of the server as people know it.
 const OURS: &str = "https://chat.example.com";
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
-}
 
 async fn refresh(server: &TestApp, token: &str) -> Answer {
     server.send("POST", "/v1/auth/refresh", None, Some(json!({"refresh_token": token}))).await

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::support::binary::{Installation, Instance};
 use crate::support::fake_provider::{Behaviour, FakeProvider};
-use crate::support::{ALL_AT_ONCE, Answer, Engine, Person, TestApp, both};
+use crate::support::{ALL_AT_ONCE, Answer, Engine, Person, TestApp, both, by_anthropic};
 
 both! {
     a_plan_allows_so_many_messages_and_a_change_holds_at_once,
@@ -23,10 +23,11 @@ both! {
 async fn priced(engine: Engine) -> Option<(TestApp, FakeProvider)> {
     let provider = FakeProvider::start().await;
     let url = json!(provider.anthropic_url()).to_string();
+    let [order, key, base_url] = by_anthropic(&url);
     let settings = [
-        ("providers.order", r#"["anthropic"]"#),
-        ("providers.anthropic.api_key", r#""sk-test""#),
-        ("providers.anthropic.base_url", url.as_str()),
+        order,
+        key,
+        base_url,
         ("providers.anthropic.input_price_micros", "3000000"),
         ("providers.anthropic.output_price_micros", "15000000"),
         ("assistant.max_generations_per_person", "100"),

@@ -3,9 +3,9 @@
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::inbox::{Sender, post, sender, settled, text};
+use crate::inbox::{Sender, post, sender, settled, shuffled};
 use crate::reception::Practice;
-use crate::support::{Answer, Engine, Person, TestApp, both};
+use crate::support::{Answer, Engine, Person, TestApp, both, text};
 
 both! {
     the_agent_finds_books_moves_and_cancels,
@@ -288,9 +288,7 @@ async fn a_day_of_events_in_any_order_is_one_log(engine: Engine) {
         if round > 0 {
             // In another order, and each of them twice.
             events.extend(events.clone());
-            for last in (1..events.len()).rev() {
-                events.swap(last, usize::try_from(chance.below(last as u64 + 1)).expect("a place"));
-            }
+            events = shuffled(events, chance.below(u64::MAX));
         }
         for body in &events {
             tell(&server, &line, SECRET, body).await.expect(200);

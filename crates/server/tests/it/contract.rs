@@ -16,7 +16,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
-use crate::support::{ALL_AT_ONCE, Answer, Engine, Person, TestApp, both};
+use crate::support::{ALL_AT_ONCE, Answer, Engine, Person, TestApp, both, text};
 
 both! {
     every_operation_answers_as_documented_within_its_statements,
@@ -69,10 +69,6 @@ impl<'a> Driver<'a> {
         assert_eq!(answer.status, status, "{operation}: {}", answer.text);
         answer.json()
     }
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
 /// The operations of the document: method and path, with the statuses that it names.

@@ -4,7 +4,7 @@ use base64::Engine as _;
 use serde_json::{Value, json};
 
 use crate::support::fake_provider::FakeProvider;
-use crate::support::{Answer, Engine, Person, TestApp, both};
+use crate::support::{Answer, Engine, Person, TestApp, both, by_anthropic};
 
 both! {
     what_is_no_image_is_refused_by_its_content,
@@ -177,14 +177,12 @@ async fn a_bomb_is_refused_before_it_is_unpacked(engine: Engine) {
     // Ten thousand pictures: the first one is looked at.
     let kept = upload(&server, &ada, gif(10_000)).await.expect(201);
     assert_eq!((&kept["width"], &kept["height"]), (&json!(8), &json!(6)));
-    let metrics = server.send("GET", "/metrics", None, None).await.text;
-    for line in [
+    let figures = [
         "mainstay_image_refusals_total{why=\"pixels\"} 6",
         "mainstay_image_refusals_total{why=\"broken\"} 1",
         "mainstay_images_total 2",
-    ] {
-        assert!(metrics.contains(line), "{line} is missing");
-    }
+    ];
+    server.tells(&figures).await;
 }
 
 async fn what_is_kept_is_made_anew(engine: Engine) {
@@ -293,12 +291,7 @@ async fn only_whoever_has_sent_it_sees_it(engine: Engine) {
 async fn the_model_is_shown_what_was_sent(engine: Engine) {
     let provider = FakeProvider::start().await;
     let url = json!(provider.anthropic_url()).to_string();
-    let settings = [
-        ("providers.order", r#"["anthropic"]"#),
-        ("providers.anthropic.api_key", r#""sk-test""#),
-        ("providers.anthropic.base_url", url.as_str()),
-    ];
-    let Some(server) = TestApp::start(engine, &settings).await else { return };
+    let Some(server) = TestApp::start(engine, &by_anthropic(&url)).await else { return };
     let ada = server.person("ada").await;
     let mut ids = Vec::new();
     for side in 3..8 {

@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 use crate::subscriptions::signed_batch;
-use crate::support::{ALL_AT_ONCE, Answer, Engine, Person, TestApp, both};
+use crate::support::{ALL_AT_ONCE, Answer, Engine, Person, TestApp, both, text};
 
 both! {
     a_thousand_copies_at_once_are_one_event,
@@ -40,10 +40,6 @@ pub(crate) struct Sender {
     pub(crate) path: String,
     pub(crate) token: String,
     pub(crate) tenant: TenantId,
-}
-
-pub(crate) fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
 /// Adds a sender.
@@ -167,7 +163,7 @@ fn day(orders: usize, changes: usize) -> Vec<(String, String)> {
 }
 
 /// The same events in another order, the same each time.
-fn shuffled<T>(mut events: Vec<T>, mut seed: u64) -> Vec<T> {
+pub(crate) fn shuffled<T>(mut events: Vec<T>, mut seed: u64) -> Vec<T> {
     for last in (1..events.len()).rev() {
         seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         events.swap(last, usize::try_from(seed >> 33).expect("small") % (last + 1));

@@ -11,7 +11,7 @@ use mainstay_store::Call;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use crate::support::{Answer, Engine, Person, TestApp, both};
+use crate::support::{Answer, Engine, Person, TestApp, both, text};
 
 both! {
     jobs_are_listed_by_filter_and_page,
@@ -79,10 +79,6 @@ async fn jobs_in(server: &TestApp, by: &Person, state: &str, count: usize) -> Ve
 
 fn rows(page: &Value) -> &Vec<Value> {
     page["data"].as_array().expect("rows")
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
 /// A life that takes no more attempts of itself: so that it is given up at once when one fails.

@@ -13,9 +13,9 @@ use serde_json::{Value, json};
 use uuid::Uuid;
 
 use crate::deliveries::{endpoint, publish, start};
-use crate::inbox::{post, send, sender, text};
+use crate::inbox::{post, send, sender};
 use crate::support::receiver::Receiver;
-use crate::support::{Engine, TestApp, both};
+use crate::support::{Engine, TestApp, both, text};
 
 both! {
     secrets_are_sealed_where_they_are_stored,

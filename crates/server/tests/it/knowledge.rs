@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::support::fake_provider::FakeProvider;
-use crate::support::{Engine, Person, TestApp, both};
+use crate::support::{Engine, Person, TestApp, both, by_anthropic};
 
 both! {
     documents_answer_what_somebody_asks,
@@ -63,15 +63,13 @@ async fn documents_answer_what_somebody_asks(engine: Engine) {
     server.send("DELETE", &path, Some(token), None).await.expect(204);
     server.send("DELETE", &path, Some(token), None).await.refused(404, "not_found");
     server.send("GET", &path, Some(token), None).await.refused(404, "not_found");
-    let metrics = server.send("GET", "/metrics", None, None).await.text;
-    for line in [
+    let figures = [
         "mainstay_document_changes_total{change=\"made\"} 1",
         "mainstay_document_changes_total{change=\"removed\"} 1",
         "mainstay_knowledge_searches_total{outcome=\"found\"} 3",
         "mainstay_knowledge_searches_total{outcome=\"nothing\"} 2",
-    ] {
-        assert!(metrics.contains(line), "{line} is missing");
-    }
+    ];
+    server.tells(&figures).await;
 }
 
 async fn what_cannot_be_kept_is_refused_with_its_reason(engine: Engine) {
@@ -137,12 +135,7 @@ async fn the_offline_responder_answers_from_a_document(engine: Engine) {
 async fn a_model_gets_what_fits_as_data(engine: Engine) {
     let provider = FakeProvider::start().await;
     let url = json!(provider.anthropic_url()).to_string();
-    let settings = [
-        ("providers.order", r#"["anthropic"]"#),
-        ("providers.anthropic.api_key", r#""sk-test""#),
-        ("providers.anthropic.base_url", url.as_str()),
-    ];
-    let Some(server) = TestApp::start(engine, &settings).await else { return };
+    let Some(server) = TestApp::start(engine, &by_anthropic(&url)).await else { return };
     let ada = server.person("ada").await;
     put(&server, &ada, json!({"title": "Hours", "content": HOURS, "language": "english"})).await;
     say(&server, &ada, "When do you open on Saturday?").await;

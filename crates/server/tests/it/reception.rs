@@ -7,7 +7,7 @@ use futures_util::future::join_all;
 use mainstay_domain::Timestamp;
 use serde_json::{Value, json};
 
-use crate::support::{ALL_AT_ONCE, Answer, Engine, Person, TestApp, both};
+use crate::support::{ALL_AT_ONCE, Answer, Engine, Person, TestApp, both, text};
 
 both! {
     times_are_offered_taken_moved_and_freed,
@@ -23,10 +23,6 @@ pub(crate) struct Practice<'a> {
     pub(crate) owner: Person,
     pub(crate) service: String,
     pub(crate) staff: Vec<String>,
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
 /// Open all day, every day.

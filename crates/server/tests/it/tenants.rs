@@ -7,7 +7,7 @@ use mainstay_server::http::{Access, RouteSpec};
 use serde_json::{Value, json};
 
 use self::things::{Things, things_of};
-use crate::support::{Answer, Engine, Person, TestApp, both};
+use crate::support::{Answer, Engine, Person, TestApp, both, text};
 
 both! {
     nothing_crosses_between_organisations,
@@ -78,10 +78,6 @@ async fn api_key(server: &TestApp, token: &str, name: &str, scopes: &[&str]) -> 
     let body = json!({"name": name, "scopes": scopes});
     let made = server.send("POST", "/v1/api-keys", Some(token), Some(body)).await.expect(201);
     (text(&made["id"]), text(&made["secret"]))
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().expect("a text").to_owned()
 }
 
 /// Everything that a person can read of theirs, to see that nobody has changed it.

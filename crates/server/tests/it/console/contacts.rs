@@ -6,8 +6,8 @@ use serde_json::json;
 use super::calendar::HOSTILE;
 use super::view::View;
 use crate::calls::{NUMBER, given, line_of, use_tool};
-use crate::inbox::text;
 use crate::reception::Practice;
+use crate::support::text;
 use crate::support::{Engine, TestApp};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

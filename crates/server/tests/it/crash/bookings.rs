@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::{cycles, installation, report};
 use crate::support::binary::{Installation, Instance, PATIENCE};
 use crate::support::chance::Chance;
+use crate::support::text;
 
 /// Callers at the same time.
 const CALLERS: usize = 16;
@@ -39,10 +40,6 @@ struct Offer {
     token: String,
     service: String,
     starts: Vec<Value>,
-}
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
 }
 
 async fn set_up(server: &Instance, token: &str) -> Offer {

@@ -8,10 +8,7 @@ use tokio::time::{Instant, sleep};
 use super::PATIENCE;
 use crate::support::binary::{Installation, Instance};
 use crate::support::receiver::{Answering, Receiver};
-
-fn text(value: &Value) -> String {
-    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
-}
+use crate::support::text;
 
 /// Waits until there are so many deliveries in a state.
 async fn until(server: &Instance, token: &str, state: &str, count: usize) {

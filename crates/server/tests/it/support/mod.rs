@@ -230,6 +230,14 @@ impl TestApp {
         self.database.as_ref().expect("PostgreSQL").psql(command).expect("it was run");
     }
 
+    /// Demands that these lines stand among the figures.
+    pub(crate) async fn tells(&self, lines: &[&str]) {
+        let metrics = self.send("GET", "/metrics", None, None).await.text;
+        for line in lines {
+            assert!(metrics.contains(line), "{line} is missing");
+        }
+    }
+
     /// The present moment, as the server sees it.
     pub(crate) fn now(&self) -> Timestamp {
         self.app.clock.now()
@@ -315,6 +323,21 @@ impl TestApp {
             refresh_token: text(&signed_up["refresh_token"]),
         }
     }
+}
+
+/// A member that must be a text.
+#[track_caller]
+pub(crate) fn text(value: &Value) -> String {
+    value.as_str().unwrap_or_else(|| panic!("{value} is no text")).to_owned()
+}
+
+/// The settings by which replies are made by a stand-in for Anthropic at this address, as a TOML value.
+pub(crate) fn by_anthropic(url: &str) -> [(&str, &str); 3] {
+    [
+        ("providers.order", r#"["anthropic"]"#),
+        ("providers.anthropic.api_key", r#""sk-test""#),
+        ("providers.anthropic.base_url", url),
+    ]
 }
 
 /// For tests that ask many things at once: what is refused is refused by what is tested, however busy the machine is.
