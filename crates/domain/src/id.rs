@@ -91,6 +91,8 @@ id! {
     PhoneCallId;
     /// What a caller wants somebody to know.
     PhoneMessageId;
+    /// A text message that somebody is sent. The job that sends it has the same id.
+    TextMessageId;
     /// An image that somebody sends.
     ImageId;
     /// A document of an organisation's own knowledge.
@@ -114,6 +116,18 @@ impl From<GenerationId> for MessageId {
 impl From<InboxEventId> for JobId {
     fn from(event: InboxEventId) -> Self {
         Self(event.0)
+    }
+}
+
+impl From<TextMessageId> for JobId {
+    fn from(text: TextMessageId) -> Self {
+        Self(text.0)
+    }
+}
+
+impl From<JobId> for TextMessageId {
+    fn from(job: JobId) -> Self {
+        Self(job.0)
     }
 }
 

@@ -27,6 +27,7 @@ mod secret;
 mod subscription;
 mod sync;
 mod text;
+mod text_message;
 mod trace;
 mod usage;
 
@@ -44,7 +45,7 @@ pub use hexadecimal::{from_hexadecimal, hexadecimal};
 pub use id::{
     ApiKeyId, AppointmentId, ContactId, ConversationId, DeliveryId, DocumentId, EndpointId, EventId, ExperimentId,
     GenerationId, ImageId, InboxEventId, InboxSourceId, JobId, MessageId, PersonId, PhoneCallId, PhoneMessageId,
-    RequestId, ServiceId, SessionId, StaffId, StreamId, TenantId,
+    RequestId, ServiceId, SessionId, StaffId, StreamId, TenantId, TextMessageId,
 };
 pub use image::{ImageKind, MessageImage};
 pub use inbox::InboxState;
@@ -60,5 +61,6 @@ pub use secret::Secret;
 pub use subscription::{Aspect, Change, Charge, Difference, Subscription, SubscriptionEvent, SubscriptionState};
 pub use sync::{Cursor, NoCursor, StreamCursor, StreamScope};
 pub use text::{ConversationTitle, IdempotencyKey, Label, MessageText, Note, OrganisationName, Refused};
+pub use text_message::{QuietHours, TextHeard, TextReason, TextState, TextTold, reminder_due, text_due};
 pub use trace::{SpanId, TraceContext, TraceId};
 pub use usage::{Allowance, Amounts, Day, Meter, Month, PlanLimits, Spent};

@@ -40,6 +40,7 @@ use crate::providers::Providers;
 use crate::reception::Reception;
 use crate::redis::Redis;
 use crate::sync::Sync;
+use crate::texts::Texts;
 use crate::voice::Desk;
 use crate::webhooks::{Inbox, InboxFigures, processors};
 
@@ -112,6 +113,8 @@ pub struct App {
     pub calls: Calls,
     /// Services, times and appointments.
     pub reception: Reception,
+    /// Text messages.
+    pub texts: Texts,
     /// Delta sync.
     pub sync: Sync,
     /// Feature flags and experiments.
@@ -239,6 +242,8 @@ impl App {
         let watching =
             Watching::new(&config, &store, &ids, &outside, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
         let (reception, calls) = open_reception(&store, &clock, &ids, &mut metrics);
+        let texts = Texts::new(&config, (store.clone(), &key), &outside, &mut metrics)
+            .inspect_err(|_| lifecycle.stop_hard())?;
         Ok(Arc::new(Self {
             health: Health::new(store.clone(), redis.clone()),
             config,
@@ -264,6 +269,7 @@ impl App {
             jobs,
             calls,
             reception,
+            texts,
             sync,
             flags,
             hub,

@@ -17,6 +17,7 @@ use crate::ops::alerts::send as alerts;
 use crate::ops::log::trail::{Whom, Within};
 use crate::ops::traces::Attempt;
 use crate::ops::{backup, probe};
+use crate::texts;
 use crate::webhooks::work;
 
 /// How long making the queues known may take.
@@ -30,7 +31,7 @@ pub const INBOX: &str = "inbox";
 
 /// The queues, with their bounds.
 #[must_use]
-pub fn queues(config: &Config) -> [Queue; 8] {
+pub fn queues(config: &Config) -> [Queue; 9] {
     let jobs = &config.jobs;
     let queue = |name| Queue { name, slots: jobs.slots, limits: QueueLimits::default(), oldest: jobs.oldest() };
     let backups = Queue { slots: 1, ..queue(backup::BACKUPS) };
@@ -42,6 +43,7 @@ pub fn queues(config: &Config) -> [Queue; 8] {
         queue(DELIVERY_CHORES),
         queue(KEYS),
         backups,
+        texts::queue(config),
         queue(alerts::QUEUE),
     ]
 }
@@ -60,6 +62,8 @@ fn list(app: &Arc<App>) -> JobList {
         .kind(with(app, keys::rotate))
         .kind(with(app, backup::back_up))
         .kind(with(app, backup::try_backup))
+        .kind(with(app, texts::send))
+        .kind(with(app, texts::look))
         .kind(with(app, alerts::run));
     backup::schedules(&app.config).into_iter().fold(list, JobList::schedule)
 }

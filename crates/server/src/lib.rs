@@ -31,5 +31,6 @@ pub mod reception;
 pub mod redis;
 pub mod routes;
 pub mod sync;
+pub mod texts;
 pub mod voice;
 pub mod webhooks;

@@ -27,6 +27,7 @@ use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::reception::api::{appointments, availability, contacts, services, settings as reception, staff};
 use crate::sync::api as sync;
+use crate::texts::{api as texts, link};
 use crate::voice::api as voice;
 use crate::webhooks::api::{events as inbox, senders};
 use crate::webhooks::receive as hooks;
@@ -65,6 +66,7 @@ use crate::webhooks::receive as hooks;
         services::create, services::list, services::get, services::change,
         staff::create, staff::list, staff::get, staff::change, availability::get,
         contacts::know, contacts::list, contacts::get, contacts::change, contacts::appointments,
+        texts::list, texts::get, texts::settings, texts::put_settings, texts::opt_outs, link::show, link::cancel,
         appointments::book, appointments::list, appointments::get, appointments::change, appointments::shift,
         calls::list, calls::get, calls::messages, calls::handle, calls::agent, calls::put_agent, calls::accesses,
         sync::sync, sync::push, live::ticket, live::live, voice::voice, voice::sessions,

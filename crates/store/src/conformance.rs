@@ -26,6 +26,7 @@ mod pooler;
 mod reception;
 mod schema;
 mod streams;
+mod texts;
 mod traces;
 mod voice;
 
@@ -313,6 +314,9 @@ cases! {
     deadlines::a_statement_is_stopped_in_the_database,
     deadlines::an_abandoned_statement_is_stopped_too,
     schema::the_database_answers,
+    texts::what_becomes_of_an_appointment_is_told_once,
+    texts::a_message_goes_out_once,
+    texts::what_is_told_of_a_message_is_kept,
     traces::a_job_is_told_for_what_it_was_promised,
     voice::a_person_has_so_many_places_over_all_nodes,
     voice::turns_of_speech_are_set_aside_for_and_counted,

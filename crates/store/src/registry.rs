@@ -42,6 +42,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::metering::STATEMENTS,
         crate::reception::ALL_STATEMENTS,
         crate::calls::ALL_STATEMENTS,
+        crate::texts::ALL_STATEMENTS,
         crate::knowledge::ALL_STATEMENTS,
         crate::voice::ALL_STATEMENTS,
     ];

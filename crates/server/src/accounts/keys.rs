@@ -15,6 +15,8 @@ pub enum Purpose {
     RefreshToken,
     /// Signs the short tickets that open a socket.
     Ticket,
+    /// Signs the links by which people see and cancel their appointment.
+    AppointmentLink,
 }
 
 impl Purpose {
@@ -24,6 +26,7 @@ impl Purpose {
             Self::AccessToken => b"mainstay access token",
             Self::RefreshToken => b"mainstay refresh token",
             Self::Ticket => b"mainstay ticket",
+            Self::AppointmentLink => b"mainstay appointment link",
         }
     }
 }

@@ -8,7 +8,7 @@ mod answer;
 pub mod api;
 mod figures;
 mod service;
-mod speech;
+pub(crate) mod speech;
 mod sweep;
 pub(crate) mod tools;
 pub(crate) mod vapi;

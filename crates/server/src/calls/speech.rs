@@ -22,14 +22,14 @@ const MONTHS: [&str; 12] = [
 const LONGEST: usize = 1_000;
 
 /// A day: `Monday 2 March`.
-pub(super) fn day(day: CalendarDay) -> String {
+pub(crate) fn day(day: CalendarDay) -> String {
     let (_, month, date) = day.parts();
     let month = MONTHS.get(usize::from(month.saturating_sub(1))).unwrap_or(&"");
     format!("{} {date} {month}", WEEKDAYS.get(day.weekday()).unwrap_or(&""))
 }
 
 /// Minutes since midnight: `9:30 AM`, `9 AM`, `noon`, `midnight`.
-pub(super) fn time(minute: u16) -> String {
+pub(crate) fn time(minute: u16) -> String {
     let (hour, minutes) = (minute / 60 % 24, minute % 60);
     match (hour, minutes) {
         (0, 0) => "midnight".to_owned(),
@@ -43,7 +43,7 @@ pub(super) fn time(minute: u16) -> String {
 }
 
 /// A moment: `Monday 2 March at 9:30 AM`.
-pub(super) fn moment(zone: &Zone, at: Timestamp) -> String {
+pub(crate) fn moment(zone: &Zone, at: Timestamp) -> String {
     let (on, minute) = zone.clock(at);
     format!("{} at {}", day(on), time(minute))
 }

@@ -33,6 +33,7 @@ mod secret_files;
 mod sync;
 #[cfg(test)]
 mod tests;
+mod texts;
 mod traces;
 mod value;
 mod voice;
@@ -66,6 +67,7 @@ pub use overload::Overload;
 pub use providers::{Anthropic, Offline, OpenAi, ProviderName, Providers};
 pub use redis::Redis;
 pub use sync::Sync;
+pub use texts::Texts;
 pub use traces::Traces;
 pub use voice::{Deepgram, Espeak, Speech, SpeechProvider, Voice};
 
@@ -109,6 +111,8 @@ pub struct Config {
     pub providers: Providers,
     /// Voice sessions.
     pub voice: Voice,
+    /// Text messages.
+    pub texts: Texts,
     /// More to do than can be done at once.
     pub overload: Overload,
     /// Telling people of what is wrong.
@@ -225,6 +229,7 @@ impl Config {
         self.deliveries.validate(faults);
         self.providers.validate(faults);
         self.voice.validate(faults);
+        self.texts.validate(faults);
         self.overload.validate(faults);
         self.alerts.validate(faults);
         self.errors.validate(faults);
@@ -255,6 +260,7 @@ impl Config {
         self.alerts.advise(warnings);
         self.providers.advise(warnings);
         self.voice.advise(warnings);
+        self.texts.advise(warnings);
     }
 }
 

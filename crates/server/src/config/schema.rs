@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::{
     alerts, assistant, auth, backup, billing, database, deliveries, flags, http, inbox, jobs, keys, lifecycle, limits,
-    live, overload, providers, redis, sync, traces, voice,
+    live, overload, providers, redis, sync, texts, traces, voice,
 };
 
 /// The text of `config.default.toml`.
@@ -72,6 +72,7 @@ const BOUNDS: &[&[Bound]] = &[
     deliveries::BOUNDS,
     providers::BOUNDS,
     voice::BOUNDS,
+    texts::BOUNDS,
     overload::BOUNDS,
     alerts::BOUNDS,
     traces::BOUNDS,

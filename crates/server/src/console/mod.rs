@@ -41,13 +41,25 @@ pub(crate) fn page(path: &str) -> Option<&'static str> {
     own.chain(operator::PAGES.iter().map(|shown| shown.path)).find(|page| *page == path)
 }
 
+/// The path of the files: `/assets/<hash>`.
+pub(crate) fn base() -> &'static str {
+    assets::assets().base()
+}
+
 /// What tells the server of faults in the browser: every page fetches it once it stands.
 const REPORTS: &str = "reports.js";
+
+/// The page of somebody who has the link of their appointment.
+const APPOINTMENT: &str = "appointment.css";
 
 /// A call with the assistant: fetched when one is begun.
 const VOICE: [&str; 3] = ["voice.js", "voice-sound.js", "voice-worklet.js"];
 
 /// True for the files of pages beside the console itself, which its first load does not need.
 fn is_of_another_page(name: &str) -> bool {
-    operator::has(name) || plan::FILES.contains(&name) || VOICE.contains(&name) || name == REPORTS
+    operator::has(name)
+        || plan::FILES.contains(&name)
+        || VOICE.contains(&name)
+        || name == REPORTS
+        || name == APPOINTMENT
 }

@@ -10,6 +10,7 @@
 //! provider's account must allow for their sum.
 
 mod anthropic;
+pub(crate) mod api;
 pub(crate) mod breaker;
 mod chain;
 mod exchange;

@@ -49,6 +49,21 @@ pub struct Wish {
     /// Whether it may lie outside the hours, or sooner or later than is offered: for people at the desk, not for callers. Then
     /// `staff` must be named.
     pub outside_hours: bool,
+    /// Whether whoever it is for asks for it now, and is told at once, whatever the hour.
+    pub asked: bool,
+}
+
+/// Where an appointment is moved to.
+#[derive(Clone, Copy, Debug)]
+pub struct Shift {
+    /// When it begins.
+    pub start: Timestamp,
+    /// Who does it; whoever does it now when it is left out.
+    pub staff: Option<StaffId>,
+    /// Whether it may lie outside the hours and what is offered.
+    pub outside_hours: bool,
+    /// Whether whoever it is for asks for it now, and is told at once, whatever the hour.
+    pub asked: bool,
 }
 
 /// What is to become of an appointment. What is left out stays as it is.
@@ -60,6 +75,8 @@ pub struct Change {
     pub contact: Option<ContactId>,
     /// What is to be known of it.
     pub note: Option<Note>,
+    /// Whether whoever it is for asks for it now, and is told at once, whatever the hour.
+    pub asked: bool,
 }
 
 /// The moment as a stretch.
@@ -107,6 +124,7 @@ impl Reception {
             blocked: times.blocked(wish.start),
             note: wish.note.as_str().to_owned(),
             claim: claim.clone(),
+            asked: wish.asked,
             now,
         };
         match self.store.run(call, book).await? {
@@ -176,9 +194,9 @@ impl Reception {
         call: &Call,
         tenant: TenantId,
         id: AppointmentId,
-        (start, staff): (Timestamp, Option<StaffId>),
-        outside_hours: bool,
+        shift: Shift,
     ) -> Result<Appointment, Problem> {
+        let Shift { start, staff, outside_hours, asked } = shift;
         let before = self.appointment(call, tenant, id).await?;
         let staff = staff.unwrap_or(before.staff);
         let wish = Wish {
@@ -189,6 +207,7 @@ impl Reception {
             hold: false,
             note: Note::default(),
             outside_hours,
+            asked,
         };
         let times = if outside_hours {
             self.service(call, tenant, before.service).await?.times
@@ -200,7 +219,7 @@ impl Reception {
             open.known.service.times
         };
         let (shown, blocked) = (times.shown(start), times.blocked(start));
-        let shift = MoveAppointment { tenant, id, staff, shown, blocked, now: self.clock.now() };
+        let shift = MoveAppointment { tenant, id, staff, shown, blocked, asked, now: self.clock.now() };
         match self.store.run(call, shift).await? {
             Booking::Made(appointment) => {
                 self.figures.booking("moved");
@@ -227,7 +246,8 @@ impl Reception {
             None => self.appointment(call, tenant, id).await?.state,
         };
         let note = change.note.as_ref().map(|note| note.as_str().to_owned());
-        let intent = ChangeAppointment { tenant, id, state, contact: change.contact, note, now: self.clock.now() };
+        let (contact, asked, now) = (change.contact, change.asked, self.clock.now());
+        let intent = ChangeAppointment { tenant, id, state, contact, note, asked, now };
         match self.store.run(call, intent).await? {
             Booking::Made(appointment) => {
                 let cancelled = appointment.state == AppointmentState::Cancelled;

@@ -22,7 +22,7 @@ use calendars::Calendars;
 use figures::ReceptionFigures;
 
 pub use availability::{Asked, Found, Free, MOST_DAYS};
-pub use booking::{BOOKING, Change, Wish};
+pub use booking::{BOOKING, Change, Shift, Wish};
 pub use catalogue::{ServiceWish, StaffWish};
 pub use contacts::ContactWish;
 

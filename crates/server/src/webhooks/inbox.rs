@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use http::HeaderMap;
-use mainstay_domain::{Clock, Error, Ids, InboxEventId, InboxSourceId, Kind, Result, TenantId, Timestamp};
-use mainstay_store::{Call, GetInboxSource, LookUpInboxKey, ReceiveEvent, Received, SealedColumn, Store};
+use mainstay_domain::{Clock, Error, Ids, InboxEventId, InboxSourceId, Kind, Result, Secret, TenantId, Timestamp};
+use mainstay_store::{Call, GetInboxSource, InboxSource, LookUpInboxKey, ReceiveEvent, Received, SealedColumn, Store};
 use moka::sync::Cache;
 use tokio::sync::{Semaphore, SemaphorePermit};
 use uuid::Uuid;
@@ -322,6 +322,15 @@ impl Inbox {
 /// Where the scheme of a sender is sealed.
 pub(super) fn place(tenant: TenantId, id: InboxSourceId) -> Place {
     Place { column: SealedColumn::InboxScheme, tenant, row: id.uuid() }
+}
+
+/// The secrets of a sender, the newest first.
+///
+/// # Errors
+/// When they cannot be opened here.
+pub(crate) fn secrets(keys: &Keys, tenant: TenantId, source: &InboxSource) -> Result<Vec<Secret>> {
+    let plain = keys.open(place(tenant, source.id), &source.scheme)?;
+    Ok(scheme::read(&plain)?.1)
 }
 
 fn nobody() -> Error {

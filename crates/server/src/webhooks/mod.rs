@@ -20,4 +20,5 @@ mod subjects;
 pub(crate) mod work;
 
 pub use figures::InboxFigures;
+pub(crate) use inbox::secrets;
 pub use inbox::{Inbox, LastRefusal};

@@ -22,6 +22,7 @@ use super::sources::Source;
 use crate::app::App;
 use crate::billing::apply_fastspring;
 use crate::calls;
+use crate::texts;
 
 /// An event that is to be processed.
 #[derive(Clone, Debug)]
@@ -122,6 +123,8 @@ pub fn all() -> Processors {
     Processors::default()
         .register(Source::FastSpring, &[], pay)
         .register(Source::Vapi, &calls::vapi::KINDS, calls::process)
+        .register(Source::Twilio, &[texts::STATUS], texts::heard)
+        .register(Source::Twilio, &[texts::RECEIVED], texts::received)
         .answer(Source::Vapi, &[], calls::answer)
 }
 

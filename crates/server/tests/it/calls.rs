@@ -69,23 +69,29 @@ pub(crate) async fn canary(server: &TestApp, person: &Person, line: &Sender) -> 
     let settings = json!({"time_zone": "UTC", "week": crate::reception::always(), "lead_minutes": 0});
     send("PUT", "/v1/reception", settings).await.expect(200);
     send("PUT", "/v1/phone-agent", json!({"greeting": "The canary sings"})).await.expect(200);
+    let texts = crate::texts::sender_of(server, person).await;
+    let settings = crate::texts::settings(&texts);
+    send("PUT", "/v1/text-settings", settings).await.expect(200);
     let service =
         send("POST", "/v1/services", json!({"name": "canary service", "minutes": 30})).await.expect(201)["id"].clone();
     let staff =
         send("POST", "/v1/staff", json!({"name": "canary", "services": [service]})).await.expect(201)["id"].clone();
     send("PUT", "/v1/special-days/2026-12-24", json!({"name": "canary day"})).await.expect(200);
-    let contact = send("POST", "/v1/contacts", json!({"name": "canary", "email": "canary@example.com"})).await;
+    let contact =
+        send("POST", "/v1/contacts", json!({"name": "canary", "email": "canary@example.com", "phone": "+4930901820"}))
+            .await;
     let contact = contact.expect(200)["id"].clone();
     let ask = format!("/v1/availability?service_id={}", text(&service));
     let free = server.send("GET", &ask, token, None).await.expect(200)["data"][0]["starts_at"].clone();
     let body = json!({"service_id": service, "starts_at": free, "contact_id": contact, "note": "canary"});
     let appointment = send("POST", "/v1/appointments", body).await.expect(201)["id"].clone();
+    let text_message = server.send("GET", "/v1/text-messages", token, None).await.expect(200)["data"][0]["id"].clone();
     take_message(server, line, "canary", "canary-call").await;
     let call = server.send("GET", "/v1/calls", token, None).await.expect(200)["data"][0]["id"].clone();
     let phone_message =
         server.send("GET", "/v1/phone-messages", token, None).await.expect(200)["data"][0]["id"].clone();
     json!({"service": service, "staff": staff, "contact": contact, "appointment": appointment, "call": call,
-        "phone_message": phone_message})
+        "phone_message": phone_message, "text_message": text_message, "text_sender": texts.id})
 }
 
 pub(crate) async fn line_of(practice: &Practice<'_>) -> Sender {

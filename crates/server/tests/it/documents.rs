@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 25] = [
+const PAGES: [&str; 26] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -34,6 +34,7 @@ const PAGES: [&str; 25] = [
     "docs/operations/preflight.md",
     "docs/reception.md",
     "docs/requirements.md",
+    "docs/texts.md",
     "docs/voice.md",
 ];
 /// Where the sources of each crate are, by the first part of a test's name.

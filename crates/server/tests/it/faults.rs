@@ -2,7 +2,7 @@
 //! all of them. Those that have tests of their own are elsewhere: a kill (`crash`, `job_crash`), a restart of PostgreSQL
 //! and a full disk (`process`), Redis, providers and receivers (beside what calls them).
 
-mod clock;
+pub(crate) mod clock;
 mod database;
 mod descriptors;
 mod memory;

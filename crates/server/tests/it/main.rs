@@ -37,6 +37,7 @@ mod subscriptions;
 mod support;
 mod sync;
 mod tenants;
+mod texts;
 mod tokens;
 mod voice;
 mod wire;

@@ -24,6 +24,7 @@ const CLIENT: &str = "01a1ff20-0000-7000-8000-000000000001";
 /// The routes that anybody may call. A route that becomes public has to be added here, on purpose.
 const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/"),
+    ("GET", "/a/{token}"),
     ("GET", "/assets/{*path}"),
     ("GET", "/audit"),
     ("GET", "/backups"),
@@ -49,6 +50,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/readyz"),
     ("GET", "/sw.js"),
     ("GET", "/system"),
+    ("POST", "/a/{token}"),
     ("POST", "/hooks/fastspring"),
     ("POST", "/hooks/{provider}/{key}"),
     ("POST", "/hooks/{provider}/{key}/token"),

@@ -23,14 +23,15 @@ statements! {
     USUAL = both("
         INSERT INTO phone_agent (tenant_id, greeting, instructions, keep_days, updated_at) VALUES ($1, '', '', $2, $3)
         ON CONFLICT DO NOTHING");
-    /// Those that have calls which are older than they keep them.
+    /// Those that have calls which are older than they keep them: the oldest of each is looked up.
     KEEPING = pair(sqlite "
-        SELECT a.tenant_id, a.keep_days FROM phone_agent a WHERE a.tenant_id > $1 AND EXISTS (
-          SELECT 1 FROM phone_call c WHERE c.tenant_id = a.tenant_id AND c.created_at < $2 - a.keep_days * 86400000)
+        SELECT a.tenant_id, a.keep_days FROM phone_agent a WHERE a.tenant_id > $1
+          AND (SELECT min(c.created_at) FROM phone_call c WHERE c.tenant_id = a.tenant_id) < $2 - a.keep_days * 86400000
         ORDER BY a.tenant_id LIMIT $3",
         postgres "
-        SELECT a.tenant_id, a.keep_days FROM phone_agent a WHERE a.tenant_id > $1 AND EXISTS (
-          SELECT 1 FROM phone_call c WHERE c.tenant_id = a.tenant_id AND c.created_at < CAST($2 AS timestamptz) - a.keep_days * interval '1 day')
+        SELECT a.tenant_id, a.keep_days FROM phone_agent a WHERE a.tenant_id > $1
+          AND (SELECT min(c.created_at) FROM phone_call c WHERE c.tenant_id = a.tenant_id)
+            < CAST($2 AS timestamptz) - a.keep_days * interval '1 day'
         ORDER BY a.tenant_id LIMIT $3",
         differs "moments are milliseconds on SQLite");
     OLD = both("SELECT id FROM phone_call WHERE tenant_id = $1 AND created_at < $2 ORDER BY created_at, id LIMIT 500");

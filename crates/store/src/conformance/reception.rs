@@ -101,6 +101,7 @@ impl<'a> Practice<'a> {
             blocked: self.times.blocked(start),
             note: String::new(),
             claim: None,
+            asked: false,
             now: self.h.now(),
         }
     }
@@ -114,13 +115,13 @@ impl<'a> Practice<'a> {
 
     pub(super) async fn change(&self, id: AppointmentId, state: AppointmentState) -> Booking {
         let (tenant, now) = (self.tenant, self.h.now());
-        let change = ChangeAppointment { tenant, id, state, contact: None, note: None, now };
+        let change = ChangeAppointment { tenant, id, state, contact: None, note: None, asked: false, now };
         self.h.store.run(&self.h.call(), change).await.expect("changed")
     }
 
     pub(super) async fn shift(&self, id: AppointmentId, staff: StaffId, start: Timestamp) -> Booking {
         let (shown, blocked) = (self.times.shown(start), self.times.blocked(start));
-        let shift = MoveAppointment { tenant: self.tenant, id, staff, shown, blocked, now: self.h.now() };
+        let shift = MoveAppointment { tenant: self.tenant, id, staff, shown, blocked, asked: false, now: self.h.now() };
         self.h.store.run(&self.h.call(), shift).await.expect("moved")
     }
 
@@ -353,6 +354,7 @@ pub(super) async fn a_time_is_held_moved_and_given_back(h: &Harness) {
         state: AppointmentState::Booked,
         contact: Some(practice.contact),
         note: Some("first visit".to_owned()),
+        asked: false,
         now: h.now(),
     };
     let booked = made(h.store.run(&h.call(), book).await.expect("changed"));

@@ -17,6 +17,7 @@ use crate::error::{Error, Result};
 use crate::idempotency::{Claimant, Once, Used, claim, find};
 use crate::intent::Intent;
 use crate::sql::statements;
+use crate::texts::planning as texts;
 use crate::turns::Claim;
 use crate::tx::{Scope, Tx};
 use crate::value::{At, Id};
@@ -82,6 +83,8 @@ pub struct BookAppointment {
     pub note: String,
     /// The idempotency key, if there is one, and whose it is; the nil UUID for what comes from no person.
     pub claim: Option<(PersonId, Claim)>,
+    /// Whether whoever it is for asks for it now, and is told at once, whatever the hour.
+    pub asked: bool,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -183,6 +186,7 @@ impl Intent for BookAppointment {
                 return Err(Error::Conflict);
             }
         }
+        texts::promise(tx, self.tenant, (None, &appointment), self.asked, self.now).await?;
         count(tx, self.tenant, Happened::Appointment, self.now).await?;
         Ok(Once::Done(Booking::Made(appointment)))
     }
@@ -249,6 +253,8 @@ pub struct MoveAppointment {
     pub shown: Span,
     /// What it takes of somebody's time from now on.
     pub blocked: Span,
+    /// Whether whoever it is for asks for it now, and is told at once, whatever the hour.
+    pub asked: bool,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -289,6 +295,7 @@ impl Intent for MoveAppointment {
             return Ok(Booking::Taken);
         }
         touch(tx, self.tenant, [appointment.staff, self.staff]).await?;
+        let before = appointment.clone();
         (appointment.staff, appointment.shown, appointment.blocked) = (self.staff, self.shown, self.blocked);
         appointment.updated_at = self.now;
         tx.query(MOVE)
@@ -302,6 +309,7 @@ impl Intent for MoveAppointment {
             .bind(At(self.now))
             .run()
             .await?;
+        texts::promise(tx, self.tenant, (Some(&before), &appointment), self.asked, self.now).await?;
         count(tx, self.tenant, Happened::Appointment, self.now).await?;
         Ok(Booking::Made(appointment))
     }
@@ -320,6 +328,8 @@ pub struct ChangeAppointment {
     pub contact: Option<ContactId>,
     /// What is to be known of it, where that changes.
     pub note: Option<String>,
+    /// Whether whoever it is for asks for it now, and is told at once, whatever the hour.
+    pub asked: bool,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -347,6 +357,7 @@ impl Intent for ChangeAppointment {
             }
         }
         touch(tx, self.tenant, [appointment.staff]).await?;
+        let before = appointment.clone();
         (appointment.state, appointment.contact, appointment.updated_at) = (self.state, contact, self.now);
         appointment.expires_at = appointment.expires_at.filter(|_| self.state == AppointmentState::Held);
         if let Some(note) = &self.note {
@@ -362,6 +373,7 @@ impl Intent for ChangeAppointment {
             .bind(At(self.now))
             .run()
             .await?;
+        texts::promise(tx, self.tenant, (Some(&before), &appointment), self.asked, self.now).await?;
         count(tx, self.tenant, Happened::Appointment, self.now).await?;
         Ok(Booking::Made(appointment))
     }

@@ -31,6 +31,7 @@ statements! {
     HAND_OVER = both("UPDATE appointment SET contact_id = $3, updated_at = $4 WHERE tenant_id = $1 AND contact_id = $2");
     HAND_OVER_CALLS = both("UPDATE phone_call SET contact_id = $3 WHERE tenant_id = $1 AND contact_id = $2");
     HAND_OVER_MESSAGES = both("UPDATE phone_message SET contact_id = $3 WHERE tenant_id = $1 AND contact_id = $2");
+    HAND_OVER_TEXTS = both("UPDATE text_message SET contact_id = $3 WHERE tenant_id = $1 AND contact_id = $2");
     REMOVE = both("DELETE FROM contact WHERE id = $1 AND tenant_id = $2");
 }
 
@@ -146,7 +147,7 @@ impl KnowContact {
                 .bind(At(self.now))
                 .run()
                 .await?;
-            for sql in [HAND_OVER_CALLS, HAND_OVER_MESSAGES] {
+            for sql in [HAND_OVER_CALLS, HAND_OVER_MESSAGES, HAND_OVER_TEXTS] {
                 tx.query(sql).bind(tenant).bind(other.id.uuid()).bind(first.id.uuid()).run().await?;
             }
             tx.query(REMOVE).bind(other.id.uuid()).bind(tenant).run().await?;

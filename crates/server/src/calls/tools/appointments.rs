@@ -6,7 +6,7 @@ use mainstay_store::{Appointment, AppointmentsOf, Reception as Settings};
 use super::people;
 use super::{Answer, Asking, Given, Refusal, Told, instead};
 use crate::calls::speech;
-use crate::reception::{Asked, Change, ContactWish, Free, MOST_DAYS, Wish};
+use crate::reception::{Asked, Change, ContactWish, Free, MOST_DAYS, Shift, Wish};
 
 /// How many free times are told at once: more cannot be remembered.
 const TIMES: usize = 6;
@@ -118,6 +118,7 @@ pub(super) async fn book(asking: &Asking<'_>, given: &Given<'_>) -> Answer {
         hold: false,
         note: Note::parse(&note).unwrap_or_default(),
         outside_hours: false,
+        asked: true,
     };
     let claim = asking.claim("book")?;
     let made = asking.app.reception.book(asking.call, asking.tenant, &wish, Some(claim)).await;
@@ -178,8 +179,9 @@ pub(super) async fn reschedule(asking: &Asking<'_>, given: &Given<'_>) -> Answer
     }
     let reception = &asking.app.reception;
     let (tenant, id) = (asking.tenant, appointment.id);
+    let to = |staff| Shift { start, staff, outside_hours: false, asked: true };
     // Whoever does it now, else somebody else who does it then.
-    let first = reception.shift(asking.call, tenant, id, (start, None), false).await;
+    let first = reception.shift(asking.call, tenant, id, to(None)).await;
     let problem = match first {
         Ok(moved) => return Ok(told(&moved)),
         Err(problem) => problem,
@@ -195,7 +197,7 @@ pub(super) async fn reschedule(asking: &Asking<'_>, given: &Given<'_>) -> Answer
     };
     let free = reception.availability(asking.call, tenant, asked).await.map(|found| found.free).unwrap_or_default();
     for staff in free.iter().filter(|free| free.start == start).flat_map(|free| &free.staff).take(3) {
-        if let Ok(moved) = reception.shift(asking.call, tenant, id, (start, Some(*staff)), false).await {
+        if let Ok(moved) = reception.shift(asking.call, tenant, id, to(Some(*staff))).await {
             return Ok(told(&moved));
         }
     }
@@ -205,7 +207,7 @@ pub(super) async fn reschedule(asking: &Asking<'_>, given: &Given<'_>) -> Answer
 pub(super) async fn cancel(asking: &Asking<'_>, given: &Given<'_>) -> Answer {
     let settings = asking.settings().await?;
     let appointment = meant(asking, &settings, given).await?;
-    let change = Change { state: Some(AppointmentState::Cancelled), ..Change::default() };
+    let change = Change { state: Some(AppointmentState::Cancelled), asked: true, ..Change::default() };
     let cancelled = asking.app.reception.change(asking.call, asking.tenant, appointment.id, &change).await?;
     let when = speech::moment(&settings.zone, cancelled.shown.from());
     Ok(Told {

@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::http::idempotency::Idempotency;
 use crate::http::page::{self, Page, moment_and_id};
 use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
-use crate::reception::{BOOKING, Change, Wish};
+use crate::reception::{BOOKING, Change, Shift, Wish};
 
 /// The most days of appointments that are listed at once.
 const MOST_DAYS: u64 = 62;
@@ -194,6 +194,7 @@ pub async fn book(
         hold: body.hold,
         note,
         outside_hours: body.outside_hours,
+        asked: false,
     };
     let made = app.reception.book(&context.call, by.tenant, &wish, claim).await?;
     Ok((StatusCode::CREATED, Json(made.into())))
@@ -250,7 +251,7 @@ pub async fn change(
         Some(id) => Some(app.reception.contact(&context.call, by.tenant, ContactId(id)).await?.id),
         None => None,
     };
-    let change = Change { state: body.state, contact, note };
+    let change = Change { state: body.state, contact, note, asked: false };
     Ok(Json(app.reception.change(&context.call, by.tenant, AppointmentId(id), &change).await?.into()))
 }
 
@@ -266,7 +267,12 @@ pub async fn shift(
     Path(id): Path<Uuid>,
     Json(body): Json<MoveBody>,
 ) -> Result<Json<AppointmentBody>, Problem> {
-    let to = (body.starts_at, body.staff_id.map(StaffId));
-    let moved = app.reception.shift(&context.call, by.tenant, AppointmentId(id), to, body.outside_hours).await?;
+    let to = Shift {
+        start: body.starts_at,
+        staff: body.staff_id.map(StaffId),
+        outside_hours: body.outside_hours,
+        asked: false,
+    };
+    let moved = app.reception.shift(&context.call, by.tenant, AppointmentId(id), to).await?;
     Ok(Json(moved.into()))
 }

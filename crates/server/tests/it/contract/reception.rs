@@ -1,5 +1,8 @@
 //! The operations of the reception and of calls.
 
+use std::time::Duration;
+
+use mainstay_store::{Call, OptOut};
 use serde_json::{Value, json};
 
 use super::{Driver, text};
@@ -16,6 +19,10 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     let settings = json!({"time_zone": "UTC", "week": always(), "lead_minutes": 0});
     driver.good(200, "PUT /v1/reception", None, token, Some(settings)).await;
     driver.good(200, "GET /v1/reception", None, token, None).await;
+    let sender = crate::texts::sender_of(driver.server, ada).await;
+    let settings = crate::texts::settings(&sender);
+    driver.good(200, "PUT /v1/text-settings", None, token, Some(settings)).await;
+    driver.good(200, "GET /v1/text-settings", None, token, None).await;
     let made = driver.good(201, "POST /v1/services", None, token, Some(service("Cleaning"))).await;
     let service = text(&made["id"]);
     driver.good(200, "GET /v1/services", None, token, None).await;
@@ -71,7 +78,22 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     driver.good(200, "POST /v1/appointments/{id}/move", Some(&made), token, Some(to)).await;
     let body = json!({"state": "confirmed", "note": "A note", "contact_id": contact});
     driver.good(200, "PATCH /v1/appointments/{id}", Some(&made), token, Some(body)).await;
+    drive_texts(driver, ada, &made).await;
     drive_calls(driver, ada).await;
+}
+
+/// What was promised of an appointment, and the page of its link.
+async fn drive_texts(driver: &mut Driver<'_>, ada: &Person, appointment: &str) {
+    let token = Some(ada.access_token.as_str());
+    let texts = driver.good(200, "GET /v1/text-messages", None, token, None).await;
+    driver.good(200, "GET /v1/text-messages/{id}", Some(&text(&texts["data"][0]["id"])), token, None).await;
+    driver.good(200, "GET /v1/text-opt-outs", None, token, None).await;
+    let ids = (ada.organisation.parse().expect("an id"), appointment.parse().expect("an id"));
+    let link = driver.server.app.texts.links().of(ids.0, ids.1);
+    let (_, link) = link.rsplit_once('/').expect("a token");
+    for operation in ["GET /a/{token}", "POST /a/{token}"] {
+        assert_eq!(driver.call(operation, Some(link), None, None, &[]).await.status, 200);
+    }
 }
 
 async fn drive_calls(driver: &mut Driver<'_>, ada: &Person) {
@@ -105,6 +127,8 @@ pub(super) async fn five(server: &TestApp, ada: &Person) -> String {
         let body = json!({"name": format!("Contact {number}"), "phone": format!("+49 30 11111{number}")});
         contact = text(&server.send("POST", "/v1/contacts", token, Some(body)).await.expect(200)["id"]);
     }
+    let texts = crate::texts::sender_of(server, ada).await;
+    server.send("PUT", "/v1/text-settings", token, Some(crate::texts::settings(&texts))).await.expect(200);
     let ask = format!("/v1/availability?service_id={service_id}&limit=10");
     let free = server.send("GET", &ask, token, None).await.expect(200)["data"].clone();
     let body = json!({"name": "phone", "provider": "vapi", "secrets": ["a secret"]});
@@ -115,6 +139,9 @@ pub(super) async fn five(server: &TestApp, ada: &Person) -> String {
         server.send("POST", "/v1/appointments", token, Some(body)).await.expect(201);
         crate::calls::take_message(server, &sender, "a secret", &format!("call-{number}")).await;
         server.send("GET", &format!("/v1/contacts/{contact}"), token, None).await.expect(200);
+        let (phone, at) = (format!("+4930{number}"), server.now());
+        let stop = OptOut { tenant: texts.tenant, phone, stopped: true, at, fence: None };
+        server.app.store.run(&Call::within(Duration::from_secs(10)), stop).await.expect("stored");
     }
     contact
 }

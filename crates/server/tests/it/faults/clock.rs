@@ -20,7 +20,15 @@ const HOUR_MS: i64 = 3_600_000;
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The clock of the machine, set wrong by so many milliseconds.
-struct Jumping(AtomicI64);
+#[derive(Default)]
+pub(crate) struct Jumping(AtomicI64);
+
+impl Jumping {
+    /// Sets it forward.
+    pub(crate) fn forward(&self, by: Duration) {
+        self.0.fetch_add(i64::try_from(by.as_millis()).expect("it fits"), Ordering::SeqCst);
+    }
+}
 
 impl Clock for Jumping {
     fn now(&self) -> Timestamp {

@@ -3,6 +3,7 @@
 pub(crate) mod binary;
 pub(crate) mod chance;
 pub(crate) mod fake_fastspring;
+pub(crate) mod fake_twilio;
 pub(crate) mod mounted;
 // The fake is shared with unit tests, and neither uses all of it.
 #[expect(dead_code, reason = "each test binary uses its own part of the fake")]
@@ -189,6 +190,8 @@ impl TestApp {
             ("auth.sign_ups", "10000"),
             ("auth.sign_in_failures", "1000"),
             ("providers.offline.word_ms", "1"),
+            // Nothing goes out of the machine.
+            ("texts.twilio_url", r#""http://127.0.0.1:9""#),
             // A machine that runs many tests at once is slow, and nothing is to be refused for that.
             ("overload.least_in_flight", "1024"),
             ("overload.first_in_flight", "1024"),

@@ -1,0 +1,181 @@
+//! The link of a message: whoever has it sees their appointment and can cancel it, without signing in.
+//!
+//! It names the organisation and the appointment, and is signed; nothing of it is stored. Opening it changes nothing, since
+//! programs that look at messages open what is in them.
+
+use std::sync::Arc;
+
+use askama::Template;
+use axum::extract::State;
+use axum::response::{Html, IntoResponse, Response};
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mainstay_domain::{AppointmentId, AppointmentState, Error, Kind, Result, TenantId};
+use mainstay_store::{ShowAppointment, ShownAppointment};
+use ring::hmac;
+use subtle::ConstantTimeEq as _;
+use uuid::Uuid;
+
+use crate::accounts::keys::{Purpose, SigningKey};
+use crate::app::App;
+use crate::calls::speech;
+use crate::http::{Document, Path, Problem, RequestContext};
+use crate::reception::Change;
+
+/// Bytes of the signature: nobody guesses one of 2 to the 96, of which some tens a second can be tried.
+const SIGNATURE: usize = 12;
+const NAMED: usize = 32;
+
+/// Makes links, and reads them.
+pub struct Links {
+    key: hmac::Key,
+    address: String,
+}
+
+impl Links {
+    /// The links of this installation.
+    #[must_use]
+    pub fn new(key: &SigningKey, address: String) -> Self {
+        Self { key: key.derive(Purpose::AppointmentLink), address }
+    }
+
+    fn signature(&self, named: &[u8]) -> [u8; SIGNATURE] {
+        let mut signature = [0; SIGNATURE];
+        signature.copy_from_slice(&hmac::sign(&self.key, named).as_ref()[..SIGNATURE]);
+        signature
+    }
+
+    /// The link to an appointment.
+    #[must_use]
+    pub fn of(&self, tenant: TenantId, appointment: AppointmentId) -> String {
+        let mut token = Vec::with_capacity(NAMED + SIGNATURE);
+        token.extend_from_slice(tenant.uuid().as_bytes());
+        token.extend_from_slice(appointment.uuid().as_bytes());
+        let signature = self.signature(&token);
+        token.extend_from_slice(&signature);
+        format!("{}/a/{}", self.address, URL_SAFE_NO_PAD.encode(token))
+    }
+
+    /// What a token names; nothing when it was not made here.
+    #[must_use]
+    pub fn read(&self, token: &str) -> Option<(TenantId, AppointmentId)> {
+        let bytes = URL_SAFE_NO_PAD.decode(token).ok().filter(|bytes| bytes.len() == NAMED + SIGNATURE)?;
+        let (named, signature) = bytes.split_at(NAMED);
+        if !bool::from(self.signature(named).ct_eq(signature)) {
+            return None;
+        }
+        let (tenant, appointment) = named.split_at(NAMED / 2);
+        let read = |bytes: &[u8]| Uuid::from_slice(bytes).ok();
+        Some((TenantId(read(tenant)?), AppointmentId(read(appointment)?)))
+    }
+}
+
+#[derive(Template)]
+#[template(path = "appointment.html")]
+struct Page<'a> {
+    /// The path of the files: `/assets/<hash>`.
+    base: &'a str,
+    organisation: &'a str,
+    service: &'a str,
+    staff: &'a str,
+    when: String,
+    /// What has become of it, where it is not ahead any more.
+    over: &'static str,
+}
+
+/// Shows the appointment of a link, as a page. Opening it changes nothing.
+#[utoipa::path(get, path = "/a/{token}", tag = "reception", security(()), params(("token" = String, Path)),
+    responses((status = 200, description = "A page", content_type = "text/html"),
+        (status = "default", body = Document<'static>)))]
+pub async fn show(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Path(token): Path<String>,
+) -> Result<Response, Problem> {
+    let place = named(&app, &token)?;
+    Ok(page(&app, &shown(&app, &context, place).await?)?)
+}
+
+/// Cancels the appointment of a link, and shows it. Once more does no harm.
+#[utoipa::path(post, path = "/a/{token}", tag = "reception", security(()), params(("token" = String, Path)),
+    responses((status = 200, description = "A page", content_type = "text/html"),
+        (status = "default", body = Document<'static>)))]
+pub async fn cancel(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Path(token): Path<String>,
+) -> Result<Response, Problem> {
+    let (tenant, id) = named(&app, &token)?;
+    let mut seen = shown(&app, &context, (tenant, id)).await?;
+    if is_ahead(&app, &seen) {
+        let change = Change { state: Some(AppointmentState::Cancelled), asked: true, ..Change::default() };
+        match app.reception.change(&context.call, tenant, id, &change).await {
+            Ok(cancelled) => seen.state = cancelled.state,
+            // Somebody was faster: what became of it is shown.
+            Err(error) if error.kind == Kind::Conflict => seen = shown(&app, &context, (tenant, id)).await?,
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(page(&app, &seen)?)
+}
+
+fn named(app: &App, token: &str) -> Result<(TenantId, AppointmentId)> {
+    app.texts.links.read(token).ok_or_else(|| Error::not_found("appointment"))
+}
+
+async fn shown(
+    app: &App,
+    context: &RequestContext,
+    (tenant, id): (TenantId, AppointmentId),
+) -> Result<ShownAppointment> {
+    let shown = app.store.run(&context.call, ShowAppointment { tenant, id }).await?;
+    shown.ok_or_else(|| Error::not_found("appointment"))
+}
+
+fn is_ahead(app: &App, shown: &ShownAppointment) -> bool {
+    shown.state.is_ahead() && shown.starts_at > app.clock.now()
+}
+
+fn page(app: &App, shown: &ShownAppointment) -> Result<Response> {
+    let over = match shown.state {
+        AppointmentState::Cancelled => "This appointment is cancelled.",
+        _ if !is_ahead(app, shown) => "This appointment is over.",
+        _ => "",
+    };
+    let page = Page {
+        base: crate::console::base(),
+        organisation: &shown.organisation,
+        service: &shown.service,
+        staff: &shown.staff,
+        when: speech::moment(&shown.zone, shown.starts_at),
+        over,
+    };
+    Ok(Html(page.render().map_err(Error::internal)?).into_response())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_is_good_only_as_it_was_made() {
+        let key = SigningKey::from_hex(&mainstay_domain::Secret::new(
+            "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdee".to_owned(),
+        ))
+        .expect("a key");
+        let links = Links::new(&key, "https://x.example".to_owned());
+        let (tenant, id) = (TenantId(Uuid::from_u128(1)), AppointmentId(Uuid::from_u128(2)));
+        let link = links.of(tenant, id);
+        let token = link.strip_prefix("https://x.example/a/").expect("its path");
+        assert_eq!((links.read(token), token.len()), (Some((tenant, id)), 59));
+        let mut bytes = URL_SAFE_NO_PAD.decode(token).expect("bytes");
+        for place in 0..bytes.len() {
+            bytes[place] ^= 1;
+            assert_eq!(links.read(&URL_SAFE_NO_PAD.encode(&bytes)), None, "byte {place}");
+            bytes[place] ^= 1;
+        }
+        for bad in ["", "a", &token[1..], &format!("{token}A"), &format!("{token}=")] {
+            assert_eq!(links.read(bad), None, "{bad}");
+        }
+    }
+}
