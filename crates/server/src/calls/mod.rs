@@ -7,6 +7,7 @@
 mod answer;
 pub mod api;
 mod figures;
+mod masking;
 mod service;
 mod speech;
 mod sweep;
