@@ -49,6 +49,40 @@ impl MessageStatus {
     }
 }
 
+/// How far a use of a tool is, or what came of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ToolState {
+    /// It is under way.
+    Running,
+    /// It did what it is for.
+    Done,
+    /// It did nothing, and said why.
+    Refused,
+    /// It could not be tried now.
+    Failed,
+    /// Nobody knows whether it was done: it was begun, and what came of it was not heard.
+    Unknown,
+}
+words!(ToolState {
+    Running = "running",
+    Done = "done",
+    Refused = "refused",
+    Failed = "failed",
+    Unknown = "unknown",
+});
+
+/// A tool that the assistant used while it made a reply.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ToolUsed {
+    /// Its name.
+    pub name: String,
+    /// What came of it.
+    pub state: ToolState,
+    /// What it said, on one line; empty while it runs.
+    pub answer: String,
+}
+
 /// Tokens that a reply took, as its provider counted them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {

@@ -16,6 +16,7 @@ use crate::account::{UnknownWord, words as named};
 use crate::text::{Refused, bounded_line, unprinted};
 
 pub use passages::{Passage, sentences};
+pub(crate) use words::telling;
 pub use words::{Question, QuestionWord};
 
 /// How the words of a document are compared with those of a question.

@@ -244,7 +244,7 @@ impl App {
         let (reception, calls) = open_reception(&store, &clock, &ids, &mut metrics);
         let texts = Texts::new(&config, (store.clone(), &key), &outside, &mut metrics)
             .inspect_err(|_| lifecycle.stop_hard())?;
-        Ok(Arc::new(Self {
+        let app = Arc::new(Self {
             health: Health::new(store.clone(), redis.clone()),
             config,
             clock,
@@ -284,7 +284,9 @@ impl App {
             lifecycle,
             http_metrics: HttpMetrics::register(&mut metrics),
             metrics,
-        }))
+        });
+        app.assistant.belongs_to(&app);
+        Ok(app)
     }
 
     /// Starts what runs for as long as the server does, and waits until the first request could be answered.

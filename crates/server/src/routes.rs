@@ -186,7 +186,7 @@ fn reception_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .get("/v1/appointments/{id}", appointments::get, MEMBER.statements(1))
         .patch("/v1/appointments/{id}", appointments::change, MEMBER.statements(19))
         .post("/v1/appointments/{id}/move", appointments::shift, MEMBER.statements(31))
-        .get("/v1/calls", calls::list, MEMBER.statements(1).priority(HEAVY))
+        .get("/v1/calls", calls::list, MEMBER.statements(3).priority(HEAVY))
         .get("/v1/calls/{id}", calls::get, MEMBER.statements(3))
         .get("/v1/phone-messages", calls::messages, MEMBER.statements(1).priority(HEAVY))
         .patch("/v1/phone-messages/{id}", calls::handle, MEMBER.statements(7))

@@ -295,6 +295,7 @@ cases! {
     batches::what_fails_last_is_rolled_back,
     calls::a_call_is_pieced_together,
     calls::what_is_silent_is_found_and_what_is_old_is_forgotten,
+    calls::calls_are_found_by_their_words,
     calls::messages_are_taken_once_and_readers_are_noted,
     reception::what_is_said_of_a_reception_is_read_again,
     reception::whoever_is_known_twice_is_one_contact,

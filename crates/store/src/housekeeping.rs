@@ -178,6 +178,7 @@ impl Store {
                 lease,
                 status: MessageStatus::Interrupted,
                 content: None,
+                tools: Vec::new(),
                 provider: None,
                 model: None,
                 usage: None,

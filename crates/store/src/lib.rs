@@ -98,6 +98,7 @@ pub use calls::agent::{ForgetCalls, GetPhoneAgent, ListCallKeeping, PhoneAgent, 
 pub use calls::hearing::HearCall;
 pub use calls::listing::{ListCalls, ListSilentCalls, ReadCall, WhichCalls};
 pub use calls::messages::{HandleMessage, ListPhoneMessages, PhoneMessage, TakeMessage};
+pub use calls::search::{IndexCall, ListCallsNotIndexed, SearchCalls};
 pub use client_reports::{ClientReport, KEPT_REPORTS, ListClientReports, RecordClientReports};
 pub use controls::{
     ChangeControl, ControlAuthor, ControlChange, KEPT_CONTROL_CHANGES, ListControlChanges, ListControls, StoredControl,
@@ -189,6 +190,7 @@ pub use reception::availability::{Availability, ReadAvailability, StaffTime, Tak
 pub use reception::board::Board;
 pub use reception::calendar::{Appointment, AppointmentsOf, GetAppointment, ListAppointments};
 pub use reception::contacts::{ChangeContact, Contact, FindContacts, GetContact, KnowContact, ListContacts, folded};
+pub use reception::overlaps::{FindOverlaps, Overlaps};
 pub use reception::services::{
     ChangeService, CreateService, GetService, ListServices, MAKING_A_SERVICE, MOST_SERVICES, Service,
 };

@@ -2,8 +2,9 @@
 
 use mainstay_domain::{
     ConversationId, GenerationId, MessageId, MessageImage, MessageRole, MessageStatus, PersonId, TenantId, Timestamp,
-    Usage,
+    ToolUsed, Usage,
 };
+use serde::de::DeserializeOwned;
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
@@ -20,19 +21,19 @@ statements! {
         SELECT id FROM conversation WHERE id = $1 AND tenant_id = $2 AND person_id = $3 AND deleted_at IS NULL");
     LIST = both("
         SELECT id, conversation_id, role, status, content, ordinal, provider, model, input_tokens, output_tokens,
-               cost_micros, error_code, error_detail, images, created_at
+               cost_micros, error_code, error_detail, images, tools, created_at
         FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND ordinal < $3 ORDER BY ordinal DESC LIMIT $4");
-    /// What was said before a question, the newest first, as one JSON array of `[role, text, images]`. Of the hundred messages that a
-    /// model is told, a value for each column of each would be a sixth of what the whole turn costs.
+    /// What was said before a question, the newest first, as one JSON array of `[role, text, images, tools]`: what tools did,
+    /// where the text may not tell it, since it is not whole. Of the hundred messages that a model is told, a value for each column of each would be a sixth of what the whole turn costs.
     HISTORY = pair(sqlite "
-        SELECT json_group_array(json_array(role, content, images)) AS said FROM (
-          SELECT role, content, images FROM message
+        SELECT json_group_array(json_array(role, content, images, tools)) AS said FROM (
+          SELECT role, content, images, CASE WHEN status = 'final' THEN NULL ELSE tools END AS tools FROM message
           WHERE tenant_id = $1 AND conversation_id = $2 AND status NOT IN ('streaming', 'failed')
             AND ordinal < (SELECT ordinal FROM message WHERE id = $3 AND tenant_id = $1)
           ORDER BY ordinal DESC LIMIT $4)",
         postgres "
-        SELECT coalesce(json_agg(json_build_array(role, content, images) ORDER BY ordinal DESC), '[]')::text AS said FROM (
-          SELECT role, content, images, ordinal FROM message
+        SELECT coalesce(json_agg(json_build_array(role, content, images, tools) ORDER BY ordinal DESC), '[]')::text AS said FROM (
+          SELECT role, content, images, CASE WHEN status = 'final' THEN NULL ELSE tools END AS tools, ordinal FROM message
           WHERE tenant_id = $1 AND conversation_id = $2 AND status NOT IN ('streaming', 'failed')
             AND ordinal < (SELECT ordinal FROM message WHERE id = $3 AND tenant_id = $1)
           ORDER BY ordinal DESC LIMIT $4) AS newest",
@@ -40,17 +41,18 @@ statements! {
     /// While a reply is made, its text is what was saved last.
     GET = both("
         SELECT m.id, m.conversation_id, m.role, m.status, coalesce(g.text, m.content) AS content, m.ordinal, m.provider,
-               m.model, m.input_tokens, m.output_tokens, m.cost_micros, m.error_code, m.error_detail, m.images, m.created_at
+               m.model, m.input_tokens, m.output_tokens, m.cost_micros, m.error_code, m.error_detail, m.images,
+               coalesce(g.tools, m.tools) AS tools, m.created_at
         FROM message m JOIN conversation c ON c.id = m.conversation_id AND c.tenant_id = m.tenant_id
         LEFT JOIN generation g ON g.id = m.id AND g.tenant_id = m.tenant_id
         WHERE m.id = $1 AND m.tenant_id = $2 AND m.person_id = $3 AND c.deleted_at IS NULL");
     BEFORE = both("
         SELECT id, conversation_id, role, status, content, ordinal, provider, model, input_tokens, output_tokens,
-               cost_micros, error_code, error_detail, images, created_at
+               cost_micros, error_code, error_detail, images, tools, created_at
         FROM message WHERE tenant_id = $1 AND conversation_id = $2 AND ordinal = $3");
     READ = batch((id: uuid) "
         SELECT m.id, m.conversation_id, m.role, m.status, m.content, m.ordinal, m.provider, m.model, m.input_tokens,
-               m.output_tokens, m.cost_micros, m.error_code, m.error_detail, m.images, m.created_at
+               m.output_tokens, m.cost_micros, m.error_code, m.error_detail, m.images, m.tools, m.created_at
         FROM batch b JOIN message m ON m.id = b.id AND m.tenant_id = $2");
     REQUEST_STOP = both("
         UPDATE generation SET stop_requested_at = $4 WHERE id = $1 AND tenant_id = $2 AND person_id = $3");
@@ -83,6 +85,8 @@ pub struct Message {
     pub fault: Option<(String, String)>,
     /// What it carries.
     pub images: Vec<MessageImage>,
+    /// What tools did while it was made, for a reply.
+    pub tools: Vec<ToolUsed>,
     /// Since when it is there.
     pub created_at: Timestamp,
 }
@@ -103,6 +107,7 @@ struct MessageRow {
     error_code: Option<String>,
     error_detail: Option<String>,
     images: Option<String>,
+    tools: Option<String>,
     created_at: At,
 }
 
@@ -125,16 +130,17 @@ impl TryFrom<MessageRow> for Message {
                 .map(|(input, output)| Usage { input_tokens: tokens(input), output_tokens: tokens(output) }),
             cost_micros: row.cost_micros,
             fault: row.error_code.zip(row.error_detail),
-            images: carried(row.images.as_deref())?,
+            images: carried(row.images.as_deref(), "images")?,
+            tools: carried(row.tools.as_deref(), "tools")?,
             created_at: row.created_at.0,
         })
     }
 }
 
-/// What a message carries.
-fn carried(images: Option<&str>) -> Result<Vec<MessageImage>> {
-    let Some(images) = images else { return Ok(Vec::new()) };
-    serde_json::from_str(images).map_err(|error| Error::Corrupt(format!("the images of a message: {error}")))
+/// What a message carries of one kind.
+fn carried<T: DeserializeOwned>(kept: Option<&str>, what: &str) -> Result<Vec<T>> {
+    let Some(kept) = kept else { return Ok(Vec::new()) };
+    serde_json::from_str(kept).map_err(|error| Error::Corrupt(format!("the {what} of a message: {error}")))
 }
 
 /// Reads messages for the stream that they are in. A reply in the making has no text there.
@@ -204,6 +210,8 @@ pub struct Said {
     pub content: String,
     /// What came with it.
     pub images: Vec<MessageImage>,
+    /// What tools did while it was made, where its text is not whole.
+    pub tools: Vec<ToolUsed>,
 }
 
 #[derive(sqlx::FromRow)]
@@ -246,10 +254,11 @@ impl Intent for ReadHistory {
             .row()
             .await?;
         let said = row.ok_or_else(|| Error::Bug("a history has no row".to_owned()))?.said;
-        let said: Vec<(String, String, Option<String>)> =
+        let said: Vec<(String, String, Option<String>, Option<String>)> =
             serde_json::from_str(&said).map_err(|error| Error::Corrupt(format!("{}: {error}", HISTORY.name)))?;
-        let read = |(role, content, images): (String, String, Option<String>)| {
-            Ok(Said { role: word(&role)?, content, images: carried(images.as_deref())? })
+        let read = |(role, content, images, tools): (String, String, Option<String>, Option<String>)| {
+            let (images, tools) = (carried(images.as_deref(), "images")?, carried(tools.as_deref(), "tools")?);
+            Ok(Said { role: word(&role)?, content, images, tools })
         };
         said.into_iter().map(read).collect()
     }

@@ -31,7 +31,7 @@ const fn table(name: &'static str, kind: TableKind, grows: bool) -> Table {
 ///
 /// `conversation`, `message` and `generation` have no foreign keys: checking one takes a lock on the row that it points
 /// to, for every message. Their intents keep them whole, and a test counts orphans. Nor have the passages and words of a
-/// document, of which one document has thousands.
+/// document, of which one document has thousands, and the words of a call.
 pub const TABLES: &[Table] = &[
     table("organisation", TableKind::Tenant, true),
     table("membership", TableKind::Tenant, true),
@@ -70,6 +70,7 @@ pub const TABLES: &[Table] = &[
     table("phone_call", TableKind::Tenant, true),
     table("phone_agent", TableKind::Tenant, true),
     table("phone_call_action", TableKind::Tenant, true),
+    table("phone_call_term", TableKind::Tenant, true),
     table("phone_message", TableKind::Tenant, true),
     table("access_log", TableKind::Tenant, true),
     table("text_settings", TableKind::Tenant, true),

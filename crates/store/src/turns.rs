@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use mainstay_domain::{
     ConversationId, ConversationTitle, GenerationId, IdempotencyKey, MessageId, MessageImage, MessageStatus,
-    MessageText, PersonId, Spent, TenantId, Timestamp, Usage,
+    MessageText, PersonId, Spent, TenantId, Timestamp, ToolUsed, Usage,
 };
 use uuid::Uuid;
 
@@ -115,8 +115,10 @@ pub struct SettleReply {
     pub lease: i64,
     /// How it ended: anything but `Streaming`.
     pub status: MessageStatus,
-    /// Its text; nothing to keep what was saved last.
+    /// Its text; nothing to keep what was saved last, also of the tools.
     pub content: Option<String>,
+    /// What tools did for it.
+    pub tools: Vec<ToolUsed>,
     /// Who made it, and with what.
     pub provider: Option<String>,
     /// The model.
@@ -142,6 +144,8 @@ pub struct SaveReply {
     pub lease: i64,
     /// All of its text until now; nothing when that was saved before, and only a stop is asked after.
     pub text: Option<String>,
+    /// What tools did for it until now; saved with the text.
+    pub tools: Vec<ToolUsed>,
 }
 
 /// What a save found.

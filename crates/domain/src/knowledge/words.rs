@@ -50,6 +50,11 @@ fn words(text: &str) -> impl Iterator<Item = String> {
     })
 }
 
+/// The words of a text that tell something, as they are written, in their order.
+pub(crate) fn telling(text: &str) -> impl Iterator<Item = String> {
+    words(text).filter(|word| !COMMON.contains(&word.as_str()))
+}
+
 fn finish(word: &mut String, found: &mut Vec<String>) {
     let is_mark = |character| character == '\'' || character == '\u{2019}';
     let whole = std::mem::take(word);

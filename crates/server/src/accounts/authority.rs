@@ -63,7 +63,7 @@ pub enum Credential {
 
 impl Member {
     /// True when the credential reaches that far. An API key needs the scope, and its maker's role still counts.
-    fn may(&self, scope: ApiKeyScope) -> bool {
+    pub(crate) fn may(&self, scope: ApiKeyScope) -> bool {
         let by_scope = match &self.credential {
             Credential::ApiKey { scopes, .. } => scopes.contains(&scope),
             Credential::Session(_) | Credential::Outside => true,

@@ -7,8 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use mainstay_domain::{
-    ConversationId, ConversationTitle, Error, GenerationId, ImageId, MessageRole, MessageStatus, MessageText,
-    Timestamp, Usage,
+    ConversationId, ConversationTitle, Error, GenerationId, ImageId, MessageRole, MessageStatus, MessageText, Timestamp,
 };
 use mainstay_store::{Conversation, Message};
 use serde::{Deserialize, Serialize};
@@ -18,6 +17,7 @@ use uuid::Uuid;
 
 use super::events::{Beginning, events};
 use super::following::{EventsQuery, Following};
+use super::parts::{FaultBody, MessageUsageBody, ToolUsedBody};
 use super::render::{to_html, unfinished_to_html};
 use super::service::{SendRequest, Sent};
 use crate::accounts::{Member, Reader, Writer};
@@ -52,26 +52,6 @@ impl From<Conversation> for ConversationBody {
     }
 }
 
-/// Tokens of a reply.
-#[derive(Serialize, ToSchema)]
-pub struct MessageUsageBody {
-    input_tokens: u32,
-    output_tokens: u32,
-}
-
-impl From<Usage> for MessageUsageBody {
-    fn from(usage: Usage) -> Self {
-        Self { input_tokens: usage.input_tokens, output_tokens: usage.output_tokens }
-    }
-}
-
-/// Why a reply ended early.
-#[derive(Serialize, ToSchema)]
-pub struct FaultBody {
-    code: String,
-    detail: String,
-}
-
 /// A message.
 #[derive(Serialize, ToSchema)]
 pub struct MessageBody {
@@ -102,6 +82,9 @@ pub struct MessageBody {
     /// What it carries. Left out when nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     images: Vec<MessageImageBody>,
+    /// What tools did while it was made, in order. Left out when nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tools: Vec<ToolUsedBody>,
     #[schema(value_type = String, format = DateTime)]
     created_at: Timestamp,
 }
@@ -126,6 +109,7 @@ impl MessageBody {
             usage: message.usage.map(MessageUsageBody::from),
             cost_micros: message.cost_micros,
             images: message.images.iter().map(MessageImageBody::from).collect(),
+            tools: ToolUsedBody::all(message),
             created_at: message.created_at,
         }
     }
@@ -337,7 +321,8 @@ pub async fn list_messages(
 }
 
 /// Sends a message, and makes its conversation when none is named. Without `Accept: text/event-stream` the answer waits
-/// for the reply; with it, the reply comes as the events start, token, done and error.
+/// for the reply; with it, the reply comes as the events start, token, tool, done and error. A `tool {index, name, state,
+/// answer}` says that a tool is used (`running`), and later what came of it; whoever does not know it passes it over.
 #[utoipa::path(post, path = "/v1/messages", tag = "assistant", request_body = SendBody,
     params(EventsQuery, ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = SentBody),
@@ -437,6 +422,7 @@ impl super::Assistant {
                     provider: ending.provider,
                     model: ending.model,
                     fault: ending.fault,
+                    tools: live.tools(),
                     ..sent.reply.clone()
                 });
             }

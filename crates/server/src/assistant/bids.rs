@@ -7,12 +7,10 @@ use mainstay_store::Bid;
 
 use super::service::SendRequest;
 use crate::config;
-use crate::providers::{Providers, ReplyRequest, estimated_input_tokens, estimated_tokens};
+use crate::providers::{LEAST_REPLY, Providers, ReplyRequest, estimated_input_tokens, estimated_tokens};
 
 /// The most tokens that a model counts for an image of the size that is kept.
 const MOST_OF_AN_IMAGE: u32 = 5_600;
-/// With less than so many tokens of output a reply is not begun.
-const LEAST_REPLY: u32 = 64;
 /// How long beyond the time of a reply what is set aside for it lasts: it may be offered to a slow database, or be rescued
 /// by another node.
 const BEYOND_A_REPLY: Duration = Duration::from_secs(15 * 60);
@@ -37,8 +35,8 @@ pub(super) fn bid(settings: &config::Assistant, providers: &Providers, request: 
     })
 }
 
-/// The request with no more tokens of output than what was set aside pays for. What the organisation knows is left out where
-/// it would leave no room for an answer.
+/// The request with no more tokens of output than what was set aside pays for. Tools, and what the organisation knows, are left
+/// out where they would leave no room for an answer. Several rounds share what was set aside.
 pub(super) fn within(providers: &Providers, request: ReplyRequest, reserved_micros: i64) -> ReplyRequest {
     let price = providers.highest_price();
     if price.is_free() {
@@ -46,9 +44,13 @@ pub(super) fn within(providers: &Providers, request: ReplyRequest, reserved_micr
     }
     let mut request = request;
     let mut affordable = price.affordable(reserved_micros, estimated_input_tokens(&request));
+    if affordable < LEAST_REPLY && request.tools.take().is_some() {
+        affordable = price.affordable(reserved_micros, estimated_input_tokens(&request));
+    }
     if affordable < LEAST_REPLY && request.known.take().is_some() {
         affordable = price.affordable(reserved_micros, estimated_input_tokens(&request));
     }
     let affordable = affordable.max(1);
+    request.budget_micros = Some(reserved_micros);
     ReplyRequest { max_output_tokens: request.max_output_tokens.min(affordable), ..request }
 }

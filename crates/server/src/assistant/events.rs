@@ -1,4 +1,4 @@
-//! A reply as a stream of events: `start`, `token`, `done` or `error`.
+//! A reply as a stream of events: `start`, `token`, `tool`, `done` or `error`.
 //!
 //! The id of a token is the number of bytes of the text up to its end, so that a client that comes back names a place in
 //! the text itself. A reply that this node makes is followed as it grows; one that another node makes is read from what is
@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use futures_util::Stream;
 use futures_util::stream::unfold;
-use mainstay_domain::{Error, GenerationId, Kind, MessageStatus, RequestId};
+use mainstay_domain::{Error, GenerationId, Kind, MessageStatus, RequestId, ToolState, ToolUsed};
 use mainstay_store::{Call, Message};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -20,8 +20,9 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 use uuid::Uuid;
 
-use super::api::{MessageBody, MessageUsageBody};
+use super::api::MessageBody;
 use super::live::{Live, Progress, rest};
+use super::parts::{MessageUsageBody, ToolUsedBody};
 use super::render::unfinished_to_html;
 use super::service::{Assistant, Sent};
 use crate::accounts::Member;
@@ -45,6 +46,13 @@ pub(super) enum Data {
         text: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         html: Option<String>,
+    },
+    /// A tool is used, or something came of it.
+    Tool {
+        /// Its place among those of the reply, from 0.
+        index: usize,
+        #[serde(flatten)]
+        used: ToolUsedBody,
     },
     Done {
         reply: MessageBody,
@@ -85,6 +93,8 @@ struct Follower {
     start: Option<Start>,
     /// Bytes of the text that the listener has.
     seen: usize,
+    /// Of each use of a tool, what the listener knows.
+    seen_tools: Vec<ToolState>,
     source: Source,
     give_up: Instant,
     /// When the text may be made into HTML again, for a listener that asked for it.
@@ -129,7 +139,18 @@ pub(super) fn events(
     };
     let give_up = Instant::now() + assistant.settings.reply_timeout() + 3 * assistant.settings.lease();
     let next_html = html.then(Instant::now);
-    let follower = Follower { assistant, member, generation, request_id, start, seen, source, give_up, next_html };
+    let follower = Follower {
+        assistant,
+        member,
+        generation,
+        request_id,
+        start,
+        seen,
+        seen_tools: Vec::new(),
+        source,
+        give_up,
+        next_html,
+    };
     unfold(follower, |mut follower| async move {
         let event = follower.next().await?;
         Some((event, follower))
@@ -146,6 +167,13 @@ impl Follower {
                 Source::Over => return None,
                 Source::Here(live, progress) => {
                     let now = *progress.borrow_and_update();
+                    if now.tools > 0 {
+                        let tools = live.tools();
+                        if let Some(event) = self.tool(MessageStatus::Streaming, &tools) {
+                            return Some(event);
+                        }
+                    }
+                    let Source::Here(live, progress) = &mut self.source else { continue };
                     if now.bytes > self.seen {
                         if let Some(due) = self.next_html.filter(|_| !now.ended) {
                             tokio::select! {
@@ -199,6 +227,9 @@ impl Follower {
             }
             Err(error) => return Some(self.fail(error)),
         };
+        if let Some(event) = self.tool(reply.status, &reply.tools) {
+            return Some(Some(event));
+        }
         if reply.content.len() > self.seen {
             let text = rest(&reply.content, self.seen).to_owned();
             self.seen = reply.content.len();
@@ -208,6 +239,19 @@ impl Follower {
             }
         }
         reply.status.is_settled().then(|| self.end(&reply))
+    }
+
+    /// The first use of a tool of which the listener does not know how far it is.
+    fn tool(&mut self, status: MessageStatus, tools: &[ToolUsed]) -> Option<Event<Data>> {
+        let index =
+            tools.iter().enumerate().position(|(index, used)| self.seen_tools.get(index) != Some(&used.state))?;
+        let used = tools.get(index)?;
+        match self.seen_tools.get_mut(index) {
+            Some(seen) => *seen = used.state,
+            None => self.seen_tools.push(used.state),
+        }
+        let used = ToolUsedBody::of(status, used);
+        Some(Event { id: None, event: "tool", data: Data::Tool { index, used } })
     }
 
     /// The text up to where the listener now is, and all of it for one that wants it as HTML. Nothing when a client that

@@ -1,6 +1,6 @@
 //! What of a conversation is sent to the model: the newest messages that fit a budget of tokens.
 
-use mainstay_domain::{MessageImage, MessageRole};
+use mainstay_domain::{MessageImage, MessageRole, ToolState, ToolUsed};
 use mainstay_store::Said;
 
 use crate::providers::Turn;
@@ -22,7 +22,8 @@ pub(super) fn turns(
 ) -> Vec<Heard> {
     let mut left = budget.saturating_sub(tokens(question));
     let mut turns = vec![(Turn::said(MessageRole::User, question), images)];
-    for Said { role, content, images } in newest_first {
+    for Said { role, content, images, tools } in newest_first {
+        let content = with_tools(content, &tools);
         if content.trim().is_empty() {
             continue;
         }
@@ -37,12 +38,39 @@ pub(super) fn turns(
     turns
 }
 
+/// A reply that broke off, with what was done for it: the text may not tell it.
+fn with_tools(content: String, tools: &[ToolUsed]) -> String {
+    let did = |used: &&ToolUsed| matches!(used.state, ToolState::Done | ToolState::Running | ToolState::Unknown);
+    let lines: Vec<String> = tools
+        .iter()
+        .filter(did)
+        .map(|used| match used.state {
+            ToolState::Done => format!("{}: {}", used.name, used.answer),
+            _ => format!("{}: it is not known whether this was done", used.name),
+        })
+        .collect();
+    if lines.is_empty() {
+        content
+    } else {
+        format!("{content}\n\n(It broke off. Tools that were used: {})", lines.join("; "))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn said(role: MessageRole, content: &str) -> Said {
-        Said { role, content: content.to_owned(), images: Vec::new() }
+        Said { role, content: content.to_owned(), images: Vec::new(), tools: Vec::new() }
+    }
+
+    #[test]
+    fn what_was_done_for_a_reply_that_broke_off_is_told() {
+        let used = |state| ToolUsed { name: "book".to_owned(), state, answer: "Booked.".to_owned() };
+        let told = |state| with_tools("I".to_owned(), &[used(state)]);
+        assert!(told(ToolState::Done).ends_with("(It broke off. Tools that were used: book: Booked.)"));
+        assert!(told(ToolState::Running).contains("not known"));
+        assert_eq!(told(ToolState::Refused), "I");
     }
 
     #[test]

@@ -132,8 +132,8 @@ impl Assistant {
     /// Saves, once an interval, what all replies in the making have. What has not grown is not sent again, but whether a
     /// stop was asked for is looked at each time.
     async fn save_all(&self) {
-        // How many bytes of each reply are saved. A text only grows.
-        let mut saved: HashMap<GenerationId, usize> = HashMap::new();
+        // How many bytes of each reply are saved, and which of the changes of its tools. Both only grow.
+        let mut saved: HashMap<GenerationId, (usize, usize)> = HashMap::new();
         let mut ticks = interval(self.settings.checkpoint_interval());
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
@@ -145,7 +145,7 @@ impl Assistant {
                 .into_iter()
                 .filter(|live| now.since(live.begun_at) >= self.settings.checkpoint_interval())
                 .collect();
-            let known = |live: &Live| saved.get(&live.generation).copied().unwrap_or(0);
+            let known = |live: &Live| saved.get(&live.generation).copied().unwrap_or_default();
             saved = join_all(due.iter().map(|live| save(&self.store, live, known(live)))).await.into_iter().collect();
         }
     }
@@ -220,16 +220,18 @@ impl Assistant {
     }
 }
 
-/// Saves a reply of which `known` bytes are saved. The answer is how many are saved then.
-async fn save(store: &Store, live: &Live, known: usize) -> (GenerationId, usize) {
-    let text = (live.bytes() > known).then(|| live.text());
-    let bytes = text.as_ref().map_or(known, String::len);
-    let reply = SaveReply { tenant: live.tenant, generation: live.generation, lease: live.lease, text };
+/// Saves a reply of which so much is saved. The answer is how much is saved then.
+async fn save(store: &Store, live: &Live, known: (usize, usize)) -> (GenerationId, (usize, usize)) {
+    let changes = live.watch().borrow().tools;
+    let text = (live.bytes() > known.0 || changes > known.1).then(|| live.text());
+    let now = text.as_ref().map_or(known, |text| (text.len(), changes));
+    let tools = if text.is_some() { live.tools() } else { Vec::new() };
+    let reply = SaveReply { tenant: live.tenant, generation: live.generation, lease: live.lease, text, tools };
     let saved = match store.save_reply(&Call::within(PATIENCE), reply).await {
-        Ok(Saved::GoOn) => bytes,
+        Ok(Saved::GoOn) => now,
         Ok(Saved::StopRequested) => {
             live.stop.cancel();
-            bytes
+            now
         }
         // It is settled at this moment, or it belongs to another; the settling finds out.
         Ok(Saved::Gone) => known,

@@ -8,7 +8,9 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
-use mainstay_domain::{ConversationId, GenerationId, MessageStatus, PersonId, TenantId, Timestamp, Usage};
+use mainstay_domain::{
+    ConversationId, GenerationId, MessageStatus, PersonId, TenantId, Timestamp, ToolState, ToolUsed, Usage,
+};
 use mainstay_store::Cost;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -16,10 +18,12 @@ use tokio_util::sync::CancellationToken;
 use crate::locking::lock;
 use crate::providers::{MAX_REPLY_BYTES, Sink};
 
-/// Where a reply stands, for whoever waits for a change: how long its text is, and whether it has ended.
+/// Where a reply stands, for whoever waits for a change: how long its text is, how often its tools changed, and whether it has
+/// ended.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Progress {
     pub(super) bytes: usize,
+    pub(super) tools: usize,
     pub(super) ended: bool,
 }
 
@@ -70,6 +74,8 @@ pub(super) struct Live {
     /// Set under the lock of the text, when its listener has heard enough.
     is_cut: AtomicBool,
     making: Mutex<Making>,
+    /// What tools do for it. How many there may be is bounded by the rounds of a reply.
+    tools: Mutex<Vec<ToolUsed>>,
     ending: Mutex<Option<Ending>>,
     progress: watch::Sender<Progress>,
 }
@@ -99,6 +105,7 @@ impl Live {
             text: Mutex::default(),
             is_cut: AtomicBool::new(false),
             making: Mutex::default(),
+            tools: Mutex::default(),
             ending: Mutex::default(),
             progress: watch::Sender::new(Progress::default()),
         }
@@ -128,6 +135,30 @@ impl Live {
         text.truncate(end);
         let kept = text.trim_end().len();
         text.truncate(kept);
+    }
+
+    /// A tool is being used. The answer is its place.
+    pub(super) fn tool_begins(&self, name: &str) -> usize {
+        let place = {
+            let mut tools = lock(&self.tools);
+            tools.push(ToolUsed { name: name.to_owned(), state: ToolState::Running, answer: String::new() });
+            tools.len() - 1
+        };
+        self.progress.send_modify(|progress| progress.tools += 1);
+        place
+    }
+
+    /// What came of a use. NUL is left out: no database text can hold it.
+    pub(super) fn tool_ends(&self, place: usize, state: ToolState, answer: &str) {
+        if let Some(used) = lock(&self.tools).get_mut(place) {
+            (used.state, used.answer) = (state, answer.replace('\0', ""));
+        }
+        self.progress.send_modify(|progress| progress.tools += 1);
+    }
+
+    /// What tools did until now.
+    pub(super) fn tools(&self) -> Vec<ToolUsed> {
+        lock(&self.tools).clone()
     }
 
     pub(super) fn making(&self) -> Making {

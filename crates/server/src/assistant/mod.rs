@@ -13,10 +13,12 @@ mod keeper;
 mod known;
 mod listening;
 mod live;
+pub mod parts;
 mod pictures;
 mod render;
 mod runner;
 mod service;
+mod tools;
 
 pub use render::to_html;
 pub use service::{Assistant, SendRequest, Sent};

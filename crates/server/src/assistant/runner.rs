@@ -11,6 +11,7 @@ use tokio::time::{Instant, sleep};
 use super::bids;
 use super::live::{Ending, Live, Making, Place};
 use super::service::Assistant;
+use super::tools::Offer;
 use crate::ops::log::trail::Trail;
 use crate::providers::{Completion, Fault, Known, ReplyRequest, Turn};
 
@@ -29,6 +30,9 @@ pub(super) struct Terms {
     pub(super) reserved_micros: i64,
 }
 
+/// What a reply is made of: the conversation, what the organisation knows, and what may be used.
+pub(super) type Sources = (Vec<Turn>, Option<Known>, Option<Offer>);
+
 /// Why the making of a reply ended.
 enum Outcome {
     Complete(Completion),
@@ -40,9 +44,9 @@ enum Outcome {
 
 impl Assistant {
     /// Makes a reply and settles it. Runs as work of the server, whether or not anybody listens.
-    pub(super) async fn make(self: Arc<Self>, place: Place, (turns, known): (Vec<Turn>, Option<Known>), terms: Terms) {
+    pub(super) async fn make(self: Arc<Self>, place: Place, sources: Sources, terms: Terms) {
         let live = Arc::clone(place.live());
-        let request = self.request(live.tenant, (turns, known), &terms);
+        let request = self.request(live.tenant, sources, &terms);
         let deadline = Instant::now() + self.settings.reply_timeout();
         let outcome = {
             let mut sink: &Live = &live;
@@ -70,15 +74,14 @@ impl Assistant {
         }
     }
 
-    fn request(&self, tenant: TenantId, (turns, known): (Vec<Turn>, Option<Known>), terms: &Terms) -> ReplyRequest {
-        let request = ReplyRequest {
-            tenant,
-            system: self.settings.system_prompt.clone(),
-            turns,
-            known,
-            max_output_tokens: self.settings.max_reply_tokens,
-            paced: terms.paced,
-        };
+    fn request(&self, tenant: TenantId, (turns, known, offer): Sources, terms: &Terms) -> ReplyRequest {
+        let (mut system, most) = (self.settings.system_prompt.clone(), self.settings.max_reply_tokens);
+        let tools = offer.map(|offer| {
+            system = format!("{}\n\n{}", system.trim(), offer.instructions).trim().to_owned();
+            offer.tools
+        });
+        let request =
+            ReplyRequest { known, tools, paced: terms.paced, ..ReplyRequest::of(tenant, system, turns, most) };
         bids::within(&self.providers, request, terms.reserved_micros)
     }
 
@@ -91,6 +94,7 @@ impl Assistant {
             lease: live.lease,
             status: ending.status,
             content: Some(live.text()),
+            tools: live.tools(),
             provider: ending.provider.clone(),
             model: ending.model.clone(),
             usage: ending.usage,

@@ -2,8 +2,8 @@
 
 mod conversations;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use mainstay_domain::{
@@ -22,6 +22,7 @@ use super::live::{Full, Live, Place, Registry};
 use super::runner::Terms;
 use super::{bids, history};
 use crate::accounts::Member;
+use crate::app::App;
 use crate::billing::{BillingFigures, refusal};
 use crate::config;
 use crate::controls::{Controls, Part};
@@ -88,6 +89,8 @@ pub struct Assistant {
     controls: Arc<Controls>,
     pub(super) knowledge: Arc<Knowledge>,
     pub(super) images: Arc<Images>,
+    /// Whose tools it uses, once all of it is put together.
+    pub(super) app: OnceLock<Weak<App>>,
     /// The number of this node's lease; 0 while it has none.
     pub(super) lease: AtomicI64,
     /// Ends every reply in the making, with what has arrived: the server stops.
@@ -118,9 +121,15 @@ impl Assistant {
             controls,
             knowledge,
             images,
+            app: OnceLock::new(),
             lease: AtomicI64::new(0),
             closing: CancellationToken::new(),
         }
+    }
+
+    /// Lets replies use the tools of the app that this is a part of.
+    pub(crate) fn belongs_to(&self, app: &Arc<App>) {
+        let _ = self.app.set(Arc::downgrade(app));
     }
 
     /// Replies in the making on this node.
@@ -177,7 +186,7 @@ impl Assistant {
                 Err(refused) => return self.repeat(call, by, request.claim.as_ref()).await?.ok_or(refused),
             };
             let sent = sent(&accept, place.live());
-            match self.accept(call, accept, place, request.paced).await? {
+            match self.accept(call, by, (accept, place), request.paced).await? {
                 Accepted::Taken(_) => return Ok(sent),
                 Accepted::Spent(spent) => {
                     self.billing.refused(spent);
@@ -223,12 +232,12 @@ impl Assistant {
     async fn accept(
         self: &Arc<Self>,
         call: &Call,
-        accept: AcceptMessage,
-        place: Place,
+        by: &Member,
+        (accept, place): (AcceptMessage, Place),
         paced: bool,
     ) -> Result<Accepted> {
         let (answer, answered) = oneshot::channel();
-        let (assistant, count) = (Arc::clone(self), call.clone());
+        let (assistant, count, by) = (Arc::clone(self), call.clone(), by.clone());
         let (new, message) = (matches!(accept.target, Target::New(..)), accept.message);
         let (question, images) = (accept.content.as_str().to_owned(), accept.images.clone());
         self.lifecycle.spawn_work("generation", async move {
@@ -250,7 +259,8 @@ impl Assistant {
                 let tenant = place.live().tenant;
                 let turns = Box::pin(assistant.with_pictures(&storing, tenant, heard)).await;
                 let known = Box::pin(assistant.known(&storing, tenant, &question)).await;
-                Box::pin(assistant.make(place, (turns, known), terms)).await;
+                let offer = Box::pin(assistant.offer(&storing, &by, place.live())).await;
+                Box::pin(assistant.make(place, (turns, known, offer), terms)).await;
             });
             // The request may be over long before.
             match Trail::current() {
@@ -368,6 +378,7 @@ fn sent(accept: &AcceptMessage, live: &Arc<Live>) -> Sent {
         cost_micros: 0,
         fault: None,
         images: images.to_vec(),
+        tools: Vec::new(),
         created_at: accept.now,
     };
     Sent {

@@ -102,7 +102,7 @@ async fn use_all(app: &App, call: &Call, question: &Question, message: &Value, u
             all.push(Used { action: action.clone(), answer, outcome: None, contact: None });
             continue;
         }
-        let asking = Asking { app, call, tenant: question.tenant, in_call, number: number.clone(), once };
+        let asking = Asking { app, call, tenant: question.tenant, by: None, in_call, number: number.clone(), once };
         let told = match &asked.arguments {
             Ok(given) => Box::pin(use_tool(&asking, &asked.name, given)).await,
             Err(why) => Err(unreadable(why)),

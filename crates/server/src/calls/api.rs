@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use axum::extract::State;
 use mainstay_domain::{
-    CallDirection, CallOutcome, CallState, ContactId, Error, PhoneCall, PhoneCallId, PhoneMessageId, Timestamp,
+    CallDirection, CallMask, CallOutcome, CallState, ContactId, Error, PhoneCall, PhoneCallId, PhoneMessageId,
+    Timestamp,
 };
 use mainstay_store::{AccessEntry, CallAction, ListCalls, ListPhoneMessages, PhoneAgent, PhoneMessage, WhichCalls};
 use serde::{Deserialize, Serialize};
@@ -128,6 +129,11 @@ pub struct CallsQuery {
     /// Only those that go on now.
     #[serde(default)]
     live: bool,
+    /// Words that a call must have in what was said, in its summary or in the caller's name, or the end of the caller's number
+    /// from four digits on; at most eight words, of at most 200 characters together. Which calls are looked for is noted in the
+    /// access log. A page may then be short or empty and still have a next one.
+    #[serde(default)]
+    q: Option<String>,
     /// Rows of a page: 1 to 100, 50 when it is left out.
     #[serde(default)]
     #[param(minimum = 1, maximum = 100)]
@@ -199,6 +205,42 @@ pub struct PhoneAgentBody {
     /// For how many days calls are kept: 1 to 3650.
     #[serde(default = "quarter")]
     keep_days: u32,
+    /// What is replaced in transcripts and summaries before they are kept.
+    #[serde(default)]
+    mask: CallMaskBody,
+}
+
+/// What is replaced in transcripts and summaries before they are kept, from the next call on. What is spelt out in words is
+/// not found.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[schema(as = CallMask)]
+#[serde(deny_unknown_fields)]
+pub struct CallMaskBody {
+    /// Numbers of payment cards; true when it is left out.
+    #[serde(default = "yes")]
+    cards: bool,
+    /// Addresses of electronic mail.
+    #[serde(default)]
+    emails: bool,
+    /// Numbers of telephones.
+    #[serde(default)]
+    phones: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+impl Default for CallMaskBody {
+    fn default() -> Self {
+        CallMask::default().into()
+    }
+}
+
+impl From<CallMask> for CallMaskBody {
+    fn from(CallMask { cards, emails, phones }: CallMask) -> Self {
+        Self { cards, emails, phones }
+    }
 }
 
 const fn quarter() -> u32 {
@@ -207,8 +249,8 @@ const fn quarter() -> u32 {
 
 impl From<PhoneAgent> for PhoneAgentBody {
     fn from(agent: PhoneAgent) -> Self {
-        let PhoneAgent { assistant_id, greeting, instructions, transfer_number, keep_days } = agent;
-        Self { assistant_id, greeting, instructions, transfer_number, keep_days }
+        let PhoneAgent { assistant_id, greeting, instructions, transfer_number, keep_days, mask } = agent;
+        Self { assistant_id, greeting, instructions, transfer_number, keep_days, mask: mask.into() }
     }
 }
 
@@ -243,6 +285,12 @@ pub async fn list(
 ) -> Result<Json<Page<CallBody>>, Problem> {
     let limit = page::limit(query.limit)?;
     let before = page::cursor(query.after.as_deref(), moment_and_id)?.map(|(at, id)| (at, PhoneCallId(id)));
+    if let Some(q) = &query.q {
+        let live_since = query.live.then(|| app.clock.now().minus(LIVE));
+        let (rows, next) = app.calls.search(&context.call, &by, q, (live_since, before), limit).await?;
+        let next = next.map(|(at, id)| page::cursor_for(&page::place(at, id)));
+        return Ok(Json(Page { data: rows.into_iter().map(CallBody::from).collect(), next }));
+    }
     let which = if query.live { WhichCalls::Live(app.clock.now().minus(LIVE)) } else { WhichCalls::All(before) };
     let rows = app.calls.list(&context.call, ListCalls { tenant: by.tenant, which, limit }).await?;
     let mut page = Page::of(rows, limit, |row: &PhoneCall| page::place(row.created_at, row.id));
@@ -316,8 +364,10 @@ pub async fn put_agent(
     Administrator(by): Administrator,
     Json(body): Json<PhoneAgentBody>,
 ) -> Result<Json<PhoneAgentBody>, Problem> {
-    let PhoneAgentBody { assistant_id, greeting, instructions, transfer_number, keep_days } = body;
-    let agent = PhoneAgent { assistant_id, greeting, instructions, transfer_number, keep_days };
+    let PhoneAgentBody { assistant_id, greeting, instructions, transfer_number, keep_days, mask } = body;
+    let CallMaskBody { cards, emails, phones } = mask;
+    let mask = CallMask { cards, emails, phones };
+    let agent = PhoneAgent { assistant_id, greeting, instructions, transfer_number, keep_days, mask };
     Ok(Json(app.calls.put_agent(&context.call, by.tenant, agent).await?.into()))
 }
 

@@ -29,6 +29,7 @@ pub(super) struct CallFigures {
     took: Family<ToolLabel, Histogram>,
     lost: Counter,
     forgotten: Counter,
+    indexed: Counter,
 }
 
 impl CallFigures {
@@ -39,10 +40,11 @@ impl CallFigures {
             took: Family::new_with_constructor(histogram as fn() -> Histogram),
             lost: Counter::default(),
             forgotten: Counter::default(),
+            indexed: Counter::default(),
         };
         registry.register(
             "mainstay_tool_uses",
-            "Tools that the agent on the phone used, by what came of it: done, refused or failed",
+            "Tools that the agent on the phone and the assistant used, by what came of it: done, refused or failed",
             figures.uses.clone(),
         );
         registry.register_with_unit(
@@ -53,6 +55,8 @@ impl CallFigures {
         );
         registry.register("mainstay_calls_lost", "Calls of which nothing was heard any more", figures.lost.clone());
         registry.register("mainstay_calls_forgotten", "Calls that were kept long enough", figures.forgotten.clone());
+        let indexed = figures.indexed.clone();
+        registry.register("mainstay_calls_indexed", "Calls that were made findable afterwards", indexed);
         figures
     }
 
@@ -63,6 +67,10 @@ impl CallFigures {
 
     pub(super) fn lost(&self) {
         self.lost.inc();
+    }
+
+    pub(super) fn indexed(&self) {
+        self.indexed.inc();
     }
 
     pub(super) fn forgotten(&self, calls: usize) {

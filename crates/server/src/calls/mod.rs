@@ -7,6 +7,7 @@
 mod answer;
 pub mod api;
 mod figures;
+mod masking;
 mod service;
 pub(crate) mod speech;
 mod sweep;

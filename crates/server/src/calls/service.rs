@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use mainstay_domain::{
-    Clock, Error, Faults, Ids, Note, PhoneCall, PhoneCallId, PhoneMessageId, PhoneNumber, Result, TenantId, Timestamp,
+    CallWords, Clock, Error, Faults, Ids, Note, PhoneCall, PhoneCallId, PhoneMessageId, PhoneNumber, Result, TenantId,
+    Timestamp,
 };
 use mainstay_store::{
     AccessEntry, Call, CallAction, GetPhoneAgent, GetReception, HandleMessage, HearCall, ListAccesses, ListCalls,
-    ListPhoneMessages, NoteActions, PhoneAgent, PhoneMessage, PutPhoneAgent, ReadCall, Reading, Store, TakeMessage,
+    ListPhoneMessages, NoteActions, PhoneAgent, PhoneMessage, PutPhoneAgent, ReadCall, Reading, SearchCalls, Store,
+    TakeMessage,
 };
 use prometheus_client::registry::Registry;
 use uuid::Uuid;
@@ -19,8 +21,13 @@ use crate::accounts::Member;
 const LONGEST_KEPT: u32 = 3_650;
 /// The longest greeting, in characters.
 const LONGEST_GREETING: usize = 500;
+/// The longest search, in characters.
+const LONGEST_SEARCH: usize = 200;
 /// The longest id of an assistant, in bytes.
 const LONGEST_ASSISTANT: usize = 200;
+
+/// Where a page of calls begins, or the next one does.
+type Place = Option<(Timestamp, PhoneCallId)>;
 
 /// The calls of every organisation, as this node sees them.
 pub struct Calls {
@@ -93,6 +100,31 @@ impl Calls {
 
     pub(super) async fn list(&self, call: &Call, list: ListCalls) -> Result<Vec<PhoneCall>> {
         Ok(self.store.run(call, list).await?)
+    }
+
+    /// Looks for calls by words, which is noted in the access log: the calls, and where the next page goes on.
+    ///
+    /// # Errors
+    /// `invalid_input`.
+    pub(super) async fn search(
+        &self,
+        call: &Call,
+        by: &Member,
+        text: &str,
+        (live_since, before): (Option<Timestamp>, Place),
+        limit: u32,
+    ) -> Result<(Vec<PhoneCall>, Place)> {
+        if text.chars().count() > LONGEST_SEARCH {
+            let detail = format!("Give at most {LONGEST_SEARCH} characters.");
+            return Err(Error::invalid_field("q", "too_long", detail));
+        }
+        let words = CallWords::sought(text);
+        if words.is_empty() {
+            return Err(Error::invalid_field("q", "nothing_to_find", "Give a word that tells something, or a number."));
+        }
+        let reading = Reading { id: self.ids.make(), by: by.person, now: self.clock.now() };
+        let search = SearchCalls { tenant: by.tenant, words, live_since, before, limit, reading };
+        Ok(self.store.run(call, search).await?)
     }
 
     /// Reads a call for a person, which is noted in the access log.

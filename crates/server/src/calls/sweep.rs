@@ -1,9 +1,9 @@
-//! Calls of which nothing is heard any more, and those that were kept long enough. One node at a time does it.
+//! Calls of which nothing is heard any more, those whose words are not there yet, and those that were kept long enough. One node at a time does it.
 
 use std::time::Duration;
 
 use mainstay_domain::{CallState, CallTold, TenantId, Timestamp};
-use mainstay_store::{Call, ForgetCalls, HearCall, ListCallKeeping, ListSilentCalls};
+use mainstay_store::{Call, ForgetCalls, HearCall, IndexCall, ListCallKeeping, ListCallsNotIndexed, ListSilentCalls};
 
 use crate::app::App;
 
@@ -26,6 +26,7 @@ pub(crate) async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<(
         app.calls.figures.lost();
         tracing::warn!(organisation = %tenant, call = %lost.id, "nothing was heard of a call any more");
     }
+    index(app, now).await?;
     let mut after: Option<TenantId> = None;
     loop {
         let page = app.store.run(&call(), ListCallKeeping { now, after, limit: ROUND }).await?;
@@ -38,4 +39,15 @@ pub(crate) async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<(
             app.calls.figures.forgotten(forgotten);
         }
     }
+}
+
+/// Writes the words of calls that have none: of those from before there was a search, and of those that nobody has told anything
+/// of yet. Each is a transaction of its own, so that whoever is stopped goes on where they were.
+async fn index(app: &App, now: Timestamp) -> mainstay_store::Result<()> {
+    let waiting = app.store.run(&Call::within(PATIENCE), ListCallsNotIndexed { before: now, limit: ROUND }).await?;
+    for (tenant, id) in waiting {
+        app.store.run(&Call::within(PATIENCE), IndexCall { tenant, id }).await?;
+        app.calls.figures.indexed();
+    }
+    Ok(())
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use mainstay_domain::{CallDirection, CallState, CallTold, PhoneNumber, Timestamp};
 use mainstay_jobs::{Done, Failure, JobContext, JobResult, Retry};
-use mainstay_store::HearCall;
+use mainstay_store::{GetPhoneAgent, HearCall};
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use super::masking::masked;
 use crate::app::App;
 use crate::webhooks::processors::ToProcess;
 use crate::webhooks::sources::millis;
@@ -216,11 +217,16 @@ pub(crate) async fn process(app: Arc<App>, context: JobContext, event: ToProcess
     let Some(provider_id) = call_id(message) else {
         return Err(Failure::new("the event does not say of which call it tells").retry(Retry::Never));
     };
+    let mut told = told(&event.event.event.kind, message);
+    if told.summary.is_some() || told.transcript.is_some() {
+        let agent = app.store.run_for_jobs(&context.call(), GetPhoneAgent(event.tenant)).await?;
+        told = masked(told, agent.unwrap_or_default().mask);
+    }
     let hear = HearCall {
         tenant: event.tenant,
         provider_id: provider_id.to_owned(),
         id: app.ids.make(),
-        told: told(&event.event.event.kind, message),
+        told,
         contact: None,
         fence: Some(context.fence),
         now: app.clock.now(),

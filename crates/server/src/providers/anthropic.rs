@@ -4,13 +4,14 @@ use std::sync::Arc;
 
 use eventsource_stream::Event;
 use http::HeaderName;
-use mainstay_domain::{Clock, Error};
+use mainstay_domain::{Clock, Error, MessageRole};
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use super::exchange::{ErrorBody, Exchange, Place, Reader, Step, Trouble};
 use super::fault::{Failure, FaultKind};
 use super::timer::{Limits, Timer};
-use super::{Completion, Outlet, Picture, Price, ReplyRequest, Turn, alternating};
+use super::{Completion, Outlet, Picture, Price, ReplyRequest, Round, ToolDefinition, Turn, alternating};
 use crate::config;
 
 /// The name in the configuration.
@@ -68,7 +69,14 @@ impl Anthropic {
             model: &self.exchange.model,
             max_tokens: request.max_output_tokens,
             system: (!instructions.is_empty()).then_some(&instructions),
-            messages: turns.iter().map(Said::of).collect(),
+            messages: turns
+                .iter()
+                .map(Said::of)
+                .chain(request.rounds.iter().enumerate().flat_map(|(number, round)| Said::of_round(number, round)))
+                .chain(request.go_on.iter().map(Said::of))
+                .collect(),
+            tools: request.tools.as_ref().map(|tools| tools.0.definitions().iter().map(Offered::of).collect()),
+            tool_choice: (request.tools.is_some() && !request.may_use()).then_some(Choice { kind: "none" }),
             stream: true,
         };
         let call = self.exchange.post(&body).header("anthropic-version", VERSION);
@@ -84,7 +92,31 @@ struct Body<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     system: Option<&'a String>,
     messages: Vec<Said<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools: Option<Vec<Offered<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<Choice>,
     stream: bool,
+}
+
+/// A tool that may be used.
+#[derive(Serialize)]
+struct Offered<'a> {
+    name: &'static str,
+    description: &'static str,
+    input_schema: &'a Value,
+}
+
+impl<'a> Offered<'a> {
+    fn of(tool: &'a ToolDefinition) -> Self {
+        Self { name: tool.name, description: tool.description, input_schema: &tool.parameters }
+    }
+}
+
+#[derive(Serialize)]
+struct Choice {
+    #[serde(rename = "type")]
+    kind: &'static str,
 }
 
 #[derive(Serialize)]
@@ -107,6 +139,8 @@ enum Content<'a> {
 enum Part<'a> {
     Image { source: Source<'a> },
     Text { text: &'a str },
+    ToolUse { id: String, name: &'a str, input: Map<String, Value> },
+    ToolResult { tool_use_id: String, content: String, is_error: bool },
 }
 
 #[derive(Serialize)]
@@ -131,6 +165,26 @@ impl<'a> Said<'a> {
         blocks.extend((!turn.content.trim().is_empty()).then_some(Part::Text { text: &turn.content }));
         Self { role, content: Content::Blocks(blocks) }
     }
+
+    /// A round before: what the model wanted, and what came of it.
+    fn of_round(number: usize, round: &'a Round) -> [Self; 2] {
+        let id = |index| Round::id(number, index);
+        let text = (!round.text.is_empty()).then_some(Part::Text { text: &round.text });
+        let uses = round.uses.iter().enumerate();
+        let wanted = uses.clone().map(|(index, (asked, _))| Part::ToolUse {
+            id: id(index),
+            name: &asked.name,
+            input: asked.given(),
+        });
+        let wanted = text.into_iter().chain(wanted).collect();
+        let told = uses.map(|(index, (_, answer))| Part::ToolResult {
+            tool_use_id: id(index),
+            content: answer.told(),
+            is_error: !answer.done,
+        });
+        let said = |role: MessageRole, blocks| Self { role: role.as_str(), content: Content::Blocks(blocks) };
+        [said(MessageRole::Assistant, wanted), said(MessageRole::User, told.collect())]
+    }
 }
 
 /// What a stream says, as far as it matters here. New kinds of events and blocks appear over time and are passed over.
@@ -141,9 +195,11 @@ enum StreamEvent {
         message: Opening,
     },
     ContentBlockStart {
+        index: Option<u64>,
         content_block: Block,
     },
     ContentBlockDelta {
+        index: Option<u64>,
         delta: Delta,
     },
     MessageDelta {
@@ -170,6 +226,15 @@ enum Block {
         #[serde(default)]
         text: String,
     },
+    ToolUse {
+        #[serde(default)]
+        id: String,
+        #[serde(default)]
+        name: String,
+        /// Empty, and in pieces after it; some servers give it at once.
+        #[serde(default)]
+        input: Map<String, Value>,
+    },
     #[serde(other)]
     Other,
 }
@@ -179,6 +244,9 @@ enum Block {
 enum Delta {
     TextDelta {
         text: String,
+    },
+    InputJsonDelta {
+        partial_json: String,
     },
     #[serde(other)]
     Other,
@@ -222,8 +290,14 @@ impl Reader for Answer {
             StreamEvent::MessageStart { message } => {
                 outlet.count(message.usage.as_ref().and_then(Counted::input), None);
             }
-            StreamEvent::ContentBlockStart { content_block: Block::Text { text } }
-            | StreamEvent::ContentBlockDelta { delta: Delta::TextDelta { text } } => outlet.send(&text),
+            StreamEvent::ContentBlockStart { content_block: Block::Text { text }, .. }
+            | StreamEvent::ContentBlockDelta { delta: Delta::TextDelta { text }, .. } => outlet.send(&text),
+            StreamEvent::ContentBlockStart { index, content_block: Block::ToolUse { id, name, input } } => {
+                outlet.use_begins(index, &id, &name, input);
+            }
+            StreamEvent::ContentBlockDelta { index, delta: Delta::InputJsonDelta { partial_json } } => {
+                outlet.use_grows(index, &partial_json);
+            }
             StreamEvent::MessageDelta { delta, usage } => {
                 let usage = usage.as_ref();
                 outlet.count(usage.and_then(Counted::input), usage.and_then(|usage| usage.output_tokens));
@@ -237,8 +311,8 @@ impl Reader for Answer {
                 let words = format!("in the stream: {}: {}", error.kind, error.message);
                 return Err(Trouble::Reported(kind_of(&error.kind), words));
             }
-            StreamEvent::ContentBlockStart { content_block: Block::Other }
-            | StreamEvent::ContentBlockDelta { delta: Delta::Other }
+            StreamEvent::ContentBlockStart { content_block: Block::Other, .. }
+            | StreamEvent::ContentBlockDelta { delta: Delta::Other, .. }
             | StreamEvent::Other => {}
         }
         Ok(Step::More)

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 use super::link::{Link, Parts};
 use super::openai::OpenAi;
 use super::retry::Backoff;
-use super::{Completion, Fault, FaultKind, Figures, Outlet, Price, ReplyRequest, Sink, anthropic, offline, openai};
+use super::{Completion, Fault, FaultKind, Figures, Outlet, Price, ReplyRequest, anthropic, offline, openai};
 use crate::config;
 
 /// The model providers of this process.
@@ -55,32 +55,24 @@ impl Providers {
         Ok(Self { links })
     }
 
-    /// Makes one reply. Text goes to `sink` as it arrives; dropping the future stops the request to the provider.
-    ///
-    /// A provider that breaks off in the middle of its text is followed by the next model, which is asked to go on where
-    /// the text ends. What has arrived stays, so that the sink sees one text.
-    ///
-    /// # Errors
-    /// A [`Fault`] when no provider answered, or when the text broke off and nobody could go on with it. In the second
-    /// case it is that of the provider that broke off first, and what has arrived is what there is.
-    pub async fn reply(
+    /// One answer of the providers, the first that can give it; what is asked for is in the outlet then.
+    pub(super) async fn round(
         &self,
         request: &ReplyRequest,
         deadline: Instant,
-        sink: &mut dyn Sink,
+        outlet: &mut Outlet<'_>,
     ) -> Result<Completion, Fault> {
-        let mut outlet = Outlet::new(sink);
         let mut faults = Vec::new();
         let mut links = self.links.iter();
         let mut next = links.next();
         while let Some(link) = next {
-            let sent = outlet.sent();
+            let sent = outlet.said();
             let alone = !links.as_slice().iter().any(|link| sent == 0 || link.is_model());
-            let fault = match link.reply(request, deadline, alone, &mut outlet).await {
+            let fault = match link.reply(request, deadline, alone, outlet).await {
                 Ok(completion) => return Ok(completion),
                 Err(fault) => fault,
             };
-            let has_text = outlet.sent() > 0;
+            let has_text = outlet.said() > 0;
             if has_text && sent == 0 {
                 // Why the text broke off matters more than why somebody before could not begin.
                 faults.clear();

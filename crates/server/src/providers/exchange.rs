@@ -153,7 +153,9 @@ impl Exchange {
         let before = outlet.sent();
         self.read(response, timer, reader, outlet).await?;
         let reason = reader.end_reason();
-        if outlet.sent() == before && !outlet.is_full() {
+        // After tools a model may have nothing to add.
+        let is_empty = outlet.sent() == before && !outlet.wants_tools() && request.rounds.is_empty();
+        if is_empty && !outlet.is_full() {
             return Err(self.fault(FaultKind::Empty, &format!("end reason {reason:?}")).into());
         }
         Ok(outlet.completion(reason.is_some_and(|reason| LIMIT_REASONS.contains(&reason))))
@@ -186,7 +188,7 @@ impl Exchange {
                 }
                 Some(Err(broken)) => return Err(self.broken_fault(broken).into()),
             };
-            let before = outlet.sent();
+            let before = outlet.progress();
             match reader.event(&event, outlet) {
                 Ok(Step::Done) => break,
                 Ok(Step::More) => understood = true,
@@ -197,7 +199,7 @@ impl Exchange {
                 }
                 Err(Trouble::Garbage(words)) => return Err(self.fault(FaultKind::Garbage, &words).into()),
             }
-            if outlet.sent() > before {
+            if outlet.progress() > before {
                 timer.text_came();
             }
             if reader.is_whole() {

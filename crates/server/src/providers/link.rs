@@ -73,9 +73,9 @@ impl Link {
         outlet: &mut Outlet<'_>,
     ) -> Result<Completion, Fault> {
         let (counters, outcome) = match self {
-            Self::Remote(remote) if outlet.sent() > 0 => {
+            Self::Remote(remote) if outlet.said() > 0 => {
                 remote.counters.continuations.add();
-                let request = request.to_go_on(outlet.text());
+                let request = request.to_go_on(outlet.round_text());
                 (&remote.counters, remote.reply(&request, deadline, alone, outlet).await)
             }
             Self::Remote(remote) => (&remote.counters, remote.reply(request, deadline, alone, outlet).await),

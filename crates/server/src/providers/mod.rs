@@ -24,8 +24,10 @@ mod picture;
 mod price;
 mod queue;
 pub(crate) mod retry;
+mod rounds;
 mod sse;
 mod timer;
+mod tools;
 
 #[cfg(test)]
 #[path = "../../tests/it/support/fake_provider.rs"]
@@ -41,6 +43,7 @@ pub use figures::{Figures, LastOutcome};
 pub use outlet::Sink;
 pub use picture::Picture;
 pub use price::Price;
+pub use tools::{Bench, MOST_ROUNDS, MOST_USES, Round, ToolAnswer, ToolDefinition, ToolUse, Tools, UseOfTool};
 
 use outlet::Outlet;
 
@@ -49,6 +52,9 @@ use mainstay_domain::{MessageRole, TenantId, Usage};
 /// The most text that a reply may have, in bytes, whatever the providers send. Past it the reply is cut, at the end of a
 /// character.
 pub const MAX_REPLY_BYTES: usize = 256 * 1024;
+
+/// With less than so many tokens of output a reply, or a round of one, is not begun.
+pub(crate) const LEAST_REPLY: u32 = 64;
 
 /// How the person's last turn asks a model to go on with a reply that another one began, which stands before it as a
 /// turn of the assistant. A conversation that ends with the assistant's turn would ask for the same with fewer words, but
@@ -97,6 +103,14 @@ pub struct ReplyRequest {
     pub turns: Vec<Turn>,
     /// What the organisation knows of the last question, if anything.
     pub known: Option<Known>,
+    /// What the model may use while it makes the reply.
+    pub tools: Option<Tools>,
+    /// What was said and used for this reply before.
+    pub rounds: Vec<Round>,
+    /// What was said in this round before its maker broke off, and how the next one is asked to go on.
+    pub(crate) go_on: Vec<Turn>,
+    /// The most that the reply may cost, in millionths; nothing when nothing costs anything.
+    pub budget_micros: Option<i64>,
     /// The most tokens that the reply may have.
     pub max_output_tokens: u32,
     /// Whether the offline responder keeps its pace, word by word. It answers at once otherwise.
@@ -136,6 +150,28 @@ fn alternating(turns: &[Turn]) -> Vec<Turn> {
 }
 
 impl ReplyRequest {
+    /// What is asked for of a conversation, without tools and whatever it costs.
+    #[must_use]
+    pub fn of(tenant: TenantId, system: String, turns: Vec<Turn>, max_output_tokens: u32) -> Self {
+        Self {
+            tenant,
+            system,
+            turns,
+            known: None,
+            tools: None,
+            rounds: Vec::new(),
+            go_on: Vec::new(),
+            budget_micros: None,
+            max_output_tokens,
+            paced: false,
+        }
+    }
+
+    /// Whether the model may want something used in the answer that is asked for.
+    fn may_use(&self) -> bool {
+        self.rounds.len() < MOST_ROUNDS
+    }
+
     /// What a model is told before the conversation: its instructions, and what the organisation knows.
     fn instructions(&self) -> String {
         let known = self.known.as_ref().map_or("", |known| known.instructions.as_str());
@@ -148,8 +184,9 @@ impl ReplyRequest {
         let mut request = self.clone();
         // A text without a visible character is not worth a turn, and some servers refuse one.
         if !text.trim().is_empty() {
-            request.turns.push(Turn::said(MessageRole::Assistant, text));
-            request.turns.push(Turn::said(MessageRole::User, GO_ON));
+            let last = if self.rounds.is_empty() { &mut request.turns } else { &mut request.go_on };
+            last.push(Turn::said(MessageRole::Assistant, text));
+            last.push(Turn::said(MessageRole::User, GO_ON));
         }
         request.max_output_tokens = request.max_output_tokens.saturating_sub(estimated_tokens(text.len())).max(1);
         request
@@ -167,5 +204,7 @@ pub(crate) fn estimated_input_tokens(request: &ReplyRequest) -> u32 {
     let pictures =
         request.turns.iter().flat_map(|turn| &turn.pictures).map(Picture::tokens).fold(0, u32::saturating_add);
     let words = request.turns.iter().map(|turn| turn.content.len()).sum::<usize>();
-    estimated_tokens(request.system.len() + known + words).saturating_add(pictures)
+    let words = words + request.go_on.iter().map(|turn| turn.content.len()).sum::<usize>();
+    let tools = tools::estimated(request);
+    estimated_tokens(request.system.len() + known + words).saturating_add(pictures).saturating_add(tools)
 }

@@ -4,8 +4,10 @@
 use std::time::Duration;
 
 use mainstay_domain::MessageRole;
+use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
+use super::tools::plain;
 use super::{Completion, Fault, FaultKind, Known, Outlet, Picture, Price, ReplyRequest, estimated_input_tokens};
 use crate::config;
 
@@ -16,6 +18,27 @@ pub(super) const MODEL: &str = "fixed-text";
 /// How many words of the question are quoted, and how many characters.
 const QUOTED_WORDS: usize = 6;
 const QUOTED_CHARS: usize = 60;
+/// How much of a question is looked at for what it asks, in characters.
+const MOST_READ: usize = 500;
+/// How somebody asks for free times, and for when it is open; and the days that they may name.
+const TIMES: &[&str] = &[
+    "free time",
+    "free times",
+    "free slot",
+    "free slots",
+    "free appointment",
+    "free appointments",
+    "available",
+    "availability",
+    "when can i come",
+    "next appointment",
+    "next free",
+    "anything free",
+];
+const HOURS: &[&str] =
+    &["opening hours", "opening times", "business hours", "office hours", "hours", "open", "opened", "close", "closed"];
+const DAYS: &[&str] =
+    &["today", "tomorrow", "monday", "tuesday", "wednesday", "thursday", "friday", "saturday", "sunday"];
 
 /// The responder.
 pub(super) struct Offline {
@@ -35,6 +58,10 @@ impl Offline {
         outlet: &mut Outlet<'_>,
     ) -> Result<Completion, Fault> {
         outlet.accepted(NAME, MODEL, Price::default(), estimated_input_tokens(request));
+        if let Some((tool, given)) = tool_for(request) {
+            outlet.use_begins(None, "", tool, given);
+            return Ok(outlet.completion(false));
+        }
         let whole = answer(request);
         let room = usize::try_from(request.max_output_tokens).unwrap_or(usize::MAX).saturating_mul(4);
         let text = &whole[..whole.floor_char_boundary(room)];
@@ -66,7 +93,33 @@ fn seen(pictures: &[Picture]) -> String {
     format!("You have sent {what}: {}. Nothing here can look at what is in it.", facts.join("; "))
 }
 
+/// The tool that answers a question, and what it is given: for when it is open and for free times, where there are tools.
+/// It only looks; whoever wants to book speaks with somebody.
+fn tool_for(request: &ReplyRequest) -> Option<(&'static str, Map<String, Value>)> {
+    let question = request.turns.last().filter(|turn| turn.role == MessageRole::User)?;
+    if request.tools.is_none() || !request.rounds.is_empty() {
+        return None;
+    }
+    let words: String = question.content.chars().take(MOST_READ).flat_map(char::to_lowercase).collect();
+    let words: String = words.chars().map(|letter| if letter.is_alphanumeric() { letter } else { ' ' }).collect();
+    let words = format!(" {} ", words.split_whitespace().collect::<Vec<_>>().join(" "));
+    let says = |any: &[&str]| any.iter().any(|one| words.contains(&format!(" {one} ")));
+    let mut given = Map::new();
+    if let Some(day) = DAYS.iter().find(|day| says(&[day])) {
+        given.insert("date".to_owned(), Value::from(*day));
+    }
+    if says(TIMES) {
+        given.insert("question".to_owned(), Value::from(words.trim()));
+        return Some(("check_availability", given));
+    }
+    says(HOURS).then_some(("opening_hours", given))
+}
+
 fn said(request: &ReplyRequest) -> String {
+    if let Some(round) = request.rounds.last() {
+        let lines: Vec<String> = round.uses.iter().map(|(_, answer)| plain(&answer.text)).collect();
+        return lines.join("\n\n");
+    }
     if let Some(known) = &request.known {
         return quotation(known);
     }
@@ -99,18 +152,6 @@ fn quotation(known: &Known) -> String {
     )
 }
 
-/// A text in which nothing is markup.
-fn plain(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        if "\\`*_{}[]<>()#+-.!|~&".contains(character) {
-            escaped.push('\\');
-        }
-        escaped.push(character);
-    }
-    escaped
-}
-
 /// The first words of a question, without anything that Markdown or HTML would take for its own.
 fn quoted(question: &str) -> String {
     let plain: String = question
@@ -134,14 +175,8 @@ mod tests {
     use crate::providers::Turn;
 
     fn request(question: &str, paced: bool) -> ReplyRequest {
-        ReplyRequest {
-            tenant: TenantId(Uuid::nil()),
-            system: String::new(),
-            turns: vec![Turn::said(MessageRole::User, question)],
-            known: None,
-            max_output_tokens: 1000,
-            paced,
-        }
+        let turns = vec![Turn::said(MessageRole::User, question)];
+        ReplyRequest { paced, ..ReplyRequest::of(TenantId(Uuid::nil()), String::new(), turns, 1000) }
     }
 
     async fn reply(request: &ReplyRequest, deadline: Instant) -> (Result<Completion, Fault>, Vec<String>) {

@@ -1,20 +1,21 @@
 //! Any server that speaks OpenAI's chat completions, streamed (platform.openai.com/docs/api-reference/chat-streaming):
 //! OpenAI itself, Ollama, vLLM, llama.cpp and many others, which differ in what they leave out.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
 use eventsource_stream::Event;
 use http::header::AUTHORIZATION;
-use mainstay_domain::{Clock, Error};
+use mainstay_domain::{Clock, Error, MessageRole};
 use reqwest::{RequestBuilder, Response};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::exchange::{Exchange, Place, Reader, Step, Trouble};
 use super::fault::{Failure, FaultKind};
 use super::timer::{Limits, Timer};
-use super::{Completion, Outlet, Picture, Price, ReplyRequest, Turn, alternating};
+use super::{Completion, Outlet, Picture, Price, ReplyRequest, Round, ToolDefinition, Turn, alternating};
 use crate::config;
 
 /// The name in the configuration.
@@ -22,16 +23,18 @@ pub(super) const NAME: &str = "openai";
 const KEY_VARIABLE: &str = "OPENAI_API_KEY";
 const OPENAI_HOST: &str = "api.openai.com";
 
-/// What is known of a server's view of `stream_options`, which asks it to count tokens and which some refuse.
-const OPTIONS_UNTRIED: u8 = 0;
-const OPTIONS_TAKEN: u8 = 1;
-const OPTIONS_REFUSED: u8 = 2;
+/// What is known of a server's view of `stream_options`, which asks it to count tokens, and of tools. Some refuse the one or
+/// the other.
+const UNTRIED: u8 = 0;
+const TAKEN: u8 = 1;
+const REFUSED: u8 = 2;
 
 /// The provider.
 pub(super) struct OpenAi {
     exchange: Exchange,
     is_openai: bool,
     stream_options: AtomicU8,
+    tools: AtomicU8,
 }
 
 impl OpenAi {
@@ -54,7 +57,7 @@ impl OpenAi {
             let detail = format!("openai needs a key: set {KEY_VARIABLE}, or OPENAI_BASE_URL for another server");
             return Err(Error::invalid_field("providers.openai.api_key", "missing", detail));
         }
-        Ok(Self { exchange, is_openai, stream_options: AtomicU8::new(OPTIONS_UNTRIED) })
+        Ok(Self { exchange, is_openai, stream_options: AtomicU8::new(UNTRIED), tools: AtomicU8::new(UNTRIED) })
     }
 
     pub(super) fn price(&self) -> Price {
@@ -84,38 +87,53 @@ impl OpenAi {
         self.exchange.complete(request, response, timer, &mut Answer::default(), outlet).await
     }
 
-    /// Sends the request; once more without `stream_options` to a server that may not know it.
+    /// Sends the request; once more without tools or `stream_options` to a server that may not know them.
     async fn open(&self, request: &ReplyRequest, timer: &Timer) -> Result<Response, Failure> {
         let turns = alternating(&request.turns);
-        let known = self.stream_options.load(Ordering::Relaxed);
-        if known == OPTIONS_REFUSED {
-            return self.exchange.open(self.call(request, &turns, false), timer).await;
-        }
-        let failure = match self.exchange.open(self.call(request, &turns, true), timer).await {
-            Ok(response) => {
-                self.stream_options.store(OPTIONS_TAKEN, Ordering::Relaxed);
-                return Ok(response);
+        let known = |state: &AtomicU8| state.load(Ordering::Relaxed);
+        let (options, tools) = (known(&self.stream_options), known(&self.tools));
+        let ways = [(true, true), (true, false), (false, true), (false, false)];
+        let mut ways = ways.into_iter().filter(|(with_options, with_tools)| {
+            let fits = |with: bool, state: u8| if with { state != REFUSED } else { state != TAKEN && !self.is_openai };
+            let of_tools = if request.tools.is_some() { fits(*with_tools, tools) } else { !*with_tools };
+            fits(*with_options, options) && of_tools
+        });
+        let mut way = ways.next().unwrap_or((true, request.tools.is_some()));
+        loop {
+            let (with_options, with_tools) = way;
+            let failure = match self.exchange.open(self.call(request, &turns, with_options, with_tools), timer).await {
+                Ok(response) => {
+                    let state = |with| if with { TAKEN } else { REFUSED };
+                    self.stream_options.store(state(with_options), Ordering::Relaxed);
+                    if request.tools.is_some() {
+                        self.tools.store(state(with_tools), Ordering::Relaxed);
+                    }
+                    return Ok(response);
+                }
+                Err(failure) => failure,
+            };
+            let refused = matches!(failure.fault.kind, FaultKind::Refused { status: 400 | 422 });
+            match ways.next().filter(|_| refused) {
+                Some(next) => way = next,
+                None => return Err(failure),
             }
-            Err(failure) => failure,
-        };
-        let refused = matches!(failure.fault.kind, FaultKind::Refused { status: 400 | 422 });
-        if !refused || self.is_openai || known == OPTIONS_TAKEN {
-            return Err(failure);
         }
-        let response = self.exchange.open(self.call(request, &turns, false), timer).await?;
-        self.stream_options.store(OPTIONS_REFUSED, Ordering::Relaxed);
-        Ok(response)
     }
 
-    fn call(&self, request: &ReplyRequest, turns: &[Turn], with_options: bool) -> RequestBuilder {
+    fn call(&self, request: &ReplyRequest, turns: &[Turn], with_options: bool, with_tools: bool) -> RequestBuilder {
         let instructions = request.instructions();
         let system =
-            (!instructions.is_empty()).then_some(Said { role: "system", content: Content::Words(&instructions) });
+            (!instructions.is_empty()).then_some(Said::words("system", Content::Words(Cow::Borrowed(&instructions))));
         let turns = turns.iter().map(Said::of);
+        let round = |(number, round)| if with_tools { Said::of_round(number, round) } else { Said::of_told(round) };
+        let rounds = request.rounds.iter().enumerate().flat_map(round);
         let limit = request.max_output_tokens;
+        let tools = request.tools.as_ref().filter(|_| with_tools);
         let body = Body {
             model: &self.exchange.model,
-            messages: system.into_iter().chain(turns).collect(),
+            messages: system.into_iter().chain(turns).chain(rounds).chain(request.go_on.iter().map(Said::of)).collect(),
+            tools: tools.map(|tools| tools.0.definitions().iter().map(Offered::of).collect()),
+            tool_choice: tools.filter(|_| !request.may_use()).map(|_| "none"),
             stream: true,
             stream_options: with_options.then_some(StreamOptions { include_usage: true }),
             max_tokens: (!self.is_openai).then_some(limit),
@@ -129,6 +147,10 @@ impl OpenAi {
 struct Body<'a> {
     model: &'a str,
     messages: Vec<Said<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tools: Option<Vec<Offered<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_choice: Option<&'static str>,
     stream: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     stream_options: Option<StreamOptions>,
@@ -143,17 +165,58 @@ struct StreamOptions {
     include_usage: bool,
 }
 
+/// A tool that may be used.
+#[derive(Serialize)]
+struct Offered<'a> {
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: Function<'a>,
+}
+
+#[derive(Serialize)]
+struct Function<'a> {
+    name: &'static str,
+    description: &'static str,
+    parameters: &'a Value,
+}
+
+impl<'a> Offered<'a> {
+    fn of(tool: &'a ToolDefinition) -> Self {
+        let function = Function { name: tool.name, description: tool.description, parameters: &tool.parameters };
+        Self { kind: "function", function }
+    }
+}
+
+/// A use of a tool that the model wanted.
+#[derive(Serialize)]
+struct Wanted<'a> {
+    id: String,
+    #[serde(rename = "type")]
+    kind: &'static str,
+    function: WantedFunction<'a>,
+}
+
+#[derive(Serialize)]
+struct WantedFunction<'a> {
+    name: &'a str,
+    arguments: String,
+}
+
 #[derive(Serialize)]
 struct Said<'a> {
     role: &'static str,
-    content: Content<'a>,
+    content: Option<Content<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tool_calls: Vec<Wanted<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tool_call_id: Option<String>,
 }
 
 /// Words alone, or parts.
 #[derive(Serialize)]
 #[serde(untagged)]
 enum Content<'a> {
-    Words(&'a str),
+    Words(Cow<'a, str>),
     Parts(Vec<Part<'a>>),
 }
 
@@ -171,15 +234,47 @@ struct ImageUrl {
 }
 
 impl<'a> Said<'a> {
+    fn words(role: &'static str, content: Content<'a>) -> Self {
+        Self { role, content: Some(content), tool_calls: Vec::new(), tool_call_id: None }
+    }
+
+    /// A round before: what the model wanted, and what came of it.
+    fn of_round(number: usize, round: &'a Round) -> Vec<Self> {
+        let uses = round.uses.iter().enumerate();
+        let wanted = uses.clone().map(|(index, (asked, _))| Wanted {
+            id: Round::id(number, index),
+            kind: "function",
+            function: WantedFunction { name: &asked.name, arguments: Value::Object(asked.given()).to_string() },
+        });
+        let content = (!round.text.is_empty()).then_some(Content::Words(Cow::Borrowed(round.text.as_str())));
+        let role = MessageRole::Assistant.as_str();
+        let wanted = Self { role, content, tool_calls: wanted.collect(), tool_call_id: None };
+        let told = uses.map(|(index, (_, answer))| Self {
+            tool_call_id: Some(Round::id(number, index)),
+            ..Self::words("tool", Content::Words(Cow::Owned(answer.told())))
+        });
+        std::iter::once(wanted).chain(told).collect()
+    }
+
+    /// The same for a server that knows no tools: in words.
+    fn of_told(round: &'a Round) -> Vec<Self> {
+        let text = if round.text.is_empty() { "Let me look." } else { round.text.as_str() };
+        let told: Vec<String> =
+            round.uses.iter().map(|(asked, answer)| format!("{}: {}", asked.name, answer.told())).collect();
+        let told = format!("What was found and done for it, as data:\n{}", told.join("\n"));
+        let said = |role: MessageRole, words| Self::words(role.as_str(), Content::Words(words));
+        vec![said(MessageRole::Assistant, Cow::Borrowed(text)), said(MessageRole::User, Cow::Owned(told))]
+    }
+
     fn of(turn: &'a Turn) -> Self {
         let role = turn.role.as_str();
         if turn.pictures.is_empty() {
-            return Self { role, content: Content::Words(&turn.content) };
+            return Self::words(role, Content::Words(Cow::Borrowed(turn.content.as_str())));
         }
         let image = |picture: &Picture| Part::ImageUrl { image_url: ImageUrl { url: picture.data_url() } };
         let mut parts: Vec<Part<'a>> = turn.pictures.iter().map(image).collect();
         parts.extend((!turn.content.trim().is_empty()).then_some(Part::Text { text: &turn.content }));
-        Self { role, content: Content::Parts(parts) }
+        Self::words(role, Content::Parts(parts))
     }
 }
 
@@ -200,6 +295,37 @@ struct Choice {
 #[derive(Deserialize)]
 struct Delta {
     content: Option<String>,
+    tool_calls: Option<Vec<ToolDelta>>,
+}
+
+/// A piece of a use of a tool: its head first, then what it is given.
+#[derive(Deserialize)]
+struct ToolDelta {
+    index: Option<u64>,
+    id: Option<String>,
+    function: Option<FunctionDelta>,
+}
+
+#[derive(Deserialize)]
+struct FunctionDelta {
+    name: Option<String>,
+    arguments: Option<Value>,
+}
+
+impl ToolDelta {
+    fn pass(self, outlet: &mut Outlet<'_>) {
+        let Some(FunctionDelta { name, arguments }) = self.function else { return };
+        let id = self.id.unwrap_or_default();
+        if !id.is_empty() || name.as_ref().is_some_and(|name| !name.is_empty()) {
+            outlet.use_begins(self.index, &id, &name.unwrap_or_default(), Map::new());
+        }
+        match arguments {
+            Some(Value::String(piece)) => outlet.use_grows(self.index, &piece),
+            // Some servers give an object at once.
+            Some(whole @ Value::Object(_)) => outlet.use_grows(self.index, &whole.to_string()),
+            _ => {}
+        }
+    }
 }
 
 #[derive(Deserialize)]
@@ -227,8 +353,9 @@ impl Reader for Answer {
             return Err(Trouble::Reported(kind_of(&error), format!("in the stream: {error}")));
         }
         for choice in chunk.choices {
-            if let Some(text) = choice.delta.and_then(|delta| delta.content) {
-                outlet.send(&text);
+            if let Some(Delta { content, tool_calls }) = choice.delta {
+                outlet.send(&content.unwrap_or_default());
+                tool_calls.into_iter().flatten().for_each(|piece| piece.pass(outlet));
             }
             self.finish_reason = choice.finish_reason.or(self.finish_reason.take());
         }

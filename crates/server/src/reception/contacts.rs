@@ -82,7 +82,7 @@ impl Reception {
     ///
     /// # Errors
     /// `not_found`.
-    pub(super) async fn read_contact(&self, call: &Call, by: &Member, id: ContactId) -> Result<Contact> {
+    pub(crate) async fn read_contact(&self, call: &Call, by: &Member, id: ContactId) -> Result<Contact> {
         let found = self.store.run(call, ReadContact { tenant: by.tenant, id, reading: self.reading(by) }).await?;
         found.ok_or_else(|| Error::not_found("contact"))
     }

@@ -38,6 +38,21 @@ impl Reception {
         self.store.run(call, GetReception(tenant)).await?.ok_or_else(not_set_up)
     }
 
+    /// Where its clocks are; nothing where nobody has said how the reception works.
+    ///
+    /// # Errors
+    /// As every intent.
+    pub async fn zone(&self, call: &Call, tenant: TenantId) -> Result<Option<Zone>> {
+        if self.without.contains_key(&tenant) {
+            return Ok(None);
+        }
+        let settings = self.store.run(call, GetReception(tenant)).await?;
+        if settings.is_none() {
+            self.without.insert(tenant, ());
+        }
+        Ok(settings.map(|settings| settings.zone))
+    }
+
     /// Says how the reception works.
     ///
     /// # Errors
@@ -68,6 +83,7 @@ impl Reception {
             horizon_days: wanted.horizon_days,
         };
         self.store.run(call, PutReception { tenant, reception: reception.clone(), now: self.clock.now() }).await?;
+        self.without.invalidate(&tenant);
         Ok(reception)
     }
 

@@ -9,6 +9,7 @@ mod lists;
 mod nodes;
 mod sending;
 mod stopping;
+mod tools;
 
 use std::time::Duration;
 

@@ -60,6 +60,14 @@ const SPOILS: &[(&str, Spoil)] = &[
             said.become_(200, "");
         }
     }),
+    ("security.tool_calls", |asked, said| {
+        if asked.path.starts_with("/hooks/vapi/") {
+            said.become_(200, "{\"results\":[]}");
+        }
+    }),
+    ("resilience.tool_answers", |_, said| {
+        said.text.push_str("mainstay_tool_uses_total{tool=\"opening_hours\",outcome=\"failed\"} 1000\n")
+    }),
     ("security.rate_limits", |_, said| drop(said.headers.remove("ratelimit-policy"))),
     ("capacity.open_files", |_, said| change(said, "mainstay_process_open_files_most", "1024")),
     ("capacity.pool_use", |_, said| change(said, "mainstay_database_connections_mean", "19")),
@@ -212,6 +220,7 @@ async fn every_check_turns_red_when_its_control_is_broken(engine: Engine) {
             &[
                 "security.row_level",
                 "data.integrity",
+                "data.no_overlap",
                 "data.durable_commits",
                 "data.checksums",
                 "data.archive",
@@ -279,15 +288,16 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
         "data.waiting_jobs",
         "data.paused_queues",
         "data.retention",
+        "data.call_retention",
         "delivery.controls_forgotten",
         "observability.operators",
         "observability.audited",
         "observability.alerts",
     ];
-    for id in &ids[..5] {
+    for id in &ids[..6] {
         colours.green(&see(server, address, id).await);
     }
-    for id in &ids[5..] {
+    for id in &ids[6..] {
         colours.red(&see(server, address, id).await);
     }
     let store = &server.app.store;
@@ -338,6 +348,18 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
     };
     store.receive_event(&call(), event).await.expect("received");
     colours.red(&see(server, address, "data.retention").await);
+    let bea = server.person("bea").await;
+    let heard = mainstay_store::HearCall {
+        tenant: TenantId(bea.organisation.parse().expect("an id")),
+        provider_id: "old".to_owned(),
+        id: server.app.ids.make(),
+        told: mainstay_domain::CallTold::default(),
+        contact: None,
+        fence: None,
+        now: server.now().minus(Duration::from_secs(92 * 86_400)),
+    };
+    store.run(&call(), heard).await.expect("heard");
+    colours.red(&see(server, address, "data.call_retention").await);
     forget_a_control(server).await;
     colours.red(&see(server, address, "delivery.controls_forgotten").await);
     let ada = server.person("ada").await;
@@ -388,7 +410,7 @@ async fn forget_a_control(server: &TestApp) {
 
 async fn break_the_database(engine: Engine, server: TestApp, colours: &mut Colours) {
     let address = server.address.clone();
-    for id in ["data.migrations", "data.integrity"] {
+    for id in ["data.migrations", "data.integrity", "data.no_overlap"] {
         colours.green(&see(&server, &address, id).await);
     }
     let last = list_of_migrations(&server).await;
@@ -403,6 +425,8 @@ async fn break_the_database(engine: Engine, server: TestApp, colours: &mut Colou
             colours.green(&see(&server, &address, "security.row_level").await);
             server.psql("ALTER TABLE message NO FORCE ROW LEVEL SECURITY");
             colours.red(&see(&server, &address, "security.row_level").await);
+            server.psql("ALTER TABLE appointment DROP CONSTRAINT appointment_overlap");
+            colours.red(&see(&server, &address, "data.no_overlap").await);
             server.psql("UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'person_operator'::regclass");
             colours.red(&see(&server, &address, "data.integrity").await);
         }

@@ -14,6 +14,7 @@ both! {
     a_day_of_events_in_any_order_is_one_log,
     who_answers_and_to_whom_callers_are_passed_on,
     of_callers_on_the_phone_each_time_has_one,
+    calls_are_searched_and_masked,
 }
 
 pub(crate) const SECRET: &str = "the secret of the line";
@@ -380,4 +381,57 @@ async fn of_callers_on_the_phone_each_time_has_one(engine: Engine) {
         told.iter().all(|told| told.as_ref().is_err_and(|told| told.contains("The next free times are "))),
         "{told:?}"
     );
+}
+
+async fn calls_are_searched_and_masked(engine: Engine) {
+    let Some(server) = TestApp::start(engine, &[]).await else { return };
+    let practice = Practice::open(&server, "ada", 1).await;
+    let line = line_of(&practice).await;
+    let contact = json!({"name": "Bea Moss", "phone": NUMBER});
+    practice.send("POST", "/v1/contacts", Some(contact)).await.expect(200);
+    let mask = json!({"greeting": "Hello", "mask": {"emails": true}});
+    let agent = practice.send("PUT", "/v1/phone-agent", Some(mask)).await.expect(200);
+    assert_eq!(agent["mask"], json!({"cards": true, "emails": true, "phones": false}));
+    let said = "User: My crown is loose. Card 4242 4242 4242 4242, bea@example.com, 030 901820.";
+    let report = async |call: &str, summary: &str, transcript: &str| {
+        let more = json!({"endedReason": "customer-ended-call", "analysis": {"summary": summary},
+            "artifact": {"transcript": transcript}});
+        tell(&server, &line, SECRET, &message("end-of-call-report", call, more)).await.expect(200);
+    };
+    report("call-1", "A crown.", said).await;
+    report("call-2", "A bridge.", "User: Nothing else.").await;
+    let search = async |q: &str, more: &str| {
+        let path = format!("/v1/calls?q={q}{more}");
+        practice.send("GET", &path, None).await.expect(200)
+    };
+    let found = crate::support::eventually(async || {
+        let found = search("bea%20crown", "").await;
+        (found["data"].as_array().map(Vec::len) == Some(1)).then_some(found)
+    })
+    .await;
+    assert_eq!((&found["data"][0]["provider_id"], &found["next"]), (&json!("call-1"), &Value::Null));
+    let whole = practice.send("GET", &format!("/v1/calls/{}", text(&found["data"][0]["id"])), None).await.expect(200);
+    let kept = text(&whole["transcript"][0]["text"]);
+    assert_eq!(kept, "My crown is loose. Card [card], [email], 030 901820.");
+    crate::support::eventually(async || {
+        (search("moss", "").await["data"].as_array().map(Vec::len) == Some(2)).then_some(())
+    })
+    .await;
+    let page = search("moss", "&limit=1").await;
+    let rest = search("moss", &format!("&limit=1&after={}", text(&page["next"]))).await;
+    assert_ne!(page["data"][0]["id"], rest["data"][0]["id"]);
+    for none in ["4242", "implant", "moss&live=true"] {
+        assert_eq!(search(none, "").await["data"], json!([]), "{none}");
+    }
+    assert_eq!(search("0100", "").await["data"].as_array().map(Vec::len), Some(2), "by the end of the number");
+    for wrong in ["the", "%20", &"x".repeat(201)] {
+        let path = format!("/v1/calls?q={wrong}");
+        practice.send("GET", &path, None).await.refused(400, "invalid_input");
+    }
+    let log = practice.send("GET", "/v1/access-log", None).await.expect(200);
+    assert!(log["data"].as_array().is_some_and(|rows| rows.iter().any(|row| row["what"] == "calls")), "{log}");
+    // Somebody else finds none of it.
+    let eve = server.person("eve").await;
+    let theirs = server.send("GET", "/v1/calls?q=crown", Some(&eve.access_token), None).await.expect(200);
+    assert_eq!(theirs["data"], json!([]));
 }

@@ -19,6 +19,7 @@ mod plan;
 mod releases;
 mod replica;
 mod system;
+mod tools;
 mod usage;
 mod view;
 mod voice;

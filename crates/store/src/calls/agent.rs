@@ -1,6 +1,6 @@
 //! Who answers the phone, and for how long calls are kept.
 
-use mainstay_domain::{TenantId, Timestamp};
+use mainstay_domain::{CallMask, TenantId, Timestamp};
 use uuid::Uuid;
 
 use crate::error::Result;
@@ -11,13 +11,13 @@ use crate::value::{At, Id, count};
 
 statements! {
     PUT = both("
-        INSERT INTO phone_agent (tenant_id, assistant_id, greeting, instructions, transfer_number, keep_days, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7)
+        INSERT INTO phone_agent (tenant_id, assistant_id, greeting, instructions, transfer_number, keep_days, updated_at, mask)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
         ON CONFLICT (tenant_id) DO UPDATE SET assistant_id = excluded.assistant_id, greeting = excluded.greeting,
           instructions = excluded.instructions, transfer_number = excluded.transfer_number, keep_days = excluded.keep_days,
-          updated_at = excluded.updated_at");
+          updated_at = excluded.updated_at, mask = excluded.mask");
     GET = both("
-        SELECT tenant_id, assistant_id, greeting, instructions, transfer_number, keep_days FROM phone_agent
+        SELECT tenant_id, assistant_id, greeting, instructions, transfer_number, keep_days, mask FROM phone_agent
         WHERE tenant_id = $1");
     /// What a call that was heard of before anybody said who answers goes by.
     USUAL = both("
@@ -37,6 +37,8 @@ statements! {
     OLD = both("SELECT id FROM phone_call WHERE tenant_id = $1 AND created_at < $2 ORDER BY created_at, id LIMIT 500");
     FORGET_ACTIONS = batch((id: uuid) "
         DELETE FROM phone_call_action WHERE tenant_id = $2 AND call_id IN (SELECT id FROM batch)");
+    FORGET_TERMS = batch((id: uuid) "
+        DELETE FROM phone_call_term WHERE tenant_id = $2 AND call_id IN (SELECT id FROM batch)");
     FORGET_CALLS = batch((id: uuid) "
         DELETE FROM phone_call WHERE tenant_id = $2 AND id IN (SELECT id FROM batch)");
 }
@@ -47,7 +49,14 @@ const USUALLY_KEPT: u32 = 90;
 impl Default for PhoneAgent {
     fn default() -> Self {
         let (greeting, instructions) = (String::new(), String::new());
-        Self { assistant_id: None, greeting, instructions, transfer_number: None, keep_days: USUALLY_KEPT }
+        Self {
+            assistant_id: None,
+            greeting,
+            instructions,
+            transfer_number: None,
+            keep_days: USUALLY_KEPT,
+            mask: CallMask::default(),
+        }
     }
 }
 
@@ -70,6 +79,8 @@ pub struct PhoneAgent {
     pub transfer_number: Option<String>,
     /// For how many days calls are kept.
     pub keep_days: u32,
+    /// What is replaced in what was said before it is kept.
+    pub mask: CallMask,
 }
 
 #[derive(sqlx::FromRow)]
@@ -79,6 +90,7 @@ struct AgentRow {
     instructions: String,
     transfer_number: Option<String>,
     keep_days: i64,
+    mask: String,
 }
 
 impl From<AgentRow> for PhoneAgent {
@@ -89,6 +101,7 @@ impl From<AgentRow> for PhoneAgent {
             instructions: row.instructions,
             transfer_number: row.transfer_number,
             keep_days: count(row.keep_days),
+            mask: CallMask::of_words(&row.mask),
         }
     }
 }
@@ -114,10 +127,10 @@ impl Intent for PutPhoneAgent {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
-        let PhoneAgent { assistant_id, greeting, instructions, transfer_number, keep_days } = &self.agent;
+        let PhoneAgent { assistant_id, greeting, instructions, transfer_number, keep_days, mask } = &self.agent;
         let put = tx.query(PUT).bind(self.tenant.uuid()).bind(assistant_id.clone()).bind(greeting.clone());
         let put = put.bind(instructions.clone()).bind(transfer_number.clone());
-        put.bind(i64::from(*keep_days)).bind(At(self.now)).run().await.map(drop)
+        put.bind(i64::from(*keep_days)).bind(At(self.now)).bind(mask.to_words()).run().await.map(drop)
     }
 }
 
@@ -196,6 +209,7 @@ impl Intent for ForgetCalls {
         let old: Vec<Id> = tx.query(OLD).bind(self.tenant.uuid()).bind(At(self.before)).rows().await?;
         if !old.is_empty() {
             tx.batch(FORGET_ACTIONS, &old).bind(self.tenant.uuid()).run().await?;
+            tx.batch(FORGET_TERMS, &old).bind(self.tenant.uuid()).run().await?;
             tx.batch(FORGET_CALLS, &old).bind(self.tenant.uuid()).run().await?;
         }
         Ok(old.len())

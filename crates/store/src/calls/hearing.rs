@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::agent::usual;
 use super::row::CallRow;
+use super::search::index;
 use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::jobs::finish::{Fence, done};
@@ -98,6 +99,11 @@ impl HearCall {
         let changed = after != before;
         if changed {
             self.update(tx, &after).await?;
+            let told =
+                |call: &PhoneCall| (call.contact, call.number.clone(), call.summary.clone(), call.transcript.clone());
+            if told(&after) != told(&before) {
+                index(tx, self.tenant, &after).await?;
+            }
         }
         Ok((after, changed))
     }

@@ -10,6 +10,7 @@ pub(crate) mod hearing;
 pub(crate) mod listing;
 pub(crate) mod messages;
 mod row;
+pub(crate) mod search;
 
 #[cfg(test)]
 pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
@@ -19,4 +20,5 @@ pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     hearing::STATEMENTS,
     listing::STATEMENTS,
     messages::STATEMENTS,
+    search::STATEMENTS,
 ];

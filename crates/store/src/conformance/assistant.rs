@@ -5,7 +5,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use mainstay_domain::{
     ConversationId, ConversationTitle, IdempotencyKey, MessageId, MessageRole, MessageStatus, MessageText, PersonId,
-    TenantId, Usage,
+    TenantId, ToolState, ToolUsed, Usage,
 };
 
 use super::Harness;
@@ -47,6 +47,7 @@ pub(super) fn settle(accept: &AcceptMessage, content: &str) -> SettleReply {
         lease: accept.lease,
         status: MessageStatus::Final,
         content: Some(content.to_owned()),
+        tools: Vec::new(),
         provider: Some("offline".to_owned()),
         model: Some("none".to_owned()),
         usage: Some(Usage { input_tokens: 3, output_tokens: 5 }),
@@ -78,7 +79,13 @@ pub(super) async fn a_turn_is_accepted_saved_and_settled(h: &Harness) {
         shown(messages(h, &first).await),
         [(1, MessageStatus::Streaming, String::new()), (0, MessageStatus::Final, "What's \"this\" — 🦀?".to_owned())]
     );
-    let save = |text: &str| SaveReply { tenant, generation: first.reply.into(), lease: 7, text: Some(text.to_owned()) };
+    let save = |text: &str| SaveReply {
+        tenant,
+        generation: first.reply.into(),
+        lease: 7,
+        text: Some(text.to_owned()),
+        tools: Vec::new(),
+    };
     assert_eq!(h.store.save_reply(&h.call(), save("half")).await, Ok(Saved::GoOn));
     assert_eq!(h.store.save_reply(&h.call(), SaveReply { text: None, ..save("") }).await, Ok(Saved::GoOn));
     let get = GetExchange { tenant, person, generation: first.reply.into() };
@@ -244,7 +251,13 @@ pub(super) async fn deleting_asks_the_replies_to_stop(h: &Harness) {
     let delete = DeleteConversation { tenant, person, id: gone.target.id(), claim: None, now: h.now() };
     assert_eq!(h.store.run(&h.call(), delete).await, Ok(Once::Done(())));
     for (turn, saved) in [(&gone, Saved::StopRequested), (&stays, Saved::GoOn)] {
-        let save = SaveReply { tenant, generation: turn.reply.into(), lease: 7, text: Some("half".to_owned()) };
+        let save = SaveReply {
+            tenant,
+            generation: turn.reply.into(),
+            lease: 7,
+            text: Some("half".to_owned()),
+            tools: Vec::new(),
+        };
         assert_eq!(h.store.save_reply(&h.call(), save).await, Ok(saved));
     }
 }
@@ -256,12 +269,25 @@ pub(super) async fn a_reply_whose_node_died_is_interrupted(h: &Harness) {
     for accept in [&lost, &alive] {
         assert_eq!(h.store.accept_message(&h.call(), accept.clone()).await, Ok(Accepted::Taken(0)));
     }
-    let save = SaveReply { tenant, generation: lost.reply.into(), lease: 41, text: Some("half of".to_owned()) };
+    let tools =
+        vec![ToolUsed { name: "book_appointment".to_owned(), state: ToolState::Done, answer: "\"Booked\"".into() }];
+    let text = Some("half of".to_owned());
+    let save = SaveReply { tenant, generation: lost.reply.into(), lease: 41, text, tools: tools.clone() };
     assert_eq!(h.store.save_reply(&h.call(), save).await, Ok(Saved::GoOn));
+    let get = GetExchange { tenant, person, generation: lost.reply.into() };
+    assert_eq!(h.store.run(&h.call(), get).await.expect("read").expect("there").reply.tools, tools);
     assert_eq!(h.store.interrupt_replies_of(&h.call(), 41, h.now()).await, Ok(1));
     assert_eq!(h.store.interrupt_replies_of(&h.call(), 41, h.now()).await, Ok(0));
     let reply = messages(h, &lost).await.remove(0);
     assert_eq!((reply.status, reply.content.as_str()), (MessageStatus::Interrupted, "half of"));
+    assert_eq!(reply.tools, tools, "what was done is told, whoever died");
+    let next = accept(h, tenant, person, Target::Existing(lost.target.id()));
+    assert_eq!(h.store.accept_message(&h.call(), next.clone()).await, Ok(Accepted::Taken(0)));
+    let read = ReadHistory { tenant, conversation: lost.target.id(), before: next.message, limit: 1 };
+    assert_eq!(h.store.run(&h.call(), read).await.expect("read")[0].tools, tools, "also to who answers next");
+    let whole = SettleReply { tools: tools.clone(), ..settle(&next, "whole") };
+    assert_eq!(h.store.settle_reply(&h.call(), whole).await, Ok(true));
+    assert_eq!(messages(h, &next).await.remove(0).tools, tools);
     assert_eq!(messages(h, &alive).await.remove(0).status, MessageStatus::Streaming);
     assert_eq!(h.store.settle_reply(&h.call(), settle(&lost, "too late")).await, Ok(false));
 }

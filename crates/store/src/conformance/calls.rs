@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mainstay_domain::{
-    CallDirection, CallOutcome, CallState, CallTold, Cursor, PersonId, PhoneCall, PhoneCallId, PhoneMessageId,
-    TenantId, Timestamp,
+    CallDirection, CallMask, CallOutcome, CallState, CallTold, CallWords, Cursor, PersonId, PhoneCall, PhoneCallId,
+    PhoneMessageId, TenantId, Timestamp,
 };
 use uuid::Uuid;
 
@@ -13,9 +13,9 @@ use super::reception::know;
 use super::{EngineKind, Harness};
 use crate::{
     AccessEntry, Board, CallAction, Error, FindActions, ForgetCalls, GetPhoneAgent, GetPositions, HandleMessage,
-    HearCall, ListAccesses, ListCallKeeping, ListCalls, ListContacts, ListPhoneMessages, ListSilentCalls, Migrator,
-    NoteActions, PhoneAgent, PhoneMessage, PutPhoneAgent, ReadCall, ReadContact, ReadContacts, Reading, SyncPage,
-    SyncedRow, TakeMessage, WhichCalls,
+    HearCall, IndexCall, ListAccesses, ListCallKeeping, ListCalls, ListCallsNotIndexed, ListContacts,
+    ListPhoneMessages, ListSilentCalls, Migrator, NoteActions, PhoneAgent, PhoneMessage, PutPhoneAgent, ReadCall,
+    ReadContact, ReadContacts, Reading, SearchCalls, SyncPage, SyncedRow, TakeMessage, WhichCalls,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -148,6 +148,7 @@ pub(super) async fn what_is_silent_is_found_and_what_is_old_is_forgotten(h: &Har
         instructions: "Be brief".to_owned(),
         transfer_number: Some("+4930901821".to_owned()),
         keep_days: 90,
+        mask: CallMask { cards: false, emails: true, phones: true },
     };
     let put = PutPhoneAgent { tenant, agent: agent.clone(), now: h.now() };
     h.store.run(&h.call(), put).await.expect("put");
@@ -171,6 +172,76 @@ pub(super) async fn what_is_silent_is_found_and_what_is_old_is_forgotten(h: &Har
     assert_eq!(h.store.run(&h.call(), forget(h.now().plus(MINUTE))).await, Ok(3));
     let list = ListCalls { tenant, which: WhichCalls::All(None), limit: 10 };
     assert_eq!(h.store.run(&h.call(), list).await, Ok(vec![]));
+}
+
+pub(super) async fn calls_are_found_by_their_words(h: &Harness) {
+    let (tenant, person) = h.person("clinic").await;
+    let (other, stranger) = h.person("other").await;
+    know(h, tenant, "Ada Lovelace", Some("+4930901820"), None).await;
+    let said = |summary: &str, text: &str| CallTold {
+        report: true,
+        state: Some(CallState::Ended),
+        number: Some("+4930901820".to_owned()),
+        summary: Some(summary.to_owned()),
+        transcript: Some(serde_json::json!([{"role": "caller", "text": text}]).to_string()),
+        at: Some(h.now()),
+        ..CallTold::default()
+    };
+    let mut minutes = 0;
+    let mut heard = async |tenant, name: &str, told| {
+        minutes += 1;
+        let hear = HearCall { now: h.now().plus(MINUTE * minutes), ..hear(h, tenant, name, told) };
+        h.store.run(&h.call(), hear).await.expect("heard").id
+    };
+    let crown = heard(tenant, "call-1", said("About a crown.", "My bridge is loose. Where is it?")).await;
+    let bridge = heard(tenant, "call-2", said("About a bridge.", "Nothing else")).await;
+    let ringing = CallTold { report: false, state: Some(CallState::Ringing), ..said("", "") };
+    let live = heard(tenant, "call-3", CallTold { summary: None, transcript: None, ..ringing }).await;
+    heard(other, "call-1", said("About a crown.", "bridge")).await;
+    let search = async |whose: (TenantId, PersonId), q: &str, live_since, before, limit| {
+        let (words, reading) = (CallWords::sought(q), reading(h, whose.1));
+        let search = SearchCalls { tenant: whose.0, words, live_since, before, limit, reading };
+        let (calls, next) = h.store.run(&h.call(), search).await.expect("searched");
+        (calls.into_iter().map(|call| call.id).collect::<Vec<_>>(), next)
+    };
+    let whose = (tenant, person);
+    let found = async |q: &str| search(whose, q, None, None, 10).await.0;
+    assert_eq!(found("bridge").await, [bridge, crown], "the last first");
+    assert_eq!(found("bridge crown").await, [crown], "all words");
+    assert_eq!(found("Lovelace").await, [live, bridge, crown]);
+    assert_eq!(found("030 901820").await.len(), 3);
+    assert!(found("implant").await.is_empty());
+    assert!(found("the").await.is_empty(), "nothing that tells something");
+    assert_eq!(search(whose, "lovelace", Some(Timestamp::EPOCH), None, 10).await.0, [live]);
+    assert_eq!(search((other, stranger), "crown", None, None, 10).await.0.len(), 1, "their own");
+    // Page by page.
+    let (page, next) = search(whose, "bridge", None, None, 1).await;
+    assert_eq!((page.as_slice(), next.map(|(_, id)| id)), ([bridge].as_slice(), Some(bridge)));
+    let (page, next) = search(whose, "bridge", None, next, 1).await;
+    assert_eq!(page, [crown]);
+    assert_eq!(search(whose, "bridge", None, next, 1).await, (Vec::new(), None));
+    // What is said anew is found by that, and no longer by what it was; and it is noted who looked.
+    let news = CallTold { at: Some(h.now().plus(MINUTE)), ..said("About an implant.", "Where is it?") };
+    heard(tenant, "call-2", news).await;
+    assert_eq!((found("implant").await, found("bridge").await), (vec![bridge], vec![crown]));
+    let log = ListAccesses { tenant, before: None, limit: 100 };
+    let log = h.store.run(&h.call(), log).await.expect("listed");
+    assert!(log.len() > 5 && log.iter().all(|entry| entry.what == "calls" && entry.person == person));
+    // What nobody has told anything of yet waits for its words.
+    let list = ListCallsNotIndexed { before: h.now().plus(MINUTE * 60), limit: 100 };
+    heard(tenant, "call-4", CallTold::default()).await;
+    let waiting = h.store.run(&h.call(), list).await.expect("listed");
+    let mine: Vec<_> = waiting.into_iter().filter(|(whose, _)| *whose == tenant).collect();
+    assert_eq!(mine.len(), 1);
+    for (tenant, id) in mine {
+        h.store.run(&h.call(), IndexCall { tenant, id }).await.expect("indexed");
+    }
+    let waiting = h.store.run(&h.call(), list).await.expect("listed");
+    assert!(!waiting.iter().any(|(whose, _)| *whose == tenant));
+    // Forgotten with the call.
+    let forget = ForgetCalls { tenant, before: h.now().plus(MINUTE * 60) };
+    assert_eq!(h.store.run(&h.call(), forget).await, Ok(4));
+    assert!(found("implant").await.is_empty());
 }
 
 pub(super) async fn messages_are_taken_once_and_readers_are_noted(h: &Harness) {

@@ -17,10 +17,10 @@ use crate::idempotency::Once;
 use crate::reception::appointments::StoreUnseen;
 use crate::{
     Appointment, AppointmentsOf, Availability, BookAppointment, Booking, Call, ChangeAppointment, ChangeContact,
-    ChangeService, ChangeStaff, Claim, Contact, CreateService, CreateStaff, Error, FindContacts, GetAppointment,
-    GetContact, GetReception, GetService, GetStaff, KnowContact, ListAppointments, ListContacts, ListServices,
-    ListSpecialDays, ListStaff, MoveAppointment, NamedDay, PutReception, PutSpecialDay, ReadAvailability, Reception,
-    RemoveSpecialDay, Service, SetOffers, Staff, TakenTime, folded,
+    ChangeService, ChangeStaff, Claim, Contact, CreateService, CreateStaff, Error, FindContacts, FindOverlaps,
+    GetAppointment, GetContact, GetReception, GetService, GetStaff, KnowContact, ListAppointments, ListContacts,
+    ListServices, ListSpecialDays, ListStaff, MoveAppointment, NamedDay, PutReception, PutSpecialDay, ReadAvailability,
+    Reception, RemoveSpecialDay, Service, SetOffers, Staff, TakenTime, folded,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -438,6 +438,18 @@ pub(super) async fn the_schema_itself_refuses_an_overlap(h: &Harness) {
         h.store.run(&h.call(), insert).await.expect("stored");
     }
     practice.nothing_overlaps().await;
+    // Whoever audits looks through all people of all organisations, and finds the same.
+    let (mut after, mut looked_at) = (None, 0);
+    loop {
+        let seen = h.store.run(&h.call(), FindOverlaps { after, limit: 2 }).await.expect("looked");
+        assert_eq!((seen.of.as_slice(), seen.is_guarded), ([].as_slice(), true));
+        looked_at += seen.looked_at;
+        after = seen.last;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert!(looked_at >= 1, "nobody was looked at");
 }
 
 /// Fifty who work for sixty days, each with fifteen appointments a day: 45,000. The time is told and not judged: it belongs to

@@ -141,6 +141,7 @@ pub(super) async fn a_reply_is_cut_to_what_was_heard(h: &Harness) {
         lease,
         status: MessageStatus::Final,
         content: Some("It is open. Olá, come at three.".to_owned()),
+        tools: Vec::new(),
         provider: None,
         model: None,
         usage: None,

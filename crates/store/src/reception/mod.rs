@@ -11,6 +11,7 @@ pub(crate) mod availability;
 pub(crate) mod board;
 pub(crate) mod calendar;
 pub(crate) mod contacts;
+pub(crate) mod overlaps;
 pub(crate) mod services;
 pub(crate) mod settings;
 pub(crate) mod staff;
@@ -22,6 +23,7 @@ pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     board::STATEMENTS,
     calendar::STATEMENTS,
     contacts::STATEMENTS,
+    overlaps::STATEMENTS,
     services::STATEMENTS,
     settings::STATEMENTS,
     staff::STATEMENTS,

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use mainstay_domain::{Amounts, MessageStatus, Timestamp};
+use mainstay_domain::{Amounts, MessageStatus, Timestamp, ToolUsed};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -14,11 +14,11 @@ use crate::metering::reservation::{self, Settlement};
 use crate::sql::statements;
 use crate::stream::{Changes, Numbers};
 use crate::tx::Tx;
-use crate::value::At;
+use crate::value::{At, json};
 
 statements! {
-    SAVE = update((id: uuid, tenant_id: uuid, lease: bigint, text: text) "
-        generation SET text = b.text FROM batch b
+    SAVE = update((id: uuid, tenant_id: uuid, lease: bigint, text: text, tools: text) "
+        generation SET text = b.text, tools = b.tools FROM batch b
         WHERE generation.id = b.id AND generation.tenant_id = b.tenant_id AND generation.lease = b.lease
         RETURNING generation.id, generation.stop_requested_at");
     /// For a reply whose text is saved already: nothing is written, and a stop is seen.
@@ -27,17 +27,24 @@ statements! {
         FROM batch b JOIN generation g ON g.id = b.id AND g.tenant_id = b.tenant_id AND g.lease = b.lease");
     /// Whoever deletes the row settles the reply.
     FENCE = batch((id: uuid, tenant_id: uuid, lease: bigint) "
-        DELETE FROM generation WHERE (id, tenant_id, lease) IN (SELECT id, tenant_id, lease FROM batch) RETURNING id, text, seq, started_at");
+        DELETE FROM generation WHERE (id, tenant_id, lease) IN (SELECT id, tenant_id, lease FROM batch) RETURNING id, text, tools, seq, started_at");
     /// Only on a repeat: what a commit that was not confirmed has settled.
     SETTLED = batch((id: uuid, tenant_id: uuid, status: text) "
         SELECT m.id FROM batch b JOIN message m ON m.id = b.id AND m.tenant_id = b.tenant_id WHERE m.status = b.status");
     /// The stream is locked already, so the order of this update cannot deadlock. Without a number the conversation is
     /// deleted, and nobody syncs the reply.
-    SETTLE = update((id: uuid, tenant_id: uuid, status: text, content: text, provider: text, model: text, input_tokens: bigint, output_tokens: bigint, cost_micros: bigint, error_code: text, error_detail: text, seq: bigint, at: time) "
-        message SET status = b.status, content = b.content, provider = b.provider, model = b.model,
+    SETTLE = update((id: uuid, tenant_id: uuid, status: text, content: text, tools: text, provider: text, model: text, input_tokens: bigint, output_tokens: bigint, cost_micros: bigint, error_code: text, error_detail: text, seq: bigint, at: time) "
+        message SET status = b.status, content = b.content, tools = b.tools, provider = b.provider, model = b.model,
                input_tokens = b.input_tokens, output_tokens = b.output_tokens, cost_micros = b.cost_micros, error_code = b.error_code,
                error_detail = b.error_detail, seq = coalesce(b.seq, message.seq), settled_at = b.at
         FROM batch b WHERE message.id = b.id AND message.tenant_id = b.tenant_id");
+}
+
+#[derive(Serialize)]
+struct Look {
+    id: Uuid,
+    tenant_id: Uuid,
+    lease: i64,
 }
 
 #[derive(Serialize)]
@@ -45,8 +52,13 @@ struct Save<'a> {
     id: Uuid,
     tenant_id: Uuid,
     lease: i64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    text: Option<&'a str>,
+    text: &'a str,
+    tools: Option<String>,
+}
+
+/// What tools did, as it is kept; nothing where none was used.
+fn kept(tools: &[ToolUsed]) -> Result<Option<String>> {
+    if tools.is_empty() { Ok(None) } else { json(tools).map(Some) }
 }
 
 #[derive(sqlx::FromRow)]
@@ -60,20 +72,20 @@ pub(super) async fn save(tx: &mut Tx<'_>, saves: &[(usize, &SaveReply)], told: &
     if saves.is_empty() {
         return Ok(());
     }
-    let (texts, looks): (Vec<_>, Vec<_>) = saves
-        .iter()
-        .map(|(_, save)| Save {
-            id: save.generation.uuid(),
-            tenant_id: save.tenant.uuid(),
-            lease: save.lease,
-            text: save.text.as_deref(),
-        })
-        .partition(|save| save.text.is_some());
-    let mut saved: Vec<SavedRow> = Vec::with_capacity(saves.len());
-    for (statement, rows) in [(SAVE, texts), (LOOK, looks)] {
-        if !rows.is_empty() {
-            saved.extend(tx.batch(statement, &rows).rows::<SavedRow>().await?);
+    let (mut texts, mut looks) = (Vec::new(), Vec::new());
+    for (_, SaveReply { tenant, generation, lease, text, tools }) in saves {
+        let (id, tenant_id, lease) = (generation.uuid(), tenant.uuid(), *lease);
+        match text {
+            Some(text) => texts.push(Save { id, tenant_id, lease, text, tools: kept(tools)? }),
+            None => looks.push(Look { id, tenant_id, lease }),
         }
+    }
+    let mut saved: Vec<SavedRow> = Vec::with_capacity(saves.len());
+    if !texts.is_empty() {
+        saved.extend(tx.batch(SAVE, &texts).rows::<SavedRow>().await?);
+    }
+    if !looks.is_empty() {
+        saved.extend(tx.batch(LOOK, &looks).rows::<SavedRow>().await?);
     }
     let saved: HashMap<_, _> = saved.into_iter().map(|row| (row.id, row.stop_requested_at)).collect();
     for (position, save) in saves {
@@ -98,14 +110,16 @@ struct Fence {
 struct Fenced {
     id: Uuid,
     text: String,
+    tools: Option<String>,
     seq: Option<i64>,
     started_at: At,
 }
 
-/// A reply that this transaction settles, its text, and its number until now, unless its conversation is deleted.
+/// A reply that this transaction settles, its text, what tools did for it, and its number until now, unless its conversation is deleted.
 pub(super) struct Won<'a> {
     settle: &'a SettleReply,
     text: String,
+    tools: Option<String>,
     seq: Option<i64>,
     started_at: Timestamp,
     /// What it cost, in millionths, once that is counted.
@@ -139,8 +153,11 @@ pub(super) async fn fence<'a>(
         let id = settle.generation.uuid();
         if let Some(saved) = fenced.remove(&id) {
             told[*position] = Told::Settled(true);
-            let text = settle.content.clone().unwrap_or(saved.text);
-            won.push(Won { settle, text, seq: saved.seq, started_at: saved.started_at.0, cost_micros: 0 });
+            let (text, tools) = match &settle.content {
+                Some(text) => (text.clone(), kept(&settle.tools)?),
+                None => (saved.text, saved.tools),
+            };
+            won.push(Won { settle, text, tools, seq: saved.seq, started_at: saved.started_at.0, cost_micros: 0 });
         } else {
             told[*position] = Told::Settled(done.contains(&id));
         }
@@ -185,6 +202,7 @@ struct Settle<'a> {
     tenant_id: Uuid,
     status: MessageStatus,
     content: &'a str,
+    tools: Option<&'a str>,
     provider: Option<&'a str>,
     model: Option<&'a str>,
     input_tokens: Option<u32>,
@@ -199,7 +217,7 @@ struct Settle<'a> {
 /// Stores how the replies ended.
 pub(super) fn write(tx: &mut Tx<'_>, won: &[Won<'_>], numbers: &Numbers) -> Result<()> {
     let mut rows = Vec::with_capacity(won.len());
-    for Won { settle, text, seq, cost_micros, .. } in won {
+    for Won { settle, text, tools, seq, cost_micros, .. } in won {
         let id = settle.generation.uuid();
         let seq = seq.map(|_| numbers.of(settle.tenant, settle.person, id)).transpose()?;
         rows.push(Settle {
@@ -207,6 +225,7 @@ pub(super) fn write(tx: &mut Tx<'_>, won: &[Won<'_>], numbers: &Numbers) -> Resu
             tenant_id: settle.tenant.uuid(),
             status: settle.status,
             content: text,
+            tools: tools.as_deref(),
             provider: settle.provider.as_deref(),
             model: settle.model.as_deref(),
             input_tokens: settle.usage.map(|usage| usage.input_tokens),

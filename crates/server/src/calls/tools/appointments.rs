@@ -29,7 +29,7 @@ fn start(asking: &Asking<'_>, zone: &Zone, given: &Given<'_>) -> Result<Timestam
 }
 
 pub(super) async fn check(asking: &Asking<'_>, given: &Given<'_>) -> Answer {
-    let service = asking.service(given.text(&["service", "service_name"]).as_deref()).await?;
+    let service = asking.service_in(given).await?;
     let staff = asking.staff(given.text(&["staff", "staff_name", "provider"]).as_deref()).await?;
     let settings = asking.settings().await?;
     let zone = &settings.zone;
@@ -107,7 +107,10 @@ pub(super) async fn book(asking: &Asking<'_>, given: &Given<'_>) -> Answer {
         email: given.text(&["email"]).map(Some),
         note: None,
     };
-    let contact = asking.app.reception.know(asking.call, asking.tenant, &wish).await?;
+    let contact = match people::known_by_name(asking, &wish).await? {
+        Some(contact) => contact,
+        None => asking.app.reception.know(asking.call, asking.tenant, &wish).await?,
+    };
     let note = given.text(&["note", "notes", "reason"]).unwrap_or_default();
     let note: String = note.chars().filter(|one| !one.is_control()).take(Note::MOST).collect();
     let wish = Wish {

@@ -13,7 +13,8 @@ mod people;
 use std::collections::BTreeMap;
 
 use mainstay_domain::{
-    AppointmentId, CalendarDay, CallOutcome, Error, IdempotencyKey, PersonId, PhoneNumber, TenantId, Zone,
+    AppointmentId, CalendarDay, CallOutcome, Error, IdempotencyKey, PersonId, PhoneNumber, TenantId, Timestamp,
+    ToolState, Zone,
 };
 use mainstay_domain::{ContactId, PhoneCallId};
 use mainstay_store::{Call, Claim, ListServices, ListStaff, Reception as Settings, Service, Staff};
@@ -22,8 +23,10 @@ use tokio::time::Instant;
 use uuid::Uuid;
 
 use super::speech;
+use crate::accounts::Member;
 use crate::app::App;
 use crate::http::Problem;
+use crate::providers::ToolDefinition;
 
 /// The most services and people that a caller may choose among by name.
 const CHOICES: u32 = 200;
@@ -33,6 +36,8 @@ pub(super) struct Asking<'a> {
     pub(super) app: &'a App,
     pub(super) call: &'a Call,
     pub(super) tenant: TenantId,
+    /// The member who does, by chat. They may know of every contact, which is noted.
+    pub(super) by: Option<&'a Member>,
     /// The call in which they do.
     pub(super) in_call: Option<PhoneCallId>,
     /// The number that they call from, as the network says.
@@ -174,6 +179,10 @@ pub(crate) const TOOLS: &[Tool] = &[
 impl Tool {
     /// The tool in the form that providers of models take (a function with a JSON schema).
     pub(crate) fn definition(&self) -> Value {
+        json!({"name": self.name, "description": self.description, "parameters": self.schema()})
+    }
+
+    fn schema(&self) -> Value {
         let properties: BTreeMap<&str, Value> = self
             .parameters
             .iter()
@@ -181,8 +190,36 @@ impl Tool {
             .collect();
         let required: Vec<&str> =
             self.parameters.iter().filter(|(_, _, required)| *required).map(|(name, ..)| *name).collect();
-        json!({"name": self.name, "description": self.description,
-            "parameters": {"type": "object", "properties": properties, "required": required}})
+        json!({"type": "object", "properties": properties, "required": required})
+    }
+}
+
+/// All tools, as a model of ours is told of them.
+pub(crate) fn definitions() -> Vec<ToolDefinition> {
+    let of = |tool: &Tool| ToolDefinition { name: tool.name, description: tool.description, parameters: tool.schema() };
+    TOOLS.iter().map(of).collect()
+}
+
+/// What day and time it is, for a model.
+pub(crate) fn now_is(zone: &Zone, now: Timestamp) -> String {
+    let (day, minute) = zone.clock(now);
+    let (spoken, time, place) = (speech::day(day), speech::time(minute), zone.name());
+    format!("Today is {day}, {spoken}, and it is {time} in {place}.")
+}
+
+/// Uses a tool for a member who chats: what came of it, and what it says on one line.
+pub(crate) async fn for_member(
+    app: &App,
+    call: &Call,
+    by: &Member,
+    once: Uuid,
+    (name, given): (&str, &Map<String, Value>),
+) -> (ToolState, String) {
+    let asking = Asking { app, call, tenant: by.tenant, by: Some(by), in_call: None, number: None, once };
+    match use_tool(&asking, name, given).await {
+        Ok(told) => (ToolState::Done, speech::line(&told.answer)),
+        Err(refusal) if refusal.code == "failed" => (ToolState::Failed, speech::line(&refusal.answer)),
+        Err(refusal) => (ToolState::Refused, speech::line(&refusal.answer)),
     }
 }
 
@@ -238,6 +275,18 @@ impl Asking<'_> {
 
     fn today(&self, zone: &Zone) -> CalendarDay {
         zone.day_of(self.app.clock.now())
+    }
+
+    /// The service that is named, or else the one that a question speaks of, if it speaks of one.
+    async fn service_in(&self, given: &Given<'_>) -> Result<Service, Refusal> {
+        let name = given.text(&["service", "service_name"]);
+        let Some(question) = given.text(&["question"]).filter(|_| name.is_none()) else {
+            return self.service(name.as_deref()).await;
+        };
+        match self.service(Some(&question)).await {
+            Ok(service) => Ok(service),
+            Err(_) => self.service(None).await,
+        }
     }
 
     /// The service of that name; the only one without a name.

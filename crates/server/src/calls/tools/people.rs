@@ -5,6 +5,7 @@ use mainstay_store::{Contact, FindContacts, PhoneMessage, Reception as Settings}
 
 use super::appointments::ahead;
 use super::{Answer, Asking, Given, Refusal, Told};
+use crate::accounts::Member;
 use crate::calls::speech;
 use crate::reception::ContactWish;
 
@@ -30,6 +31,9 @@ pub(super) fn number(
 
 /// Who asks. From their own number they are known by it; who names another one says whose it is, too.
 pub(super) async fn caller(asking: &Asking<'_>, settings: &Settings, given: &Given<'_>) -> Result<Contact, Refusal> {
+    if let Some(by) = asking.by {
+        return named(asking, settings, given, by).await;
+    }
     let number = number(asking, settings, given)?;
     let name = given.text(NAMES);
     let email = given.text(&["email"]).and_then(|text| EmailAddress::parse(&text).ok());
@@ -46,6 +50,47 @@ pub(super) async fn caller(asking: &Asking<'_>, settings: &Settings, given: &Giv
     }
     let said = name.ok_or_else(|| Refusal::new("missing_name", "And under which name?"))?;
     if same_name(&said, &contact.name) { Ok(contact) } else { Err(unknown()) }
+}
+
+/// Whom a member means: by a number, an address or a name. That they read of them is noted.
+async fn named(asking: &Asking<'_>, settings: &Settings, given: &Given<'_>, by: &Member) -> Result<Contact, Refusal> {
+    let phone = number(asking, settings, given)?;
+    let email = given.text(&["email"]).and_then(|text| EmailAddress::parse(&text).ok());
+    let name = given.text(NAMES).filter(|_| phone.is_none() && email.is_none());
+    if phone.is_none() && email.is_none() && name.is_none() {
+        return Err(Refusal::new("missing_name", "Who is it? Give a number, an email address or a name."));
+    }
+    let find = FindContacts { tenant: asking.tenant, phone, email, name };
+    let found = asking.app.store.run(asking.call, find).await?;
+    let contact = only(found, given.text(NAMES).as_deref())?;
+    let contact = contact.ok_or_else(|| Refusal::new("unknown_contact", "There is no such contact."))?;
+    Ok(asking.app.reception.read_contact(asking.call, by, contact.id).await?)
+}
+
+/// The one of them that is meant.
+fn only(mut found: Vec<Contact>, name: Option<&str>) -> Result<Option<Contact>, Refusal> {
+    if found.len() > 1
+        && let Some(name) = name
+        && found.iter().any(|contact| same_name(name, &contact.name))
+    {
+        found.retain(|contact| same_name(name, &contact.name));
+    }
+    if found.len() > 1 {
+        return Err(Refusal::new(
+            "which",
+            "There are several contacts of that name. Give a number or an email address.",
+        ));
+    }
+    Ok(found.pop())
+}
+
+/// Whom a member means by a name alone, where there is exactly one: they are not made anew.
+pub(super) async fn known_by_name(asking: &Asking<'_>, wish: &ContactWish) -> Result<Option<Contact>, Refusal> {
+    let (Some(_), None, None, Some(name)) = (asking.by, &wish.phone, &wish.email, &wish.name) else { return Ok(None) };
+    let find = FindContacts { tenant: asking.tenant, phone: None, email: None, name: Some(name.clone()) };
+    let mut found = asking.app.store.run(asking.call, find).await?;
+    found.retain(|contact| same_name(name, &contact.name));
+    only(found, None)
 }
 
 /// Whether two names are one: the same words, whatever their order and capitals.

@@ -4,10 +4,11 @@
 import { Problem } from "./api.js";
 import { copy, make, say } from "./dom.js";
 import { actionButton, ask, trouble } from "./operator.js";
-import { input, labelled, onSubmit, submitButton } from "./reception.js";
+import { input, labelled, onSubmit, submitButton, tick } from "./reception.js";
 
 const PROVIDER = "vapi";
-const USUAL = { assistant_id: null, greeting: "", instructions: "", transfer_number: null, keep_days: 90 };
+const USUAL = { assistant_id: null, greeting: "", instructions: "", transfer_number: null, keep_days: 90, mask: { cards: true, emails: false, phones: false } };
+const MASKS = { cards: "card numbers", emails: "email addresses", phones: "telephone numbers" };
 
 function form(life, agent) {
   const slot = make("div", { class: "listing-notice" });
@@ -22,12 +23,14 @@ function form(life, agent) {
     labelled("Instructions", instructions, { hint: "How the agent is to behave, and what it is to know.", wide: true }),
     labelled("Passes callers on to", input("transfer_number", { type: "tel", value: agent.transfer_number ?? "" }), { hint: "Empty where nobody is there for that." }),
     labelled("Days that calls are kept", input("keep_days", { type: "number", min: 1, max: 3650, required: true, value: agent.keep_days })),
+    make("fieldset", { class: "wide" }, make("legend", { text: "Replaced in what was said, before it is kept" }), ...Object.entries(MASKS).map(([name, label]) => tick(`mask_${name}`, label, agent.mask[name]))),
     labelled("Assistant made at the provider", input("assistant_id", { value: agent.assistant_id ?? "", spellcheck: "false" }), { hint: "Its id, in place of what is described here." }),
     make("div", { class: "wide" }, submitButton("Save the agent")),
   );
   onSubmit(life, all, slot, async () => {
     const value = (name) => all.elements[name].value.trim();
-    const body = { greeting: value("greeting"), instructions: value("instructions"), transfer_number: value("transfer_number") || null, keep_days: Number(value("keep_days")), assistant_id: value("assistant_id") || null };
+    const mask = Object.fromEntries(Object.keys(MASKS).map((name) => [name, all.elements[`mask_${name}`].checked]));
+    const body = { mask, greeting: value("greeting"), instructions: value("instructions"), transfer_number: value("transfer_number") || null, keep_days: Number(value("keep_days")), assistant_id: value("assistant_id") || null };
     await ask(life, "PUT", "/v1/phone-agent", { body });
     slot.replaceChildren(make("p", { class: "told", role: "status", text: "The agent is saved. The next call hears it." }));
   });

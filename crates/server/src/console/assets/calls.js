@@ -167,7 +167,7 @@ begin("calls", async (life, root) => {
   const calls = listing(life, below, {
     path: "/v1/calls",
     nouns: ["call", "calls"],
-    filters: [{ name: "live", label: "Which", options: [{ value: "true", label: "only those that go on" }] }],
+    filters: [{ name: "q", label: "Words, a name or a number", wide: true }, { name: "live", label: "Which", options: [{ value: "true", label: "only those that go on" }] }],
     columns: [
       { label: "Who", cell: (call) => whoOf(call, contacts), main: true },
       { label: "State", cell: stateOf },

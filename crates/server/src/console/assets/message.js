@@ -2,11 +2,13 @@
 
 import { copy, icon, make, say, shortTime } from "./dom.js";
 import { imagesOf } from "./images.js";
+import { drawUses } from "./uses.js";
 
 /** The view of a message: `element`, `update()`, `grow()`. `act` = what its buttons do: {retry, again, rewrite, drop}. */
 export class MessageView {
   #part;
   #content;
+  #uses;
   #notice;
   #tools;
   #time;
@@ -27,6 +29,7 @@ export class MessageView {
       const button = target.closest("[data-action=copy-code]");
       if (button) copied(part, button, button.closest(".code").querySelector("pre").textContent);
     });
+    this.#uses = make("ul", { class: "message-uses", "aria-label": "What was looked up and done" });
     this.#notice = make("div", { class: "message-notice" });
     part.on(this.#notice, "click", ({ target }) => {
       const action = target.closest("button")?.dataset.action;
@@ -37,7 +40,7 @@ export class MessageView {
     part.on(button, "click", () => copied(part, button, this.message.content));
     this.#tools = make("div", { class: "message-tools" }, button, this.#time);
     const images = message.images?.length ? [imagesOf(part, message.images)] : [];
-    this.element = make("article", { class: "message", "data-role": message.role }, heading, ...images, this.#content, this.#notice, this.#tools);
+    this.element = make("article", { class: "message", "data-role": message.role }, heading, ...images, this.#content, this.#uses, this.#notice, this.#tools);
     this.update();
   }
 
@@ -52,6 +55,7 @@ export class MessageView {
     element.setAttribute("aria-busy", String(live));
     element.classList.toggle("live", live);
     this.#draw();
+    drawUses(this.#uses, message.tools);
     this.#content.hidden = !live && !message.content && !message.html;
     this.#tools.hidden = message.status === "streaming" || !message.content;
     this.#explain();

@@ -37,7 +37,7 @@ const newRun = (generationId, lastId = null) => ({ generationId, lastId, problem
 
 /** Follows a reply that is already being made, from its beginning. */
 export function join(message) {
-  Object.assign(message, { content: "", html: null });
+  Object.assign(message, { content: "", html: null, tools: [] });
   emit("chat:message", message);
   track(visit, newRun(message.id), {});
 }
@@ -88,6 +88,13 @@ function take(run, type, data, begun) {
       message.content += data.text;
       message.html = data.html;
       emit("chat:token", message);
+    }
+  } else if (type === "tool") {
+    const message = talk.messages.find((known) => known.id === run.generationId);
+    if (message) {
+      const tools = [...(message.tools ?? [])];
+      tools[data.index] = data;
+      emit("chat:message", Object.assign(message, { tools }));
     }
   } else if (type === "done") {
     put(data.reply);

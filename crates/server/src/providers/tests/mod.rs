@@ -5,6 +5,7 @@ mod continuing;
 mod faults;
 mod protection;
 mod replies;
+mod tools;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -115,14 +116,7 @@ fn turn(role: MessageRole, content: &str) -> Turn {
 }
 
 fn request() -> ReplyRequest {
-    ReplyRequest {
-        tenant: tenant(1),
-        system: "Be brief.".to_owned(),
-        turns: vec![turn(MessageRole::User, "Hello?")],
-        known: None,
-        max_output_tokens: 100,
-        paced: false,
-    }
+    ReplyRequest::of(tenant(1), "Be brief.".to_owned(), vec![turn(MessageRole::User, "Hello?")], 100)
 }
 
 fn in_a_minute() -> Instant {

@@ -85,7 +85,7 @@ async fn a_text_that_has_not_grown_is_not_saved_again(engine: Engine) {
     }
     // Another text in its place stays there as long as the node sends none.
     let tenant = TenantId(stage.ada.organisation.parse().expect("an id"));
-    let mark = SaveReply { tenant, generation, lease, text: Some("mark".to_owned()) };
+    let mark = SaveReply { tenant, generation, lease, text: Some("mark".to_owned()), tools: Vec::new() };
     assert_eq!(store.save_reply(&Call::within(PATIENCE), mark).await, Ok(Saved::GoOn));
     let before = store.turn_figures().members;
     eventually("several rounds of saving", async || store.turn_figures().members > before + 5).await;

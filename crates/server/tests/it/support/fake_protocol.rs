@@ -44,6 +44,42 @@ impl Wire {
         }
     }
 
+    /// The wish to use these tools, each with its arguments in two pieces.
+    pub(crate) fn uses(self, uses: &[(String, String)]) -> String {
+        let mut all = String::new();
+        for (place, (name, arguments)) in uses.iter().enumerate() {
+            let (id, (first, second)) = (format!("toolu_{place}"), arguments.split_at(arguments.len() / 2));
+            match self {
+                Self::Anthropic => {
+                    let index = place + 1;
+                    let event = |kind: &str, more: (&str, Value)| {
+                        named(kind, &json!({"type": kind, "index": index, more.0: more.1}))
+                    };
+                    let piece = |text: &str| json!({"type": "input_json_delta", "partial_json": text});
+                    let block = json!({"type": "tool_use", "id": id, "name": name, "input": {}});
+                    all += &event("content_block_start", ("content_block", block));
+                    all += &event("content_block_delta", ("delta", piece(first)));
+                    all += &event("content_block_delta", ("delta", piece(second)));
+                    all += &named("content_block_stop", &json!({"type": "content_block_stop", "index": index}));
+                }
+                Self::OpenAi => {
+                    let chunk = |one: Value| bare(&json!({"choices": [{"index": 0, "delta": {"tool_calls": [one]}}]}));
+                    let head = json!({"name": name, "arguments": ""});
+                    all += &chunk(json!({"index": place, "id": id, "type": "function", "function": head}));
+                    for piece in [first, second] {
+                        all += &chunk(json!({"index": place, "function": {"arguments": piece}}));
+                    }
+                }
+            }
+        }
+        all
+    }
+
+    /// The end of an answer that wants tools used.
+    pub(crate) fn ending_to_use(self) -> String {
+        self.ending(false, true).replace("end_turn", "tool_use").replace("\"stop\"", "\"tool_calls\"")
+    }
+
     /// What comes after the last text.
     pub(crate) fn ending(self, truncated: bool, counted: bool) -> String {
         match self {

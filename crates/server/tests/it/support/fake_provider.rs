@@ -27,6 +27,10 @@ pub(crate) enum Behaviour {
     Gated(Vec<String>, Gate),
     /// A whole answer that ends because of the limit of tokens.
     Truncated(Vec<String>),
+    /// A whole answer: these pieces, and the wish to use these tools, each with its arguments.
+    Uses(Vec<String>, Vec<(String, String)>),
+    /// The same, and the connection is reset before the answer is whole.
+    CutAfterUses(Vec<String>, Vec<(String, String)>),
     /// A whole answer without any count of tokens.
     Uncounted(Vec<String>),
     /// This status with these headers and this body.
@@ -67,6 +71,11 @@ impl Behaviour {
     /// A whole answer in one piece for each word.
     pub(crate) fn words(text: &str) -> Self {
         Self::Answer(pieces(text))
+    }
+
+    /// Nothing said, and the wish to use one tool.
+    pub(crate) fn uses(name: &str, arguments: &Value) -> Self {
+        Self::Uses(Vec::new(), vec![(name.to_owned(), arguments.to_string())])
     }
 
     /// 429 that asks to come back after so many milliseconds.
@@ -284,6 +293,13 @@ impl Talk<'_> {
                 self.say(&pieces).await?;
                 self.chunk(wire.ending(false, false).as_bytes()).await?;
                 return self.end().await;
+            }
+            B::Uses(pieces, uses) => return self.whole(&pieces, wire.uses(&uses) + &wire.ending_to_use()).await,
+            B::CutAfterUses(pieces, uses) => {
+                self.begin(&pieces).await?;
+                self.chunk(wire.uses(&uses).as_bytes()).await?;
+                self.stream.set_zero_linger()?;
+                return Ok(Ending::Closed);
             }
             B::NoLastBlankLine(pieces) => {
                 return self.whole(&pieces, wire.ending(false, true).trim_end().to_owned()).await;

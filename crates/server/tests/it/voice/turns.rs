@@ -12,6 +12,7 @@ use crate::support::{Engine, both};
 
 both!(
     a_spoken_turn_is_answered,
+    a_tool_that_is_used_does_not_end_the_turn,
     a_caller_is_heard_and_answered_by_the_program_that_needs_no_key,
     whoever_speaks_stops_the_answer,
     a_reply_in_the_making_is_stopped_too,
@@ -75,6 +76,25 @@ async fn a_spoken_turn_is_answered(engine: Engine) {
     let usage = world.app.send("GET", "/v1/usage", Some(token), None).await.expect(200);
     assert_eq!(usage["voice_seconds"], json!((heard_ms + 999) / 1000), "{usage}");
     assert_eq!(usage["reserved_micros"], json!(0), "{usage}");
+}
+
+async fn a_tool_that_is_used_does_not_end_the_turn(engine: Engine) {
+    let Some(world) = World::start(engine, &[]).await else { return };
+    let practice = crate::reception::Practice::open(&world.app, "ada", 1).await;
+    let token = &practice.owner.access_token;
+    world.speech.hears("When is it open?");
+    world.model.push(Behaviour::Uses(pieces("One moment."), vec![("opening_hours".to_owned(), "{}".to_owned())]));
+    world.model.push(Behaviour::words("It is always open."));
+    let (mut caller, _) = Caller::start(&world.app, token, json!({"type": "start"})).await;
+    caller.speak(&silence(400)).await;
+    caller.speak(&voice(800)).await;
+    caller.speak(&silence(700)).await;
+    let conversation = caller.transcript("assistant", false).await["conversation_id"].clone();
+    assert_eq!(caller.transcript("assistant", true).await["text"], json!("One moment."));
+    assert_eq!(caller.transcript("assistant", true).await["text"], json!("It is always open."));
+    caller.until("audio_end").await;
+    let stored = messages(&world, token, &conversation).await;
+    assert_eq!(stored[0]["tools"][0]["state"], json!("done"), "{stored:?}");
 }
 
 async fn a_caller_is_heard_and_answered_by_the_program_that_needs_no_key(engine: Engine) {

@@ -3,7 +3,10 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mainstay_store::{FindFaults, Leftovers, Migrator, ReadArchive, ReadLeftovers, ReadQueues, ReadSettings};
+use mainstay_store::{
+    FindFaults, FindOverlaps, Leftovers, ListCallKeeping, ListSilentCalls, Migrator, Overlaps, ReadArchive,
+    ReadLeftovers, ReadQueues, ReadSettings,
+};
 
 use super::{Looked, checks, days, some};
 use crate::app::store_options;
@@ -46,6 +49,14 @@ checks! { Data:
     "data.retention" Medium Passive Laptop retention,
     "What was to be forgotten is forgotten.",
     "no event of the inbox is older than inbox.keep_days and a day, and no ended job is kept a day too long",
+    "See that a server runs: it sweeps. Look in its log for 'housekeeping'.";
+    "data.no_overlap" Critical Passive Laptop no_overlap,
+    "No time of anybody was given twice.",
+    "no two appointments of one person overlap, in any organisation; and the schema refuses an overlap",
+    "Look at the calendars of whoever is named and move one of the two. Where the guard is missing somebody has changed the schema by hand: restore the constraint appointment_overlap, or the triggers of that name.";
+    "data.call_retention" Medium Passive Laptop call_retention,
+    "Calls are not kept for longer than their organisations say, and none goes on for ever.",
+    "no call is older than its keep_days and a day; no call that goes on has been silent for three hours",
     "See that a server runs: it sweeps. Look in its log for 'housekeeping'.";
 }
 
@@ -181,6 +192,52 @@ async fn retention(subject: &Subject) -> Looked {
     Ok(Seen::told(late.is_empty(), format!("{} kinds of leftovers", late.len())).by(some(&late)))
 }
 
+/// How many people are looked at in one step, and how many steps one audit takes.
+const PEOPLE: u32 = 500;
+const STEPS: usize = 40;
+
+async fn no_overlap(subject: &Subject) -> Looked {
+    let mut all = Overlaps { is_guarded: true, ..Overlaps::default() };
+    for _ in 0..STEPS {
+        let find = FindOverlaps { after: all.last, limit: PEOPLE };
+        let seen = subject.app.store.run(&subject.call(), find).await?;
+        all.of.extend(seen.of);
+        all.looked_at += seen.looked_at;
+        all.is_guarded &= seen.is_guarded;
+        all.last = seen.last;
+        if all.last.is_none() || !all.of.is_empty() {
+            break;
+        }
+    }
+    Ok(judge_overlaps(&all))
+}
+
+fn judge_overlaps(all: &Overlaps) -> Seen {
+    let guard = if all.is_guarded { "the schema refuses overlaps" } else { "the guard of the schema is missing" };
+    let measured = format!("{} of {} calendars overlap; {guard}", all.of.len(), all.looked_at);
+    let named: Vec<String> =
+        all.of.iter().map(|(staff, tenant)| format!("staff {staff} of organisation {tenant}")).collect();
+    if all.of.is_empty() && all.is_guarded && all.last.is_some() {
+        return Seen::warn(format!("{measured}; there are more than one audit looks at"));
+    }
+    Seen::told(all.of.is_empty() && all.is_guarded, measured).by(some(&named))
+}
+
+/// How long a call that goes on may be silent: it is lost after two hours, and the sweeping may be behind.
+const SILENT: Duration = Duration::from_secs(3 * 3_600);
+
+async fn call_retention(subject: &Subject) -> Looked {
+    let (store, now) = (&subject.app.store, subject.app.clock.now());
+    let old = store.run(&subject.call(), ListCallKeeping { now: now.minus(BEHIND), after: None, limit: 5 }).await?;
+    let silent = store.run(&subject.call(), ListSilentCalls { since: now.minus(SILENT), limit: 5 }).await?;
+    let mut late: Vec<String> =
+        old.iter().map(|(tenant, days)| format!("organisation {tenant} keeps calls for {days} days")).collect();
+    late.extend(silent.iter().map(|(tenant, call)| format!("call {call} of organisation {tenant} is silent")));
+    let measured =
+        format!("{} organisations have calls that are too old, {} calls are silent", old.len(), silent.len());
+    Ok(Seen::told(late.is_empty(), measured).by(some(&late)))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -221,6 +278,17 @@ mod tests {
         assert_eq!((broken.verdict, broken.evidence.contains("page 9")), (Verdict::Fail, true));
         assert_eq!(of(Err(mainstay_store::Error::Corrupt("malformed".to_owned()))).verdict, Verdict::Fail);
         assert_eq!(of(Err(mainstay_store::Error::Timeout)).verdict, Verdict::Unknown);
+    }
+
+    #[test]
+    fn a_time_that_was_given_twice_is_a_failure_and_so_is_a_missing_guard() {
+        use mainstay_domain::{StaffId, TenantId};
+        let whose = (StaffId(uuid::Uuid::nil()), TenantId(uuid::Uuid::nil()));
+        let good = Overlaps { looked_at: 3, is_guarded: true, ..Overlaps::default() };
+        assert_eq!(judge_overlaps(&good).verdict, Verdict::Pass);
+        assert_eq!(judge_overlaps(&Overlaps { of: vec![whose], ..good.clone() }).verdict, Verdict::Fail);
+        assert_eq!(judge_overlaps(&Overlaps { is_guarded: false, ..good.clone() }).verdict, Verdict::Fail);
+        assert_eq!(judge_overlaps(&Overlaps { last: Some(whose), ..good }).verdict, Verdict::Warn);
     }
 
     #[test]

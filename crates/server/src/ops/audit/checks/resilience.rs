@@ -62,10 +62,32 @@ checks! { Resilience:
     "A provider of models may fail.",
     "two providers answer, and none of them is only the offline responder",
     "Set the key of a second provider, and name both in providers.order.";
+    "resilience.tool_answers" High Passive Laptop tool_answers,
+    "Whoever calls is answered while they wait.",
+    "tool calls are answered within 19 s (the provider waits for 20), and at most 5 % of the uses of tools have failed",
+    "Lower inbox.answer_timeout_ms; where tools fail, look in the log for 'a tool failed': it is most often the database.";
     "resilience.deliveries" Medium Passive Laptop deliveries,
     "What organisations are told survives a night in which they do not listen.",
     "at least 9 further attempts, over two days and more",
     "Leave deliveries.retry_seconds as it is by default.";
+}
+
+/// The provider of calls waits for 20 seconds.
+const LONGEST_ANSWER: Duration = Duration::from_secs(19);
+/// Of a hundred uses of tools so many may have failed.
+const FAILED_OF_100: f64 = 5.0;
+
+async fn tool_answers(subject: &Subject) -> Looked {
+    let within = Duration::from_millis(subject.app.config.inbox.answer_timeout_ms);
+    let told = subject.live.get("/metrics").await?;
+    if told.status != StatusCode::OK {
+        return Ok(Seen::unknown("/metrics cannot be read: this machine must be in http.metrics_networks"));
+    }
+    let samples = samples(&told.text);
+    let all = samples.sum("mainstay_tool_uses_total").unwrap_or(0.0);
+    let failed = samples.sum_of("mainstay_tool_uses_total", ("outcome", "failed")).unwrap_or(0.0);
+    let measured = format!("{} ms to answer; {failed} of {all} uses of tools failed", within.as_millis());
+    Ok(Seen::told(within <= LONGEST_ANSWER && failed * 100.0 <= all * FAILED_OF_100, measured))
 }
 
 async fn liveness(subject: &Subject) -> Looked {

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::http::{Method, StatusCode};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use mainstay_domain::hexadecimal;
 use mainstay_store::FindUnguarded;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -74,6 +75,10 @@ checks! { Security:
     "What people send crosses the network encrypted.",
     "http.public_url begins with https://",
     "Put a proxy with a certificate in front, and set http.public_url to the address that people use.";
+    "security.tool_calls" Critical Passive Laptop tool_calls,
+    "Nobody uses the tools of the phone who has not signed with the secret of a line.",
+    "404 or 401 to a tool call at an address that nobody was given",
+    "Stop the server, and look at what stands in front of it: something answers in the place of /hooks.";
     "security.rate_limits" High Passive Laptop rate_limits,
     "Nobody can ask as often as they like.",
     "an answer says in RateLimit-Policy what the caller may do, and no limit of the settings is 0",
@@ -383,6 +388,21 @@ async fn https(subject: &Subject) -> Looked {
     let measured =
         if url.is_empty() { "http.public_url is not set".to_owned() } else { format!("http.public_url is {url}") };
     Ok(Seen::told(url.starts_with("https://"), measured))
+}
+
+async fn tool_calls(subject: &Subject) -> Looked {
+    let key = hexadecimal(&subject.app.ids.make::<uuid::Uuid>().into_bytes());
+    let tool = r#"{"message":{"type":"tool-calls","call":{"id":"audit"},"toolCallList":[{"id":"1","function":{"name":"opening_hours","arguments":{}}}]}}"#;
+    let headers = [("content-type", "application/json"), ("x-vapi-secret", "guessed")];
+    let told = subject.live.send(Method::POST, &format!("/hooks/vapi/{key}"), &headers, Some(tool.into())).await?;
+    let seen = match told.status {
+        StatusCode::NOT_FOUND | StatusCode::UNAUTHORIZED => Seen::pass(format!("answered {}", told.status.as_u16())),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => {
+            Seen::unknown("a limit put it off: ask again in a minute")
+        }
+        status => Seen::fail(format!("answered {}", status.as_u16())),
+    };
+    Ok(seen.by(super::line(&told)))
 }
 
 async fn rate_limits(subject: &Subject) -> Looked {
