@@ -91,6 +91,14 @@ id! {
     PhoneCallId;
     /// What a caller wants somebody to know.
     PhoneMessageId;
+    /// The calendar of a member of the staff at a provider of calendars.
+    CalendarConnectionId;
+    /// Where a calendar says something else than the reception does.
+    CalendarConflictId;
+    /// A calendar that other programs read by a secret address.
+    CalendarFeedId;
+    /// Somebody on the way to a provider of calendars and back.
+    CalendarSignInId;
     /// An image that somebody sends.
     ImageId;
     /// A document of an organisation's own knowledge.

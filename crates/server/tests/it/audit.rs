@@ -279,15 +279,16 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
         "data.waiting_jobs",
         "data.paused_queues",
         "data.retention",
+        "data.calendars",
         "delivery.controls_forgotten",
         "observability.operators",
         "observability.audited",
         "observability.alerts",
     ];
-    for id in &ids[..5] {
+    for id in &ids[..6] {
         colours.green(&see(server, address, id).await);
     }
-    for id in &ids[5..] {
+    for id in &ids[6..] {
         colours.red(&see(server, address, id).await);
     }
     let store = &server.app.store;
@@ -338,6 +339,8 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
     };
     store.receive_event(&call(), event).await.expect("received");
     colours.red(&see(server, address, "data.retention").await);
+    leave_a_calendar(server).await;
+    colours.red(&see(server, address, "data.calendars").await);
     forget_a_control(server).await;
     colours.red(&see(server, address, "delivery.controls_forgotten").await);
     let ada = server.person("ada").await;
@@ -370,6 +373,25 @@ async fn spoil_receipts(server: &TestApp, address: &str, colours: &mut Colours) 
     assert_eq!(see(server, address, "observability.alerts").await.verdict, Verdict::Unknown);
     store.run(&call(), receipt(29)).await.expect("kept");
     colours.green(&see(server, address, "observability.alerts").await);
+}
+
+/// A calendar whose account would have to be connected again, for two days.
+async fn leave_a_calendar(server: &TestApp) {
+    let ids = &server.app.ids;
+    let (tenant, staff, id): (TenantId, mainstay_domain::StaffId, mainstay_domain::CalendarConnectionId) =
+        (ids.make(), ids.make(), ids.make());
+    let now = server.now().minus(Duration::from_secs(2 * 86_400));
+    let who =
+        mainstay_store::Staff { id: staff, name: "Dr.".to_owned(), week: None, archived_at: None, created_at: now };
+    server.app.store.run(&call(), mainstay_store::CreateStaff { tenant, staff: who, claim: None }).await.expect("made");
+    let column = mainstay_store::SealedColumn::CalendarToken;
+    let place = mainstay_server::keys::Place { column, tenant, row: id.uuid() };
+    let token = server.app.keys.seal(place, &mainstay_domain::Secret::new("t".to_owned())).expect("sealed");
+    let (account, calendar) = ("a@example.com".to_owned(), "primary".to_owned());
+    let connect = mainstay_store::ConnectCalendar { id, tenant, staff, account, calendar, token, now };
+    server.app.store.run(&call(), connect).await.expect("connected");
+    let failed = mainstay_store::CalendarFailed { tenant, id, reconnect: true, error: "x".to_owned(), now };
+    server.app.store.run(&call(), failed).await.expect("noted");
 }
 
 /// A control that was set 31 days ago, and never ended since.

@@ -9,12 +9,13 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 25] = [
+const PAGES: [&str; 26] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/billing.md",
+    "docs/calendars.md",
     "docs/console.md",
     "docs/deliveries.md",
     "docs/flags.md",

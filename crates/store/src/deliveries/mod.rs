@@ -193,7 +193,7 @@ fn wants(types: &[EventType], kind: &str) -> bool {
 
 /// An id that follows from what it stands for, so that a transaction that is tried again makes the same one, and needs no
 /// chance. It carries the moment as every other id does, so that indices grow at their end.
-fn derived(now: Timestamp, parts: &[&[u8]]) -> Uuid {
+pub(crate) fn derived(now: Timestamp, parts: &[&[u8]]) -> Uuid {
     let mut context = Context::new(&SHA256);
     for part in parts {
         context.update(&(part.len() as u64).to_be_bytes());

@@ -38,7 +38,8 @@ macro_rules! migrations {
             10 "billing" "0010_billing", 11 "keys" "0011_keys", 12 "audit" "0012_audit",
             13 "backups" "0013_backups", 14 "controls" "0014_controls", 15 "alerts" "0015_alerts", 16 "traces" "0016_traces",
             17 "reception" "0017_reception", 18 "calls" "0018_calls", 19 "voice" "0019_voice",
-            20 "knowledge" "0020_knowledge", 21 "images" "0021_images")
+            20 "knowledge" "0020_knowledge", 21 "images" "0021_images",
+            22 "calendars" "0022_calendars")
     };
     ($engine:literal, $($version:literal $description:literal $file:literal),+) => {
         vec![$(Migration {

@@ -37,10 +37,14 @@ pub(crate) fn services(app: &App) -> Vec<Service> {
         let (breaker, last) = api.standing();
         Service { name: "fastspring", needed_for: None, breaker, last }
     });
+    let calendars = app.calendars.api().map(|api| {
+        let (breaker, last) = api.standing();
+        Service { name: "google_calendar", needed_for: None, breaker, last }
+    });
     let watching = &app.watching;
     let told =
         watching.alerts.sender.services().chain(watching.error_reports.service()).chain(watching.traces.service());
-    models.chain(payments).chain(told).collect()
+    models.chain(payments).chain(calendars).chain(told).collect()
 }
 
 /// How each is. One that is left alone fails only when no other can do its work.
