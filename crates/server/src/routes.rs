@@ -213,7 +213,7 @@ fn calendar_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .get("/v1/calendar-connections", connections::list, MEMBER.statements(1).priority(HEAVY))
         .get("/v1/busy-times", connections::busy, MEMBER.statements(1).priority(HEAVY))
         .get("/v1/calendar-conflicts", conflicts::list, MEMBER.statements(1).priority(HEAVY))
-        .post("/v1/calendar-conflicts/{id}/resolve", conflicts::end, MEMBER.statements(33))
+        .post("/v1/calendar-conflicts/{id}/resolve", conflicts::end, MEMBER.statements(32))
         .get("/v1/calendar-feeds", feeds::list, ADMIN.statements(1).priority(HEAVY))
         .post("/v1/calendar-feeds", feeds::create, ADMIN.statements(6))
         .delete("/v1/calendar-feeds/{id}", feeds::remove, ADMIN.statements(1))

@@ -210,7 +210,8 @@ impl Calendars {
 
     /// How the calendars of all organisations are.
     pub(crate) async fn states(&self, call: mainstay_store::Call) -> mainstay_store::Result<CalendarStates> {
-        self.store.run(&call, CountCalendars { before: self.clock.now().minus(TOO_LONG) }).await
+        let now = self.clock.now();
+        self.store.run(&call, CountCalendars { before: now.minus(TOO_LONG), now }).await
     }
 }
 

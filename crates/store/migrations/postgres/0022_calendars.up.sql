@@ -96,6 +96,7 @@ CREATE TABLE calendar_entry (
   CHECK (written <= wanted AND (written = wanted) = (owed_since IS NULL))
 );
 CREATE INDEX calendar_entry_of ON calendar_entry (tenant_id, connection_id, wrote_until, appointment_id);
+CREATE INDEX calendar_entry_owed_to ON calendar_entry (tenant_id, connection_id, owed_since) WHERE owed_since IS NOT NULL;
 CREATE INDEX calendar_entry_owed ON calendar_entry (owed_since) WHERE owed_since IS NOT NULL;
 ALTER TABLE calendar_entry ENABLE ROW LEVEL SECURITY;
 ALTER TABLE calendar_entry FORCE ROW LEVEL SECURITY;

@@ -80,6 +80,7 @@ CREATE TABLE calendar_entry (
   CHECK (written <= wanted AND (written = wanted) = (owed_since IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX calendar_entry_of ON calendar_entry (tenant_id, connection_id, wrote_until, appointment_id);
+CREATE INDEX calendar_entry_owed_to ON calendar_entry (tenant_id, connection_id, owed_since) WHERE owed_since IS NOT NULL;
 CREATE INDEX calendar_entry_owed ON calendar_entry (owed_since) WHERE owed_since IS NOT NULL;
 
 -- Time that is taken by something else in a calendar. What it is stays there.

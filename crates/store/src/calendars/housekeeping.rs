@@ -20,18 +20,22 @@ statements! {
         SELECT e.appointment_id, e.connection_id, e.tenant_id, e.wanted FROM calendar_entry e
         JOIN calendar_connection c ON c.id = e.connection_id AND c.tenant_id = e.tenant_id
         WHERE e.owed_since IS NOT NULL AND e.owed_since <= $1 AND c.state = 'connected' ORDER BY e.owed_since LIMIT $2");
+    /// Each is walked in the order of its index, up to a bound.
     STATES = both("
-        SELECT (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'connected' LIMIT 100000) counted) AS connected,
-          (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'reconnect' LIMIT 100000) counted) AS reconnect,
-          (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'connected' AND looked_at <= $1 LIMIT 100000) counted)
-            AS unread,
-          (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'connected' AND failing_since <= $1 LIMIT 100000) counted)
-            AS failing,
-          (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'reconnect' AND failing_since <= $1 LIMIT 100000) counted)
-            AS left_alone,
-          (SELECT min(e.owed_since) FROM (SELECT e.owed_since FROM calendar_entry e
+        SELECT (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'connected'
+            ORDER BY looked_at LIMIT 100000) counted) AS connected,
+          (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'reconnect'
+            ORDER BY looked_at LIMIT 100000) counted) AS reconnect,
+          (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'connected' AND looked_at <= $1
+            ORDER BY looked_at LIMIT 100000) counted) AS unread,
+          (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'connected' AND failing_since <= $1
+            ORDER BY looked_at LIMIT 100000) counted) AS failing,
+          (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'reconnect' AND failing_since <= $1
+            ORDER BY looked_at LIMIT 100000) counted) AS left_alone,
+          (SELECT w.owed_since FROM (SELECT e.owed_since FROM calendar_entry e
              JOIN calendar_connection c ON c.id = e.connection_id AND c.tenant_id = e.tenant_id
-             WHERE e.owed_since IS NOT NULL AND c.state = 'connected' ORDER BY e.owed_since LIMIT 1) e) AS owed_since");
+             WHERE e.owed_since IS NOT NULL AND e.owed_since <= $2 AND c.state = 'connected'
+             ORDER BY e.owed_since LIMIT 1) w) AS owed_since");
 }
 
 #[derive(sqlx::FromRow)]
@@ -145,6 +149,8 @@ pub struct CalendarStates {
 pub struct CountCalendars {
     /// What is before this has lasted for long.
     pub before: Timestamp,
+    /// The present moment.
+    pub now: Timestamp,
 }
 
 #[derive(sqlx::FromRow)]
@@ -167,7 +173,7 @@ impl Intent for CountCalendars {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<CalendarStates> {
-        let Some(row) = tx.query(STATES).bind(At(self.before)).row::<StatesRow>().await? else {
+        let Some(row) = tx.query(STATES).bind(At(self.before)).bind(At(self.now)).row::<StatesRow>().await? else {
             return Ok(CalendarStates::default());
         };
         Ok(CalendarStates {

@@ -228,7 +228,7 @@ pub(super) async fn what_changes_is_owed_until_it_is_written(h: &Harness) {
     let promise = PromiseNeglected { neglected: found, now: h.now() };
     h.store.run(&h.call(), promise).await.expect("promised");
     assert_eq!(c.jobs().await.len(), 1, "the writing has its job, and the reading gets one");
-    let states = h.store.run(&h.call(), CountCalendars { before: h.now() }).await.expect("counted");
+    let states = h.store.run(&h.call(), CountCalendars { before: h.now(), now: h.now() }).await.expect("counted");
     assert_eq!((states.connected, states.reconnect, states.owed_since), (1, 0, Some(h.now())));
 }
 

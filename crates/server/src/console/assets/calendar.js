@@ -280,8 +280,11 @@ begin("calendar", async (life, root) => {
   }
   const calendar = new Calendar(life, root, desk, me);
   let failed = null;
-  await comeBack(life).catch((problem) => (failed = problem));
+  const isBack = await comeBack(life).catch((problem) => {
+    failed = problem;
+  });
   await calendar.show();
+  if (isBack) document.querySelector("[data-part=calendars]")?.scrollIntoView({ block: "center" });
   if (failed) trouble(life, calendar.notice, failed, () => location.assign("/calendar?view=settings"));
   await follow(life, me, () => calendar.load());
   // The line of now goes on.

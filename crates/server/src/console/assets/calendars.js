@@ -12,15 +12,16 @@ const MOST = 50;
 const WORDS = { connecting: "connecting", connected: "connected", stale: "not up to date", reconnect: "connect it again" };
 const KINDS = { connected: "good", connecting: "", stale: "bad", reconnect: "bad" };
 
-/** What somebody brought back from Google, if they have been there. The address is that of the settings again. */
+/** Takes what somebody brought back from Google, if they have been there: true then. The address is that of the settings again. */
 export async function comeBack(life) {
   const query = new URLSearchParams(location.search);
   const [state, code] = [query.get("state"), query.get("code")];
-  if (!state) return;
+  if (!state) return false;
   history.replaceState(null, "", `${location.pathname}?view=settings`);
   if (!code) throw new Problem({ status: 409, code: "not_allowed", title: "Nothing was connected", detail: "Google was not allowed to share the calendar." });
   await ask(life, "POST", "/v1/calendar-sign-ins", { body: { state, code } });
   say("The calendar is connected.");
+  return true;
 }
 
 /** The calendars that are connected. */

@@ -32,6 +32,7 @@ async fn a_calendar_is_connected_and_a_conflict_is_resolved() {
     view.shows(&format!("['connecting', 'connected'].includes(document.querySelector('{row}')?.dataset.state)")).await;
     view.shows("!location.search.includes('code')").await;
     practice.until_state(&practice.staff[0], "connected").await;
+    to_calendars(&view).await;
     view.picture("calendars-settings").await;
     // A feed is made, and its address told.
     view.browser.find("[data-form=feed] [name=name]").await.unwrap().type_text("Everybody").await.unwrap();
@@ -71,8 +72,14 @@ async fn a_calendar_is_connected_and_a_conflict_is_resolved() {
     view.browser.goto(&format!("{}/calendar?view=settings", server.address)).await.unwrap();
     view.shows(&format!("document.querySelector('{row}')?.dataset.state === 'connected'")).await;
     view.fits().await;
+    to_calendars(&view).await;
     view.picture("calendars-phone").await;
     view.mean(&format!("{row} [data-action=disconnect-calendar]")).await;
     view.shows(&format!("document.querySelector('{row}')?.dataset.state === 'none'")).await;
     view.complains_of_nothing_but(&["status of 401"]).await;
+}
+
+async fn to_calendars(view: &View) {
+    let scroll = "document.querySelector('[data-part=calendars]').scrollIntoView()";
+    view.browser.execute(scroll, &[]).await.unwrap();
 }

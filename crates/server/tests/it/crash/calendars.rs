@@ -13,7 +13,7 @@ use crate::calendars::event_of;
 use crate::support::binary::{Installation, Instance, PATIENCE};
 use crate::support::chance::Chance;
 use crate::support::fake_google::{FakeGoogle, Fault};
-use crate::support::text;
+use crate::support::{eventually, text};
 
 struct Desk {
     token: String,
@@ -37,6 +37,12 @@ async fn set_up(server: &Instance, google: &FakeGoogle, token: &str) -> Desk {
     let begun = send("POST", &format!("/v1/staff/{staff}/calendar"), json!(null)).await.expect(200);
     let (state, code) = google.allows(&text(&begun["authorization_url"]));
     send("POST", "/v1/calendar-sign-ins", json!({"state": state, "code": code})).await.expect(200);
+    // Before it was read once, no times are offered.
+    eventually(async || {
+        let calendar = server.get(&format!("/v1/staff/{staff}/calendar"), token).await;
+        (calendar["state"] == "connected").then_some(())
+    })
+    .await;
     Desk { token: token.to_owned(), service, starts }
 }
 
