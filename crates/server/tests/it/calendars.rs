@@ -387,7 +387,6 @@ async fn notifications_are_taken_from_the_channel_alone(engine: Engine) {
     for _ in 0..20 {
         told(id, token, resource, "exists").await.expect(204);
     }
-    practice.book(&free[10]["starts_at"], json!({})).await.status;
     eventually(async || {
         let path = format!("/v1/busy-times?staff_id={staff}");
         let busy = practice.send("GET", &path, None).await.expect(200);
