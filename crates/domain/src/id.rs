@@ -93,6 +93,14 @@ id! {
     PhoneMessageId;
     /// A text message that somebody is sent. The job that sends it has the same id.
     TextMessageId;
+    /// The calendar of a member of the staff at a provider of calendars.
+    CalendarConnectionId;
+    /// Where a calendar says something else than the reception does.
+    CalendarConflictId;
+    /// A calendar that other programs read by a secret address.
+    CalendarFeedId;
+    /// Somebody on the way to a provider of calendars and back.
+    CalendarSignInId;
     /// An image that somebody sends.
     ImageId;
     /// A document of an organisation's own knowledge.

@@ -47,17 +47,18 @@ pub use error::{Error, Faults, FieldFault, Kind, Result, panic_message};
 pub use flag::{EventName, Experiment, ExperimentState, Flag, FlagKey, Measure, Share, Unit, Variant, VariantName};
 pub use hexadecimal::{from_hexadecimal, hexadecimal};
 pub use id::{
-    ApiKeyId, AppointmentId, ContactId, ConversationId, DeliveryId, DocumentId, EndpointId, EventId, ExperimentId,
-    GenerationId, ImageId, InboxEventId, InboxSourceId, JobId, MessageId, PersonId, PhoneCallId, PhoneMessageId,
-    RequestId, ServiceId, SessionId, StaffId, StreamId, TenantId, TextMessageId,
+    ApiKeyId, AppointmentId, CalendarConflictId, CalendarConnectionId, CalendarFeedId, CalendarSignInId, ContactId,
+    ConversationId, DeliveryId, DocumentId, EndpointId, EventId, ExperimentId, GenerationId, ImageId, InboxEventId,
+    InboxSourceId, JobId, MessageId, PersonId, PhoneCallId, PhoneMessageId, RequestId, ServiceId, SessionId, StaffId,
+    StreamId, TenantId, TextMessageId,
 };
 pub use image::{ImageKind, MessageImage};
 pub use inbox::InboxState;
 pub use job::{JobPriority, JobState};
 pub use knowledge::{DocumentText, DocumentTitle, IndexedText, Language, Passage, Question, QuestionWord, sentences};
 pub use reception::{
-    AppointmentState, CalendarDay, CallingCode, Opening, PhoneNumber, ServiceTimes, Span, SpecialDay, StaffHours, Step,
-    Week, Zone, free_starts,
+    AppointmentState, CalendarDay, CalendarEvent, CalendarMethod, CallingCode, Opening, PhoneNumber, ServiceTimes,
+    Span, SpecialDay, StaffHours, Step, Week, Zone, calendar_file, free_starts,
 };
 pub use schedule::Schedule;
 pub use sealed::{KeyState, KeyVersion, Sealed};

@@ -7,6 +7,7 @@
 mod appointment;
 mod day;
 mod hours;
+mod icalendar;
 mod phone;
 mod service;
 mod slots;
@@ -14,6 +15,7 @@ mod slots;
 pub use appointment::AppointmentState;
 pub use day::{CalendarDay, Zone};
 pub use hours::{Opening, SpecialDay, StaffHours, Week};
+pub use icalendar::{CalendarEvent, CalendarMethod, calendar_file};
 pub use phone::{CallingCode, PhoneNumber};
 pub use service::{ServiceTimes, Step};
 pub use slots::{Span, free_starts};

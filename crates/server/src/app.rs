@@ -14,6 +14,7 @@ use crate::accounts::Accounts;
 use crate::accounts::keys::SigningKey;
 use crate::assistant::Assistant;
 use crate::billing::{BillingFigures, FastSpringApi};
+use crate::calendars::Calendars;
 use crate::calls::Calls;
 use crate::config::{self, Config};
 use crate::controls::{Catalogue, Controls};
@@ -109,6 +110,8 @@ pub struct App {
     pub deliveries: Arc<Deliveries>,
     /// What is known of all jobs.
     pub jobs: Jobs,
+    /// Calendars of others.
+    pub calendars: Calendars,
     /// Calls on the phone.
     pub calls: Calls,
     /// Services, times and appointments.
@@ -221,7 +224,6 @@ impl App {
         let (nodes, flags) = (Arc::new(Nodes::new()), Arc::new(Flags::new(&config.flags, store.clone())));
         let sync = open_sync(&config, &store, &outside, (&nodes, &controls));
         let hub = Arc::new(Hub::new(store.clone(), Arc::clone(&entropy)));
-        let connects = Connects::new(config.live.connects_per_second, Arc::clone(&entropy));
         let (overload, pool_use) = (open_overload(&config, &entropy, &mut metrics), PoolUse::default());
         let known = (&entropy, &lifecycle, &nodes, &controls);
         let (redis, limits) = open_limits(&config, known, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
@@ -246,6 +248,8 @@ impl App {
             .inspect_err(|_| lifecycle.stop_hard())?;
         let app = Arc::new(Self {
             health: Health::new(store.clone(), redis.clone()),
+            calendars: Calendars::new(&config, (&store, &keys), (&outside, &ids), &mut metrics)?,
+            connects: Connects::new(config.live.connects_per_second, Arc::clone(&entropy)),
             config,
             clock,
             entropy,
@@ -274,7 +278,6 @@ impl App {
             flags,
             hub,
             tickets: Tickets::new(&key),
-            connects,
             voice,
             overload,
             pool_use,

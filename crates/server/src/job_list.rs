@@ -9,6 +9,7 @@ use mainstay_store::{Call, DELIVERY_CHORES, KEYS, OpenQueues, QueueLimits};
 
 use crate::app::App;
 use crate::billing;
+use crate::calendars;
 use crate::config::{Config, Engine};
 use crate::deliveries;
 use crate::keys;
@@ -31,7 +32,7 @@ pub const INBOX: &str = "inbox";
 
 /// The queues, with their bounds.
 #[must_use]
-pub fn queues(config: &Config) -> [Queue; 9] {
+pub fn queues(config: &Config) -> [Queue; 10] {
     let jobs = &config.jobs;
     let queue = |name| Queue { name, slots: jobs.slots, limits: QueueLimits::default(), oldest: jobs.oldest() };
     let backups = Queue { slots: 1, ..queue(backup::BACKUPS) };
@@ -45,6 +46,7 @@ pub fn queues(config: &Config) -> [Queue; 9] {
         backups,
         texts::queue(config),
         queue(alerts::QUEUE),
+        calendars::queue(config),
     ]
 }
 
@@ -64,8 +66,12 @@ fn list(app: &Arc<App>) -> JobList {
         .kind(with(app, backup::try_backup))
         .kind(with(app, texts::send))
         .kind(with(app, texts::look))
-        .kind(with(app, alerts::run));
-    backup::schedules(&app.config).into_iter().fold(list, JobList::schedule)
+        .kind(with(app, alerts::run))
+        .kind(with(app, calendars::write))
+        .kind(with(app, calendars::read))
+        .kind(with(app, calendars::look_after));
+    let schedules = backup::schedules(&app.config).into_iter().chain(calendars::schedules(&app.config));
+    schedules.fold(list, JobList::schedule)
 }
 
 /// A handler that is given the app, and whose trace and lines in the log name the job. It holds no share in the app, so that

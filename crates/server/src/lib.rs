@@ -4,6 +4,7 @@ pub mod accounts;
 pub mod app;
 pub mod assistant;
 pub mod billing;
+pub mod calendars;
 pub mod calls;
 pub mod cli;
 pub mod config;

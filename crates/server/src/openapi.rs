@@ -10,6 +10,7 @@ use utoipa::{Modify, OpenApi};
 use crate::accounts::api::{api_keys, auth, members};
 use crate::assistant::api as assistant;
 use crate::billing::{api as billing, plan_api as plan};
+use crate::calendars::api::{conflicts, connections, feeds, notifications};
 use crate::calls::api as calls;
 use crate::controls::api as controls;
 use crate::deliveries::api::{endpoints, events as webhooks};
@@ -68,6 +69,9 @@ use crate::webhooks::receive as hooks;
         contacts::know, contacts::list, contacts::get, contacts::change, contacts::appointments,
         texts::list, texts::get, texts::settings, texts::put_settings, texts::opt_outs, link::show, link::cancel,
         appointments::book, appointments::list, appointments::get, appointments::change, appointments::shift,
+        connections::connect, connections::finish, connections::get, connections::change, connections::disconnect,
+        connections::sync, connections::choices, connections::list, connections::busy,
+        conflicts::list, conflicts::end, feeds::create, feeds::list, feeds::remove, feeds::file, notifications::receive,
         calls::list, calls::get, calls::messages, calls::handle, calls::agent, calls::put_agent, calls::accesses,
         sync::sync, sync::push, live::ticket, live::live, voice::voice, voice::sessions,
     )

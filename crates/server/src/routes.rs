@@ -12,6 +12,7 @@ use crate::accounts::api::{api_keys, auth, members};
 use crate::app::App;
 use crate::assistant::api as assistant;
 use crate::billing::{api as billing, plan_api as plan};
+use crate::calendars::api::{conflicts, connections, feeds, notifications};
 use crate::calls::api as calls;
 use crate::config::Config;
 use crate::controls::{Part, api as controls};
@@ -62,6 +63,9 @@ const MOST_OF_A_WEBHOOK: usize = 1024 * 1024;
 
 /// How long an audit may take.
 const AUDIT: Duration = Duration::from_secs(60);
+
+/// How long asking Google on behalf of somebody may take: a few questions, each with its own times.
+const GOOGLE: Duration = Duration::from_secs(45);
 
 /// How long telling everybody of a test may take.
 const ALERT_TEST: Duration = Duration::from_secs(45);
@@ -149,7 +153,7 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         // Voice. A place is looked for one by one.
         .get("/v1/voice", voice::voice, TICKET.statements(8).part(Part::Live))
         .get("/v1/voice/sessions", voice::sessions, MEMBER.statements(1).priority(HEAVY));
-    routes = operator_routes(webhook_routes(knowledge_routes(reception_routes(routes))));
+    routes = operator_routes(webhook_routes(knowledge_routes(calendar_routes(reception_routes(routes)))));
     // People
     for (path, handler) in console::routes() {
         routes = routes.add(Method::GET, path, handler, OPEN);
@@ -159,8 +163,9 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
 
 /// What is offered, by whom and when, and the appointments.
 fn reception_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
-    // Free times take 6 statements; so do those that are told instead of one that is taken. To lock, look, write and count
-    // takes 14, 3 more where somebody is told of it, and to know somebody 4, or 9 when two become one.
+    // Free times take 7 statements; so do those that are told instead of one that is taken. To lock, look, write and count
+    // takes 14, 3 more where somebody is told of it, and 4 more where a calendar is; and to know somebody 4, or 9 when two
+    // become one.
     routes
         .get("/v1/reception", reception::get, MEMBER.statements(1))
         .put("/v1/reception", reception::put, ADMIN.statements(1))
@@ -175,17 +180,17 @@ fn reception_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .post("/v1/staff", staff::create, ADMIN.statements(5))
         .get("/v1/staff/{id}", staff::get, MEMBER.statements(2))
         .patch("/v1/staff/{id}", staff::change, ADMIN.statements(6))
-        .get("/v1/availability", availability::get, MEMBER.statements(7).priority(HEAVY))
+        .get("/v1/availability", availability::get, MEMBER.statements(8).priority(HEAVY))
         .get("/v1/contacts", contacts::list, MEMBER.statements(2).priority(HEAVY))
         .post("/v1/contacts", contacts::know, MEMBER.statements(11))
         .get("/v1/contacts/{id}", contacts::get, MEMBER.statements(2))
         .patch("/v1/contacts/{id}", contacts::change, MEMBER.statements(3))
         .get("/v1/contacts/{id}/appointments", contacts::appointments, MEMBER.statements(2).priority(HEAVY))
         .get("/v1/appointments", appointments::list, MEMBER.statements(1).priority(HEAVY))
-        .post("/v1/appointments", appointments::book, MEMBER.statements(38))
+        .post("/v1/appointments", appointments::book, MEMBER.statements(44))
         .get("/v1/appointments/{id}", appointments::get, MEMBER.statements(1))
-        .patch("/v1/appointments/{id}", appointments::change, MEMBER.statements(19))
-        .post("/v1/appointments/{id}/move", appointments::shift, MEMBER.statements(31))
+        .patch("/v1/appointments/{id}", appointments::change, MEMBER.statements(23))
+        .post("/v1/appointments/{id}/move", appointments::shift, MEMBER.statements(37))
         .get("/v1/calls", calls::list, MEMBER.statements(3).priority(HEAVY))
         .get("/v1/calls/{id}", calls::get, MEMBER.statements(3))
         .get("/v1/phone-messages", calls::messages, MEMBER.statements(1).priority(HEAVY))
@@ -198,8 +203,31 @@ fn reception_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .put("/v1/text-settings", texts::put_settings, ADMIN.statements(2))
         .get("/v1/text-opt-outs", texts::opt_outs, ADMIN.statements(1).priority(HEAVY))
         .get("/a/{token}", link::show, PUBLIC.statements(1))
-        .post("/a/{token}", link::cancel, PUBLIC.statements(1 + 1 + 19))
+        .post("/a/{token}", link::cancel, PUBLIC.statements(1 + 1 + 23))
         .get("/v1/access-log", calls::accesses, ADMIN.statements(1).priority(HEAVY))
+}
+
+/// Calendars of others. To disconnect takes 12 statements, to connect 14, and one calendar for another both and what is read
+/// before.
+fn calendar_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
+    let google = ADMIN.deadline(GOOGLE);
+    routes
+        .get("/v1/staff/{id}/calendar", connections::get, MEMBER.statements(1))
+        .post("/v1/staff/{id}/calendar", connections::connect, ADMIN.statements(4))
+        .patch("/v1/staff/{id}/calendar", connections::change, google.statements(30))
+        .delete("/v1/staff/{id}/calendar", connections::disconnect, google.statements(12))
+        .post("/v1/staff/{id}/calendar/sync", connections::sync, MEMBER.statements(4))
+        .get("/v1/staff/{id}/calendar/choices", connections::choices, google.statements(1))
+        .post("/v1/calendar-sign-ins", connections::finish, google.statements(16))
+        .get("/v1/calendar-connections", connections::list, MEMBER.statements(1).priority(HEAVY))
+        .get("/v1/busy-times", connections::busy, MEMBER.statements(1).priority(HEAVY))
+        .get("/v1/calendar-conflicts", conflicts::list, MEMBER.statements(1).priority(HEAVY))
+        .post("/v1/calendar-conflicts/{id}/resolve", conflicts::end, MEMBER.statements(32))
+        .get("/v1/calendar-feeds", feeds::list, ADMIN.statements(1).priority(HEAVY))
+        .post("/v1/calendar-feeds", feeds::create, ADMIN.statements(6))
+        .delete("/v1/calendar-feeds/{id}", feeds::remove, ADMIN.statements(1))
+        .get("/calendars/{file}", feeds::file, PUBLIC.statements(3).priority(HEAVY))
+        .post("/calendars/{organisation}/{connection}/notifications", notifications::receive, OPEN.statements(4))
 }
 
 /// What an organisation knows. A change is tried three times while others change the same document: twice in vain, at most.

@@ -7,6 +7,7 @@ mod assistant;
 mod backups;
 mod batches;
 mod billing;
+mod calendars;
 mod calls;
 mod controls;
 mod deadlines;
@@ -293,6 +294,11 @@ cases! {
     batches::batches_do_what_their_members_mean,
     batches::the_model_of_a_stream_holds,
     batches::what_fails_last_is_rolled_back,
+    calendars::what_changes_is_owed_until_it_is_written,
+    calendars::a_calendar_is_connected_and_removed,
+    calendars::what_a_calendar_tells_blocks_moves_or_is_shown,
+    calendars::a_booking_and_a_reading_meet,
+    calendars::feeds_are_made_read_and_removed,
     calls::a_call_is_pieced_together,
     calls::what_is_silent_is_found_and_what_is_old_is_forgotten,
     calls::calls_are_found_by_their_words,

@@ -16,6 +16,7 @@ mod audits;
 mod backup;
 mod batcher;
 mod billing;
+mod calendars;
 mod call;
 mod calls;
 mod client_reports;
@@ -91,6 +92,27 @@ pub use billing::apply::{AppliedEvent, ApplyBillingEvent, BillingRules, EventOf,
 pub use billing::invoices::{Invoice, InvoiceState, ListInvoices};
 pub use billing::organisation::{Organisation, PlanChange, SetPlan};
 pub use billing::reading::{BillingOf, FindPayer, GetBilling, ListPlanChanges, Payer};
+pub use calendars::conflicts::{
+    CalendarConflict, ConflictEnd, ConflictKind, GetCalendarConflict, KeepOurs, ListCalendarConflicts,
+};
+pub use calendars::connections::{
+    CalendarChannel, CalendarConnection, CalendarFailed, ConnectCalendar, DisconnectCalendar, GetCalendar,
+    GetCalendarOf, ListCalendarConnections, SetCalendarChannel, SwitchCalendar, WantCalendarRead,
+};
+pub use calendars::entries::{
+    CalendarEntry, EntryAt, EntryDue, EntryEnd, EntryWritten, EventStands, ReadEntryDue, ToldEvent,
+};
+pub use calendars::events::{BusyTime, ListBusyTimes, appointment_of_event, event_id};
+pub use calendars::feeds::{
+    CalendarFeed, CreateCalendarFeed, DeleteCalendarFeed, FeedAppointment, GetCalendarFeed, ListCalendarFeeds,
+    MAKING_A_CALENDAR_FEED, MOST_CALENDAR_FEEDS, ReadCalendarFeed,
+};
+pub use calendars::housekeeping::{CalendarStates, CountCalendars, FindNeglected, Neglected, PromiseNeglected};
+pub use calendars::reading::{BeginCalendarRead, CalendarWasRead, ReadEnd, SeenEvent};
+pub use calendars::sign_ins::{BeginCalendarSignIn, TakeCalendarSignIn};
+pub use calendars::{
+    CALENDAR_ATTEMPTS, CALENDAR_READ_KIND, CALENDAR_WRITE_KIND, CALENDARS, CalendarRead, CalendarWrite,
+};
 pub use call::Call;
 pub use calls::access::{AccessEntry, ListAccesses, ReadContact, ReadContacts, Reading};
 pub use calls::actions::{CallAction, FindActions, NoteActions};

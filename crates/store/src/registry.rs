@@ -41,6 +41,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::turns::STATEMENTS,
         crate::metering::STATEMENTS,
         crate::reception::ALL_STATEMENTS,
+        crate::calendars::ALL_STATEMENTS,
         crate::calls::ALL_STATEMENTS,
         crate::texts::ALL_STATEMENTS,
         crate::knowledge::ALL_STATEMENTS,

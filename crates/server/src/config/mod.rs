@@ -8,6 +8,7 @@ mod assistant;
 mod auth;
 mod backup;
 mod billing;
+mod calendars;
 mod database;
 mod deliveries;
 mod documentation;
@@ -48,6 +49,7 @@ pub use assistant::Assistant;
 pub use auth::{Auth, Issuer};
 pub use backup::{Backup, BackupPlace};
 pub use billing::{Billing, FastSpring};
+pub use calendars::{Calendars, GoogleCalendar};
 pub use database::{Database, Engine};
 pub use deliveries::Deliveries;
 pub use documentation::documentation;
@@ -107,6 +109,8 @@ pub struct Config {
     pub inbox: Inbox,
     /// What organisations are told of.
     pub deliveries: Deliveries,
+    /// Calendars of others.
+    pub calendars: Calendars,
     /// Who makes the replies.
     pub providers: Providers,
     /// Voice sessions.
@@ -227,6 +231,7 @@ impl Config {
         self.assistant.validate(faults);
         self.sync.validate(faults);
         self.deliveries.validate(faults);
+        self.calendars.validate(faults);
         self.providers.validate(faults);
         self.voice.validate(faults);
         self.texts.validate(faults);
@@ -257,6 +262,7 @@ impl Config {
         self.auth.advise(warnings);
         self.limits.advise(warnings);
         self.deliveries.advise(warnings);
+        self.calendars.advise(warnings);
         self.alerts.advise(warnings);
         self.providers.advise(warnings);
         self.voice.advise(warnings);

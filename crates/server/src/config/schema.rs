@@ -5,8 +5,8 @@ use std::sync::LazyLock;
 use toml::{Table, Value};
 
 use super::{
-    alerts, assistant, auth, backup, billing, database, deliveries, flags, http, inbox, jobs, keys, lifecycle, limits,
-    live, overload, providers, redis, sync, texts, traces, voice,
+    alerts, assistant, auth, backup, billing, calendars, database, deliveries, flags, http, inbox, jobs, keys,
+    lifecycle, limits, live, overload, providers, redis, sync, texts, traces, voice,
 };
 
 /// The text of `config.default.toml`.
@@ -40,6 +40,7 @@ const SECRETS: &[&str] = &[
     "backup.encryption_key",
     "backup.s3_secret_key",
     "billing.fastspring.api_password",
+    "calendars.google.client_secret",
     "providers.anthropic.api_key",
     "providers.openai.api_key",
     "voice.deepgram.api_key",
@@ -70,6 +71,7 @@ const BOUNDS: &[&[Bound]] = &[
     jobs::BOUNDS,
     inbox::BOUNDS,
     deliveries::BOUNDS,
+    calendars::BOUNDS,
     providers::BOUNDS,
     voice::BOUNDS,
     texts::BOUNDS,

@@ -139,10 +139,11 @@ const LISTENING: &str = "/calls";
 const SHARED: [&str; 6] = ["operator.js", "listing.js", "board.js", "attempts.js", "range.js", "operator.css"];
 
 /// Files of the pages of the reception beside their modules.
-const OF_RECEPTION: [&str; 10] = [
+const OF_RECEPTION: [&str; 11] = [
     "agent.js",
     "appointment.js",
     "booking.js",
+    "calendars.js",
     "drag.js",
     "grid.js",
     "messages.js",

@@ -209,6 +209,7 @@ async fn every_check_turns_red_when_its_control_is_broken(engine: Engine) {
     backups::damage(engine, &mut colours).await;
     worlds::change(engine, &mut colours).await;
     spoil_rows(&server, &proxy.address, &mut colours).await;
+    leave_a_calendar(&server, &proxy.address, &mut colours).await;
     break_the_database(engine, server, &mut colours).await;
     let all: BTreeSet<&str> = list::ALL.iter().map(|check| check.id).collect();
     // What only PostgreSQL has, only PostgreSQL shows; and pages that are broken are judged in a unit test.
@@ -392,6 +393,27 @@ async fn spoil_receipts(server: &TestApp, address: &str, colours: &mut Colours) 
     assert_eq!(see(server, address, "observability.alerts").await.verdict, Verdict::Unknown);
     store.run(&call(), receipt(29)).await.expect("kept");
     colours.green(&see(server, address, "observability.alerts").await);
+}
+
+/// A calendar whose account would have to be connected again, for two days.
+async fn leave_a_calendar(server: &TestApp, address: &str, colours: &mut Colours) {
+    colours.green(&see(server, address, "data.calendars").await);
+    let ids = &server.app.ids;
+    let (tenant, staff, id): (TenantId, mainstay_domain::StaffId, mainstay_domain::CalendarConnectionId) =
+        (ids.make(), ids.make(), ids.make());
+    let now = server.now().minus(Duration::from_secs(2 * 86_400));
+    let who =
+        mainstay_store::Staff { id: staff, name: "Dr.".to_owned(), week: None, archived_at: None, created_at: now };
+    server.app.store.run(&call(), mainstay_store::CreateStaff { tenant, staff: who, claim: None }).await.expect("made");
+    let column = mainstay_store::SealedColumn::CalendarToken;
+    let place = mainstay_server::keys::Place { column, tenant, row: id.uuid() };
+    let token = server.app.keys.seal(place, &mainstay_domain::Secret::new("t".to_owned())).expect("sealed");
+    let (account, calendar) = ("a@example.com".to_owned(), "primary".to_owned());
+    let connect = mainstay_store::ConnectCalendar { id, tenant, staff, account, calendar, token, now };
+    server.app.store.run(&call(), connect).await.expect("connected");
+    let failed = mainstay_store::CalendarFailed { tenant, id, reconnect: true, error: "x".to_owned(), now };
+    server.app.store.run(&call(), failed).await.expect("noted");
+    colours.red(&see(server, address, "data.calendars").await);
 }
 
 /// A control that was set 31 days ago, and never ended since.

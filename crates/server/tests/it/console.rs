@@ -3,6 +3,7 @@
 mod audit;
 mod backups;
 mod calendar;
+mod calendars;
 mod calls;
 mod contacts;
 mod controls;

@@ -2,6 +2,7 @@
 //! document says, repeats are harmless, lists are bounded, and no route runs more SQL than its line grants.
 
 mod assistant;
+mod calendars;
 mod deliveries;
 mod flags;
 mod inbox;
@@ -16,6 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
+use crate::support::fake_google::FakeGoogle;
 use crate::support::{ALL_AT_ONCE, Answer, Engine, Person, TestApp, both, text};
 
 both! {
@@ -43,9 +45,10 @@ impl<'a> Driver<'a> {
         headers: &[(&str, &str)],
     ) -> Answer {
         let (method, template) = operation.split_once(' ').expect("a method and a path");
-        let of_hooks = template.contains("{provider}/{key}");
+        let twofold = ["{provider}/{key}", "{organisation}/{connection}"];
+        let both = twofold.into_iter().find(|both| template.contains(both));
         let path = match (id, template.split_once('{')) {
-            (Some(id), _) if of_hooks => template.replacen("{provider}/{key}", id, 1),
+            (Some(id), _) if both.is_some() => template.replacen(both.unwrap_or_default(), id, 1),
             (Some(id), Some((before, rest))) => format!("{before}{id}{}", rest.split_once('}').expect("an end").1),
             _ => template.to_owned(),
         };
@@ -255,7 +258,10 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     let backups = tempfile::tempdir().expect("a folder");
     let to = json!(backups.path()).to_string();
     let voice = [("voice.espeak.path", "\"espeak-ng\""), ("voice.openai.base_url", "\"http://127.0.0.1:9\"")];
-    let settings = [inbox::FASTSPRING, ("backup.to", &to), voice[0], voice[1]];
+    let google = FakeGoogle::start().await;
+    let own = google.settings();
+    let mut settings = vec![inbox::FASTSPRING, ("backup.to", &to), voice[0], voice[1]];
+    settings.extend(own.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     let Some((server, _fake)) = plans::start(engine, &settings).await else { return };
     let document = server.send("GET", "/openapi.json", None, None).await.expect(200);
     let documented = documented(&document);
@@ -274,6 +280,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     jobs::drive(&mut driver, &ada).await;
     inbox::drive(&mut driver, &ada).await;
     reception::drive(&mut driver, &ada).await;
+    calendars::drive(&mut driver, &google, &ada).await;
     driver.call("GET /openapi.json", None, None, None, &[("if-none-match", "\"x\"")]).await;
     assert_eq!(driver.seen.keys().cloned().collect::<BTreeSet<_>>(), served, "every operation was driven");
     answered_as_documented(&driver, &documented);
@@ -287,7 +294,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
             (_, mainstay_server::http::Access::Operator) => 403,
             ("/v1/live" | "/v1/voice", _) => 426,
             // It asks of what.
-            ("/v1/availability", _) => 400,
+            ("/v1/availability" | "/v1/busy-times", _) => 400,
             _ => 200,
         };
         server.send("GET", route.path, made["secret"].as_str(), None).await.expect(good);
@@ -353,6 +360,7 @@ fn repeatable() -> Vec<(&'static str, Value, Value, &'static str)> {
         ("/v1/messages", content("One"), content("Two"), "/message/id"),
         ("/v1/services", reception::service("one"), reception::service("two"), "/id"),
         ("/v1/staff", json!({"name": "One"}), json!({"name": "Two"}), "/id"),
+        ("/v1/calendar-feeds", json!({"name": "One"}), json!({"name": "Two"}), "/id"),
         ("/v1/webhook-endpoints", deliveries::endpoint("one"), deliveries::endpoint("two"), "/id"),
         ("/v1/documents", knowledge::document("one"), knowledge::document("two"), "/id"),
         ("/v1/webhook-events", deliveries::event("one"), deliveries::event("two"), "/id"),

@@ -4,6 +4,7 @@
 //! moment of death is real time, so a seed repeats what is sent, not the race.
 
 mod bookings;
+mod calendars;
 mod ledger;
 mod verify;
 

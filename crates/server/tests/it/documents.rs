@@ -15,6 +15,7 @@ const PAGES: [&str; 26] = [
     "CONTRIBUTING.md",
     "SECURITY.md",
     "docs/billing.md",
+    "docs/calendars.md",
     "docs/console.md",
     "docs/deliveries.md",
     "docs/flags.md",

@@ -8,6 +8,7 @@ mod assistant;
 mod audit;
 mod backups;
 mod billing;
+mod calendars;
 mod calls;
 mod client;
 mod console;

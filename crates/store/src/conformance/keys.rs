@@ -66,8 +66,12 @@ pub(super) async fn what_is_sealed_is_counted_read_and_exchanged(h: &Harness) {
     }
     let candidate = sealed_under(key(1), "signing");
     run(h, SigningKeyOr { name: "tokens", candidate, now: h.now() }).await.expect("made");
-    assert_eq!((counts(h, key(1)).await, counts(h, key(2)).await), (vec![5, 5, 1], vec![0, 0, 0]));
+    assert_eq!((counts(h, key(1)).await, counts(h, key(2)).await), (vec![5, 5, 0, 1], vec![0, 0, 0, 0]));
     for column in SealedColumn::ALL.iter().copied() {
+        // The tokens of calendars belong to staff, and have a case of their own.
+        if column == SealedColumn::CalendarToken {
+            continue;
+        }
         // In pages, which go over organisations.
         let read = ReadSealed { column, key: key(1), after: None, most: 2 };
         if column == SealedColumn::SigningKey {
@@ -113,7 +117,7 @@ pub(super) async fn what_is_sealed_is_counted_read_and_exchanged(h: &Harness) {
     assert_eq!(of(&plain), [(TenantId(Uuid::nil()), Uuid::nil())]);
     let rows = vec![(plain[0].clone(), sealed_under(key(3), "signing"))];
     assert_eq!(h.store.run_for_jobs(&h.call(), ExchangeSealed { column, rows }).await, Ok(1));
-    assert_eq!(counts(h, key(3)).await, [0, 0, 1]);
+    assert_eq!(counts(h, key(3)).await, [0, 0, 0, 1]);
     assert_eq!(h.store.run_for_jobs(&h.call(), ExchangeSealed { column, rows: Vec::new() }).await, Ok(0));
 }
 

@@ -74,6 +74,12 @@ const FILL: &[&str] = &[
     "INSERT INTO document_passage (document_id, tenant_id, place, heading, content) SELECT {id:k:i%100000}, {id:o:i%5000}, i / 100000, '', 'x' FROM {n:200000}",
     "INSERT INTO document_term (tenant_id, term, document_id, places) SELECT {id:o:i%5000}, 'w' || (i % 997), {id:k:i%100000}, '0:1' FROM {n:200000}",
     "INSERT INTO voice_session (id, tenant_id, person_id, began_at, ended_at, heard_ms, spoken_characters, turns, interruptions, cost_micros) SELECT {id:m:i}, {id:o:i%5000}, {id:p:i%5000}, {at+i}, CASE WHEN i%100 > 0 THEN {at+i+1} END, 1, 1, 1, 0, 1 FROM {n:200000}",
+    "INSERT INTO calendar_connection (id, tenant_id, staff_id, account, calendar, token, state, wanted, synced, looked_at, created_at, updated_at) SELECT {id:k:i}, {id:o:i}, {id:s:i}, 'a', 'primary', 'sealed1:' || (10000000 + i % 1000) || ':x', CASE WHEN i % 100 = 0 THEN 'reconnect' ELSE 'connected' END, 1, 1, {at+i}, {at}, {at} FROM {n:5000}",
+    "INSERT INTO calendar_sign_in (id, tenant_id, person_id, staff_id, hash, expires_at) SELECT {id:m:i}, {id:o:i%5000}, {id:p:i}, {id:s:i}, 'h', {at+i} FROM {n:100000}",
+    "INSERT INTO calendar_entry (appointment_id, connection_id, tenant_id, generation, present, wrote_from, wrote_until, wanted, written, owed_since) SELECT {id:m:i}, {id:k:i%5000}, {id:o:i%5000}, 0, 1, {at+i}, {at+i+1}, CASE WHEN i % 1000 = 0 THEN 2 ELSE 1 END, 1, CASE WHEN i % 1000 = 0 THEN {at+i} END FROM {n:100000}",
+    "INSERT INTO calendar_busy (connection_id, event_id, tenant_id, staff_id, busy_from, busy_until) SELECT {id:k:i%5000}, 'e' || i, {id:o:i%5000}, {id:s:i%5000}, {at+i}, {at+i+1} FROM {n:200000}",
+    "INSERT INTO calendar_conflict (id, tenant_id, connection_id, appointment_id, staff_id, kind, event_id, ours_from, ours_until, found_at, resolved_at, resolution) SELECT {id:k:i}, {id:o:i%5000}, {id:k:i%5000}, {id:m:i}, {id:s:i%5000}, 'busy', 'e' || i, {at}, {at+i}, {at+i}, CASE WHEN i % 10 > 0 THEN {at+i} END, CASE WHEN i % 10 > 0 THEN 'seen' END FROM {n:100000}",
+    "INSERT INTO calendar_feed (id, tenant_id, name, hash, created_at) SELECT {id:k:i}, {id:o:i%5000}, 'n', 'h', {at+i} FROM {n:100000}",
 ];
 
 /// Writes a statement of `FILL` for one engine. `{id:x:e}` is a UUID of the letter and the number `e`, spread as random

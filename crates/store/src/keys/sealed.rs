@@ -102,6 +102,8 @@ sealed_columns! {
     InboxScheme = "inbox_source" "scheme";
     /// What signs for an endpoint.
     EndpointSecrets = "webhook_endpoint" "secrets";
+    /// The refresh token of an account whose calendar is connected.
+    CalendarToken = "calendar_connection" "token";
     /// The key that signs tokens. Its row is the installation's, with the nil UUID for organisation and id.
     SigningKey = "signing_key" "secret";
 }

@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::board::{Happened, count};
 use super::calendar::{Appointment, appointment_of, locked_appointment};
+use crate::calendars::owing::owe;
 use crate::error::{Error, Result};
 use crate::idempotency::{Claimant, Once, Used, claim, find};
 use crate::intent::Intent;
@@ -36,7 +37,9 @@ statements! {
     TAKEN = batch((id: uuid) "
         SELECT b.id FROM batch b WHERE EXISTS (
           SELECT 1 FROM appointment a WHERE a.tenant_id = $2 AND a.staff_id = b.id AND a.blocked_from > $3 AND a.blocked_from < $4
-            AND a.blocked_until > $5 AND a.id <> $6 AND a.state IN ('held', 'booked', 'confirmed', 'done'))");
+            AND a.blocked_until > $5 AND a.id <> $6 AND a.state IN ('held', 'booked', 'confirmed', 'done'))
+          OR EXISTS (SELECT 1 FROM calendar_busy y WHERE y.tenant_id = $2 AND y.staff_id = b.id AND y.busy_until > $5
+            AND y.busy_from < $4)");
     /// How much everybody has to do around a moment.
     LOADS = batch((id: uuid) "
         SELECT b.id, (SELECT count(*) FROM appointment a WHERE a.tenant_id = $2 AND a.staff_id = b.id AND a.blocked_from > $3
@@ -111,7 +114,12 @@ fn ids(staff: impl IntoIterator<Item = StaffId>) -> Vec<Id> {
 }
 
 /// Locks whoever of these works there, and frees what was held for too long.
-async fn lock(tx: &mut Tx<'_>, tenant: TenantId, staff: &BTreeSet<StaffId>, now: Timestamp) -> Result<Vec<Id>> {
+pub(crate) async fn lock(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    staff: &BTreeSet<StaffId>,
+    now: Timestamp,
+) -> Result<Vec<Id>> {
     let staff = ids(staff.iter().copied());
     let there: Vec<Id> = tx.batch(LOCK, &staff).bind(tenant.uuid()).rows().await?;
     if !there.is_empty() {
@@ -133,7 +141,7 @@ async fn free(tx: &mut Tx<'_>, tenant: TenantId, staff: Vec<Id>, blocked: Span, 
 }
 
 /// Time of theirs was taken or freed.
-async fn touch(tx: &mut Tx<'_>, tenant: TenantId, staff: impl IntoIterator<Item = StaffId>) -> Result<()> {
+pub(crate) async fn touch(tx: &mut Tx<'_>, tenant: TenantId, staff: impl IntoIterator<Item = StaffId>) -> Result<()> {
     let staff: BTreeSet<StaffId> = staff.into_iter().collect();
     tx.batch(TOUCH, &ids(staff)).bind(tenant.uuid()).run().await.map(drop)
 }
@@ -172,6 +180,9 @@ impl Intent for BookAppointment {
         let appointment = self.appointment(staff);
         insert(tx, self.tenant, &appointment).await?;
         touch(tx, self.tenant, [staff]).await?;
+        if self.held_until.is_none() {
+            owe(tx, self.tenant, &appointment, [staff], self.now).await?;
+        }
         if let Some((person, key)) = &self.claim {
             let claimant = Claimant {
                 tenant: self.tenant,
@@ -274,6 +285,15 @@ async fn locked(
     if appointment.staff == before.staff { Ok((appointment, there)) } else { Err(Error::Conflict) }
 }
 
+/// Reads an appointment that nobody else changes until the transaction ends, nor the time of whoever does it.
+pub(crate) async fn locked_appointment_of(
+    tx: &mut Tx<'_>,
+    which: (TenantId, AppointmentId),
+    now: Timestamp,
+) -> Result<Appointment> {
+    locked(tx, which, None, now).await.map(|(appointment, _)| appointment)
+}
+
 impl Intent for MoveAppointment {
     type Output = Booking;
     const WRITES: bool = true;
@@ -284,6 +304,17 @@ impl Intent for MoveAppointment {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Booking> {
+        let booking = self.place(tx).await?;
+        if let Booking::Made(_) = &booking {
+            count(tx, self.tenant, Happened::Appointment, self.now).await?;
+        }
+        Ok(booking)
+    }
+}
+
+impl MoveAppointment {
+    /// Moves it. Whoever has moved all that they will counts the board up, once.
+    pub(crate) async fn place(&self, tx: &mut Tx<'_>) -> Result<Booking> {
         let (mut appointment, there) = locked(tx, (self.tenant, self.id), Some(self.staff), self.now).await?;
         if !appointment.state.is_ahead() {
             return Ok(Booking::Refused(appointment.state));
@@ -310,7 +341,7 @@ impl Intent for MoveAppointment {
             .run()
             .await?;
         texts::promise(tx, self.tenant, (Some(&before), &appointment), self.asked, self.now).await?;
-        count(tx, self.tenant, Happened::Appointment, self.now).await?;
+        owe(tx, self.tenant, &appointment, [before.staff, self.staff], self.now).await?;
         Ok(Booking::Made(appointment))
     }
 }
@@ -374,6 +405,7 @@ impl Intent for ChangeAppointment {
             .run()
             .await?;
         texts::promise(tx, self.tenant, (Some(&before), &appointment), self.asked, self.now).await?;
+        owe(tx, self.tenant, &appointment, [appointment.staff], self.now).await?;
         count(tx, self.tenant, Happened::Appointment, self.now).await?;
         Ok(Booking::Made(appointment))
     }

@@ -24,6 +24,11 @@ statements! {
         JOIN appointment a ON a.tenant_id = $2 AND a.staff_id = b.id AND a.blocked_from > $3 AND a.blocked_from < $4
         WHERE a.state IN ('held', 'booked', 'confirmed', 'done')
         ORDER BY a.staff_id, a.blocked_from");
+    /// What something else in their calendars takes of it.
+    BUSY = batch((id: uuid) "
+        SELECT y.staff_id, y.busy_from, y.busy_until FROM batch b
+        JOIN calendar_busy y ON y.tenant_id = $2 AND y.staff_id = b.id AND y.busy_until > $3 AND y.busy_from < $4
+        ORDER BY y.staff_id, y.busy_from");
 }
 
 /// A stretch of somebody's time that is taken.
@@ -67,6 +72,13 @@ struct TakenRow {
     blocked_from: At,
     blocked_until: At,
     expires_at: Option<At>,
+}
+
+#[derive(sqlx::FromRow)]
+struct BusyRow {
+    staff_id: Uuid,
+    busy_from: At,
+    busy_until: At,
 }
 
 /// Reads it. Nothing where nobody has said how the reception works, or there is no such service.
@@ -141,6 +153,19 @@ impl ReadAvailability {
             let span = span.ok_or_else(|| Error::Corrupt("an appointment ends before it begins".to_owned()))?;
             let one = TakenTime { span, held_until: moment(row.expires_at) };
             taken.entry(StaffId(row.staff_id)).or_default().push(one);
+        }
+        let busy = tx
+            .batch(BUSY, &ids)
+            .bind(self.tenant.uuid())
+            .bind(At(from.minus(ServiceTimes::LONGEST)))
+            .bind(At(until.plus(ServiceTimes::LONGEST)));
+        for row in busy.rows::<BusyRow>().await? {
+            let span = Span::new(row.busy_from.0, row.busy_until.0);
+            let span = span.ok_or_else(|| Error::Corrupt("an event ends before it begins".to_owned()))?;
+            taken.entry(StaffId(row.staff_id)).or_default().push(TakenTime { span, held_until: None });
+        }
+        for taken in taken.values_mut() {
+            taken.sort_by_key(|one| one.span);
         }
         Ok(taken)
     }

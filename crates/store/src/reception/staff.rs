@@ -34,11 +34,15 @@ statements! {
     OFFERS = batch((id: uuid) "
         SELECT o.staff_id, o.service_id FROM batch b JOIN staff_service o ON o.staff_id = b.id AND o.tenant_id = $2
         ORDER BY o.service_id");
-    /// Those who offer a service and are not archived.
+    /// Those who offer a service and are not archived. What a calendar holds that has never been read is not known, and is
+    /// not taken for free.
     WHO_OFFERS = both("
         SELECT s.id, s.name, s.week, s.archived_at, s.created_at, s.calendar_version FROM staff_service o
         JOIN staff s ON s.id = o.staff_id AND s.tenant_id = o.tenant_id
-        WHERE o.tenant_id = $1 AND o.service_id = $2 AND s.archived_at IS NULL ORDER BY s.created_at, s.id");
+        WHERE o.tenant_id = $1 AND o.service_id = $2 AND s.archived_at IS NULL
+          AND NOT EXISTS (SELECT 1 FROM calendar_connection c WHERE c.tenant_id = s.tenant_id AND c.staff_id = s.id
+            AND c.synced_at IS NULL)
+        ORDER BY s.created_at, s.id");
 }
 
 /// What adding one of the staff is called beside its idempotency key.

@@ -3,6 +3,7 @@
 
 import { Problem } from "./api.js";
 import { WORDS, appointmentSheet, isAhead } from "./appointment.js";
+import { busyTimes, comeBack, conflicts, connected, orNone, troubles } from "./calendars.js";
 import { bookSheet, move, moveSheet } from "./booking.js";
 import { make, say } from "./dom.js";
 import { grid } from "./grid.js";
@@ -22,6 +23,8 @@ class Desk {
   services = [];
   staff = [];
   special = [];
+  connections = [];
+  busy = [];
   contacts = new Contacts();
 
   async read(life) {
@@ -77,11 +80,12 @@ class Calendar {
   constructor(life, root, desk, me) {
     const notice = make("div", { class: "listing-notice" });
     const words = make("p", { class: "soft special" });
+    const differing = make("div", { class: "differing" });
     const body = make("div");
     const form = make("div", { class: "settings" });
     const bar = toolbar(life, { go: (to) => this.go(to), today: () => desk.zone.today(), book: () => this.book(this.place.day), isAdministrator: me.role !== "member" });
-    Object.assign(this, { life, desk, notice, words, body, form, bar, appointments: [], asked: 0, isAdministrator: me.role !== "member" });
-    root.append(bar.bar, notice, words, body, form);
+    Object.assign(this, { life, desk, notice, words, differing, body, form, bar, appointments: [], asked: 0, isAdministrator: me.role !== "member" });
+    root.append(bar.bar, notice, differing, words, body, form);
     this.grid = grid(life, body, {
       onFree: (column, minute) => this.book(column.day, minute, column.staff),
       onOpen: (id) => this.open(id),
@@ -113,6 +117,7 @@ class Calendar {
     this.notice.replaceChildren();
     this.body.hidden = isSettings;
     this.words.hidden = isSettings;
+    this.differing.hidden = isSettings;
     this.form.hidden = !isSettings;
     if (!isSettings) {
       this.appointments = [];
@@ -146,6 +151,8 @@ class Calendar {
       this.appointments = appointments;
       this.isRead = true;
       this.draw();
+      await this.loadCalendars(days, within);
+      if (mine !== this.asked) return;
       await desk.contacts.read(life, appointments.map(({ contact_id }) => contact_id));
       if (mine !== this.asked) return;
       this.notice.replaceChildren();
@@ -153,6 +160,15 @@ class Calendar {
     } catch (problem) {
       if (mine === this.asked) trouble(life, this.notice, problem, () => this.load());
     }
+  }
+
+  /** What calendars of others take of the days, and where they say something else. */
+  async loadCalendars(days, within) {
+    const { life, desk } = this;
+    desk.connections = await orNone(connected(life));
+    desk.busy = desk.connections.length ? await orNone(busyTimes(life, desk.zone, desk.connections, days, within)) : [];
+    if (desk.connections.length) await conflicts(life, this.differing, desk, () => this.load());
+    else this.differing.replaceChildren();
   }
 
   item(appointment) {
@@ -182,6 +198,12 @@ class Calendar {
     return this.appointments.filter(isShown).map((appointment) => this.item(appointment));
   }
 
+  /** What something else takes of a day, of one person or of all. */
+  busy(day, staff = null) {
+    const those = this.desk.busy.filter((one) => one.day === day && (!staff || one.staff === staff));
+    return those.map(({ start, end, staff: whose }) => ({ start, end, label: `${this.desk.staffName(whose)} is busy` }));
+  }
+
   columns() {
     const { desk } = this;
     const { view, day } = this.place;
@@ -189,10 +211,10 @@ class Calendar {
     const today = desk.zone.today();
     if (view === "week") {
       const short = { weekday: "short", day: "numeric", month: "short" };
-      return this.days().map((one) => ({ key: one, day: one, staff: null, title: dayText(one, short), label: dayText(one), isToday: one === today, openings: desk.openings(one), items: items.filter((item) => item.day === one) }));
+      return this.days().map((one) => ({ key: one, day: one, staff: null, title: dayText(one, short), label: dayText(one), isToday: one === today, openings: desk.openings(one), busy: this.busy(one), items: items.filter((item) => item.day === one) }));
     }
     const there = desk.staff.filter(({ id, archived_at }) => !archived_at || items.some(({ staff }) => staff === id));
-    return there.map((one) => ({ key: one.id, day, staff: one.id, title: one.name, label: `${one.name}, ${dayText(day)}`, isToday: day === today, openings: one.archived_at ? [] : desk.openings(day, one), items: items.filter(({ staff }) => staff === one.id) }));
+    return there.map((one) => ({ key: one.id, day, staff: one.id, title: one.name, label: `${one.name}, ${dayText(day)}`, isToday: day === today, openings: one.archived_at ? [] : desk.openings(day, one), busy: this.busy(day, one.id), items: items.filter(({ staff }) => staff === one.id) }));
   }
 
   draw() {
@@ -204,7 +226,7 @@ class Calendar {
     this.bar.draw({ view, day, title });
     const columns = this.columns();
     const notes = desk.special.filter((one) => days.includes(one.day)).map((one) => `${dayText(one.day, { weekday: "short", day: "numeric", month: "short" })}: ${one.name}${one.staff_id ? ` (${desk.staffName(one.staff_id)})` : ""}`);
-    this.words.textContent = columns.length ? [`Times of ${desk.zone.name}.`, ...notes].join(" ") : "Nobody works here yet. Administrators add staff in the settings.";
+    this.words.textContent = columns.length ? [`Times of ${desk.zone.name}.`, ...notes, ...troubles(desk, desk.connections)].join(" ") : "Nobody works here yet. Administrators add staff in the settings.";
     const now = desk.zone.at(Date.now());
     this.grid.draw({ name: title, columns, isRead: this.isRead, step: desk.reception.step_minutes, now: days.includes(now.day) ? { key: now.day, minute: now.minute } : null });
   }
@@ -257,7 +279,13 @@ begin("calendar", async (life, root) => {
     return;
   }
   const calendar = new Calendar(life, root, desk, me);
+  let failed = null;
+  const isBack = await comeBack(life).catch((problem) => {
+    failed = problem;
+  });
   await calendar.show();
+  if (isBack) document.querySelector("[data-part=calendars]")?.scrollIntoView({ block: "center" });
+  if (failed) trouble(life, calendar.notice, failed, () => location.assign("/calendar?view=settings"));
   await follow(life, me, () => calendar.load());
   // The line of now goes on.
   life.every(MINUTE_MS, () => document.hidden || calendar.place.view === "settings" || calendar.draw());

@@ -47,6 +47,7 @@ export function lanes(items) {
  * Makes the calendar below `root`. `onFree(column, minute)` is called for a free place, `onOpen(id)` for an appointment,
  * `onMove(id, column, minute)` when one was dragged. Gives `draw(view)`, whose view has:
  * - `columns`: `{ key, title, label, isToday, openings: [[from, until]], items }`, with the day and the staff they stand for;
+ *   and `busy: [{ start, end, label }]` of what something else takes;
  * - items: `{ id, start, end, state, time, who, what, isMovable }`;
  * - `isRead`: whether the appointments are known, and not only the hours;
  * - `step`: minutes between the beginnings that are offered; `now`: `{ key, minute }` or null; `name`: what it shows.
@@ -104,9 +105,12 @@ export function grid(life, root, { onFree, onOpen, onMove }) {
 
   function column(one) {
     const open = one.openings.map(([from, until]) => put(make("div", { class: "open" }), from, until));
+    const [first, last] = shown.hours;
+    const within = (one.busy ?? []).map((busy) => ({ ...busy, start: Math.max(first, busy.start), end: Math.min(last, busy.end) }));
+    const busy = within.filter(({ start, end }) => start < end).map(({ start, end, label }) => put(make("div", { class: "busy", title: label, role: "img", "aria-label": label }), start, end));
     const { now } = shown.view;
     const line = now?.key === one.key || (now && one.isToday) ? [put(make("div", { class: "now" }), now.minute, now.minute)] : [];
-    return make("div", { class: "column", role: "group", "data-column": one.key, "aria-label": one.label }, ...open, ...line, ...lanes(one.items).map(appointment));
+    return make("div", { class: "column", role: "group", "data-column": one.key, "aria-label": one.label }, ...open, ...busy, ...line, ...lanes(one.items).map(appointment));
   }
 
   function draw(view) {

@@ -1,6 +1,7 @@
 // How the reception works: its hours, the days that are not like others, what is offered and by whom. For administrators.
 
 import { Problem } from "./api.js";
+import { calendars } from "./calendars.js";
 import { make, say } from "./dom.js";
 import { actionButton, ask, badge, trouble } from "./operator.js";
 import { choice, input, labelled, onSubmit, onceOnly, sheet, submitButton, tick } from "./reception.js";
@@ -219,7 +220,7 @@ export async function settings(life, root, desk, begun = null) {
   };
   if (!desk.reception) return root.replaceChildren(hours(life, desk, begun));
   const { scrollY } = window;
-  const days = await specialDays(life, desk, renew);
-  root.replaceChildren(services(life, desk, renew), staff(life, desk, renew), days, hours(life, desk, renew));
+  const [days, others] = await Promise.all([specialDays(life, desk, renew), calendars(life, desk, renew)]);
+  root.replaceChildren(services(life, desk, renew), staff(life, desk, renew), others, days, hours(life, desk, renew));
   scrollTo(0, scrollY);
 }

@@ -40,10 +40,14 @@ pub(crate) fn services(app: &App) -> Vec<Service> {
     let (breaker, last) = app.texts.provider().api().standing();
     // Whoever sends none has not asked it.
     let texts = last.map(|last| Service { name: "twilio", needed_for: None, breaker, last: Some(last) });
+    let calendars = app.calendars.api().map(|api| {
+        let (breaker, last) = api.standing();
+        Service { name: "google_calendar", needed_for: None, breaker, last }
+    });
     let watching = &app.watching;
     let told =
         watching.alerts.sender.services().chain(watching.error_reports.service()).chain(watching.traces.service());
-    models.chain(payments).chain(texts).chain(told).collect()
+    models.chain(payments).chain(texts).chain(calendars).chain(told).collect()
 }
 
 /// How each is. One that is left alone fails only when no other can do its work.

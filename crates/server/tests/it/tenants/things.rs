@@ -21,6 +21,7 @@ pub(super) struct Things {
     pub(super) delivery: String,
     pub(super) service: String,
     pub(super) staff: String,
+    pub(super) feed: String,
     pub(super) contact: String,
     pub(super) appointment: String,
     pub(super) call: String,
@@ -49,6 +50,7 @@ impl Things {
             &self.delivery,
             &self.service,
             &self.staff,
+            &self.feed,
             &self.contact,
             &self.appointment,
             &self.call,
@@ -75,6 +77,9 @@ impl Things {
         if let Some((before, after)) = route.path.split_once("{day}") {
             return format!("{before}2026-12-24{after}?staff_id={}", self.staff);
         }
+        if route.path == "/v1/busy-times" {
+            return format!("{}?staff_id={}", route.path, self.staff);
+        }
         if route.path == "/v1/availability" {
             return format!("{}?service_id={}", route.path, self.service);
         }
@@ -89,6 +94,9 @@ impl Things {
             "/v1/inbox/" => &self.event,
             "/v1/services/" => &self.service,
             "/v1/staff/" => &self.staff,
+            "/v1/calendar-feeds/" => &self.feed,
+            // There is none yet, and the appointment's id is none.
+            "/v1/calendar-conflicts/" => &self.appointment,
             "/v1/contacts/" => &self.contact,
             "/v1/appointments/" => &self.appointment,
             "/v1/calls/" => &self.call,
@@ -155,6 +163,11 @@ impl Things {
             ("PUT", "/v1/reception") => Some(json!({"time_zone": "UTC", "week": crate::reception::always()})),
             ("PUT", "/v1/special-days/{day}") => Some(json!({"name": "A holiday"})),
             ("POST", "/v1/services") => Some(json!({"name": "Cleaning", "minutes": 30})),
+            ("POST", "/v1/staff/{id}/calendar" | "/v1/staff/{id}/calendar/sync") => None,
+            ("PATCH", "/v1/staff/{id}/calendar") => Some(json!({"calendar": "primary"})),
+            ("POST", "/v1/calendar-sign-ins") => Some(json!({"state": "x", "code": "x"})),
+            ("POST", "/v1/calendar-conflicts/{id}/resolve") => Some(json!({"keep": "ours"})),
+            ("POST", "/v1/calendar-feeds") => Some(json!({"name": "A feed"})),
             ("POST", "/v1/staff") => Some(json!({"name": "Dr. Lee"})),
             ("PATCH", "/v1/services/{id}" | "/v1/staff/{id}" | "/v1/contacts/{id}") => Some(json!({"name": "Another"})),
             ("POST", "/v1/contacts") => Some(json!({"name": "Somebody"})),
@@ -201,6 +214,9 @@ pub(super) async fn things_of(server: &TestApp, person: &Person, other: &Person)
     let document = server.send("POST", "/v1/documents", token, Some(known)).await.expect(201);
     let image = server.upload(token, "image/png", crate::images::png(5, 5)).await.expect(201);
     let reception = crate::calls::canary(server, person, &sender).await;
+    let feed = json!({"name": "canary feed"});
+    let feed = server.send("POST", "/v1/calendar-feeds", token, Some(feed)).await.expect(201);
+    connect(server, person, &text(&reception["staff"])).await;
     let created = server.now().as_millis();
     let tags = json!({"organisation": person.organisation});
     let paid = json!({"subscription": "canary-paid", "state": "active", "product": "core-monthly", "tags": tags});
@@ -222,6 +238,7 @@ pub(super) async fn things_of(server: &TestApp, person: &Person, other: &Person)
         delivery: text(&deliveries["data"][0]["id"]),
         service: text(&reception["service"]),
         staff: text(&reception["staff"]),
+        feed: text(&feed["id"]),
         contact: text(&reception["contact"]),
         appointment: text(&reception["appointment"]),
         call: text(&reception["call"]),
@@ -232,4 +249,19 @@ pub(super) async fn things_of(server: &TestApp, person: &Person, other: &Person)
         image: text(&image["id"]),
         email: other.email.clone(),
     }
+}
+
+/// A calendar that is connected, though there is no Google here.
+async fn connect(server: &TestApp, person: &Person, staff: &str) {
+    let tenant: mainstay_domain::TenantId = person.organisation.parse().expect("an id");
+    let (app, now) = (&server.app, server.now());
+    let id: mainstay_domain::CalendarConnectionId = app.ids.make();
+    let column = mainstay_store::SealedColumn::CalendarToken;
+    let place = mainstay_server::keys::Place { column, tenant, row: id.uuid() };
+    let token = app.keys.seal(place, &mainstay_domain::Secret::new("canary token".to_owned())).expect("sealed");
+    let (account, calendar) = ("canary@example.com".to_owned(), "primary".to_owned());
+    let staff = staff.parse().expect("an id");
+    let connect = mainstay_store::ConnectCalendar { id, tenant, staff, account, calendar, token, now };
+    let call = mainstay_store::Call::within(std::time::Duration::from_secs(20));
+    app.store.run(&call, connect).await.expect("connected");
 }

@@ -58,6 +58,33 @@ checks! { Data:
     "Calls are not kept for longer than their organisations say, and none goes on for ever.",
     "no call is older than its keep_days and a day; no call that goes on has been silent for three hours",
     "See that a server runs: it sweeps. Look in its log for 'housekeeping'.";
+    "data.calendars" Medium Passive Laptop calendars,
+    "Connected calendars say what the appointments do.",
+    "no change is owed to a calendar for more than 15 minutes, and none has failed or waited to be connected again for a day",
+    "Look on the page /calendar, in the settings, at what is said of each: connect the account again, or disconnect it.";
+}
+
+/// For how long a change may be owed to a calendar.
+const OWED: Duration = Duration::from_secs(15 * 60);
+
+async fn calendars(subject: &Subject) -> Looked {
+    let states = subject.app.calendars.states(subject.call()).await?;
+    let owed = states.owed_since.map_or(Duration::ZERO, |since| subject.app.clock.now().since(since));
+    let mut faults = Vec::new();
+    for (count, what) in [
+        (states.failing, "cannot be asked"),
+        (states.unread, "are not read"),
+        (states.left_alone, "have to be connected again"),
+    ] {
+        if count > 0 {
+            faults.push(format!("{count} {what} for a day and more"));
+        }
+    }
+    if owed > OWED {
+        faults.push(format!("a change is owed for {} s", owed.as_secs()));
+    }
+    let measured = format!("{} connected, {} to be connected again", states.connected, states.reconnect);
+    Ok(Seen::told(faults.is_empty(), measured).by(some(&faults)))
 }
 
 async fn migrations(subject: &Subject) -> Looked {
