@@ -29,14 +29,14 @@ statements! {
           summary, transcript, recording_url, cost_micros, outcome, created_at
         FROM phone_call WHERE id = $1 AND tenant_id = $2 AND indexed = 0 FOR UPDATE",
         differs "SQLite has one writer and no row locks");
-    /// Those that have all words, among the next calls that have the first.
+    /// Those that have all words, among the next calls that have the first. Without a moment in `$6` also those that have ended.
     FIND = batch((term: text) "
         SELECT c.id, c.provider_id, c.direction, c.state, c.number, c.contact_id, c.started_at, c.ended_at, c.heard_at,
           c.ended_reason, c.reported_at, c.summary, NULL AS transcript, c.recording_url, c.cost_micros, c.outcome, c.created_at
         FROM (SELECT call_id, created_at FROM phone_call_term WHERE tenant_id = $2 AND term = $3
               AND (created_at, call_id) < ($4, $5) ORDER BY created_at DESC, call_id DESC LIMIT 2000) w
         JOIN phone_call c ON c.id = w.call_id AND c.tenant_id = $2
-        WHERE ($6 IS NULL OR c.heard_at > $6 AND c.state NOT IN ('ended', 'lost'))
+        WHERE (c.heard_at > $6) IS NOT FALSE AND (c.state NOT IN ('ended', 'lost') OR (c.heard_at > $6) IS NULL)
           AND NOT EXISTS (SELECT 1 FROM batch b WHERE NOT EXISTS (SELECT 1 FROM phone_call_term o
             WHERE o.tenant_id = $2 AND o.term = b.term AND o.created_at = w.created_at AND o.call_id = w.call_id))
         ORDER BY w.created_at DESC, w.call_id DESC LIMIT $7");
