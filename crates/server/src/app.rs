@@ -243,12 +243,12 @@ impl App {
         let voice = open_voice(&config, (&store, &clock, &lifecycle), &mut metrics)?;
         let watching =
             Watching::new(&config, &store, &ids, &outside, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
-        let (reception, calls) = open_reception(&store, &clock, &ids, &mut metrics);
-        let texts = Texts::new(&config, (store.clone(), &key), &outside, &mut metrics)
-            .inspect_err(|_| lifecycle.stop_hard())?;
+        let (reception, calls, texts, calendars) =
+            open_reception(&config, (&store, &keys, &key), (&outside, &ids), &mut metrics)
+                .inspect_err(|_| lifecycle.stop_hard())?;
         let app = Arc::new(Self {
             health: Health::new(store.clone(), redis.clone()),
-            calendars: Calendars::new(&config, (&store, &keys), (&outside, &ids), &mut metrics)?,
+            calendars,
             connects: Connects::new(config.live.connects_per_second, Arc::clone(&entropy)),
             config,
             clock,
@@ -335,10 +335,19 @@ fn open_limits(
     Ok((redis, Arc::new(limits)))
 }
 
-/// What is offered and when, and who calls.
-fn open_reception(store: &Store, clock: &Arc<dyn Clock>, ids: &Ids, metrics: &mut Registry) -> (Reception, Calls) {
+/// What is offered and when, who calls, and who is told of it.
+fn open_reception(
+    config: &Config,
+    (store, keys, key): (&Store, &Arc<Keys>, &SigningKey),
+    (outside, ids): (&Outside, &Ids),
+    metrics: &mut Registry,
+) -> Result<(Reception, Calls, Texts, Calendars)> {
+    let clock = &outside.clock;
     let reception = Reception::new(store.clone(), Arc::clone(clock), ids.clone(), metrics);
-    (reception, Calls::new(store.clone(), Arc::clone(clock), ids.clone(), metrics))
+    let calls = Calls::new(store.clone(), Arc::clone(clock), ids.clone(), metrics);
+    let texts = Texts::new(config, (store.clone(), key), outside, metrics)?;
+    let calendars = Calendars::new(config, (store, keys), (outside, ids), metrics)?;
+    Ok((reception, calls, texts, calendars))
 }
 
 /// People, sign-ins, keys.

@@ -5,7 +5,7 @@ use mainstay_store::{CalendarConflict, Call, ConflictEnd, ConflictKind, GetCalen
 
 use crate::app::App;
 use crate::http::Problem;
-use crate::reception::Change;
+use crate::reception::{Change, Shift};
 
 /// Ends a conflict: with what the reception says, with what the calendar says, or known to somebody.
 pub(super) async fn resolve(
@@ -42,8 +42,9 @@ pub(super) async fn resolve(
 async fn theirs(app: &App, call: &Call, tenant: TenantId, conflict: &CalendarConflict) -> Result<(), Problem> {
     match conflict.theirs {
         Some(theirs) => {
-            let place = (theirs.from(), Some(conflict.staff));
-            app.reception.shift(call, tenant, conflict.appointment, place, true).await.map(drop)
+            let (start, staff) = (theirs.from(), Some(conflict.staff));
+            let to = Shift { start, staff, outside_hours: true, asked: false };
+            app.reception.shift(call, tenant, conflict.appointment, to).await.map(drop)
         }
         None => {
             let change = Change { state: Some(AppointmentState::Cancelled), ..Change::default() };

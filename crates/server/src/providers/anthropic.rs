@@ -242,12 +242,10 @@ enum Block {
 #[derive(Deserialize)]
 #[serde(tag = "type", rename_all = "snake_case")]
 enum Delta {
-    TextDelta {
-        text: String,
-    },
-    InputJsonDelta {
-        partial_json: String,
-    },
+    #[serde(rename = "text_delta")]
+    Text { text: String },
+    #[serde(rename = "input_json_delta")]
+    InputJson { partial_json: String },
     #[serde(other)]
     Other,
 }
@@ -291,11 +289,11 @@ impl Reader for Answer {
                 outlet.count(message.usage.as_ref().and_then(Counted::input), None);
             }
             StreamEvent::ContentBlockStart { content_block: Block::Text { text }, .. }
-            | StreamEvent::ContentBlockDelta { delta: Delta::TextDelta { text }, .. } => outlet.send(&text),
+            | StreamEvent::ContentBlockDelta { delta: Delta::Text { text }, .. } => outlet.send(&text),
             StreamEvent::ContentBlockStart { index, content_block: Block::ToolUse { id, name, input } } => {
                 outlet.use_begins(index, &id, &name, input);
             }
-            StreamEvent::ContentBlockDelta { index, delta: Delta::InputJsonDelta { partial_json } } => {
+            StreamEvent::ContentBlockDelta { index, delta: Delta::InputJson { partial_json } } => {
                 outlet.use_grows(index, &partial_json);
             }
             StreamEvent::MessageDelta { delta, usage } => {

@@ -53,7 +53,7 @@ pub struct HearText {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Heard {
     /// It is one of ours.
-    Of(TextMessage),
+    Of(Box<TextMessage>),
     /// It may be one that is just being sent: tell it again in a moment. The job has not ended.
     NotYet,
     /// It is none of ours.
@@ -81,7 +81,7 @@ impl Intent for HearText {
         let tenant = self.tenant.uuid();
         let row: Option<TextRow> = tx.query(LOCK).bind(tenant).bind(self.provider_id.clone()).row().await?;
         let heard = match (row, &self.phone) {
-            (Some(row), _) => Heard::Of(self.hear(tx, row.try_into()?).await?),
+            (Some(row), _) => Heard::Of(Box::new(self.hear(tx, row.try_into()?).await?)),
             (None, Some(phone)) => {
                 let since = self.now.minus(NAMELESS_FOR);
                 let nameless = tx.query(NAMELESS).bind(tenant).bind(phone.clone()).bind(At(since));
