@@ -227,14 +227,7 @@ impl App {
         let (overload, pool_use) = (open_overload(&config, &entropy, &mut metrics), PoolUse::default());
         let known = (&entropy, &lifecycle, &nodes, &controls);
         let (redis, limits) = open_limits(&config, known, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
-        Figures {
-            store: store.clone(),
-            assistant: Arc::clone(&assistant),
-            pool_use: pool_use.clone(),
-            limits: Arc::clone(&limits),
-            redis: redis.clone(),
-        }
-        .register(&mut metrics);
+        register_figures((&store, &assistant), (&pool_use, &limits, &redis), &mut metrics);
         crate::live::register(&mut metrics, &hub, &sync.heads, &sync.pacing, &nodes);
         flags.register(&mut metrics);
         let (inbox, deliveries) = open_webhooks(&config, (&store, &keys, &controls), &outside, &ids, &mut metrics)
@@ -333,6 +326,16 @@ fn open_limits(
     let set = (config.limits.clone(), Arc::clone(controls));
     let limits = Limits::new(set, (redis.clone(), nodes.count()), entropy.as_ref(), metrics);
     Ok((redis, Arc::new(limits)))
+}
+
+/// The figures that are read where they are.
+fn register_figures(
+    (store, assistant): (&Store, &Arc<Assistant>),
+    (pool_use, limits, redis): (&PoolUse, &Arc<Limits>, &Option<Redis>),
+    metrics: &mut Registry,
+) {
+    let (store, assistant, limits) = (store.clone(), Arc::clone(assistant), Arc::clone(limits));
+    Figures { store, assistant, pool_use: pool_use.clone(), limits, redis: redis.clone() }.register(metrics);
 }
 
 /// What is offered and when, who calls, and who is told of it.

@@ -333,6 +333,28 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
     store.run(&call(), mainstay_store::OpenQueues(vec!["nobody's"])).await.expect("opened");
     store.run(&call(), Enqueue { jobs: vec![job("nobody's", old)], now: server.now() }).await.expect("promised");
     colours.red(&see(server, address, "data.waiting_jobs").await);
+    keep_too_long(server, address, colours).await;
+    forget_a_control(server).await;
+    colours.red(&see(server, address, "delivery.controls_forgotten").await);
+    let ada = server.person("ada").await;
+    let email = mainstay_domain::EmailAddress::parse(&ada.email).expect("an address");
+    server.app.accounts.set_operator(&call(), &email, true).await.expect("marked");
+    colours.green(&see(server, address, "observability.operators").await);
+    let run = mainstay_store::AuditRun {
+        id: server.app.ids.make::<InboxEventId>().uuid(),
+        at: server.now(),
+        profile: "server".to_owned(),
+        score: 900,
+        report: "{}".to_owned(),
+    };
+    store.run(&call(), mainstay_store::RecordAudit(run)).await.expect("recorded");
+    colours.green(&see(server, address, "observability.audited").await);
+    spoil_receipts(server, address, colours).await;
+}
+
+/// An event of the inbox and a call that are older than they are kept.
+async fn keep_too_long(server: &TestApp, address: &str, colours: &mut Colours) {
+    let store = &server.app.store;
     let event: InboxEventId = server.app.ids.make();
     let (tenant, source): (TenantId, InboxSourceId) = (server.app.ids.make(), server.app.ids.make());
     let event = ReceiveEvent {
@@ -361,22 +383,6 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
     };
     store.run(&call(), heard).await.expect("heard");
     colours.red(&see(server, address, "data.call_retention").await);
-    forget_a_control(server).await;
-    colours.red(&see(server, address, "delivery.controls_forgotten").await);
-    let ada = server.person("ada").await;
-    let email = mainstay_domain::EmailAddress::parse(&ada.email).expect("an address");
-    server.app.accounts.set_operator(&call(), &email, true).await.expect("marked");
-    colours.green(&see(server, address, "observability.operators").await);
-    let run = mainstay_store::AuditRun {
-        id: server.app.ids.make::<InboxEventId>().uuid(),
-        at: server.now(),
-        profile: "server".to_owned(),
-        score: 900,
-        report: "{}".to_owned(),
-    };
-    store.run(&call(), mainstay_store::RecordAudit(run)).await.expect("recorded");
-    colours.green(&see(server, address, "observability.audited").await);
-    spoil_receipts(server, address, colours).await;
 }
 
 /// What whoever is told of alerts did with test messages.
