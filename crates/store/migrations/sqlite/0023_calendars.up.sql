@@ -38,6 +38,7 @@ CREATE TABLE calendar_connection (
 CREATE UNIQUE INDEX calendar_connection_of ON calendar_connection (tenant_id, staff_id);
 -- Which are to be looked after, the longest unread first.
 CREATE INDEX calendar_connection_due ON calendar_connection (state, looked_at);
+CREATE INDEX calendar_connection_failing ON calendar_connection (failing_since) WHERE failing_since IS NOT NULL;
 -- What a key has sealed, and what is not sealed.
 CREATE INDEX calendar_connection_sealed ON calendar_connection (substr(token, 1, 17), tenant_id, id);
 CREATE INDEX calendar_connection_plain ON calendar_connection (tenant_id, id) WHERE substr(token, 1, 8) <> 'sealed1:';

@@ -23,15 +23,15 @@ statements! {
     /// Each is walked in the order of its index, up to a bound.
     STATES = both("
         SELECT (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'connected'
-            ORDER BY looked_at LIMIT 100000) counted) AS connected,
+            ORDER BY looked_at LIMIT 1000) counted) AS connected,
           (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'reconnect'
-            ORDER BY looked_at LIMIT 100000) counted) AS reconnect,
+            ORDER BY looked_at LIMIT 1000) counted) AS reconnect,
           (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'connected' AND looked_at <= $1
-            ORDER BY looked_at LIMIT 100000) counted) AS unread,
-          (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'connected' AND failing_since <= $1
-            ORDER BY looked_at LIMIT 100000) counted) AS failing,
-          (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'reconnect' AND failing_since <= $1
-            ORDER BY looked_at LIMIT 100000) counted) AS left_alone,
+            ORDER BY looked_at LIMIT 1000) counted) AS unread,
+          (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'connected' AND failing_since IS NOT NULL
+            AND failing_since <= $1 ORDER BY failing_since LIMIT 1000) counted) AS failing,
+          (SELECT count(*) FROM (SELECT 1 FROM calendar_connection WHERE state = 'reconnect' AND failing_since IS NOT NULL
+            AND failing_since <= $1 ORDER BY failing_since LIMIT 1000) counted) AS left_alone,
           (SELECT w.owed_since FROM (SELECT e.owed_since FROM calendar_entry e
              JOIN calendar_connection c ON c.id = e.connection_id AND c.tenant_id = e.tenant_id
              WHERE e.owed_since IS NOT NULL AND e.owed_since <= $2 AND c.state = 'connected'
@@ -130,7 +130,7 @@ impl Intent for PromiseNeglected {
 /// How the calendars of all organisations are.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct CalendarStates {
-    /// Those that are connected, up to 100,000, as are all of these.
+    /// Those that are connected, up to 1,000, as are all of these.
     pub connected: u32,
     /// Those whose account has to be connected again.
     pub reconnect: u32,

@@ -11,8 +11,8 @@ use super::Harness;
 use super::reception::{Practice, know};
 use crate::{
     Appointment, BeginText, BookAppointment, Booking, Claim, EndText, GetJob, GetText, GetTextSettings, HearText,
-    Heard, JobLife, KnownTexts, ListOptOuts, ListTexts, OptOut, PutTextSettings, ReadText, TextDue, TextEnd,
-    TextMessage, TextSettings,
+    Heard, JobLife, KnownTexts, ListOptOuts, ListTexts, OptOut, PutTextSettings, ReadText, ShowAppointment, TextDue,
+    TextEnd, TextMessage, TextSettings,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -162,6 +162,9 @@ pub(super) async fn a_message_goes_out_once(h: &Harness) {
     let [confirmation, day_before, _] = <[TextMessage; 3]>::try_from(texts(&practice, &booked).await).expect("three");
     let read = due(&practice, confirmation.id).await;
     let around = read.around.as_ref().expect("all of it is there");
+    let show = ShowAppointment { tenant: practice.tenant, id: booked.id };
+    let shown = h.store.run(&h.call(), show).await.expect("read").expect("it is there");
+    assert_eq!((shown.service.as_str(), shown.staff.as_str(), shown.starts_at), ("Cleaning", "Dr. 0", start));
     assert_eq!((around.service.as_str(), around.staff.as_str()), ("Cleaning", "Dr. 0"));
     assert_eq!((around.begins_at, around.state), (start, AppointmentState::Booked));
     assert_eq!((around.stopped, around.waits), (false, false));
@@ -249,6 +252,8 @@ pub(super) async fn what_is_told_of_a_message_is_kept(h: &Harness) {
     assert_eq!(h.store.run(&h.call(), known(&other)).await, Ok(Vec::new()));
     assert_eq!(h.store.run(&h.call(), hear(&other, state(TextState::Read))).await, Ok(Heard::Unknown));
     assert_eq!(h.store.run(&h.call(), GetText { tenant: other.tenant, id: text.id }).await, Ok(None));
+    let elsewhere = ShowAppointment { tenant: other.tenant, id: booked.id };
+    assert_eq!(h.store.run(&h.call(), elsewhere).await, Ok(None));
     assert!(h.store.run(&h.call(), ReadText { tenant: other.tenant, id: text.id }).await.expect("read").is_none());
     // Whoever has said stop and start is as whoever said it last, whatever arrives last.
     let (early, late) = (h.now(), h.now().plus(HOUR));
