@@ -1,14 +1,15 @@
 //! The one composition root: `serve`, the command line and the tests all build the same [`App`].
 
+mod signing;
+
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use mainstay_domain::{Clock, Entropy, Error, Ids, Kind, Result, Sealed, TenantId};
+use mainstay_domain::{Clock, Entropy, Error, Ids, Result};
 use mainstay_jobs::{JobFigures, Worker};
-use mainstay_store::{Call, ExchangeSealed, Options, SealedColumn, SealedRow, SigningKeyOr, Store};
+use mainstay_store::{Options, Store};
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use uuid::Uuid;
 
 use crate::accounts::Accounts;
 use crate::accounts::keys::SigningKey;
@@ -23,7 +24,7 @@ use crate::flags::Flags;
 use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
 use crate::images::Images;
 use crate::jobs::Jobs;
-use crate::keys::{Keys, Place};
+use crate::keys::Keys;
 use crate::knowledge::Knowledge;
 use crate::lifecycle::Lifecycle;
 use crate::limits::Limits;
@@ -44,6 +45,8 @@ use crate::sync::Sync;
 use crate::texts::Texts;
 use crate::voice::Desk;
 use crate::webhooks::{Inbox, InboxFigures, processors};
+
+use signing::signing_key;
 
 /// How long opening the parts may wait for the database.
 const OPENING: Duration = Duration::from_secs(10);
@@ -471,46 +474,4 @@ impl Service {
         let _ = app.audits.listening.set(listener.local_addr()?);
         serve(listener, self.router, &app.config.http, &app.http_metrics, app.lifecycle.clone()).await
     }
-}
-
-/// Makes the keys ready, and gives the key that signs tokens: from the configuration, else the one in the database, which is
-/// made at the first start.
-async fn signing_key(auth: &config::Auth, store: &Store, keys: &Keys, outside: &Outside) -> Result<SigningKey> {
-    keys.begin().await.map_err(|error| match error {
-        error if error.kind == Kind::Internal => {
-            Error { detail: "The schema is not there. Run `mainstay migrate up` first.".to_owned(), ..error }
-        }
-        error => error,
-    })?;
-    if !auth.signing_key.is_empty() {
-        return SigningKey::from_hex(&auth.signing_key);
-    }
-    let place = Place { column: SealedColumn::SigningKey, tenant: TenantId(Uuid::nil()), row: Uuid::nil() };
-    let candidate = keys.seal(place, &SigningKey::generate(outside.entropy.as_ref()))?;
-    let or = SigningKeyOr { name: "tokens", candidate: candidate.clone(), now: outside.clock.now() };
-    let sealed = store.run(&Call::within(OPENING), or).await?;
-    let opened = match keys.open(place, &sealed) {
-        Err(_) if keys.is_lost(&sealed) => {
-            tracing::warn!(
-                "the key that signs tokens was sealed under a key that is lost: it is made anew, and everybody signs in again"
-            );
-            replace_signing_key(store, place, &sealed, candidate.clone()).await?;
-            keys.open(place, &candidate)
-        }
-        opened => opened,
-    };
-    let opened = opened.map_err(|fault| {
-        Error::new(Kind::Conflict, "no_signing_key", format!("The key that signs tokens cannot be opened: {fault}."))
-    })?;
-    SigningKey::from_hex(&opened)
-}
-
-async fn replace_signing_key(store: &Store, place: Place, old: &Sealed, new: Sealed) -> Result<()> {
-    let stored = mainstay_domain::Secret::new(old.as_str().to_owned());
-    let row = SealedRow { tenant: place.tenant, id: place.row, stored };
-    let exchange = ExchangeSealed { column: place.column, rows: vec![(row, new)] };
-    if store.run_for_jobs(&Call::within(OPENING), exchange).await? == 1 {
-        return Ok(());
-    }
-    Err(Error::new(Kind::Conflict, "conflict", "Another node has made the key that signs tokens anew. Start again."))
 }
