@@ -10,6 +10,7 @@ use std::time::Duration;
 use mainstay_domain::{Clock, Error, Result};
 use mainstay_store::trace::{Step, StepKind};
 use reqwest::{RequestBuilder, Response, Url};
+use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
 use super::breaker::{Breaker, Verdict};
@@ -147,11 +148,11 @@ impl Api {
         self.client.request(method, format!("{}{path}", self.base))
     }
 
-    /// Makes a request, and reads the body of its answer.
+    /// Makes a request, and reads its answer.
     ///
     /// # Errors
-    /// When there is no answer of 2xx.
-    pub(crate) async fn call(&self, mut request: RequestBuilder, saying: Saying) -> Result<Vec<u8>, ApiFault> {
+    /// When there is no answer of 2xx, or it is no JSON.
+    pub(crate) async fn call(&self, mut request: RequestBuilder, saying: Saying) -> Result<Value, ApiFault> {
         self.retries.request();
         let mut tried = 0;
         loop {
@@ -176,7 +177,7 @@ impl Api {
         }
     }
 
-    fn note(&self, step: &mut Step, permit: super::breaker::Permit<'_>, outcome: &Result<Vec<u8>, ApiFault>) {
+    fn note(&self, step: &mut Step, permit: super::breaker::Permit<'_>, outcome: &Result<Value, ApiFault>) {
         let fault = outcome.as_ref().err();
         if let Some(fault) = fault {
             step.fail(fault.code());
@@ -185,7 +186,7 @@ impl Api {
         permit.settle(fault.map_or(Verdict::Healthy, ApiFault::verdict));
     }
 
-    async fn attempt(&self, request: RequestBuilder) -> Result<Vec<u8>, ApiFault> {
+    async fn attempt(&self, request: RequestBuilder) -> Result<Value, ApiFault> {
         let response = match timeout(self.first_byte, request.send()).await {
             Err(_) => return Err(ApiFault::Unknown("no answer in time".to_owned())),
             Ok(Err(error)) if error.is_connect() || error.is_builder() => {
@@ -198,7 +199,7 @@ impl Api {
         let (after, _) = advice(response.headers(), self.clock.as_ref());
         let body = self.read(response).await;
         match status.as_u16() {
-            200..=299 => body,
+            200..=299 => serde_json::from_slice(&body?).map_err(|error| ApiFault::Unknown(format!("no JSON: {error}"))),
             429 => Err(ApiFault::Busy(after)),
             500..=599 => Err(ApiFault::Unknown(format!("status {status}"))),
             refused => {

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use mainstay_domain::{AppointmentId, Error, InboxSourceId, TextMessageId, TextReason, TextState, Timestamp};
+use mainstay_domain::{
+    AppointmentId, Error, InboxSourceId, PhoneNumber, TextMessageId, TextReason, TextState, Timestamp,
+};
 use mainstay_store::{ListOptOuts, ListTexts, TextMessage, TextSettings};
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -252,5 +254,6 @@ pub async fn opt_outs(
 fn moment_and_phone(text: &str) -> Option<(Timestamp, String)> {
     let (at, phone) = text.split_once('.')?;
     let at = at.parse().ok().filter(|at| (0..=253_402_300_799_999).contains(at))?;
-    Some((Timestamp::from_millis(at), phone.to_owned()))
+    let phone = PhoneNumber::parse(phone, None).ok().filter(|read| read.as_str() == phone)?;
+    Some((Timestamp::from_millis(at), phone.as_str().to_owned()))
 }

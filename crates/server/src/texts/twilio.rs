@@ -85,7 +85,6 @@ impl TwilioApi {
         let request = request.header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(letter.form());
         let answer = self.api.call(request, Saying::Once).await?;
         // It was taken, whatever is written in the answer: what cannot be read is found in the list.
-        let answer: Value = serde_json::from_slice(&answer).map_err(|error| ApiFault::Unknown(error.to_string()))?;
         found(&answer).ok_or_else(|| ApiFault::Unknown("the answer names no message".to_owned()))
     }
 
@@ -107,8 +106,7 @@ impl TwilioApi {
     }
 
     async fn get(&self, account: &Account<'_>, path: &str) -> Result<Value, ApiFault> {
-        let answer = self.api.call(self.request(Method::GET, account, path), Saying::Again).await?;
-        serde_json::from_slice(&answer).map_err(|error| ApiFault::Unknown(error.to_string()))
+        self.api.call(self.request(Method::GET, account, path), Saying::Again).await
     }
 
     fn request(&self, method: Method, account: &Account<'_>, path: &str) -> reqwest::RequestBuilder {

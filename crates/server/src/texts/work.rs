@@ -283,7 +283,7 @@ impl Sending<'_> {
             Err(fault) => return Ok(self.put_off(&fault)),
         };
         match self.ours(text.body.as_deref(), since, listed).await? {
-            Some(found) => self.accepted(due, text.attempts - 1, found).await,
+            Some(found) => self.accepted(due, text.attempts, found).await,
             None if age < not_taken_after => Ok(Done::Snoozed(not_taken_after.saturating_sub(age))),
             None => {
                 self.end(due, TextEnd::Again("The provider has not got it.".to_owned()), false).await?;

@@ -158,6 +158,8 @@ async fn nothing_crosses_between_organisations(engine: Engine) {
     let hours = json!({"time_zone": "UTC", "week": crate::reception::always()});
     server.send("PUT", "/v1/reception", token, Some(hours)).await.expect(200);
     server.send("PUT", "/v1/phone-agent", token, Some(json!({"greeting": "Hello"}))).await.expect(200);
+    let texts = crate::texts::sender_of(&server, &bob).await;
+    server.send("PUT", "/v1/text-settings", token, Some(crate::texts::settings(&texts))).await.expect(200);
     let (_, key) = api_key(&server, &bob.access_token, "a key", &["read", "write", "admin"]).await;
     for (by_key, token) in [(true, &key), (false, &bob.access_token)] {
         for route in guarded(&server) {
@@ -170,6 +172,8 @@ async fn nothing_crosses_between_organisations(engine: Engine) {
                 assert_eq!(answer.json()["code"], "not_found", "{name}");
             } else if is_about_a_plan(&route) {
                 assert_eq!(answer.status, 409, "nothing is sold here, nor was: {name}: {}", answer.text);
+            } else if (route.method.as_str(), route.path) == ("PUT", "/v1/text-settings") {
+                assert_eq!(answer.status, 400, "the sender is somebody else's: {name}: {}", answer.text);
             } else if route.path == "/v1/calendar-sign-ins" {
                 assert_eq!(answer.status, 409, "no calendars are set up here: {name}: {}", answer.text);
             } else if ["/v1/live", "/v1/voice"].contains(&route.path) {

@@ -11,6 +11,10 @@ const KINDS = { held: "live", booked: "live", confirmed: "good", cancelled: "", 
 const NEXT = { held: ["cancelled"], booked: ["confirmed", "done", "no_show", "cancelled"], confirmed: ["done", "no_show", "cancelled"], done: ["no_show"], no_show: ["done"], cancelled: [] };
 const LABELS = { confirmed: "Confirm", done: "Done", no_show: "Did not come", cancelled: "Cancel it" };
 
+/** Of what somebody is told by text message, and what becomes of such a message. */
+const TOLD = { confirmation: "That it was made", moved: "That it was moved", cancelled: "That it is cancelled", reminder: "A reminder" };
+const TEXT_KINDS = { delivered: "good", read: "good", undelivered: "bad", failed: "bad", unknown: "live", sending: "live" };
+
 export const stateBadge = ({ state }) => badge(WORDS[state] ?? state, KINDS[state]);
 
 /** Whether it may still take place, and be moved. */
@@ -20,6 +24,7 @@ export const isAhead = ({ state }) => ["held", "booked", "confirmed"].includes(s
 export function appointmentSheet(life, desk, appointment, changed) {
   const service = desk.service(appointment.service_id);
   const { body, slot, close } = sheet(service?.name ?? "Appointment", "appointment");
+  let texts = [];
 
   const patch = async (change) => {
     const now = await ask(life, "PATCH", `/v1/appointments/${appointment.id}`, { body: change });
@@ -68,6 +73,14 @@ export function appointmentSheet(life, desk, appointment, changed) {
     return link;
   }
 
+  /** The text messages about it, the first first. */
+  function told() {
+    if (texts.length === 0) return [];
+    const row = ({ reason, due_at: due, state, body: words, error }) =>
+      make("li", {}, badge(state, TEXT_KINDS[state] ?? ""), make("span", { text: ` ${TOLD[reason] ?? reason}, ${desk.zone.full(due)}`, title: error ?? words ?? "" }));
+    return [make("section", { class: "told" }, make("h3", { text: "Text messages" }), make("ul", {}, ...texts.map(row)))];
+  }
+
   function draw() {
     const ends = desk.zone.time(appointment.ends_at);
     const list = facts([
@@ -80,7 +93,7 @@ export function appointmentSheet(life, desk, appointment, changed) {
     const buttons = (NEXT[appointment.state] ?? []).map(button);
     if (isAhead(appointment)) buttons.push(moveButton());
     const hadFocus = body.contains(document.activeElement);
-    body.replaceChildren(list, make("div", { class: "item-buttons" }, ...buttons), noteForm());
+    body.replaceChildren(list, make("div", { class: "item-buttons" }, ...buttons), ...told(), noteForm());
     if (hadFocus) body.querySelector("button, textarea").focus();
   }
 
@@ -90,6 +103,8 @@ export function appointmentSheet(life, desk, appointment, changed) {
     try {
       appointment = await ask(life, "GET", `/v1/appointments/${appointment.id}`);
       await desk.contacts.read(life, [appointment.contact_id]);
+      const page = await ask(life, "GET", `/v1/text-messages?appointment_id=${appointment.id}&limit=20`);
+      texts = page.data.reverse();
       const isWriting = body.contains(document.activeElement) && document.activeElement.matches("textarea");
       if (!isWriting) draw();
     } catch (problem) {

@@ -118,6 +118,29 @@ async fn a_person_books_and_moves_and_sees_what_others_do() {
     view.complains_of_nothing_but(&["status of 400", "status of 401", "status of 409"]).await;
 }
 
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_somebody_was_told_is_shown() {
+    let Some(browser) = Browser::start().await else { return };
+    let server = TestApp::start(Engine::Sqlite, &[]).await.expect("SQLite is always there");
+    let practice = Practice::open(&server, "ada", 1).await;
+    let sender = crate::texts::sender_of(&server, &practice.owner).await;
+    practice.send("PUT", "/v1/text-settings", Some(crate::texts::settings(&sender))).await.expect(200);
+    let free = practice.free("&limit=200").await;
+    let start = &free[60];
+    let made = practice.book(&start["starts_at"], json!({})).await.expect(201);
+    let view = View { browser };
+    let day = &text(&start["local"])[..10];
+    view.browser.goto(&format!("{}/calendar?view=day&day={day}", server.address)).await.unwrap();
+    view.shows("document.querySelector('#page .off')?.textContent.includes('Sign in')").await;
+    view.sign_in(&practice.owner.email, "password of ada", None).await;
+    let css = format!(".appointment[data-id=\"{}\"]", text(&made["id"]));
+    view.shows(&format!("document.querySelector('{css}')")).await;
+    view.click(&css).await;
+    view.shows("document.querySelector('dialog .told')?.textContent.includes('That it was made')").await;
+    view.picture("calendar-told").await;
+    view.complains_of_nothing_but(&["status of 401"]).await;
+}
+
 /// Somebody takes the time while the form for it is open.
 async fn one_of_two_wins(page: &Page<'_>) {
     let view = &page.view;

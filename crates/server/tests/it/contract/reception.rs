@@ -78,7 +78,10 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     driver.good(200, "POST /v1/appointments/{id}/move", Some(&made), token, Some(to)).await;
     let body = json!({"state": "confirmed", "note": "A note", "contact_id": contact});
     driver.good(200, "PATCH /v1/appointments/{id}", Some(&made), token, Some(body)).await;
-    drive_texts(driver, ada, &made).await;
+    let free = server.send("GET", &ask, token, None).await.expect(200)["data"][3]["starts_at"].clone();
+    let again = json!({"service_id": service, "starts_at": free, "contact_id": contact});
+    let again = server.send("POST", "/v1/appointments", token, Some(again)).await.expect(201);
+    drive_texts(driver, ada, &text(&again["id"])).await;
     drive_calls(driver, ada).await;
 }
 
@@ -139,7 +142,7 @@ pub(super) async fn five(server: &TestApp, ada: &Person) -> String {
         server.send("POST", "/v1/appointments", token, Some(body)).await.expect(201);
         crate::calls::take_message(server, &sender, "a secret", &format!("call-{number}")).await;
         server.send("GET", &format!("/v1/contacts/{contact}"), token, None).await.expect(200);
-        let (phone, at) = (format!("+4930{number}"), server.now());
+        let (phone, at) = (format!("+493090182{number}"), server.now());
         let stop = OptOut { tenant: texts.tenant, phone, stopped: true, at, fence: None };
         server.app.store.run(&Call::within(Duration::from_secs(10)), stop).await.expect("stored");
     }
