@@ -249,7 +249,9 @@ async fn what_nobody_knows_of_is_looked_for_before_it_is_sent_again(engine: Engi
         clinic.twilio.fails(&[fault]);
         practice.book(&free[100 + 10 * number]["starts_at"], json!({})).await.expect(201);
         let all = clinic.ended(&practice).await;
-        assert_eq!(all[number]["state"], "accepted", "{fault:?}: {:?}", all[number]);
+        // What is found in the list is further by then.
+        assert!(["accepted", "sent"].contains(&text(&all[number]["state"]).as_str()), "{fault:?}: {:?}", all[number]);
+        assert_eq!(all[number]["error"], Value::Null, "{fault:?}");
         assert_eq!(clinic.twilio.taken().len(), number + 1, "{fault:?}");
     }
     let mut bodies: Vec<String> = clinic.twilio.taken().into_iter().map(|taken| taken.body).collect();

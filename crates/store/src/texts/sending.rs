@@ -49,7 +49,7 @@ statements! {
             AND a.tenant_id = text_message.tenant_id AND a.starts_at = text_message.starts_at
             AND a.state IN ('booked', 'confirmed')))");
     ACCEPTED = both("
-        UPDATE text_message SET state = $4, provider_id = $5, segments = $6, updated_at = $7
+        UPDATE text_message SET state = $4, provider_id = $5, segments = $6, error = NULL, updated_at = $7
         WHERE id = $1 AND tenant_id = $2 AND attempts = $3 AND state IN ('sending', 'unknown')");
     ENDED = both("
         UPDATE text_message SET state = $4, error_code = $5, error = $6, updated_at = $7
