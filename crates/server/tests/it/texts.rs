@@ -104,6 +104,13 @@ impl Clinic {
         self.until("the message", look).await
     }
 
+    /// Waits until it is stored that the provider has so many. What is asked of it later is due so long after that.
+    async fn accepted(&self, practice: &Practice<'_>, count: usize) {
+        let has = |one: &Value| matches!(one["state"].as_str(), Some("accepted" | "sent" | "delivered"));
+        let look = async || (texts(practice).await.iter().filter(|one| has(one)).count() >= count).then_some(());
+        self.until("the provider's answer", look).await;
+    }
+
     async fn ended(&self, practice: &Practice<'_>) -> Vec<Value> {
         let look = async || {
             let all = texts(practice).await;
@@ -166,11 +173,13 @@ async fn what_becomes_of_an_appointment_is_told(engine: Engine) {
     practice.send("POST", &format!("/v1/appointments/{id}/move"), Some(body)).await.expect(200);
     let moved = clinic.taken(2).await.remove(1);
     assert!(moved.body.contains("is now on"), "{}", moved.body);
+    clinic.accepted(&practice, 2).await;
     let begins = clinic.server.app.clock.now();
     let starts: mainstay_domain::Timestamp = text(&free[12]["starts_at"]).parse().expect("a moment");
     clinic.clock.forward(starts.since(begins).checked_sub(Duration::from_secs(7_000)).expect("it is later"));
     let reminder = clinic.taken(3).await.remove(2);
     assert!(reminder.body.contains("reminder of your Cleaning"), "{}", reminder.body);
+    clinic.accepted(&practice, 3).await;
     let late: mainstay_domain::Timestamp = text(&free[30]["starts_at"]).parse().expect("a moment");
     clinic
         .clock
@@ -182,6 +191,18 @@ async fn what_becomes_of_an_appointment_is_told(engine: Engine) {
     };
     let all = clinic.until("the reminder of the first time", dropped).await;
     assert_eq!(clinic.twilio.taken().len(), 3, "{all:?}");
+    // What became of those that were sent is asked for, with their price.
+    let priced = async || {
+        let all = texts(&practice).await;
+        let sent: Vec<Value> = all.into_iter().filter(|one| one["state"] == "delivered").collect();
+        (sent.len() == 3).then_some(sent)
+    };
+    for one in clinic.until("the price", priced).await {
+        assert_eq!(
+            (&one["price_micros"], &one["currency"], &one["segments"]),
+            (&json!(7_500), &json!("USD"), &json!(1))
+        );
+    }
     clinic.server.tells(&["mainstay_text_attempts_total{outcome=\"accepted\"} 3"]).await;
 }
 

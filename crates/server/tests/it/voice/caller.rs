@@ -118,6 +118,20 @@ impl Caller {
         }
     }
 
+    /// Waits until so much sound of a turn has come, in bytes.
+    pub(super) async fn hear(&mut self, turn: u32, bytes: usize) {
+        let of_turn = |sound: &[(u32, u32, usize)]| -> usize {
+            sound.iter().filter(|(of, _, _)| *of == turn).map(|(_, _, bytes)| bytes).sum()
+        };
+        while of_turn(&self.sound) < bytes {
+            match self.next().await {
+                Heard::Sound { turn, sequence, bytes } => self.sound.push((turn, sequence, bytes)),
+                Heard::Frame(_) => {}
+                Heard::Closed(code) => panic!("closed with {code} before the sound"),
+            }
+        }
+    }
+
     /// Says what a transcript was taken for.
     pub(super) async fn transcript(&mut self, role: &str, is_final: bool) -> Value {
         loop {

@@ -23,6 +23,8 @@ pub(crate) enum Fault {
     Hang,
     /// The answer breaks off at its beginning.
     Cut,
+    /// A second of sound comes, and nothing after it.
+    Stall,
 }
 
 #[derive(Default)]
@@ -97,6 +99,10 @@ async fn answer(State(shared): State<Arc<Shared>>, request: Request) -> Response
         Some(Fault::Cut) => {
             let pieces = [Ok(Bytes::new()), Err(std::io::Error::other("as told"))];
             return Body::from_stream(stream::iter(pieces)).into_response();
+        }
+        Some(Fault::Stall) => {
+            let second = stream::iter([Ok::<_, std::io::Error>(Bytes::from(vec![7u8; 48_000]))]);
+            return Body::from_stream(second.chain(stream::pending())).into_response();
         }
         None => {}
     }
