@@ -14,6 +14,7 @@ mod slots;
 
 pub use appointment::AppointmentState;
 pub use day::{CalendarDay, Zone};
+pub(crate) use hours::{DAY, ends, write_ends};
 pub use hours::{Opening, SpecialDay, StaffHours, Week};
 pub use icalendar::{CalendarEvent, CalendarMethod, calendar_file};
 pub use phone::{CallingCode, PhoneNumber};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 
 use crate::account::{UnknownWord, words};
+use crate::reception::{DAY, ends, write_ends};
 use crate::text::Refused;
 use crate::{Timestamp, Zone};
 
@@ -186,17 +187,8 @@ impl FromStr for QuietHours {
     type Err = Refused;
 
     fn from_str(text: &str) -> Result<Self, Refused> {
-        let minute = |text: &str| {
-            let (hours, minutes) = text.split_once(':')?;
-            let number = |part: &str| {
-                let two = part.len() == 2 && part.bytes().all(|byte| byte.is_ascii_digit());
-                two.then(|| part.parse::<u16>().ok()).flatten()
-            };
-            let (hours, minutes) = (number(hours)?, number(minutes)?);
-            (hours < 24 && minutes < 60).then_some(hours * 60 + minutes)
-        };
-        let ends = text.split_once('-').and_then(|(from, until)| Some((minute(from)?, minute(until)?)));
-        match ends {
+        // The night has no end of the day in it: `24:00` is `00:00`.
+        match ends(text).filter(|&(from, until)| from < DAY && until < DAY) {
             Some((from, until)) if from != until => Ok(Self { from, until }),
             _ => Err(Refused {
                 code: "invalid_quiet_hours",
@@ -208,8 +200,7 @@ impl FromStr for QuietHours {
 
 impl fmt::Display for QuietHours {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from, until } = self;
-        write!(f, "{:02}:{:02}-{:02}:{:02}", from / 60, from % 60, until / 60, until % 60)
+        write_ends(f, self.from, self.until)
     }
 }
 

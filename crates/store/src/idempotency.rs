@@ -68,6 +68,22 @@ pub(crate) async fn claim(tx: &mut Tx<'_>, claimant: Claimant<'_>) -> Result<Opt
     find(tx, claimant.tenant, claimant.person, &claim.key).await
 }
 
+/// Claims a key that comes with whose it is, if there is one, for an operation and what will be made.
+pub(crate) async fn claim_with(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    by: Option<&(PersonId, Claim)>,
+    (operation, resource): (&'static str, Uuid),
+    now: Timestamp,
+) -> Result<Option<Used>> {
+    match by {
+        Some((person, key)) => {
+            claim(tx, Claimant { tenant, person: *person, operation, claim: Some(key), resource, now }).await
+        }
+        None => Ok(None),
+    }
+}
+
 pub(crate) async fn find(
     tx: &mut Tx<'_>,
     tenant: TenantId,

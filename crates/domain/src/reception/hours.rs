@@ -12,7 +12,7 @@ use crate::text::Refused;
 /// The most openings of one day.
 const MOST_OPENINGS: usize = 8;
 /// Minutes of a day.
-const DAY: u16 = 1_440;
+pub(crate) const DAY: u16 = 1_440;
 
 /// From one time of the clock to a later one, in minutes since midnight: `09:00-12:30` on the wire, `24:00` for the end of
 /// the day.
@@ -42,6 +42,17 @@ impl Opening {
     }
 }
 
+/// Reads `09:30-24:00`, each end in minutes since midnight.
+pub(crate) fn ends(text: &str) -> Option<(u16, u16)> {
+    let (from, until) = text.split_once('-')?;
+    Some((minute(from)?, minute(until)?))
+}
+
+/// Writes ends as [`ends`] reads them.
+pub(crate) fn write_ends(f: &mut fmt::Formatter<'_>, from: u16, until: u16) -> fmt::Result {
+    write!(f, "{:02}:{:02}-{:02}:{:02}", from / 60, from % 60, until / 60, until % 60)
+}
+
 /// Reads `09:30`, in minutes since midnight.
 fn minute(text: &str) -> Option<u16> {
     let (hours, minutes) = text.split_once(':')?;
@@ -56,8 +67,7 @@ impl FromStr for Opening {
     type Err = Refused;
 
     fn from_str(text: &str) -> Result<Self, Refused> {
-        let ends = text.split_once('-').and_then(|(from, until)| Some((minute(from)?, minute(until)?)));
-        match ends {
+        match ends(text) {
             Some((from, until)) if from < until => Ok(Self { from, until }),
             _ => Err(Refused {
                 code: "invalid_opening",
@@ -72,8 +82,7 @@ impl FromStr for Opening {
 
 impl fmt::Display for Opening {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { from, until } = self;
-        write!(f, "{:02}:{:02}-{:02}:{:02}", from / 60, from % 60, until / 60, until % 60)
+        write_ends(f, self.from, self.until)
     }
 }
 

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use mainstay_domain::{ApiKeyScope, ToolState, ToolUsed};
 use mainstay_store::{Call, SaveReply};
-use ring::digest::{Context, SHA256};
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
 use uuid::Uuid;
@@ -14,7 +13,7 @@ use super::live::Live;
 use super::service::Assistant;
 use crate::accounts::Member;
 use crate::app::App;
-use crate::calls::tools::{definitions, for_member, now_is};
+use crate::calls::tools::{definitions, for_member, now_is, one_use};
 use crate::providers::{Bench, ToolAnswer, ToolDefinition, ToolUse, Tools, UseOfTool};
 
 /// How long a reply waits to hear whether there is a reception. It can be made without.
@@ -112,17 +111,9 @@ impl ForReply {
         };
         let changes = self.live.tools().iter().filter(changes).count();
         let given = Value::Object(asked.given()).to_string();
-        let mut context = Context::new(&SHA256);
-        for part in [self.live.generation.uuid().as_bytes().as_slice(), &[u8::try_from(changes).unwrap_or(u8::MAX)]] {
-            context.update(part);
-        }
-        context.update(asked.name.as_bytes());
-        context.update(b"\0");
-        context.update(given.as_bytes());
-        let digest = context.finish();
-        let mut bytes = [0; 16];
-        bytes.copy_from_slice(digest.as_ref().get(..16).unwrap_or(&[0; 16]));
-        uuid::Builder::from_custom_bytes(bytes).into_uuid()
+        let changes = [u8::try_from(changes).unwrap_or(u8::MAX)];
+        let generation = self.live.generation.uuid();
+        one_use(&[generation.as_bytes(), &changes, asked.name.as_bytes(), b"\0", given.as_bytes()])
     }
 
     /// Saves what was done until now. What fails is saved once a second anyway.

@@ -11,7 +11,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 use crate::config::{self, FastSpring};
-use crate::providers::api::{Api, ApiFault, Saying};
+use crate::providers::api::{Api, ApiFault, Saying, Service};
 use crate::providers::{BreakerState, LastOutcome};
 
 /// The largest answer that is read, in bytes.
@@ -44,9 +44,8 @@ impl FastSpringApi {
         let encoded = STANDARD.encode(pair);
         let mut authorisation = HeaderValue::from_str(&format!("Basic {encoded}")).map_err(Error::internal)?;
         authorisation.set_sensitive(true);
-        let bounds = (settings.first_byte_timeout(), LARGEST);
-        let api = Api::new(("fastspring", &settings.api_url), bounds, shared, clock)?;
-        Ok(Some(Self { api, authorisation }))
+        let service = Service::new("fastspring", &settings.api_url, settings.first_byte_timeout(), LARGEST);
+        Ok(Some(Self { api: Api::new(&service, shared, clock)?, authorisation }))
     }
 
     /// What its breaker does with the next request, and what the last one came to.

@@ -14,7 +14,6 @@ use mainstay_store::{
     BeginCalendarSignIn, BusyTime, CalendarConnection, Call, ConnectCalendar, DisconnectCalendar, GetCalendarOf,
     ListBusyTimes, ListCalendarConnections, SealedColumn, SwitchCalendar, TakeCalendarSignIn, WantCalendarRead,
 };
-use reqwest::Method;
 use ring::digest::{SHA256, digest};
 use serde_json::json;
 use uuid::Uuid;
@@ -209,7 +208,7 @@ impl Calendars {
         let (Ok(google), Ok(refresh_token)) = (self.google(), self.refresh_token(connection)) else { return };
         let holder = Holder { id: connection.id, refresh_token: &refresh_token };
         let body = json!({"id": channel.id.to_string(), "resourceId": channel.resource});
-        let ask = Ask { method: Method::POST, ..Ask::post(&["channels", "stop"], &body) };
+        let ask = Ask::post(&["channels", "stop"], &body);
         if let Err(fault) = google.ask(&holder, &ask).await {
             tracing::info!(code = fault.code(), connection = %connection.id, "a channel was not stopped");
         }

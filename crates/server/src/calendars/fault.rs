@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use mainstay_domain::{Error, Kind};
 
+use crate::providers::api::ApiFault;
+
 /// Why an attempt failed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -47,6 +49,17 @@ impl Fault {
             Self::Away(_) => "Google keeps failing and is left alone for a while.".to_owned(),
             Self::Reconnect(_) => "Google does not let us in any more. Connect the account again.".to_owned(),
             Self::Refused(status, reason) => format!("Google refused the request with {status} {reason}."),
+        }
+    }
+}
+
+impl From<ApiFault> for Fault {
+    fn from(fault: ApiFault) -> Self {
+        match fault {
+            ApiFault::LeftAlone(wait) => Self::Away(wait),
+            ApiFault::NotSent(inside) | ApiFault::Unknown(inside) => Self::Passing(inside),
+            ApiFault::Busy(after) => Self::Busy(after),
+            ApiFault::Refused(status, reason) => Self::Refused(status, reason),
         }
     }
 }

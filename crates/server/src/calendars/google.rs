@@ -1,9 +1,7 @@
-//! Lives in one process: what is known of the health of Google's calendar API
-//! (<https://developers.google.com/workspace/calendar/api>), and access tokens until they end. On several nodes each learns
-//! and fetches for itself.
+//! Google's calendar API (<https://developers.google.com/workspace/calendar/api>). Lives in one process: access tokens until
+//! they end. On several nodes each fetches for itself.
 //!
-//! Each call has a time to connect, to the beginning of the answer and between its parts; what only reads is tried once more
-//! within a budget; an API that keeps failing is left alone for a while. Nothing here holds a transaction.
+//! What only reads is tried once more. Nothing here holds a transaction.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,28 +10,19 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_MATCH};
 use mainstay_domain::{CalendarConnectionId, Clock, Error, Result, Secret, Timestamp};
-use mainstay_store::trace::{Step, StepKind};
 use moka::sync::Cache;
-use reqwest::{Method, RequestBuilder, Response, Url};
+use reqwest::{Method, RequestBuilder, Url};
 use serde_json::Value;
-use tokio::time::{sleep, timeout};
 
 use super::fault::Fault;
 use crate::config::{self, GoogleCalendar};
-use crate::providers::breaker::{Breaker, Verdict};
-use crate::providers::retry::{Budget, advice};
-use crate::providers::{BreakerState, Last, LastOutcome};
+use crate::providers::api::{Answer, Api, ApiFault, Saying, Service};
+use crate::providers::{BreakerState, LastOutcome};
 
-/// How long an answer may pause once it has begun.
-const IDLE: Duration = Duration::from_secs(5);
 /// The largest answer that is read, in bytes: a page of a thousand events.
 const LARGEST: usize = 8 * 1024 * 1024;
-/// How long after a failure it is tried again.
-const PAUSE: Duration = Duration::from_millis(250);
-/// Attempts in all of what only reads.
-const ATTEMPTS: u32 = 2;
 /// Connections that are kept for further requests.
-const IDLE_CONNECTIONS: usize = 8;
+const CONNECTIONS: usize = 8;
 /// How long before its end an access token is fetched anew.
 const MARGIN: Duration = Duration::from_secs(60);
 /// How many access tokens are remembered.
@@ -46,11 +35,8 @@ const SCOPES: &str =
 
 /// Google's API.
 pub struct GoogleApi {
-    client: reqwest::Client,
+    api: Api,
     settings: GoogleCalendar,
-    breaker: Breaker,
-    retries: Budget,
-    last: Last,
     clock: Arc<dyn Clock>,
     tokens: Cache<CalendarConnectionId, (Secret, Timestamp)>,
 }
@@ -91,22 +77,16 @@ impl GoogleApi {
         if !settings.is_set_up() {
             return Ok(None);
         }
-        let mut builder = reqwest::Client::builder()
-            .connect_timeout(shared.connect_timeout())
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .user_agent(concat!("mainstay/", env!("CARGO_PKG_VERSION")));
-        let host = Url::parse(&settings.api_url).map_err(Error::internal)?;
-        if matches!(host.host_str(), Some("localhost" | "127.0.0.1" | "[::1]")) {
-            builder = builder.no_proxy();
-        }
+        let service = Service {
+            connections: CONNECTIONS,
+            meaning,
+            // An event that is gone, was changed or is there already is an answer like any other.
+            refuses_by_the_way: true,
+            ..Service::new("google_calendar", &settings.api_url, settings.first_byte_timeout(), LARGEST)
+        };
         Ok(Some(Self {
-            client: builder.build().map_err(Error::internal)?,
+            api: Api::new(&service, shared, Arc::clone(&clock))?,
             settings: settings.clone(),
-            breaker: Breaker::new("google_calendar", shared.breaker_failures, shared.breaker_open()),
-            retries: Budget::new(shared.retry_budget_percent),
-            last: Last::default(),
             clock,
             tokens: Cache::builder().max_capacity(MOST_TOKENS).time_to_live(LONGEST_TOKEN).build(),
         }))
@@ -114,7 +94,7 @@ impl GoogleApi {
 
     /// What its breaker does with the next request, and what the last one came to.
     pub(crate) fn standing(&self) -> (BreakerState, Option<LastOutcome>) {
-        (self.breaker.current(), self.last.get())
+        self.api.standing()
     }
 
     /// What PKCE proves (RFC 7636): it follows from the secret of the sign-in and from that of this installation, so that
@@ -169,14 +149,15 @@ impl GoogleApi {
     /// Takes the access away that was given. Best effort: it ends at Google too when the account's owner says so.
     pub(super) async fn revoke(&self, refresh_token: &Secret) -> std::result::Result<(), Fault> {
         let form = [("token", refresh_token.expose())];
-        self.guarded(|| self.form(&self.settings.revoke_url, &form)).await.map(drop)
+        self.api.once(self.form(&self.settings.revoke_url, &form)).await?;
+        Ok(())
     }
 
     async fn token(&self, form: &[(&str, &str)]) -> std::result::Result<Value, Fault> {
         let own =
             [("client_id", self.settings.client_id.as_str()), ("client_secret", self.settings.client_secret.expose())];
         let form: Vec<_> = form.iter().copied().chain(own).collect();
-        match self.guarded(|| self.form(&self.settings.token_url, &form)).await {
+        match self.api.once(self.form(&self.settings.token_url, &form)).await.map_err(Fault::from) {
             // RFC 6749, section 5.2.
             Err(Fault::Refused(400, reason)) if reason == "invalid_grant" => Err(Fault::Reconnect(reason)),
             Err(Fault::Refused(401, reason)) => {
@@ -188,7 +169,7 @@ impl GoogleApi {
 
     fn form(&self, url: &str, form: &[(&str, &str)]) -> RequestBuilder {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(form).finish();
-        self.client.post(url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
+        self.api.request_to(Method::POST, url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
     }
 
     fn remember(&self, id: CalendarConnectionId, answer: &Value) -> std::result::Result<Secret, Fault> {
@@ -243,90 +224,41 @@ impl GoogleApi {
         let mut bearer =
             HeaderValue::from_str(&format!("Bearer {}", token.expose())).map_err(|e| bad(e.to_string()))?;
         bearer.set_sensitive(true);
-        let request = || {
-            let mut request = self.client.request(ask.method.clone(), url.clone()).header(AUTHORIZATION, &bearer);
-            if let Some(version) = ask.version {
-                request = request.header(IF_MATCH, version);
-            }
-            if let Some(body) = ask.body {
-                request = request.json(body);
-            }
-            request
+        let mut request = self.api.request_to(ask.method.clone(), url).header(AUTHORIZATION, bearer);
+        if let Some(version) = ask.version {
+            request = request.header(IF_MATCH, version);
+        }
+        if let Some(body) = ask.body {
+            request = request.json(body);
+        }
+        let answer = match ask.method {
+            Method::GET => self.api.call(request, Saying::Again).await,
+            _ => self.api.once(request).await,
         };
-        self.retries.request();
-        let outcome = self.guarded(request).await;
-        let again = ask.method == Method::GET && ATTEMPTS > 1;
-        if again && matches!(outcome, Err(Fault::Passing(_))) && self.retries.spend() {
-            sleep(PAUSE).await;
-            return self.guarded(request).await;
-        }
-        outcome
+        Ok(answer?)
     }
+}
 
-    /// One attempt, by leave of the breaker.
-    async fn guarded(&self, request: impl Fn() -> RequestBuilder) -> std::result::Result<Value, Fault> {
-        let permit = self.breaker.admit().map_err(Fault::Away)?;
-        let mut step = Step::begin(StepKind::Outgoing, "google_calendar");
-        let outcome = self.attempt(request()).await;
-        if let Err(fault) = &outcome {
-            step.fail(fault.code());
-        }
-        drop(step);
-        // What is refused is about the request and says nothing of its health.
-        self.last.record(match &outcome {
-            Err(fault @ (Fault::Passing(_) | Fault::Busy(_))) => Some(fault.code()),
-            _ => None,
-        });
-        permit.settle(match &outcome {
-            Ok(_) => Verdict::Healthy,
-            Err(Fault::Passing(_)) => Verdict::Failed,
-            Err(_) => Verdict::Answered,
-        });
-        outcome
-    }
-
-    async fn attempt(&self, request: RequestBuilder) -> std::result::Result<Value, Fault> {
-        let response = match timeout(self.settings.first_byte_timeout(), request.send()).await {
-            Err(_) => return Err(Fault::Passing("no answer in time".to_owned())),
-            Ok(Err(error)) => return Err(Fault::Passing(error.without_url().to_string())),
-            Ok(Ok(response)) => response,
-        };
-        let status = response.status().as_u16();
-        let (after, _) = advice(response.headers(), self.clock.as_ref());
-        let text = read(response).await?;
-        match status {
-            204 | 205 => Ok(Value::Null),
-            200..=299 if text.is_empty() => Ok(Value::Null),
-            200..=299 => serde_json::from_slice(&text).map_err(|error| Fault::Passing(format!("no JSON: {error}"))),
-            429 => Err(Fault::Busy(after)),
-            500..=599 => Err(Fault::Passing(format!("status {status}"))),
-            _ => Err(refusal(status, &text, after)),
-        }
+/// What an answer means: nothing at all is said where there is nothing to say.
+fn meaning(answer: Answer) -> std::result::Result<Value, ApiFault> {
+    let (status, text) = (answer.status.as_u16(), answer.body?);
+    match status {
+        204 | 205 => Ok(Value::Null),
+        200..=299 if text.is_empty() => Ok(Value::Null),
+        200..=299 => serde_json::from_slice(&text).map_err(|error| ApiFault::Unknown(format!("no JSON: {error}"))),
+        429 => Err(ApiFault::Busy(answer.after)),
+        500..=599 => Err(ApiFault::Unknown(format!("status {status}"))),
+        _ => Err(refusal(status, &text, answer.after)),
     }
 }
 
 /// What a refusal means: 403 is also what Google says to who asks too often.
-fn refusal(status: u16, text: &[u8], after: Option<Duration>) -> Fault {
+fn refusal(status: u16, text: &[u8], after: Option<Duration>) -> ApiFault {
     let body: Value = serde_json::from_slice(text).unwrap_or_default();
     let reason = body["error"]["errors"][0]["reason"].as_str().or_else(|| body["error"]["status"].as_str());
     let reason = reason.or_else(|| body["error"].as_str()).unwrap_or("no reason");
     if status == 403 && ["rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"].contains(&reason) {
-        return Fault::Busy(after);
+        return ApiFault::Busy(after);
     }
-    Fault::Refused(status, reason.chars().filter(|letter| !letter.is_control()).take(100).collect())
-}
-
-async fn read(mut response: Response) -> std::result::Result<Vec<u8>, Fault> {
-    let mut body = Vec::new();
-    loop {
-        match timeout(IDLE, response.chunk()).await {
-            Err(_) => return Err(Fault::Passing("the answer stood still".to_owned())),
-            Ok(Err(error)) => return Err(Fault::Passing(format!("the answer broke off: {}", error.without_url()))),
-            Ok(Ok(None)) => return Ok(body),
-            Ok(Ok(Some(chunk))) if body.len() + chunk.len() > LARGEST => {
-                return Err(Fault::Passing("the answer is too large".to_owned()));
-            }
-            Ok(Ok(Some(chunk))) => body.extend_from_slice(&chunk),
-        }
-    }
+    ApiFault::Refused(status, reason.chars().filter(|letter| !letter.is_control()).take(100).collect())
 }

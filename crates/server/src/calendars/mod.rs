@@ -22,9 +22,9 @@ use std::time::Duration;
 use mainstay_domain::{Clock, Entropy, Ids, Result, Schedule, Secret};
 use mainstay_jobs::{Done, Failure, Job, JobContext, JobResult, Missed, Promise, Queue, Scheduled};
 use mainstay_store::{
-    CALENDAR_ATTEMPTS, CALENDAR_READ_KIND, CALENDAR_WRITE_KIND, CALENDARS, CalendarConnection, CalendarRead,
-    CalendarStates, CalendarWrite, CountCalendars, FindNeglected, Neglected, PromiseNeglected, QueueLimits,
-    SealedColumn, Store,
+    CALENDAR_ATTEMPTS, CALENDAR_READ_KIND, CALENDAR_WRITE_KIND, CALENDARS, CalendarConnection, CalendarFailed,
+    CalendarRead, CalendarStates, CalendarWrite, CountCalendars, FindNeglected, Neglected, PromiseNeglected,
+    QueueLimits, SealedColumn, Store,
 };
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
@@ -185,6 +185,27 @@ impl Calendars {
     }
 
     /// What fails on our side is no attempt.
+    /// What follows from a calendar that could not be read or written: what is known of it stays, and is told to be old;
+    /// what is owed to it stays owed.
+    async fn failed(&self, context: &JobContext, connection: &CalendarConnection, fault: Fault) -> JobResult {
+        let failed = CalendarFailed {
+            tenant: connection.tenant,
+            id: connection.id,
+            reconnect: matches!(fault, Fault::Reconnect(_)),
+            error: fault.words(),
+            now: self.clock.now(),
+        };
+        if let Err(error) = self.store.run_for_jobs(&context.call(), failed).await {
+            return Ok(self.later(&error));
+        }
+        match fault {
+            // Everything waits for the account.
+            Fault::Reconnect(_) => Ok(Done::Finished),
+            Fault::Away(wait) | Fault::Busy(Some(wait)) => Ok(Done::Snoozed(self.spread(wait))),
+            Fault::Busy(None) | Fault::Passing(_) | Fault::Refused(..) => Err(Failure::new(fault.words())),
+        }
+    }
+
     fn later(&self, error: &dyn Display) -> Done {
         tracing::warn!(%error, "a calendar is put off for a moment");
         Done::Snoozed(self.spread(LATER))

@@ -3,11 +3,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use mainstay_domain::{Span, TenantId, Timestamp, Zone};
+use mainstay_domain::{Span, Timestamp, Zone};
 use mainstay_jobs::{Done, Failure, JobContext, JobResult, Retry};
-use mainstay_store::{
-    BeginCalendarRead, CalendarConnection, CalendarFailed, CalendarRead, CalendarWasRead, ReadEnd, SeenEvent,
-};
+use mainstay_store::{BeginCalendarRead, CalendarConnection, CalendarRead, CalendarWasRead, ReadEnd, SeenEvent};
 use serde_json::Value;
 
 use super::events;
@@ -53,7 +51,10 @@ impl Calendars {
             };
             let read = match self.fetch(&connection).await {
                 Ok(read) => read,
-                Err(fault) => return self.not_read(context, (tenant, &connection), fault).await,
+                Err(fault) => {
+                    self.figures.read(fault.code());
+                    return self.failed(context, &connection, fault).await;
+                }
             };
             let was_read = CalendarWasRead {
                 tenant,
@@ -81,31 +82,6 @@ impl Calendars {
             }
         }
         Ok(Done::Snoozed(LATER))
-    }
-
-    /// What follows from a calendar that could not be read: what is known of it stays, and it is told to be old.
-    async fn not_read(
-        &self,
-        context: &JobContext,
-        (tenant, connection): (TenantId, &CalendarConnection),
-        fault: Fault,
-    ) -> JobResult {
-        self.figures.read(fault.code());
-        let failed = CalendarFailed {
-            tenant,
-            id: connection.id,
-            reconnect: matches!(fault, Fault::Reconnect(_)),
-            error: fault.words(),
-            now: self.clock.now(),
-        };
-        if let Err(error) = self.store.run_for_jobs(&context.call(), failed).await {
-            return Ok(self.later(&error));
-        }
-        match fault {
-            Fault::Reconnect(_) => Ok(Done::Finished),
-            Fault::Away(wait) | Fault::Busy(Some(wait)) => Ok(Done::Snoozed(self.spread(wait))),
-            Fault::Busy(None) | Fault::Passing(_) | Fault::Refused(..) => Err(Failure::new(fault.words())),
-        }
     }
 
     /// Fetches what has changed, or all of it where the place is not known to the provider any more.

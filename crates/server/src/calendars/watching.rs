@@ -9,6 +9,7 @@ use http::HeaderMap;
 use mainstay_domain::{CalendarConnectionId, Error, JobId, Result, TenantId, Timestamp};
 use mainstay_store::{CalendarChannel, CalendarConnection, Call, GetCalendar, SetCalendarChannel, WantCalendarRead};
 use serde_json::json;
+use subtle::ConstantTimeEq as _;
 
 use super::Calendars;
 use super::connecting::hash;
@@ -104,5 +105,5 @@ impl Calendars {
 
 /// Compares digests in a time that does not tell where they differ.
 pub(super) fn same(one: &str, other: &str) -> bool {
-    one.len() == other.len() && one.bytes().zip(other.bytes()).fold(0, |seen, (a, b)| seen | (a ^ b)) == 0
+    one.as_bytes().ct_eq(other.as_bytes()).into()
 }

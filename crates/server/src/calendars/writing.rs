@@ -6,8 +6,8 @@
 use mainstay_domain::{AppointmentId, Span, Zone};
 use mainstay_jobs::{Done, Failure, JobContext, JobResult, Retry};
 use mainstay_store::{
-    CalendarEntry, CalendarFailed, CalendarWrite, ConflictKind, EntryAt, EntryDue, EntryEnd, EntryWritten, EventStands,
-    ReadEntryDue, ToldEvent, event_id,
+    CalendarEntry, CalendarWrite, ConflictKind, EntryAt, EntryDue, EntryEnd, EntryWritten, EventStands, ReadEntryDue,
+    ToldEvent, event_id,
 };
 use reqwest::Method;
 use serde_json::Value;
@@ -55,7 +55,14 @@ impl Calendars {
             };
             let wrote = match self.write_one(at, &due).await {
                 Ok(wrote) => wrote,
-                Err(fault) => return self.not_written(context, &due, fault).await,
+                Err(fault) => {
+                    self.figures.wrote(fault.code());
+                    // It was not asked, so nothing new is known of the calendar.
+                    if let Fault::Away(wait) = fault {
+                        return Ok(Done::Snoozed(self.spread(wait)));
+                    }
+                    return self.failed(context, &due.connection, fault).await;
+                }
             };
             self.figures.wrote(if wrote.conflict.is_some() { "conflict" } else { "written" });
             let written = EntryWritten {
@@ -91,32 +98,6 @@ impl Calendars {
         match &due.told {
             None => writer.remove().await,
             Some(told) => writer.put(told).await,
-        }
-    }
-
-    /// What follows from an event that could not be written: it stays owed.
-    async fn not_written(&self, context: &JobContext, due: &EntryDue, fault: Fault) -> JobResult {
-        self.figures.wrote(fault.code());
-        let connection = &due.connection;
-        let reconnect = matches!(fault, Fault::Reconnect(_));
-        if !matches!(fault, Fault::Away(_)) {
-            let failed = CalendarFailed {
-                tenant: connection.tenant,
-                id: connection.id,
-                reconnect,
-                error: fault.words(),
-                now: self.clock.now(),
-            };
-            if let Err(error) = self.store.run_for_jobs(&context.call(), failed).await {
-                return Ok(self.later(&error));
-            }
-        }
-        match fault {
-            // Everything that is owed waits for the account.
-            Fault::Reconnect(_) => Ok(Done::Finished),
-            Fault::Away(wait) => Ok(Done::Snoozed(self.spread(wait))),
-            Fault::Busy(Some(wait)) => Ok(Done::Snoozed(self.spread(wait))),
-            Fault::Busy(None) | Fault::Passing(_) | Fault::Refused(..) => Err(Failure::new(fault.words())),
         }
     }
 }

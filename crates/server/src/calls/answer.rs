@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
 use super::speech::line;
-use super::tools::{Asking, Refusal, TOOLS, Told, use_tool};
+use super::tools::{Asking, Refusal, TOOLS, Told, one_use, use_tool};
 use super::vapi::{ToolCall, arguments, call_id, told, tool_calls};
 use crate::app::App;
 use crate::webhooks::processors::Question;
@@ -46,13 +46,7 @@ fn hearing(app: &App, question: &Question, message: &Value, told: CallTold) -> O
 
 /// One id for one use of a tool, however often it is told.
 fn once(question: &Question, id: &str) -> Uuid {
-    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    context.update(question.event.uuid().as_bytes());
-    context.update(id.as_bytes());
-    let digest = context.finish();
-    let mut bytes = [0; 16];
-    bytes.copy_from_slice(digest.as_ref().get(..16).unwrap_or(&[0; 16]));
-    uuid::Builder::from_custom_bytes(bytes).into_uuid()
+    one_use(&[question.event.uuid().as_bytes(), id.as_bytes()])
 }
 
 /// What the use of a tool came to.

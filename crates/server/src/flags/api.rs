@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::{CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{IntoResponse, Response};
 use mainstay_domain::{Error, EventName, ExperimentId, ExperimentState, Timestamp, Unit, VariantName, hexadecimal};
@@ -18,7 +18,7 @@ use super::results::Results;
 use super::service::Event;
 use crate::accounts::{Operator, Reader, Writer};
 use crate::app::App;
-use crate::http::{Document, Json, Path, Problem, RequestContext};
+use crate::http::{Document, Json, Path, Problem, RequestContext, knows};
 
 /// The most events of one request.
 const MOST_EVENTS: usize = 100;
@@ -41,7 +41,11 @@ pub struct FlagsBody<'a> {
     (status = 200, description = "What the caller gets", body = FlagsBody),
     (status = 304, description = "What was sent before still holds"),
     (status = "default", body = Document<'static>)))]
-pub async fn flags(State(app): State<Arc<App>>, Reader(by): Reader, headers: HeaderMap) -> Result<Response, Problem> {
+pub async fn flags(
+    State(app): State<Arc<App>>,
+    Reader(by): Reader,
+    request_headers: HeaderMap,
+) -> Result<Response, Problem> {
     let catalogue = app.flags.catalogue();
     let evaluated = catalogue.evaluate(by.tenant, by.person);
     let body = FlagsBody {
@@ -50,11 +54,9 @@ pub async fn flags(State(app): State<Arc<App>>, Reader(by): Reader, headers: Hea
     };
     let text = serde_json::to_vec(&body).map_err(Error::internal)?;
     let tag = format!("\"{}\"", &hexadecimal(digest(&SHA256, &text).as_ref())[..32]);
-    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
-    let mut known = known.flat_map(|line| line.split(',')).map(|one| one.trim().trim_start_matches("W/"));
     let tag_value = HeaderValue::try_from(&tag).map_err(Error::internal)?;
     let headers = [(ETAG, tag_value)];
-    if known.any(|one| one == tag || one == "*") {
+    if knows(&request_headers, &tag) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
     Ok((headers, [(CONTENT_TYPE, "application/json")], text).into_response())

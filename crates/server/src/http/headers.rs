@@ -3,6 +3,13 @@
 use axum::http::HeaderMap;
 use axum::http::header::{self, HeaderName, HeaderValue};
 
+/// Whether a request says in `If-None-Match` (RFC 9110, section 13.1.2) that it knows what has this `ETag`.
+pub(crate) fn knows(headers: &HeaderMap, tag: &str) -> bool {
+    let lines = headers.get_all(header::IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
+    let mut known = lines.flat_map(|line| line.split(',')).map(|one| one.trim().trim_start_matches("W/"));
+    known.any(|one| one == tag || one == "*")
+}
+
 /// What a page may load: only our own files, nothing inline, and what is added.
 macro_rules! page_policy {
     ($more:literal) => {

@@ -25,7 +25,7 @@ pub(crate) mod websocket;
 
 pub use body::{RawBody, body_problem};
 pub use context::{NetworkFault, RequestContext, TrustedProxies};
-pub(crate) use headers::listening;
+pub(crate) use headers::{knows, listening};
 pub use json::{Json, from_slice, present};
 pub use metrics::{AnsweredCounts, HttpMetrics, UNMATCHED};
 pub use origins::{AllowedOrigins, OriginFault, origin_of};

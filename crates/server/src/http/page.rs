@@ -86,9 +86,15 @@ pub fn place(moment: Timestamp, id: impl fmt::Display) -> String {
 /// Reads a place of the form `<milliseconds>.<id>`.
 #[must_use]
 pub fn moment_and_id(text: &str) -> Option<(Timestamp, Uuid)> {
-    let (millis, id) = text.split_once('.')?;
+    moment_and(text, |id| Uuid::try_parse(id).ok())
+}
+
+/// Reads a place of the form `<milliseconds>.<what else tells it from others>`.
+#[must_use]
+pub fn moment_and<T>(text: &str, read: impl FnOnce(&str) -> Option<T>) -> Option<(Timestamp, T)> {
+    let (millis, rest) = text.split_once('.')?;
     let millis: i64 = millis.parse().ok().filter(|millis| (0..=253_402_300_799_999).contains(millis))?;
-    Some((Timestamp::from_millis(millis), Uuid::try_parse(id).ok()?))
+    Some((Timestamp::from_millis(millis), read(rest)?))
 }
 
 /// One page.

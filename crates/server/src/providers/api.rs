@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use mainstay_domain::{Clock, Error, Result};
 use mainstay_store::trace::{Step, StepKind};
-use reqwest::{RequestBuilder, Response, Url};
+use reqwest::{IntoUrl, Method, RequestBuilder, Response, StatusCode, Url};
 use serde_json::Value;
 use tokio::time::{sleep, timeout};
 
@@ -25,8 +25,6 @@ const IDLE: Duration = Duration::from_secs(5);
 const PAUSE: Duration = Duration::from_millis(250);
 /// Attempts in all, for what may be said twice.
 const ATTEMPTS: u32 = 2;
-/// Connections that are kept for further requests.
-const IDLE_CONNECTIONS: usize = 4;
 /// The most of a refusal that is kept, in characters.
 const MOST_OF_A_REFUSAL: usize = 500;
 
@@ -85,6 +83,60 @@ pub(crate) enum Saying {
     Once,
 }
 
+/// An answer, of whatever status.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    /// When the service says to come back.
+    pub(crate) after: Option<Duration>,
+    /// What it says, where that came whole.
+    pub(crate) body: Result<Vec<u8>, ApiFault>,
+}
+
+impl Answer {
+    /// Its JSON, where it is 2xx, as it means at most services: whoever promises JSON sends some.
+    ///
+    /// # Errors
+    /// When it is of another status, or is no JSON.
+    pub(crate) fn json(self) -> Result<Value, ApiFault> {
+        let Self { status, after, body } = self;
+        match status.as_u16() {
+            200..=299 => serde_json::from_slice(&body?).map_err(|error| ApiFault::Unknown(format!("no JSON: {error}"))),
+            429 => Err(ApiFault::Busy(after)),
+            500..=599 => Err(ApiFault::Unknown(format!("status {status}"))),
+            refused => {
+                let body = body.unwrap_or_default();
+                let beginning = String::from_utf8_lossy(&body).chars().take(MOST_OF_A_REFUSAL).collect();
+                Err(ApiFault::Refused(refused, beginning))
+            }
+        }
+    }
+}
+
+/// What is to be known of an outside service.
+pub(crate) struct Service<'a> {
+    /// What its breaker, its health and its figures are called.
+    pub(crate) name: &'static str,
+    /// The address that the paths of requests are behind.
+    pub(crate) base: &'a str,
+    /// How long an answer may take to begin.
+    pub(crate) first_byte: Duration,
+    /// The largest answer that is read, in bytes.
+    pub(crate) largest: usize,
+    /// Connections that are kept for further requests.
+    pub(crate) connections: usize,
+    /// What an answer means.
+    pub(crate) meaning: fn(Answer) -> Result<Value, ApiFault>,
+    /// Whether refusals are part of its use, and so tell nothing of how it does: its health does not name them.
+    pub(crate) refuses_by_the_way: bool,
+}
+
+impl<'a> Service<'a> {
+    /// As most are: it answers with JSON, and a refusal says that something is wrong.
+    pub(crate) const fn new(name: &'static str, base: &'a str, first_byte: Duration, largest: usize) -> Self {
+        Self { name, base, first_byte, largest, connections: 4, meaning: Answer::json, refuses_by_the_way: false }
+    }
+}
+
 /// An outside service.
 pub(crate) struct Api {
     name: &'static str,
@@ -92,6 +144,8 @@ pub(crate) struct Api {
     base: String,
     first_byte: Duration,
     largest: usize,
+    meaning: fn(Answer) -> Result<Value, ApiFault>,
+    refuses_by_the_way: bool,
     breaker: Breaker,
     retries: Budget,
     last: Last,
@@ -99,20 +153,13 @@ pub(crate) struct Api {
 }
 
 impl Api {
-    /// The service at an address, of whose answers so many bytes are read.
-    ///
     /// # Errors
     /// When the address cannot be read or the HTTP client cannot be made.
-    pub(crate) fn new(
-        (name, base): (&'static str, &str),
-        (first_byte, largest): (Duration, usize),
-        shared: &config::Providers,
-        clock: Arc<dyn Clock>,
-    ) -> Result<Self> {
-        let base = base.trim_end_matches('/').to_owned();
+    pub(crate) fn new(service: &Service<'_>, shared: &config::Providers, clock: Arc<dyn Clock>) -> Result<Self> {
+        let base = service.base.trim_end_matches('/').to_owned();
         let mut builder = reqwest::Client::builder()
             .connect_timeout(shared.connect_timeout())
-            .pool_max_idle_per_host(IDLE_CONNECTIONS)
+            .pool_max_idle_per_host(service.connections)
             .redirect(reqwest::redirect::Policy::none())
             .retry(reqwest::retry::never())
             .user_agent(concat!("mainstay/", env!("CARGO_PKG_VERSION")));
@@ -121,12 +168,14 @@ impl Api {
             builder = builder.no_proxy();
         }
         Ok(Self {
-            name,
+            name: service.name,
             client: builder.build().map_err(Error::internal)?,
             base,
-            first_byte,
-            largest,
-            breaker: Breaker::new(name, shared.breaker_failures, shared.breaker_open()),
+            first_byte: service.first_byte,
+            largest: service.largest,
+            meaning: service.meaning,
+            refuses_by_the_way: service.refuses_by_the_way,
+            breaker: Breaker::new(service.name, shared.breaker_failures, shared.breaker_open()),
             retries: Budget::new(shared.retry_budget_percent),
             last: Last::default(),
             clock,
@@ -144,11 +193,16 @@ impl Api {
     }
 
     /// A request to a path, which begins with a slash.
-    pub(crate) fn request(&self, method: reqwest::Method, path: &str) -> RequestBuilder {
-        self.client.request(method, format!("{}{path}", self.base))
+    pub(crate) fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.request_to(method, format!("{}{path}", self.base))
     }
 
-    /// Makes a request, and reads its answer.
+    /// A request to a whole address.
+    pub(crate) fn request_to(&self, method: Method, url: impl IntoUrl) -> RequestBuilder {
+        self.client.request(method, url)
+    }
+
+    /// Makes a request, once more when that may help, and reads its answer.
     ///
     /// # Errors
     /// When there is no answer of 2xx, or it is no JSON.
@@ -156,14 +210,10 @@ impl Api {
         self.retries.request();
         let mut tried = 0;
         loop {
-            let permit = self.breaker.admit().map_err(ApiFault::LeftAlone)?;
             tried += 1;
-            let mut step = Step::begin(StepKind::Outgoing, self.name);
             // What cannot be copied is sent once.
             let copy = if tried < ATTEMPTS { request.try_clone() } else { None };
-            let outcome = self.attempt(request).await;
-            self.note(&mut step, permit, &outcome);
-            drop(step);
+            let outcome = self.guarded(request).await;
             let worthwhile = match &outcome {
                 Err(ApiFault::NotSent(_)) => true,
                 Err(ApiFault::Unknown(_)) => saying == Saying::Again,
@@ -177,12 +227,31 @@ impl Api {
         }
     }
 
+    /// Makes a request a single time, whatever comes of it, and reads its answer.
+    ///
+    /// # Errors
+    /// When there is no answer of 2xx, or it is no JSON.
+    pub(crate) async fn once(&self, request: RequestBuilder) -> Result<Value, ApiFault> {
+        self.retries.request();
+        self.guarded(request).await
+    }
+
+    /// One attempt, by leave of the breaker.
+    async fn guarded(&self, request: RequestBuilder) -> Result<Value, ApiFault> {
+        let permit = self.breaker.admit().map_err(ApiFault::LeftAlone)?;
+        let mut step = Step::begin(StepKind::Outgoing, self.name);
+        let outcome = self.attempt(request).await;
+        self.note(&mut step, permit, &outcome);
+        outcome
+    }
+
     fn note(&self, step: &mut Step, permit: super::breaker::Permit<'_>, outcome: &Result<Value, ApiFault>) {
         let fault = outcome.as_ref().err();
         if let Some(fault) = fault {
             step.fail(fault.code());
         }
-        self.last.record(fault.map(ApiFault::code));
+        let told = fault.filter(|fault| !(self.refuses_by_the_way && matches!(fault, ApiFault::Refused(..))));
+        self.last.record(told.map(ApiFault::code));
         permit.settle(fault.map_or(Verdict::Healthy, ApiFault::verdict));
     }
 
@@ -197,17 +266,7 @@ impl Api {
         };
         let status = response.status();
         let (after, _) = advice(response.headers(), self.clock.as_ref());
-        let body = self.read(response).await;
-        match status.as_u16() {
-            200..=299 => serde_json::from_slice(&body?).map_err(|error| ApiFault::Unknown(format!("no JSON: {error}"))),
-            429 => Err(ApiFault::Busy(after)),
-            500..=599 => Err(ApiFault::Unknown(format!("status {status}"))),
-            refused => {
-                let body = body.unwrap_or_default();
-                let beginning = String::from_utf8_lossy(&body).chars().take(MOST_OF_A_REFUSAL).collect();
-                Err(ApiFault::Refused(refused, beginning))
-            }
-        }
+        (self.meaning)(Answer { status, after, body: self.read(response).await })
     }
 
     async fn read(&self, mut response: Response) -> Result<Vec<u8>, ApiFault> {

@@ -7,7 +7,7 @@ use mainstay_domain::MessageRole;
 use serde_json::{Map, Value};
 use tokio::time::{Instant, timeout_at};
 
-use super::tools::plain;
+use super::tools::{self, plain};
 use super::{Completion, Fault, FaultKind, Known, Outlet, Picture, Price, ReplyRequest, estimated_input_tokens};
 use crate::config;
 
@@ -116,9 +116,8 @@ fn tool_for(request: &ReplyRequest) -> Option<(&'static str, Map<String, Value>)
 }
 
 fn said(request: &ReplyRequest) -> String {
-    if let Some(round) = request.rounds.last() {
-        let lines: Vec<String> = round.uses.iter().map(|(_, answer)| plain(&answer.text)).collect();
-        return lines.join("\n\n");
+    if let Some(said) = tools::said(request) {
+        return said;
     }
     if let Some(known) = &request.known {
         return quotation(known);

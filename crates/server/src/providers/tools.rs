@@ -196,9 +196,15 @@ pub(super) async fn use_all(tools: &Tools, text: &str, asked: Vec<ToolUse>) -> R
 
 /// Says what the tools of the last round said, where no model will.
 pub(super) fn tell(request: &ReplyRequest, outlet: &mut Outlet<'_>) {
-    let Some(round) = request.rounds.last() else { return };
-    let lines: Vec<String> = round.uses.iter().map(|(_, answer)| plain(&answer.text)).collect();
-    outlet.send(&lines.join("\n\n"));
+    if let Some(said) = said(request) {
+        outlet.send(&said);
+    }
+}
+
+/// What the tools of the last round said; nothing where none were used.
+pub(super) fn said(request: &ReplyRequest) -> Option<String> {
+    let lines: Vec<String> = request.rounds.last()?.uses.iter().map(|(_, answer)| plain(&answer.text)).collect();
+    Some(lines.join("\n\n"))
 }
 
 /// A text in which nothing is markup.

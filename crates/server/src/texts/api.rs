@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::service::Wish;
 use crate::accounts::{Administrator, Reader};
 use crate::app::App;
-use crate::http::page::{self, Page, PageQuery, moment_and_id};
+use crate::http::page::{self, Page, PageQuery, moment_and, moment_and_id};
 use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 
 /// A text message to somebody who has an appointment.
@@ -252,8 +252,8 @@ pub async fn opt_outs(
 }
 
 fn moment_and_phone(text: &str) -> Option<(Timestamp, String)> {
-    let (at, phone) = text.split_once('.')?;
-    let at = at.parse().ok().filter(|at| (0..=253_402_300_799_999).contains(at))?;
-    let phone = PhoneNumber::parse(phone, None).ok().filter(|read| read.as_str() == phone)?;
-    Some((Timestamp::from_millis(at), phone.as_str().to_owned()))
+    moment_and(text, |phone| {
+        let read = PhoneNumber::parse(phone, None).ok().filter(|read| read.as_str() == phone)?;
+        Some(read.as_str().to_owned())
+    })
 }

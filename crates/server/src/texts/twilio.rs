@@ -12,7 +12,7 @@ use reqwest::header::CONTENT_TYPE;
 use serde_json::Value;
 
 use crate::config;
-use crate::providers::api::{Api, ApiFault, Saying};
+use crate::providers::api::{Api, ApiFault, Saying, Service};
 
 /// The largest answer that is read, in bytes.
 const LARGEST: usize = 1024 * 1024;
@@ -70,8 +70,8 @@ pub(crate) struct TwilioApi {
 
 impl TwilioApi {
     pub(super) fn new(settings: &config::Texts, shared: &config::Providers, clock: Arc<dyn Clock>) -> Result<Self> {
-        let bounds = (settings.first_byte_timeout(), LARGEST);
-        Ok(Self { api: Api::new(("twilio", &settings.twilio_url), bounds, shared, clock)? })
+        let service = Service::new("twilio", &settings.twilio_url, settings.first_byte_timeout(), LARGEST);
+        Ok(Self { api: Api::new(&service, shared, clock)? })
     }
 
     /// Its health.

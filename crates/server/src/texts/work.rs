@@ -93,7 +93,7 @@ impl Sending<'_> {
             TextState::Waiting => {}
             TextState::Sending => {
                 // Whoever was sending it is gone.
-                self.end(&due, TextEnd::Unknown("It was interrupted.".to_owned()), false).await?;
+                self.end(due.text.attempts, TextEnd::Unknown("It was interrupted.".to_owned()), false).await?;
                 return Ok(Done::Snoozed(LATER));
             }
             TextState::Unknown => return self.find(&due).await,
@@ -218,8 +218,7 @@ impl Sending<'_> {
             }
         };
         let over = matches!(next, Ok(Done::Settled));
-        let due = TextDue { text: mainstay_store::TextMessage { attempts, ..due.text.clone() }, ..due.clone() };
-        self.end(&due, end, over).await?;
+        self.end(attempts, end, over).await?;
         next
     }
 
@@ -231,8 +230,7 @@ impl Sending<'_> {
             segments: found.told.segments,
             look: (self.app.ids.make(), now.plus(LOOKS[0])),
         };
-        let due = TextDue { text: mainstay_store::TextMessage { attempts, ..due.text.clone() }, ..due.clone() };
-        self.end(&due, end, true).await?;
+        self.end(attempts, end, true).await?;
         self.texts.figures.accepted(now.since(due.text.due_at));
         Ok(Done::Settled)
     }
@@ -240,16 +238,16 @@ impl Sending<'_> {
     async fn dropped(&self, due: &TextDue, why: &str) -> JobResult {
         self.texts.figures.attempt("dropped");
         let end = TextEnd::Over { state: TextState::Dropped, code: None, error: why.to_owned(), stopped: false };
-        self.end(due, end, true).await?;
+        self.end(due.text.attempts, end, true).await?;
         Ok(Done::Settled)
     }
 
-    /// Stores an end; of the job too, where that is over.
-    async fn end(&self, due: &TextDue, end: TextEnd, over: bool) -> Result<(), Failure> {
+    /// Stores what an attempt has ended with; of the job too, where that is over.
+    async fn end(&self, attempts: u32, end: TextEnd, over: bool) -> Result<(), Failure> {
         let end = EndText {
             tenant: self.tenant,
             id: self.id,
-            attempts: due.text.attempts,
+            attempts,
             end,
             fence: over.then_some(self.context.fence),
             now: self.texts.clock.now(),
@@ -286,7 +284,7 @@ impl Sending<'_> {
             Some(found) => self.accepted(due, text.attempts, found).await,
             None if age < not_taken_after => Ok(Done::Snoozed(not_taken_after.saturating_sub(age))),
             None => {
-                self.end(due, TextEnd::Again("The provider has not got it.".to_owned()), false).await?;
+                self.end(text.attempts, TextEnd::Again("The provider has not got it.".to_owned()), false).await?;
                 Ok(Done::Snoozed(LATER))
             }
         }

@@ -4,6 +4,7 @@ use mainstay_domain::{CalendarConnectionId, Sealed, StaffId, TenantId, Timestamp
 use uuid::Uuid;
 
 use super::entries::Upcoming;
+use super::reading::forget_all;
 use super::{CalendarWrite, read_job, write_job};
 use crate::error::{Error, Result};
 use crate::intent::Intent;
@@ -51,7 +52,6 @@ statements! {
     SET_CHANNEL = both("
         UPDATE calendar_connection SET channel_id = $3, channel_resource = $4, channel_hash = $5, channel_expires_at = $6
         WHERE id = $1 AND tenant_id = $2");
-    CLEAR_BUSY = both("DELETE FROM calendar_busy WHERE connection_id = $1 AND tenant_id = $2");
     CLEAR_ENTRIES = both("DELETE FROM calendar_entry WHERE tenant_id = $1 AND connection_id = $2");
     END_CONFLICTS = both("
         UPDATE calendar_conflict SET resolved_at = $3, resolution = 'overtaken'
@@ -437,7 +437,7 @@ impl Intent for DisconnectCalendar {
         let (tenant, id) = (self.tenant.uuid(), was.id.uuid());
         connection(tx, (self.tenant, was.id), true).await?;
         tx.query(END_CONFLICTS).bind(tenant).bind(id).bind(At(self.now)).run().await?;
-        tx.query(CLEAR_BUSY).bind(id).bind(tenant).run().await?;
+        forget_all(tx, self.tenant, was.id).await?;
         tx.query(CLEAR_ENTRIES).bind(tenant).bind(id).run().await?;
         tx.query(DELETE).bind(id).bind(tenant).run().await?;
         Ok(Some(was))

@@ -4,7 +4,7 @@ use mainstay_domain::{AppointmentId, AppointmentState, CalendarFeedId, PersonId,
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::idempotency::{Claimant, Once, claim};
+use crate::idempotency::{Once, claim_with};
 use crate::intent::Intent;
 use crate::members::word;
 use crate::sql::{Sql, statements};
@@ -102,18 +102,9 @@ impl Intent for CreateCalendarFeed {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Once<bool>> {
-        if let Some((person, key)) = &self.claim {
-            let claimant = Claimant {
-                tenant: self.tenant,
-                person: *person,
-                operation: MAKING_A_CALENDAR_FEED,
-                claim: Some(key),
-                resource: self.feed.id.uuid(),
-                now: self.feed.created_at,
-            };
-            if let Some(used) = claim(tx, claimant).await? {
-                return Ok(Once::Repeat(used));
-            }
+        let made = (MAKING_A_CALENDAR_FEED, self.feed.id.uuid());
+        if let Some(used) = claim_with(tx, self.tenant, self.claim.as_ref(), made, self.feed.created_at).await? {
+            return Ok(Once::Repeat(used));
         }
         let CalendarFeed { id, staff, name, hash, created_at } = &self.feed;
         let create = tx.query(CREATE).bind(id.uuid()).bind(self.tenant.uuid()).bind(staff.map(StaffId::uuid));

@@ -191,6 +191,11 @@ const KEPT: Duration = Duration::from_secs(90 * 86_400);
 /// How many rows go into one statement.
 const BITE: usize = 500;
 
+/// Forgets whatever something else takes of a calendar.
+pub(super) async fn forget_all(tx: &mut Tx<'_>, tenant: TenantId, id: CalendarConnectionId) -> Result<()> {
+    tx.query(FORGET_ALL).bind(id.uuid()).bind(tenant.uuid()).run().await.map(drop)
+}
+
 impl Intent for CalendarWasRead {
     type Output = ReadEnd;
     const WRITES: bool = true;
@@ -333,7 +338,7 @@ impl CalendarWasRead {
     async fn keep(&self, tx: &mut Tx<'_>, staff: StaffId, foreign: &[&SeenEvent]) -> Result<()> {
         let (tenant, connection) = (self.tenant.uuid(), self.id.uuid());
         if self.whole {
-            tx.query(FORGET_ALL).bind(connection).bind(tenant).run().await?;
+            forget_all(tx, self.tenant, self.id).await?;
         } else {
             let ids: Vec<_> = self.events.iter().map(|event| EventId { event_id: &event.id }).collect();
             for bite in ids.chunks(BITE) {

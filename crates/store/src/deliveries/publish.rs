@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::{DELIVERIES, DELIVERY_KIND, MOST_STARTS, delivery_id, read_types, wants};
 use crate::error::{Error, Result};
-use crate::idempotency::{Claimant, Once, claim};
+use crate::idempotency::{Once, claim_with};
 use crate::intent::Intent;
 use crate::jobs::NewJob;
 use crate::jobs::enqueue::enqueue;
@@ -214,16 +214,9 @@ impl Intent for PublishEvents {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Once<Vec<u32>>> {
-        if let (Some((person, key)), Some(first)) = (&self.claim, self.events.first()) {
-            let claimant = Claimant {
-                tenant: self.tenant,
-                person: *person,
-                operation: PUBLISHING,
-                claim: Some(key),
-                resource: first.id.uuid(),
-                now: self.now,
-            };
-            if let Some(used) = claim(tx, claimant).await? {
+        if let Some(first) = self.events.first() {
+            let made = (PUBLISHING, first.id.uuid());
+            if let Some(used) = claim_with(tx, self.tenant, self.claim.as_ref(), made, self.now).await? {
                 return Ok(Once::Repeat(used));
             }
         }

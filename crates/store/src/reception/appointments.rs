@@ -15,7 +15,7 @@ use super::board::{Happened, count};
 use super::calendar::{Appointment, appointment_of, locked_appointment};
 use crate::calendars::owing::owe;
 use crate::error::{Error, Result};
-use crate::idempotency::{Claimant, Once, Used, claim, find};
+use crate::idempotency::{Once, Used, claim_with, find};
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::texts::planning as texts;
@@ -183,19 +183,10 @@ impl Intent for BookAppointment {
         if self.held_until.is_none() {
             owe(tx, self.tenant, &appointment, [staff], self.now).await?;
         }
-        if let Some((person, key)) = &self.claim {
-            let claimant = Claimant {
-                tenant: self.tenant,
-                person: *person,
-                operation: "appointment",
-                claim: Some(key),
-                resource: self.id.uuid(),
-                now: self.now,
-            };
-            // The same key for another time: this one is not made, and the next look finds the key.
-            if claim(tx, claimant).await?.is_some() {
-                return Err(Error::Conflict);
-            }
+        let made = ("appointment", self.id.uuid());
+        // The same key for another time: this one is not made, and the next look finds the key.
+        if claim_with(tx, self.tenant, self.claim.as_ref(), made, self.now).await?.is_some() {
+            return Err(Error::Conflict);
         }
         texts::promise(tx, self.tenant, (None, &appointment), self.asked, self.now).await?;
         count(tx, self.tenant, Happened::Appointment, self.now).await?;

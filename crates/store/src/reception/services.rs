@@ -4,7 +4,7 @@ use mainstay_domain::{PersonId, ServiceId, ServiceTimes, TenantId, Timestamp};
 use uuid::Uuid;
 
 use crate::error::{Error, Result};
-use crate::idempotency::{Claimant, Once, claim};
+use crate::idempotency::{Once, claim_with};
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::turns::Claim;
@@ -106,18 +106,9 @@ impl Intent for CreateService {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Once<bool>> {
-        if let Some((person, key)) = &self.claim {
-            let claimant = Claimant {
-                tenant: self.tenant,
-                person: *person,
-                operation: MAKING_A_SERVICE,
-                claim: Some(key),
-                resource: self.service.id.uuid(),
-                now: self.service.created_at,
-            };
-            if let Some(used) = claim(tx, claimant).await? {
-                return Ok(Once::Repeat(used));
-            }
+        let made = (MAKING_A_SERVICE, self.service.id.uuid());
+        if let Some(used) = claim_with(tx, self.tenant, self.claim.as_ref(), made, self.service.created_at).await? {
+            return Ok(Once::Repeat(used));
         }
         let Service { id, name, times, price, created_at, .. } = &self.service;
         let (price, currency) = price.clone().unzip();

@@ -8,7 +8,7 @@ use uuid::Uuid;
 
 use super::week;
 use crate::error::{Error, Result};
-use crate::idempotency::{Claimant, Once, claim};
+use crate::idempotency::{Once, claim_with};
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::turns::Claim;
@@ -122,18 +122,9 @@ impl Intent for CreateStaff {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Once<bool>> {
-        if let Some((person, key)) = &self.claim {
-            let claimant = Claimant {
-                tenant: self.tenant,
-                person: *person,
-                operation: MAKING_STAFF,
-                claim: Some(key),
-                resource: self.staff.id.uuid(),
-                now: self.staff.created_at,
-            };
-            if let Some(used) = claim(tx, claimant).await? {
-                return Ok(Once::Repeat(used));
-            }
+        let made = (MAKING_STAFF, self.staff.id.uuid());
+        if let Some(used) = claim_with(tx, self.tenant, self.claim.as_ref(), made, self.staff.created_at).await? {
+            return Ok(Once::Repeat(used));
         }
         let Staff { id, name, week, created_at, .. } = &self.staff;
         let create = tx.query(CREATE).bind(id.uuid()).bind(self.tenant.uuid()).bind(name.clone());

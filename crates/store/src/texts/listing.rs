@@ -98,9 +98,13 @@ impl Intent for GetText {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        let row: Option<TextRow> = tx.query(GET).bind(self.id.uuid()).bind(self.tenant.uuid()).row().await?;
-        row.map(TextMessage::try_from).transpose()
+        text_of(tx, self.tenant, self.id).await
     }
+}
+
+pub(super) async fn text_of(tx: &mut Tx<'_>, tenant: TenantId, id: TextMessageId) -> Result<Option<TextMessage>> {
+    let row: Option<TextRow> = tx.query(GET).bind(id.uuid()).bind(tenant.uuid()).row().await?;
+    row.map(TextMessage::try_from).transpose()
 }
 
 /// Reads what whoever has the link of an appointment is shown.

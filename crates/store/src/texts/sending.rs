@@ -3,8 +3,9 @@
 use mainstay_domain::{AppointmentState, ContactId, TenantId, TextMessageId, TextReason, TextState, Timestamp, Zone};
 use uuid::Uuid;
 
-use super::settings::{SettingsRow, TextSettings};
-use super::{TEXT_LOOK_KIND, TextMessage, TextRow, job};
+use super::listing::text_of;
+use super::settings::{TextSettings, settings_of};
+use super::{TEXT_LOOK_KIND, TextMessage, job};
 use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::jobs::enqueue::enqueue;
@@ -16,12 +17,6 @@ use crate::tx::{Scope, Tx};
 use crate::value::At;
 
 statements! {
-    READ = both("
-        SELECT id, appointment_id, contact_id, reason, service_id, staff_id, starts_at, phone, state, body, due_at, attempts,
-          attempted_at, provider_id, error_code, error, segments, price_micros, currency, created_at, updated_at
-        FROM text_message WHERE id = $1 AND tenant_id = $2");
-    SETTINGS = both("
-        SELECT source_id, account, sender, enabled, confirms, reminders, quiet, wording FROM text_settings WHERE tenant_id = $1");
     /// What is said of it, and what holds now. Whoever has the appointment now is reminded of it.
     AROUND = both("
         SELECT o.name AS organisation, r.zone, s.name AS service, f.name AS staff, a.state AS appointment_state,
@@ -145,15 +140,10 @@ impl Intent for ReadText {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        let (id, tenant) = (self.id.uuid(), self.tenant.uuid());
-        let Some(text) = tx.query(READ).bind(id).bind(tenant).row::<TextRow>().await? else { return Ok(None) };
-        let settings: Option<SettingsRow> = tx.query(SETTINGS).bind(tenant).row().await?;
-        let around: Option<AroundRow> = tx.query(AROUND).bind(id).bind(tenant).row().await?;
-        Ok(Some(TextDue {
-            text: text.try_into()?,
-            settings: settings.map(TextSettings::try_from).transpose()?,
-            around: around.map(TextAround::try_from).transpose()?,
-        }))
+        let Some(text) = text_of(tx, self.tenant, self.id).await? else { return Ok(None) };
+        let settings = settings_of(tx, self.tenant).await?;
+        let around: Option<AroundRow> = tx.query(AROUND).bind(self.id.uuid()).bind(self.tenant.uuid()).row().await?;
+        Ok(Some(TextDue { text, settings, around: around.map(TextAround::try_from).transpose()? }))
     }
 }
 

@@ -125,7 +125,11 @@ impl Intent for GetTextSettings {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        let row: Option<SettingsRow> = tx.query(GET).bind(self.0.uuid()).row().await?;
-        row.map(TextSettings::try_from).transpose()
+        settings_of(tx, self.0).await
     }
+}
+
+pub(super) async fn settings_of(tx: &mut Tx<'_>, tenant: TenantId) -> Result<Option<TextSettings>> {
+    let row: Option<SettingsRow> = tx.query(GET).bind(tenant.uuid()).row().await?;
+    row.map(TextSettings::try_from).transpose()
 }

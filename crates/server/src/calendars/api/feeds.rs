@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use axum::extract::State;
-use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, IF_NONE_MATCH};
+use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use mainstay_domain::{CalendarFeedId, Error, Label, StaffId, Timestamp};
@@ -17,7 +17,7 @@ use crate::app::App;
 use crate::calendars::connecting::hash;
 use crate::http::idempotency::Idempotency;
 use crate::http::page::{self, Page, PageQuery, moment_and_id};
-use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
+use crate::http::{Document, Json, Path, Problem, Query, RequestContext, knows};
 
 /// A calendar that other programs read.
 #[derive(Serialize, ToSchema)]
@@ -121,9 +121,7 @@ pub async fn file(
 ) -> Result<Response, Problem> {
     let text = app.calendars.feed_file(&context.call, &file).await?;
     let tag = format!("\"{}\"", hash(text.as_bytes()));
-    let known = headers.get_all(IF_NONE_MATCH).iter().filter_map(|line| line.to_str().ok());
-    let known = known.flat_map(|line| line.split(',')).map(|one| one.trim().trim_start_matches("W/"));
-    let is_known = known.into_iter().any(|one| one == tag || one == "*");
+    let is_known = knows(&headers, &tag);
     let headers = [(CACHE_CONTROL, "private, no-cache".to_owned()), (ETAG, tag)];
     if is_known {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());

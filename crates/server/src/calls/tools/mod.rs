@@ -18,6 +18,7 @@ use mainstay_domain::{
 };
 use mainstay_domain::{ContactId, PhoneCallId};
 use mainstay_store::{Call, Claim, ListServices, ListStaff, Reception as Settings, Service, Staff};
+use ring::digest::{Context, SHA256};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -44,6 +45,18 @@ pub(super) struct Asking<'a> {
     pub(super) number: Option<PhoneNumber>,
     /// What tells this use of a tool from every other: the same when it is asked again.
     pub(super) once: Uuid,
+}
+
+/// One id for whatever the same parts tell of.
+pub(crate) fn one_use(parts: &[&[u8]]) -> Uuid {
+    let mut context = Context::new(&SHA256);
+    for part in parts {
+        context.update(part);
+    }
+    let digest = context.finish();
+    let mut bytes = [0; 16];
+    bytes.copy_from_slice(digest.as_ref().get(..16).unwrap_or(&[0; 16]));
+    uuid::Builder::from_custom_bytes(bytes).into_uuid()
 }
 
 /// What a tool says.
