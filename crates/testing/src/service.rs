@@ -1,8 +1,9 @@
 //! Services that may be missing on a developer's machine, and ports for those that are there.
 
 use std::collections::BTreeSet;
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
 use std::net::{Ipv4Addr, TcpListener};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::{Result, while_doing};
@@ -31,14 +32,29 @@ pub fn skip(service: &str, why: &str) {
     }
 }
 
-/// A TCP port of the loopback address that nobody listens on now. Another process may take it before it is used, so
-/// whoever starts a server on it tries again with another one.
+/// Ports below those from which systems take one for an outgoing connection: a server that is started anew finds its own free.
+const PORTS: std::ops::Range<u16> = 12_000..32_000;
+/// How many ports this process has looked at.
+static LOOKED_AT: AtomicU16 = AtomicU16::new(0);
+
+/// A TCP port of the loopback address that nobody listens on now, and that this process has not been given before. Another
+/// process may take it before it is used, so whoever starts a server on it tries again with another one.
 ///
 /// # Errors
 /// When the loopback address has no free port.
 pub fn free_port() -> Result<u16> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(while_doing("finding a free port"))?;
-    Ok(listener.local_addr().map_err(while_doing("reading the port that was found"))?.port())
+    let count = PORTS.end - PORTS.start;
+    // Processes that run at the same time begin far from each other.
+    let first = u16::try_from(u64::from(std::process::id()) * 7_919 % u64::from(count)).unwrap_or_default();
+    let mut last = None;
+    for _ in 0..count {
+        let place = first.wrapping_add(LOOKED_AT.fetch_add(1, Ordering::Relaxed)) % count;
+        match TcpListener::bind((Ipv4Addr::LOCALHOST, PORTS.start + place)) {
+            Ok(_) => return Ok(PORTS.start + place),
+            Err(error) => last = Some(error),
+        }
+    }
+    Err(while_doing("finding a free port")(last.unwrap_or_else(|| ErrorKind::AddrInUse.into())))
 }
 
 #[cfg(test)]
