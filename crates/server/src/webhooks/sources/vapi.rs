@@ -54,6 +54,11 @@ fn identity(kind: &str, message: &Value, version: Option<i64>) -> Option<String>
             }
             parts.extend(&tool_calls);
         }
+        // Its function has no id of its own.
+        "function-call" => {
+            words = of_bytes(message.get("functionCall")?.to_string().as_bytes());
+            parts.extend([moment.as_deref()?, &words]);
+        }
         "status-update" => parts.push(member("status")?),
         "speech-update" => {
             // A turn is a number. Without it the same person begins to speak many times in a call.

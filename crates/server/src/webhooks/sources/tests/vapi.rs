@@ -52,6 +52,8 @@ fn what_sets_a_message_apart_is_in_its_identity() {
     let spoken =
         json!({"type": "transcript", "timestamp": 5, "role": "user", "transcriptType": "final", "transcript": "a"});
     let speech = json!({"type": "speech-update", "timestamp": 5, "role": "user", "status": "started", "turn": 1});
+    let function =
+        json!({"type": "function-call", "timestamp": 5, "functionCall": {"name": "a", "parameters": {"b": 1}}});
     let output = json!({"type": "model-output", "timestamp": 5, "turnId": "t1", "output": "a"});
     for (message, change) in [
         (json!({"type": "status-update", "status": "ringing"}), ("status", json!("ended"))),
@@ -69,6 +71,9 @@ fn what_sets_a_message_apart_is_in_its_identity() {
         (speech.clone(), ("turn", json!(2))),
         (speech.clone(), ("role", json!("assistant"))),
         (speech, ("status", json!("stopped"))),
+        (function.clone(), ("timestamp", json!(6))),
+        (function.clone(), ("functionCall", json!({"name": "c", "parameters": {"b": 1}}))),
+        (function, ("functionCall", json!({"name": "a", "parameters": {"b": 2}}))),
         (output.clone(), ("turnId", json!("t2"))),
         (output, ("output", json!("b"))),
     ] {
