@@ -115,7 +115,7 @@ pub use calendars::{
 };
 pub use call::Call;
 pub use calls::access::{AccessEntry, ListAccesses, ReadContact, ReadContacts, Reading};
-pub use calls::actions::{CallAction, FindActions, NoteActions};
+pub use calls::actions::{ACTION_FAILED, CallAction, FindActions, NoteActions};
 pub use calls::agent::{ForgetCalls, GetPhoneAgent, ListCallKeeping, PhoneAgent, PutPhoneAgent};
 pub use calls::hearing::HearCall;
 pub use calls::listing::{ListCalls, ListSilentCalls, ReadCall, WhichCalls};

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use mainstay_domain::{CallOutcome, CallState, CallTold, ContactId, Error, Kind, PhoneNumber, Result};
-use mainstay_store::{Call, CallAction, FindActions, HearCall, NoteActions, PhoneAgent};
+use mainstay_store::{ACTION_FAILED, Call, CallAction, FindActions, HearCall, NoteActions, PhoneAgent};
 use serde_json::{Map, Value, json};
 use uuid::Uuid;
 
@@ -113,13 +113,16 @@ async fn use_all(app: &App, call: &Call, question: &Question, message: &Value, u
     Ok(all)
 }
 
-/// What was done for these before, should they be asked again.
+/// What was done for these before, should they be asked again. What failed by a fault of ours is tried again: nothing was told
+/// that would not hold any more.
 async fn before(app: &App, call: &Call, question: &Question, uses: &[ToolCall]) -> Result<Vec<CallAction>> {
     if !question.again {
         return Ok(Vec::new());
     }
     let ids = uses.iter().map(|asked| once(question, &asked.id)).collect();
-    Ok(app.store.run(call, FindActions { tenant: question.tenant, ids }).await?)
+    let mut found = app.store.run(call, FindActions { tenant: question.tenant, ids }).await?;
+    found.retain(|action| action.outcome != ACTION_FAILED);
+    Ok(found)
 }
 
 fn unreadable(why: &str) -> Refusal {

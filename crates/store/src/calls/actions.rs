@@ -14,7 +14,10 @@ use crate::value::{At, Id};
 statements! {
     INSERT = both("
         INSERT INTO phone_call_action (id, tenant_id, call_id, tool, outcome, answer, appointment_id, created_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT DO NOTHING");
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8)
+        ON CONFLICT (id, tenant_id) DO UPDATE SET outcome = excluded.outcome, answer = excluded.answer,
+          appointment_id = excluded.appointment_id
+        WHERE phone_call_action.outcome = 'failed' AND excluded.outcome <> 'failed'");
     OF_CALL = both("
         SELECT id, tool, outcome, answer, appointment_id, created_at FROM phone_call_action
         WHERE tenant_id = $1 AND call_id = $2 ORDER BY created_at, id LIMIT 200");
@@ -23,6 +26,9 @@ statements! {
         FROM batch b JOIN phone_call_action a ON a.id = b.id AND a.tenant_id = $2 ORDER BY b.n");
 }
 
+/// The outcome of a use that failed by no fault of whoever asked. It is not final: the next outcome takes its place.
+pub const ACTION_FAILED: &str = "failed";
+
 /// One use of a tool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CallAction {
@@ -30,7 +36,7 @@ pub struct CallAction {
     pub id: Uuid,
     /// Which tool.
     pub tool: String,
-    /// What came of it: a word.
+    /// What came of it: a word, [`ACTION_FAILED`] for what may be tried again.
     pub outcome: String,
     /// What the caller was told.
     pub answer: String,

@@ -86,6 +86,15 @@ pub(super) async fn a_call_is_pieced_together(h: &Harness) {
     ] {
         assert_eq!(h.store.run(&h.call(), note(outcome, tool)).await.map(|call| call.id), Ok(id));
     }
+    // What failed is not final, and what was done is.
+    let mut tried = note(CallOutcome::Answered, "cancel_appointment");
+    tried.actions[0].id = Uuid::from_u128(2);
+    for (outcome, kept) in [("failed", "failed"), ("done", "done"), ("failed", "done"), ("nobody", "done")] {
+        outcome.clone_into(&mut tried.actions[0].outcome);
+        h.store.run(&h.call(), tried.clone()).await.expect("noted");
+        let found = h.store.run(&h.call(), FindActions { tenant, ids: vec![Uuid::from_u128(2)] }).await.expect("found");
+        assert_eq!(found[0].outcome, kept);
+    }
     let ids = vec![note(CallOutcome::Answered, "").actions[0].id, Uuid::from_u128(1)];
     let found = h.store.run(&h.call(), FindActions { tenant, ids }).await.expect("found");
     assert_eq!(found.iter().map(|one| one.tool.as_str()).collect::<Vec<_>>(), ["opening_hours"]);
@@ -96,7 +105,8 @@ pub(super) async fn a_call_is_pieced_together(h: &Harness) {
         (CallState::Ended, Some(ada.id), Some(CallOutcome::Booked))
     );
     assert_eq!((known.duration_millis(), known.cost_micros), (Some(120_000), Some(142_100)));
-    assert_eq!(actions.iter().map(|one| one.tool.as_str()).collect::<Vec<_>>(), ["opening_hours", "book_appointment"]);
+    let tools: Vec<_> = actions.iter().map(|one| one.tool.as_str()).collect();
+    assert_eq!(tools, ["cancel_appointment", "opening_hours", "book_appointment"]);
     // Whoever follows the organisation sees that something happened.
     let page = SyncPage { tenant, person, after: Cursor::default(), limit: 20 };
     let page = h.store.run(&h.call(), page).await.expect("read").expect("a page");

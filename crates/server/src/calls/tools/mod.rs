@@ -17,7 +17,7 @@ use mainstay_domain::{
     ToolState, Zone,
 };
 use mainstay_domain::{ContactId, PhoneCallId};
-use mainstay_store::{Call, Claim, ListServices, ListStaff, Reception as Settings, Service, Staff};
+use mainstay_store::{ACTION_FAILED, Call, Claim, ListServices, ListStaff, Reception as Settings, Service, Staff};
 use ring::digest::{Context, SHA256};
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
@@ -96,7 +96,7 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         if error.kind.is_fault() {
             tracing::warn!(code = error.code, detail = error.detail, inside = ?error.inside, "a tool failed");
-            return Self::new("failed", "I cannot do that right now. Please try again in a moment.");
+            return Self::new(ACTION_FAILED, "I cannot do that right now. Please try again in a moment.");
         }
         let fields: Vec<&str> = error.fields.iter().map(|fault| fault.detail.as_str()).collect();
         Self::new(error.code, if fields.is_empty() { error.detail } else { fields.join(" ") })
@@ -378,7 +378,7 @@ fn instead(zone: &Zone, problem: &Problem) -> Refusal {
         _ => {
             if error.kind.is_fault() {
                 tracing::warn!(code = error.code, detail = error.detail, inside = ?error.inside, "a tool failed");
-                return Refusal::new("failed", "I cannot do that right now. Please try again in a moment.");
+                return Refusal::new(ACTION_FAILED, "I cannot do that right now. Please try again in a moment.");
             }
             return Refusal::new(error.code, error.detail.clone());
         }
