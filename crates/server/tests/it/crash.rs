@@ -5,6 +5,7 @@
 
 mod bookings;
 mod calendars;
+mod day;
 mod ledger;
 mod verify;
 

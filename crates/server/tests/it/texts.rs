@@ -27,8 +27,8 @@ both! {
     what_is_said_of_text_messages_is_checked,
 }
 
-const ACCOUNT: &str = "AC00000000000000000000000000000001";
-const TOKEN: &str = "the token of the account";
+pub(crate) const ACCOUNT: &str = "AC00000000000000000000000000000001";
+pub(crate) const TOKEN: &str = "the token of the account";
 const ADA: &str = "+4930901820";
 const PATIENCE: Duration = Duration::from_secs(120);
 
@@ -123,15 +123,19 @@ impl Clinic {
     }
 }
 
-/// A callback of the provider, signed.
-async fn call_back(clinic: &Clinic, sender: &Sender, token: &str, fields: &[(&str, &str)]) -> Answer {
+/// An event of the provider: its body, and its signature for this address.
+pub(crate) fn event(url: &str, token: &str, fields: &[(&str, &str)]) -> (String, String) {
     let mut sorted = fields.to_vec();
     sorted.sort_unstable();
-    let url = format!("https://clinic.example.com{}", sender.path);
-    let signed = sorted.iter().fold(url, |text, (name, value)| text + name + value);
+    let signed = sorted.iter().fold(url.to_owned(), |text, (name, value)| text + name + value);
     let key = hmac::Key::new(hmac::HMAC_SHA1_FOR_LEGACY_USE_ONLY, token.as_bytes());
     let signature = STANDARD.encode(hmac::sign(&key, signed.as_bytes()).as_ref());
-    let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
+    (form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish(), signature)
+}
+
+/// A callback of the provider, signed.
+async fn call_back(clinic: &Clinic, sender: &Sender, token: &str, fields: &[(&str, &str)]) -> Answer {
+    let (body, signature) = event(&format!("https://clinic.example.com{}", sender.path), token, fields);
     let headers = [("content-type", "application/x-www-form-urlencoded"), ("x-twilio-signature", signature.as_str())];
     post(&clinic.server, &sender.path, &headers, &body).await
 }
