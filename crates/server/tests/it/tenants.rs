@@ -52,6 +52,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/readyz"),
     ("GET", "/sw.js"),
     ("GET", "/system"),
+    ("GET", "/texts"),
     ("POST", "/a/{token}"),
     ("POST", "/calendars/{organisation}/{connection}/notifications"),
     ("POST", "/hooks/fastspring"),
