@@ -457,6 +457,8 @@ async fn what_is_said_of_text_messages_is_checked(engine: Engine) {
     let put = practice.send("GET", "/v1/text-settings", None).await.expect(200);
     assert_eq!((&put["quiet_hours"], &put["reminder_minutes"]), (&json!("21:00-08:00"), &json!([1_440, 60])));
     assert!(!put.to_string().contains(TOKEN));
+    let refused = practice.send("GET", "/v1/text-messages?state=lost", None).await.refused(400, "invalid_input");
+    assert_eq!(refused["fields"][0]["field"], "state", "{refused}");
     let missing = format!("/v1/text-messages/{}", practice.service);
     practice.send("GET", &missing, None).await.refused(404, "not_found");
 }
