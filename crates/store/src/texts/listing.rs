@@ -1,8 +1,6 @@
 //! Text messages as they are read, and how long they are kept.
 
-use mainstay_domain::{
-    AppointmentId, AppointmentState, Span, TenantId, TextMessageId, TextState, Timestamp, Zone,
-};
+use mainstay_domain::{AppointmentId, AppointmentState, Span, TenantId, TextMessageId, TextState, Timestamp, Zone};
 use uuid::Uuid;
 
 use super::{TextMessage, TextRow};
@@ -110,7 +108,9 @@ impl Intent for ListTexts {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<TextPage> {
         let (limit, state) = (i64::from(self.limit), self.state.map_or("", TextState::as_str));
         let rows = match self.appointment {
-            Some(appointment) => self.begin(tx, OF_APPOINTMENT).bind(appointment.uuid()).bind(limit).bind(state).rows().await?,
+            Some(appointment) => {
+                self.begin(tx, OF_APPOINTMENT).bind(appointment.uuid()).bind(limit).bind(state).rows().await?
+            }
             None if self.state.is_some() => self.begin(tx, IN_STATE).bind(WALK).bind(state).bind(limit).rows().await?,
             None => self.begin(tx, LIST).bind(limit).rows().await?,
         };
