@@ -68,6 +68,7 @@ use crate::webhooks::receive as hooks;
         staff::create, staff::list, staff::get, staff::change, availability::get,
         contacts::know, contacts::list, contacts::get, contacts::change, contacts::appointments,
         texts::list, texts::get, texts::settings, texts::put_settings, texts::opt_outs, link::show, link::cancel,
+        link::calendar,
         appointments::book, appointments::list, appointments::get, appointments::change, appointments::shift,
         connections::connect, connections::finish, connections::get, connections::change, connections::disconnect,
         connections::sync, connections::choices, connections::list, connections::busy,

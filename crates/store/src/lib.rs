@@ -232,7 +232,7 @@ pub use sync::{Change, GetPositions, Positions, Resync, StreamPage, SyncPage, Sy
 pub use tables::{TABLES, Table, TableKind};
 pub use tasks::Task;
 pub use texts::hearing::{HearText, Heard, KnownTexts};
-pub use texts::listing::{GetText, ListTexts, ShowAppointment, ShownAppointment};
+pub use texts::listing::{GetText, ListTexts, ShowAppointment, ShownAppointment, TextPage};
 pub use texts::opting::{ListOptOuts, OptOut};
 pub use texts::sending::{BeginText, EndText, ReadText, TextAround, TextDue, TextEnd};
 pub use texts::settings::{GetTextSettings, PutTextSettings, TextSettings};

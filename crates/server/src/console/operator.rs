@@ -52,7 +52,7 @@ pub(super) struct Shown {
 }
 
 /// The pages, beside that of experiments, which has a frame of its own.
-pub(super) static PAGES: [Shown; 11] = [
+pub(super) static PAGES: [Shown; 12] = [
     Shown {
         path: "/calendar",
         title: "Calendar",
@@ -72,6 +72,13 @@ pub(super) static PAGES: [Shown; 11] = [
         title: "Contacts",
         about: "People for whom something is done. Whoever reads one, or a page of them, is noted.",
         script: "contacts.js",
+        audience: Audience::Members,
+    },
+    Shown {
+        path: "/texts",
+        title: "Text messages",
+        about: "What people are told of their appointments by text message, and what became of it.",
+        script: "texts.js",
         audience: Audience::Members,
     },
     Shown {
@@ -139,7 +146,7 @@ const LISTENING: &str = "/calls";
 const SHARED: [&str; 6] = ["operator.js", "listing.js", "board.js", "attempts.js", "range.js", "operator.css"];
 
 /// Files of the pages of the reception beside their modules.
-const OF_RECEPTION: [&str; 11] = [
+const OF_RECEPTION: [&str; 13] = [
     "agent.js",
     "appointment.js",
     "booking.js",
@@ -149,6 +156,8 @@ const OF_RECEPTION: [&str; 11] = [
     "messages.js",
     "reception.js",
     "setup.js",
+    "text-faults.js",
+    "text-settings.js",
     "zone.js",
     RECEPTION_STYLES,
 ];
@@ -177,10 +186,11 @@ impl Link {
 }
 
 /// The menu.
-pub(super) static LINKS: [Link; 12] = [
+pub(super) static LINKS: [Link; 13] = [
     Link { path: "/calendar", title: "Calendar", audience: Audience::Members },
     Link { path: "/calls", title: "Calls", audience: Audience::Members },
     Link { path: "/contacts", title: "Contacts", audience: Audience::Members },
+    Link { path: "/texts", title: "Texts", audience: Audience::Members },
     Link { path: "/knowledge", title: "Knowledge", audience: Audience::Administrators },
     Link { path: "/inbox", title: "Inbox", audience: Audience::Administrators },
     Link { path: "/deliveries", title: "Deliveries", audience: Audience::Administrators },

@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::service::Wish;
 use crate::accounts::{Administrator, Reader};
 use crate::app::App;
-use crate::http::page::{self, Page, PageQuery, moment_and, moment_and_id};
+use crate::http::page::{self, Page, PageQuery, cursor_for, moment_and, moment_and_id};
 use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 
 /// A text message to somebody who has an appointment.
@@ -175,7 +175,11 @@ pub struct TextsQuery {
     /// Those of one appointment.
     #[serde(default)]
     appointment_id: Option<Uuid>,
-    /// Rows of a page: 1 to 100, 50 when it is left out.
+    /// Those in a state.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    state: Option<TextState>,
+    /// Rows of a page: 1 to 100, 50 when it is left out. There may be fewer although more follow.
     #[serde(default)]
     limit: Option<u32>,
     /// `next` of the page before.
@@ -194,9 +198,13 @@ pub async fn list(
 ) -> Result<Json<Page<TextMessageBody>>, Problem> {
     let limit = page::limit(query.limit)?;
     let before = page::cursor(query.after.as_deref(), moment_and_id)?.map(|(at, id)| (at, TextMessageId(id)));
-    let appointment = query.appointment_id.map(AppointmentId);
-    let rows = app.texts.list(&context.call, ListTexts { tenant: by.tenant, appointment, before, limit }).await?;
-    Ok(Json(Page::of(rows, limit, |row| page::place(row.created_at, row.id))))
+    let (appointment, state) = (query.appointment_id.map(AppointmentId), query.state);
+    let list = ListTexts { tenant: by.tenant, appointment, state, before, limit };
+    let found = app.texts.list(&context.call, list).await?;
+    Ok(Json(Page {
+        data: found.texts.into_iter().map(TextMessageBody::from).collect(),
+        next: found.next.map(|(at, id)| cursor_for(&page::place(at, id))),
+    }))
 }
 
 /// Reads a text message.

@@ -1,4 +1,5 @@
-//! The link of a message: whoever has it sees their appointment and can cancel it, without signing in.
+//! The link of a message: whoever has it sees their appointment, takes it into their calendar and can cancel it, without
+//! signing in.
 //!
 //! It names the organisation and the appointment, and is signed; nothing of it is stored. Opening it changes nothing, since
 //! programs that look at messages open what is in them.
@@ -7,10 +8,13 @@ use std::sync::Arc;
 
 use askama::Template;
 use axum::extract::State;
+use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse, Response};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use mainstay_domain::{AppointmentId, AppointmentState, Error, Kind, Result, TenantId};
+use mainstay_domain::{
+    AppointmentId, AppointmentState, CalendarEvent, CalendarMethod, Error, Kind, Result, TenantId, calendar_file,
+};
 use mainstay_store::{ShowAppointment, ShownAppointment};
 use ring::hmac;
 use subtle::ConstantTimeEq as _;
@@ -79,6 +83,8 @@ struct Page<'a> {
     service: &'a str,
     staff: &'a str,
     when: String,
+    /// Where the file for a calendar is.
+    file: String,
     /// What has become of it, where it is not ahead any more.
     over: &'static str,
 }
@@ -93,7 +99,7 @@ pub async fn show(
     Path(token): Path<String>,
 ) -> Result<Response, Problem> {
     let place = named(&app, &token)?;
-    Ok(page(&app, &shown(&app, &context, place).await?)?)
+    Ok(page(&app, &token, &shown(&app, &context, place).await?)?)
 }
 
 /// Cancels the appointment of a link, and shows it. Once more does no harm.
@@ -116,7 +122,43 @@ pub async fn cancel(
             Err(error) => return Err(error.into()),
         }
     }
-    Ok(page(&app, &seen)?)
+    Ok(page(&app, &token, &seen)?)
+}
+
+/// The appointment of a link as a file for a calendar (RFC 5545). It is the same event each time: a later file tells that it
+/// was moved, or is cancelled.
+#[utoipa::path(get, path = "/a/{token}/appointment.ics", tag = "reception", security(()), params(("token" = String, Path)),
+    responses((status = 200, body = String, content_type = "text/calendar"),
+        (status = "default", body = Document<'static>)))]
+pub async fn calendar(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Path(token): Path<String>,
+) -> Result<Response, Problem> {
+    let (tenant, id) = named(&app, &token)?;
+    let file = file(id, &shown(&app, &context, (tenant, id)).await?);
+    let headers = [
+        (CONTENT_TYPE, "text/calendar; charset=utf-8; method=PUBLISH"),
+        (CONTENT_DISPOSITION, "attachment; filename=\"appointment.ics\""),
+        (CACHE_CONTROL, "private, no-store"),
+    ];
+    Ok((headers, file).into_response())
+}
+
+/// What the page shows, for a calendar. The link is not in it: calendars are shared, and whoever has it can cancel.
+fn file(id: AppointmentId, shown: &ShownAppointment) -> String {
+    let event = CalendarEvent {
+        // As in the feeds of the organisation.
+        uid: &id.to_string(),
+        created_at: shown.created_at,
+        updated_at: shown.updated_at,
+        span: shown.span,
+        summary: &format!("{} – {}", shown.service, shown.organisation),
+        description: &format!("With {}", shown.staff),
+        location: "",
+        cancelled: shown.state == AppointmentState::Cancelled,
+    };
+    calendar_file("", CalendarMethod::Publish, &[event])
 }
 
 fn named(app: &App, token: &str) -> Result<(TenantId, AppointmentId)> {
@@ -133,10 +175,10 @@ async fn shown(
 }
 
 fn is_ahead(app: &App, shown: &ShownAppointment) -> bool {
-    shown.state.is_ahead() && shown.starts_at > app.clock.now()
+    shown.state.is_ahead() && shown.span.from() > app.clock.now()
 }
 
-fn page(app: &App, shown: &ShownAppointment) -> Result<Response> {
+fn page(app: &App, token: &str, shown: &ShownAppointment) -> Result<Response> {
     let over = match shown.state {
         AppointmentState::Cancelled => "This appointment is cancelled.",
         _ if !is_ahead(app, shown) => "This appointment is over.",
@@ -147,7 +189,8 @@ fn page(app: &App, shown: &ShownAppointment) -> Result<Response> {
         organisation: &shown.organisation,
         service: &shown.service,
         staff: &shown.staff,
-        when: speech::moment(&shown.zone, shown.starts_at),
+        when: speech::moment(&shown.zone, shown.span.from()),
+        file: format!("/a/{token}/appointment.ics"),
         over,
     };
     Ok(Html(page.render().map_err(Error::internal)?).into_response())

@@ -8,7 +8,7 @@ use mainstay_domain::{
 };
 use mainstay_store::{
     Call, GetInboxSource, GetText, GetTextSettings, InboxSource, ListOptOuts, ListTexts, PutTextSettings, TextMessage,
-    TextSettings,
+    TextPage, TextSettings,
 };
 
 use super::{Texts, wording};
@@ -92,7 +92,7 @@ impl Texts {
         Ok(settings)
     }
 
-    pub(super) async fn list(&self, call: &Call, list: ListTexts) -> Result<Vec<TextMessage>> {
+    pub(super) async fn list(&self, call: &Call, list: ListTexts) -> Result<TextPage> {
         Ok(self.store.run(call, list).await?)
     }
 

@@ -20,6 +20,7 @@ mod plan;
 mod releases;
 mod replica;
 mod system;
+mod texts;
 mod tools;
 mod usage;
 mod view;

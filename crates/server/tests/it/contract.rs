@@ -206,7 +206,7 @@ fn answered_as_documented(driver: &Driver<'_>, documented: &BTreeMap<(String, St
 }
 
 /// The pages of the console, which are in no document.
-const PAGES: [&str; 15] = [
+const PAGES: [&str; 16] = [
     "/knowledge",
     "/",
     "/sw.js",
@@ -215,6 +215,7 @@ const PAGES: [&str; 15] = [
     "/calendar",
     "/calls",
     "/contacts",
+    "/texts",
     "/inbox",
     "/deliveries",
     "/jobs",

@@ -25,6 +25,7 @@ const CLIENT: &str = "01a1ff20-0000-7000-8000-000000000001";
 const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/"),
     ("GET", "/a/{token}"),
+    ("GET", "/a/{token}/appointment.ics"),
     ("GET", "/assets/{*path}"),
     ("GET", "/audit"),
     ("GET", "/backups"),
@@ -51,6 +52,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/readyz"),
     ("GET", "/sw.js"),
     ("GET", "/system"),
+    ("GET", "/texts"),
     ("POST", "/a/{token}"),
     ("POST", "/calendars/{organisation}/{connection}/notifications"),
     ("POST", "/hooks/fastspring"),

@@ -24,6 +24,7 @@ both! {
     an_hour_without_the_provider_loses_nothing,
     what_the_provider_tells_in_any_order_is_one_state,
     a_link_cancels_and_only_as_it_was_made,
+    a_link_gives_the_appointment_to_a_calendar,
     what_is_said_of_text_messages_is_checked,
 }
 
@@ -102,6 +103,13 @@ impl Clinic {
     async fn taken(&self, count: usize) -> Vec<Taken> {
         let look = async || Some(self.twilio.taken()).filter(|taken| taken.len() >= count);
         self.until("the message", look).await
+    }
+
+    /// The link of the first message, at this server.
+    async fn link(&self) -> String {
+        let first = self.taken(1).await.remove(0);
+        let (_, link) = first.body.split_once("https://clinic.example.com").expect("a link");
+        format!("{}{}", self.server.address, link.split(' ').next().expect("its path"))
     }
 
     /// Waits until it is stored that the provider has so many. What is asked of it later is due so long after that.
@@ -346,11 +354,8 @@ async fn a_link_cancels_and_only_as_it_was_made(engine: Engine) {
     practice.send("PATCH", &service, Some(json!({"name": "<b>Cleaning</b>"}))).await.expect(200);
     let free = practice.free("&limit=400").await;
     practice.book(&free[50]["starts_at"], json!({})).await.expect(201);
-    let taken = clinic.taken(1).await.remove(0);
-    let (_, link) = taken.body.split_once("https://clinic.example.com").expect("a link");
-    let path = link.split(' ').next().expect("its path");
+    let url = clinic.link().await;
     let client = &clinic.server.client;
-    let url = format!("{}{path}", clinic.server.address);
     // A program that looks at what is in messages opens it, and nothing happens.
     for _ in 0..2 {
         let page = client.get(&url).send().await.expect("an answer");
@@ -358,9 +363,7 @@ async fn a_link_cancels_and_only_as_it_was_made(engine: Engine) {
         let page = page.text().await.expect("a page");
         assert!(page.contains("Cancel this appointment") && page.contains("&#60;b&#62;Cleaning"), "{page}");
     }
-    let bad = format!("{}A", &url[..url.len() - 1]);
-    let bad = if bad == url { format!("{}B", &url[..url.len() - 1]) } else { bad };
-    assert_eq!(client.post(&bad).send().await.expect("an answer").status(), 404);
+    assert_eq!(client.post(forged(&url)).send().await.expect("an answer").status(), 404);
     for _ in 0..2 {
         let page = client.post(&url).send().await.expect("an answer");
         assert_eq!(page.status(), 200);
@@ -369,6 +372,73 @@ async fn a_link_cancels_and_only_as_it_was_made(engine: Engine) {
     let taken = clinic.taken(2).await;
     assert!(taken[1].body.ends_with("is cancelled."), "{}", taken[1].body);
     practice.book(&free[50]["starts_at"], json!({})).await.expect(201);
+}
+
+/// The link with another signature.
+fn forged(link: &str) -> String {
+    let (kept, last) = link.split_at(link.len() - 1);
+    format!("{kept}{}", if last == "A" { "B" } else { "A" })
+}
+
+/// What a line of a calendar says.
+fn line<'a>(file: &'a str, name: &str) -> &'a str {
+    let line = file.split("\r\n").find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    line.unwrap_or_else(|| panic!("{name} is missing in {file}"))
+}
+
+async fn a_link_gives_the_appointment_to_a_calendar(engine: Engine) {
+    let Some(clinic) = clinic(engine).await else { return };
+    let practice = Practice::open(&clinic.server, "ada", 1).await;
+    set_up(&practice, json!({})).await;
+    let service = format!("/v1/services/{}", practice.service);
+    practice.send("PATCH", &service, Some(json!({"name": "Cleaning, deep; \u{fc}\u{fc}"}))).await.expect(200);
+    let free = practice.free("&limit=400").await;
+    let contact = json!({"name": "Mrs. Secret", "phone": ADA, "email": "secret@example.com"});
+    let more = json!({"contact": contact, "note": "a secret note"});
+    let booked = practice.book(&free[50]["starts_at"], more).await.expect(201);
+    let url = clinic.link().await;
+    let get = async |url: String| clinic.server.client.get(url).send().await.expect("an answer");
+    let read = async || get(format!("{url}/appointment.ics")).await.text().await.expect("a file");
+    let token = url.rsplit_once('/').expect("a token").1;
+    let offer = format!("href=\"/a/{token}/appointment.ics\"");
+    assert!(get(url.clone()).await.text().await.expect("a page").contains(&offer));
+
+    let answer = get(format!("{url}/appointment.ics")).await;
+    let headers = answer.headers().clone();
+    for (name, value) in [
+        ("content-type", "text/calendar; charset=utf-8; method=PUBLISH"),
+        ("content-disposition", "attachment; filename=\"appointment.ics\""),
+        ("cache-control", "private, no-store"),
+    ] {
+        assert_eq!(headers[name], value, "{name}");
+    }
+    let first = answer.text().await.expect("a file");
+    let moment = |at: &Value| text(at).replace(['-', ':'], "").replace(".000", "");
+    assert_eq!((line(&first, "METHOD"), line(&first, "STATUS")), ("PUBLISH", "CONFIRMED"));
+    assert_eq!(line(&first, "UID"), text(&booked["id"]));
+    assert_eq!(line(&first, "DTSTART"), moment(&booked["starts_at"]));
+    assert_eq!(line(&first, "DTEND"), moment(&booked["ends_at"]));
+    assert!(line(&first, "SUMMARY").starts_with("Cleaning\\, deep\\; \u{fc}\u{fc} \u{2013} "), "{first}");
+    assert_eq!(line(&first, "DESCRIPTION"), "With Dr. 0");
+    for hidden in ["ecret", "901820", token] {
+        assert!(!first.contains(hidden), "{hidden} is in {first}");
+    }
+    assert_eq!(get(format!("{}/appointment.ics", forged(&url))).await.status(), 404);
+
+    // What happens to it is a later word on the same event.
+    let number = |file: &str| line(file, "SEQUENCE").parse::<u64>().expect("a number");
+    clinic.clock.forward(Duration::from_secs(5));
+    let to = json!({"starts_at": free[60]["starts_at"]});
+    practice.send("POST", &format!("/v1/appointments/{}/move", text(&booked["id"])), Some(to)).await.expect(200);
+    let moved = read().await;
+    assert_eq!((line(&moved, "UID"), line(&moved, "STATUS")), (line(&first, "UID"), "CONFIRMED"));
+    assert_eq!(line(&moved, "DTSTART"), moment(&free[60]["starts_at"]));
+    clinic.clock.forward(Duration::from_secs(5));
+    let page = clinic.server.client.post(&url).send().await.expect("an answer").text().await.expect("a page");
+    assert!(!page.contains("appointment.ics"), "{page}");
+    let cancelled = read().await;
+    assert_eq!((line(&cancelled, "UID"), line(&cancelled, "STATUS")), (line(&first, "UID"), "CANCELLED"));
+    assert!(number(&first) < number(&moved) && number(&moved) < number(&cancelled), "{cancelled}");
 }
 
 async fn what_is_said_of_text_messages_is_checked(engine: Engine) {
@@ -391,6 +461,8 @@ async fn what_is_said_of_text_messages_is_checked(engine: Engine) {
     let put = practice.send("GET", "/v1/text-settings", None).await.expect(200);
     assert_eq!((&put["quiet_hours"], &put["reminder_minutes"]), (&json!("21:00-08:00"), &json!([1_440, 60])));
     assert!(!put.to_string().contains(TOKEN));
+    let refused = practice.send("GET", "/v1/text-messages?state=lost", None).await.refused(400, "invalid_input");
+    assert_eq!(refused["fields"][0]["field"], "state", "{refused}");
     let missing = format!("/v1/text-messages/{}", practice.service);
     practice.send("GET", &missing, None).await.refused(404, "not_found");
 }

@@ -40,8 +40,9 @@ async fn put(practice: &Practice<'_>, settings: TextSettings) {
 
 /// The messages of an appointment, in the order in which they were promised.
 async fn texts(practice: &Practice<'_>, appointment: &Appointment) -> Vec<TextMessage> {
-    let list = ListTexts { tenant: practice.tenant, appointment: Some(appointment.id), before: None, limit: 100 };
-    let mut texts = practice.h.store.run(&practice.h.call(), list).await.expect("listed");
+    let appointment = Some(appointment.id);
+    let list = ListTexts { tenant: practice.tenant, appointment, state: None, before: None, limit: 100 };
+    let mut texts = practice.h.store.run(&practice.h.call(), list).await.expect("listed").texts;
     texts.sort_by_key(|text| (text.created_at, text.due_at));
     texts
 }
@@ -86,8 +87,8 @@ pub(super) async fn what_becomes_of_an_appointment_is_told_once(h: &Harness) {
         BookAppointment { claim: Some(claim), asked: true, ..practice.book(&practice.staff, start.plus(3 * HOUR)) };
     let asked_for = made(&practice, asked.clone()).await;
     h.store.run(&h.call(), BookAppointment { id: h.ids.make(), ..asked }).await.expect("asked again");
-    let list = ListTexts { tenant: practice.tenant, appointment: None, before: None, limit: 100 };
-    assert_eq!(h.store.run(&h.call(), list).await.expect("listed").len(), 6);
+    let list = ListTexts { tenant: practice.tenant, appointment: None, state: None, before: None, limit: 100 };
+    assert_eq!(h.store.run(&h.call(), list).await.expect("listed").texts.len(), 6);
     assert_eq!(told(&texts(&practice, &asked_for).await)[0], ("confirmation", h.now()));
     // Moved there and back: each is told, and the reminder of the first time is still there.
     let other = start.plus(HOUR);
@@ -154,6 +155,24 @@ async fn stopped(practice: &Practice<'_>) -> Vec<String> {
     list.into_iter().map(|(phone, _)| phone).collect()
 }
 
+/// All three wait: of those in this state a page goes on where the one before ended, and of another there is none.
+async fn in_state(practice: &Practice<'_>, booked: &Appointment) {
+    for appointment in [None, Some(booked.id)] {
+        let list = ListTexts { tenant: practice.tenant, appointment, state: None, before: None, limit: 2 };
+        let page = async |state, before| {
+            let list = ListTexts { state: Some(state), before, ..list };
+            practice.h.store.run(&practice.h.call(), list).await.expect("listed")
+        };
+        let first = page(TextState::Waiting, None).await;
+        let second = page(TextState::Waiting, first.next).await;
+        let mut both: Vec<_> = [first.texts, second.texts].concat().iter().map(|text| text.id).collect();
+        both.dedup();
+        assert_eq!((both.len(), second.next), (3, None));
+        let none = page(TextState::Delivered, None).await;
+        assert_eq!((none.texts, none.next), (Vec::new(), None));
+    }
+}
+
 pub(super) async fn a_message_goes_out_once(h: &Harness) {
     let practice = Practice::open(h, "clinic", 1).await;
     put(&practice, settings(h)).await;
@@ -164,8 +183,10 @@ pub(super) async fn a_message_goes_out_once(h: &Harness) {
     let around = read.around.as_ref().expect("all of it is there");
     let show = ShowAppointment { tenant: practice.tenant, id: booked.id };
     let shown = h.store.run(&h.call(), show).await.expect("read").expect("it is there");
-    assert_eq!((shown.service.as_str(), shown.staff.as_str(), shown.starts_at), ("Cleaning", "Dr. 0", start));
+    assert_eq!((shown.service.as_str(), shown.staff.as_str(), shown.span), ("Cleaning", "Dr. 0", booked.shown));
+    assert_eq!((shown.created_at, shown.updated_at), (booked.created_at, booked.updated_at));
     assert_eq!((around.service.as_str(), around.staff.as_str()), ("Cleaning", "Dr. 0"));
+    in_state(&practice, &booked).await;
     assert_eq!((around.begins_at, around.state), (start, AppointmentState::Booked));
     assert_eq!((around.stopped, around.waits), (false, false));
     // Of ten that read it, one sends it.

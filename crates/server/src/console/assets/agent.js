@@ -2,9 +2,9 @@
 // administrators.
 
 import { Problem } from "./api.js";
-import { copy, make, say } from "./dom.js";
+import { make } from "./dom.js";
 import { actionButton, ask, trouble } from "./operator.js";
-import { input, labelled, onSubmit, submitButton, tick } from "./reception.js";
+import { input, labelled, onSubmit, submitButton, tick, toCopy } from "./reception.js";
 
 const PROVIDER = "vapi";
 const USUAL = { assistant_id: null, greeting: "", instructions: "", transfer_number: null, keep_days: 90, mask: { cards: true, emails: false, phones: false } };
@@ -35,13 +35,6 @@ function form(life, agent) {
     slot.replaceChildren(make("p", { class: "told", role: "status", text: "The agent is saved. The next call hears it." }));
   });
   return make("div", {}, slot, all);
-}
-
-/** A value that is pasted somewhere else. */
-function toCopy(label, text) {
-  const button = make("button", { type: "button", class: "button small", text: "Copy", "aria-label": `Copy ${label}` });
-  button.addEventListener("click", async () => say((await copy(text)) ? "Copied." : "It could not be copied."));
-  return make("li", {}, make("div", {}, make("p", { class: "soft", text: label }), make("code", { text })), button);
 }
 
 /** Where the provider tells of calls; a button that makes such an address where there is none. */

@@ -12,8 +12,8 @@ const NEXT = { held: ["cancelled"], booked: ["confirmed", "done", "no_show", "ca
 const LABELS = { confirmed: "Confirm", done: "Done", no_show: "Did not come", cancelled: "Cancel it" };
 
 /** Of what somebody is told by text message, and what becomes of such a message. */
-const TOLD = { confirmation: "That it was made", moved: "That it was moved", cancelled: "That it is cancelled", reminder: "A reminder" };
-const TEXT_KINDS = { delivered: "good", read: "good", undelivered: "bad", failed: "bad", unknown: "live", sending: "live" };
+export const TOLD = { confirmation: "That it was made", moved: "That it was moved", cancelled: "That it is cancelled", reminder: "A reminder" };
+export const TEXT_KINDS = { delivered: "good", read: "good", undelivered: "bad", failed: "bad", unknown: "live", sending: "live" };
 
 export const stateBadge = ({ state }) => badge(WORDS[state] ?? state, KINDS[state]);
 
@@ -78,7 +78,7 @@ export function appointmentSheet(life, desk, appointment, changed) {
     if (texts.length === 0) return [];
     const row = ({ reason, due_at: due, state, body: words, error }) =>
       make("li", {}, badge(state, TEXT_KINDS[state] ?? ""), make("span", { text: ` ${TOLD[reason] ?? reason}, ${desk.zone.full(due)}`, title: error ?? words ?? "" }));
-    return [make("section", { class: "told" }, make("h3", { text: "Text messages" }), make("ul", {}, ...texts.map(row)))];
+    return [make("section", { class: "told" }, make("h3", { text: "Text messages" }), make("ul", {}, ...texts.map(row)), make("a", { href: `/texts?appointment_id=${encodeURIComponent(appointment.id)}`, text: "What became of them" }))];
   }
 
   function draw() {

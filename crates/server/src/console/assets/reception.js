@@ -3,7 +3,7 @@
 
 import { Problem } from "./api.js";
 import { events } from "./bus.js";
-import { make, uuid } from "./dom.js";
+import { copy, make, say, uuid } from "./dom.js";
 import { startFollowing } from "./following.js";
 import { ask, trouble } from "./operator.js";
 import { database, openStore } from "./store.js";
@@ -202,6 +202,13 @@ export function onceOnly() {
     if (text !== last.text) last = { text, key: uuid() };
     return { "Idempotency-Key": last.key };
   };
+}
+
+/** A value that is pasted somewhere else. */
+export function toCopy(label, text) {
+  const button = make("button", { type: "button", class: "button small", text: "Copy", "aria-label": `Copy ${label}` });
+  button.addEventListener("click", async () => say((await copy(text)) ? "Copied." : "It could not be copied."));
+  return make("li", {}, make("div", {}, make("p", { class: "soft", text: label }), make("code", { text })), button);
 }
 
 /** The button that sends a form. */

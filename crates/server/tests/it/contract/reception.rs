@@ -90,11 +90,12 @@ async fn drive_texts(driver: &mut Driver<'_>, ada: &Person, appointment: &str) {
     let token = Some(ada.access_token.as_str());
     let texts = driver.good(200, "GET /v1/text-messages", None, token, None).await;
     driver.good(200, "GET /v1/text-messages/{id}", Some(&text(&texts["data"][0]["id"])), token, None).await;
+    driver.server.send("GET", "/v1/text-messages?state=read", token, None).await.expect(200);
     driver.good(200, "GET /v1/text-opt-outs", None, token, None).await;
     let ids = (ada.organisation.parse().expect("an id"), appointment.parse().expect("an id"));
     let link = driver.server.app.texts.links().of(ids.0, ids.1);
     let (_, link) = link.rsplit_once('/').expect("a token");
-    for operation in ["GET /a/{token}", "POST /a/{token}"] {
+    for operation in ["GET /a/{token}", "GET /a/{token}/appointment.ics", "POST /a/{token}"] {
         assert_eq!(driver.call(operation, Some(link), None, None, &[]).await.status, 200);
     }
 }
