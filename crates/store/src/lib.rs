@@ -114,12 +114,13 @@ pub use calendars::{
     CALENDAR_ATTEMPTS, CALENDAR_READ_KIND, CALENDAR_WRITE_KIND, CALENDARS, CalendarRead, CalendarWrite,
 };
 pub use call::Call;
-pub use calls::access::{AccessEntry, ListAccesses, ReadContact, ReadContacts, Reading};
+pub use calls::access::{AccessEntry, ForgetReadingOfNobody, ListAccesses, ReadContact, ReadContacts, Reading};
 pub use calls::actions::{ACTION_FAILED, CallAction, FindActions, NoteActions};
 pub use calls::agent::{ForgetCalls, GetPhoneAgent, ListCallKeeping, PhoneAgent, PutPhoneAgent};
 pub use calls::hearing::HearCall;
 pub use calls::listing::{ListCalls, ListSilentCalls, ReadCall, WhichCalls};
 pub use calls::messages::{HandleMessage, ListPhoneMessages, PhoneMessage, TakeMessage};
+pub use calls::newest::{ReadNewestCalls, SaidInCall};
 pub use calls::search::{IndexCall, ListCallsNotIndexed, SearchCalls};
 pub use client_reports::{ClientReport, KEPT_REPORTS, ListClientReports, RecordClientReports};
 pub use controls::{
@@ -160,6 +161,7 @@ pub use flags::{Definitions, KillFlag, LoadDefinitions, MOST_FLAGS, Put, PutFlag
 pub use health::Ping;
 pub use housekeeping::{ForgetExpired, LeasesGone, OpenReply, RepliesOf};
 pub use idempotency::{ClaimOnce, FindUsed, Once, Used};
+pub use images::newest::{KeptImage, ReadNewestImages};
 pub use images::{
     GetImage, ImageContent, ImageStored, ReadImages, SendableImages, StoreImage, StoredImage, UNSENT_LASTS,
 };
@@ -231,6 +233,7 @@ pub use stream::Position;
 pub use sync::{Change, GetPositions, Positions, Resync, StreamPage, SyncPage, SyncedPage};
 pub use tables::{TABLES, Table, TableKind};
 pub use tasks::Task;
+pub use texts::faults::{FindTextFaults, OverdueText, TextFaults};
 pub use texts::hearing::{HearText, Heard, KnownTexts};
 pub use texts::listing::{GetText, ListTexts, ShowAppointment, ShownAppointment, TextPage};
 pub use texts::opting::{ListOptOuts, OptOut};

@@ -20,6 +20,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::idempotency::STATEMENTS,
         crate::images::STATEMENTS,
         crate::images::housekeeping::STATEMENTS,
+        crate::images::newest::STATEMENTS,
         crate::lease::STATEMENTS,
         crate::members::STATEMENTS,
         crate::messages::STATEMENTS,

@@ -1,5 +1,6 @@
 //! The verbs of accounts, and their rules.
 
+mod guest;
 mod keys;
 mod members;
 mod sign_in;
@@ -15,6 +16,7 @@ use mainstay_store::{
 };
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+pub use self::guest::Guest;
 pub use self::sign_in::{SignInRequest, SignUpRequest, SignedInPerson};
 use super::access_token::AccessTokens;
 use super::authority::Remembered;

@@ -15,6 +15,7 @@ pub(crate) mod tools;
 pub(crate) mod vapi;
 
 pub(crate) use answer::answer;
+pub(crate) use masking::is_masked;
 pub use service::Calls;
 pub(crate) use sweep::sweep;
 pub(crate) use vapi::process;

@@ -37,6 +37,10 @@ use crate::providers::Picture;
 
 /// The most bytes of an image as it is sent.
 pub const LARGEST: usize = 10 * 1024 * 1024;
+/// The longest side of what is kept, in pixels.
+pub const LONGEST_KEPT_SIDE: u32 = raster::KEPT_SIDE;
+/// The most bytes of what is kept.
+pub const MOST_KEPT_BYTES: usize = raster::MOST_BYTES;
 /// How many images are unpacked at once, and how many pixels of them in all, in millions.
 const MOST_AT_ONCE: usize = 2;
 const MOST_MEGAPIXELS: u32 = 48;

@@ -15,6 +15,10 @@ statements! {
     LIST = both("
         SELECT id, person_id, what, subject_id, at FROM access_log
         WHERE tenant_id = $1 AND (at, id) < ($2, $3) ORDER BY at DESC, id DESC LIMIT $4");
+    /// Of an organisation that is there nothing is ever taken away.
+    FORGET_NOBODY = both("
+        DELETE FROM access_log WHERE tenant_id = $1 AND person_id = $2
+          AND NOT EXISTS (SELECT 1 FROM organisation o WHERE o.tenant_id = $1)");
 }
 
 /// Who reads, and under which id that is noted.
@@ -144,5 +148,29 @@ impl Intent for ListAccesses {
             at: row.at.0,
         };
         Ok(list.rows::<EntryRow>().await?.into_iter().map(entry).collect())
+    }
+}
+
+/// Takes away what was noted of a reader who is nobody, in an organisation that is not there: an audit's own steps. In an
+/// organisation that is there it does nothing. The answer is how much there was.
+#[derive(Clone, Copy, Debug)]
+pub struct ForgetReadingOfNobody {
+    /// The organisation that is not there.
+    pub tenant: TenantId,
+    /// Who read.
+    pub by: PersonId,
+}
+
+impl Intent for ForgetReadingOfNobody {
+    type Output = u64;
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<u64> {
+        tx.query(FORGET_NOBODY).bind(self.tenant.uuid()).bind(self.by.uuid()).run().await
     }
 }

@@ -9,6 +9,7 @@ pub(crate) mod agent;
 pub(crate) mod hearing;
 pub(crate) mod listing;
 pub(crate) mod messages;
+pub(crate) mod newest;
 mod row;
 pub(crate) mod search;
 
@@ -20,5 +21,6 @@ pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     hearing::STATEMENTS,
     listing::STATEMENTS,
     messages::STATEMENTS,
+    newest::STATEMENTS,
     search::STATEMENTS,
 ];

@@ -12,10 +12,11 @@ use uuid::Uuid;
 use super::reception::know;
 use super::{EngineKind, Harness};
 use crate::{
-    AccessEntry, Board, CallAction, Error, FindActions, ForgetCalls, GetPhoneAgent, GetPositions, HandleMessage,
-    HearCall, IndexCall, ListAccesses, ListCallKeeping, ListCalls, ListCallsNotIndexed, ListContacts,
-    ListPhoneMessages, ListSilentCalls, Migrator, NoteActions, PhoneAgent, PhoneMessage, PutPhoneAgent, ReadCall,
-    ReadContact, ReadContacts, Reading, SearchCalls, SyncPage, SyncedRow, TakeMessage, WhichCalls,
+    AccessEntry, Board, CallAction, Error, FindActions, ForgetCalls, ForgetReadingOfNobody, GetPhoneAgent,
+    GetPositions, HandleMessage, HearCall, IndexCall, ListAccesses, ListCallKeeping, ListCalls, ListCallsNotIndexed,
+    ListContacts, ListPhoneMessages, ListSilentCalls, Migrator, NoteActions, PhoneAgent, PhoneMessage, PutPhoneAgent,
+    ReadCall, ReadContact, ReadContacts, ReadNewestCalls, Reading, SearchCalls, SyncPage, SyncedRow, TakeMessage,
+    WhichCalls,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -294,6 +295,35 @@ pub(super) async fn messages_are_taken_once_and_readers_are_noted(h: &Harness) {
     assert_eq!(told, [("contacts", None, person), ("contact", Some(contact.id.uuid()), person)]);
     let last = entries.last().map(|one| (one.at, one.id));
     assert_eq!(h.store.run(&h.call(), ListAccesses { before: last, ..accesses }).await, Ok(vec![]));
+}
+
+pub(super) async fn what_was_said_last_is_read_with_what_is_to_be_masked(h: &Harness) {
+    let (tenant, person) = h.person("said-last").await;
+    let told = CallTold { report: true, summary: Some("In short.".to_owned()), ..CallTold::default() };
+    h.store.run(&h.call(), hear(h, tenant, "call-1", told)).await.expect("heard");
+    let read = async |before| {
+        let read = ReadNewestCalls { before, limit: 1_000 };
+        let said = h.store.run(&h.call(), read).await.expect("read");
+        said.into_iter().find(|one| one.tenant == tenant)
+    };
+    let said = read(None).await.expect("it is there");
+    assert_eq!((said.summary.as_deref(), said.mask.0), (Some("In short."), CallMask::default()));
+    let mask = CallMask { emails: true, ..CallMask::default() };
+    let put = PutPhoneAgent { tenant, agent: PhoneAgent { mask, ..PhoneAgent::default() }, now: h.now() };
+    h.store.run(&h.call(), put).await.expect("put");
+    assert_eq!(read(None).await.expect("it is there").mask, (mask, Some(h.now())));
+    assert_eq!(read(Some(said.id)).await, None);
+    // What was noted of readers of an organisation that is there is never taken away.
+    let list = ListContacts { tenant, after: None, limit: 10 };
+    h.store.run(&h.call(), ReadContacts { list, reading: reading(h, person) }).await.expect("read");
+    assert_eq!(h.store.run(&h.call(), ForgetReadingOfNobody { tenant, by: person }).await, Ok(0));
+    let nowhere = TenantId(h.ids.make());
+    let list = ListContacts { tenant: nowhere, after: None, limit: 10 };
+    h.store.run(&h.call(), ReadContacts { list, reading: reading(h, person) }).await.expect("read");
+    let accesses = ListAccesses { tenant: nowhere, before: None, limit: 10 };
+    assert_eq!(h.store.run(&h.call(), accesses).await.expect("listed").len(), 1);
+    assert_eq!(h.store.run(&h.call(), ForgetReadingOfNobody { tenant: nowhere, by: person }).await, Ok(1));
+    assert_eq!(h.store.run(&h.call(), accesses).await.expect("listed"), []);
 }
 
 /// The migration goes down while boards are in streams, and what those count is right after that.

@@ -10,7 +10,7 @@ use super::Harness;
 use super::assistant::{accept, new_conversation};
 use crate::{
     AcceptMessage, Accepted, DeleteConversation, GetImage, GetUsage, ImageStored, ListMessages, ReadHistory,
-    ReadImages, SendableImages, SetPlanLimits, StoreImage, StoredImage,
+    ReadImages, ReadNewestImages, SendableImages, SetPlanLimits, StoreImage, StoredImage,
 };
 
 fn store(h: &Harness, (tenant, person): (TenantId, PersonId), source: &str) -> StoreImage {
@@ -107,4 +107,14 @@ pub(super) async fn images_are_counted_against_the_plan(h: &Harness) {
     h.clock.advance(Duration::from_secs(86_400));
     stored(h, ada, "three").await;
     h.store.run(&h.call(), SetPlanLimits(Plan::Free, PlanLimits::default())).await.expect("set");
+}
+
+pub(super) async fn the_newest_images_are_told_without_their_pixels(h: &Harness) {
+    let newest = stored(h, h.person("newest").await, "newest").await;
+    let told = h.store.run(&h.call(), ReadNewestImages(1_000)).await.expect("read");
+    let one = told.iter().find(|one| one.id == newest.image.id).expect("it is there");
+    assert_eq!((one.kind.as_str(), one.width, one.height, one.bytes, one.there), ("image/png", 3, 2, 4, 4));
+    assert_eq!(one.beginning, [0, 1, 2, 255]);
+    let one = h.store.run(&h.call(), ReadNewestImages(1)).await.expect("read");
+    assert_eq!(one.len(), 1);
 }

@@ -4,15 +4,17 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use mainstay_domain::{AppointmentState, PersonId, TextMessageId, TextReason, TextState, TextTold, Timestamp};
+use mainstay_domain::{
+    AppointmentState, JobState, PersonId, TextMessageId, TextReason, TextState, TextTold, Timestamp,
+};
 use uuid::Uuid;
 
 use super::Harness;
 use super::reception::{Practice, know};
 use crate::{
-    Appointment, BeginText, BookAppointment, Booking, Claim, EndText, GetJob, GetText, GetTextSettings, HearText,
-    Heard, JobLife, KnownTexts, ListOptOuts, ListTexts, OptOut, PutTextSettings, ReadText, ShowAppointment, TextDue,
-    TextEnd, TextMessage, TextSettings,
+    Appointment, BeginText, BookAppointment, Booking, Claim, EndText, FindTextFaults, GetJob, GetText, GetTextSettings,
+    HearText, Heard, JobLife, KnownTexts, ListOptOuts, ListTexts, OptOut, PutTextSettings, ReadText, ShowAppointment,
+    TextDue, TextEnd, TextMessage, TextSettings,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -291,4 +293,48 @@ pub(super) async fn what_is_told_of_a_message_is_kept(h: &Harness) {
     assert_eq!(stopped(&practice).await, [ADA]);
     let forgotten = h.store.forget_texts(&h.call(), h.now().plus(HOUR)).await.expect("forgotten");
     assert_eq!((forgotten, texts(&practice, &booked).await.len()), (3, 0));
+}
+
+pub(super) async fn what_is_overdue_and_what_was_sent_after_stop_is_found(h: &Harness) {
+    let practice = Practice::open(h, "audited", 1).await;
+    put(&practice, settings(h)).await;
+    let start = Timestamp::from_millis(1_700_125_200_000);
+    let booked = made(&practice, practice.book(&practice.staff, start)).await;
+    let confirmation = texts(&practice, &booked).await.remove(0);
+    let find = async |due_before| {
+        let find = FindTextFaults { due_before, now: h.now().plus(HOUR), limit: 1_000 };
+        let mut found = h.store.run(&h.call(), find).await.expect("found");
+        found.overdue.retain(|one| one.tenant == practice.tenant);
+        found.after_stop.retain(|one| one.1 == practice.tenant);
+        assert!(found.is_guarded && found.looked_at >= 3 && found.twice.is_empty(), "{found:?}");
+        found
+    };
+    assert_eq!(find(confirmation.due_at).await.overdue, [], "it is due at that moment, and not before");
+    let late = find(confirmation.due_at.plus(Duration::from_millis(1))).await.overdue;
+    let [late] = <[_; 1]>::try_from(late).expect("one");
+    assert_eq!((late.id, late.state, late.due_at), (confirmation.id, TextState::Waiting, confirmation.due_at));
+    assert_eq!(late.job, Some((JobState::Scheduled, confirmation.due_at)));
+    // Sent before somebody says stop, which is right, and after it, which no statement does: what was said is told late.
+    assert!(begin(&practice, &due(&practice, confirmation.id).await).await);
+    stop(&practice, ADA, true, h.now()).await;
+    assert_eq!(find(start).await.after_stop, []);
+    stop(&practice, ADA, false, h.now().plus(HOUR)).await;
+    let read = due(&practice, confirmation.id).await;
+    let other = Practice::open(h, "said-before", 1).await;
+    put(&other, settings(h)).await;
+    let theirs = made(&other, other.book(&other.staff, start)).await;
+    let theirs = texts(&other, &theirs).await.remove(0);
+    assert!(begin(&other, &due(&other, theirs.id).await).await);
+    let before = h.now().minus(HOUR);
+    stop(&other, ADA, true, before).await;
+    let look = FindTextFaults { due_before: start, now: h.now().plus(HOUR), limit: 1_000 };
+    let found = h.store.run(&h.call(), look).await.expect("found").after_stop;
+    let found: Vec<_> = found.into_iter().filter(|one| one.1 == other.tenant).collect();
+    assert_eq!(found, [(theirs.id, other.tenant, h.now(), before)]);
+    // What is being sent is owed too, until the provider has it.
+    let owed = find(start).await.overdue;
+    assert_eq!(owed.iter().find(|one| one.id == confirmation.id).map(|one| one.state), Some(TextState::Sending));
+    let over = TextEnd::Over { state: TextState::Failed, code: None, error: "no".to_owned(), stopped: false };
+    end(&practice, &confirmation, read.text.attempts, over).await;
+    assert!(!find(start).await.overdue.iter().any(|one| one.id == confirmation.id));
 }

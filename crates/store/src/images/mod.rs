@@ -2,6 +2,7 @@
 //! it, and goes with its conversation; what is never sent goes after a while.
 
 pub(crate) mod housekeeping;
+pub(crate) mod newest;
 
 use std::sync::Arc;
 

@@ -39,7 +39,8 @@ macro_rules! migrations {
             13 "backups" "0013_backups", 14 "controls" "0014_controls", 15 "alerts" "0015_alerts", 16 "traces" "0016_traces",
             17 "reception" "0017_reception", 18 "calls" "0018_calls", 19 "voice" "0019_voice",
             20 "knowledge" "0020_knowledge", 21 "images" "0021_images", 22 "text messages" "0022_text_messages",
-            23 "calendars" "0023_calendars", 24 "tools" "0024_tools")
+            23 "calendars" "0023_calendars", 24 "tools" "0024_tools",
+            25 "text messages owed" "0025_text_messages_owed")
     };
     ($engine:literal, $($version:literal $description:literal $file:literal),+) => {
         vec![$(Migration {

@@ -3,6 +3,7 @@
 //! The id of a message follows from why it is sent, so that there is one for each reason. Before the first byte goes out it
 //! says that it is being sent; whoever finds it so after a crash finds out first what became of it, and sends nothing twice.
 
+pub(crate) mod faults;
 pub(crate) mod hearing;
 pub(crate) mod listing;
 pub(crate) mod opting;
@@ -12,6 +13,7 @@ pub(crate) mod settings;
 
 #[cfg(test)]
 pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
+    faults::STATEMENTS,
     hearing::STATEMENTS,
     listing::STATEMENTS,
     opting::STATEMENTS,

@@ -1,15 +1,19 @@
 //! Every check on one page, and how many each profile asks for.
 
 use super::check::{Check, Mode};
-use super::checks::{backups, capacity, data, delivery, observability, resilience, secrets, security};
+use super::checks::{
+    backups, capacity, conversations, data, delivery, observability, resilience, secrets, security, strangers,
+};
 use super::profile::Profile;
 
 /// All checks, group by group.
 pub static ALL: std::sync::LazyLock<Vec<&'static Check>> = std::sync::LazyLock::new(|| {
     let groups = [
         security::CHECKS,
+        strangers::CHECKS,
         secrets::CHECKS,
         data::CHECKS,
+        conversations::CHECKS,
         backups::CHECKS,
         capacity::CHECKS,
         resilience::CHECKS,

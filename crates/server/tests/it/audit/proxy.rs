@@ -15,6 +15,9 @@ use crate::support::TestApp;
 /// What was asked.
 pub(super) struct Asked {
     pub(super) path: String,
+    /// What stands behind the question mark; empty where there is none.
+    pub(super) query: String,
+    pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) body: usize,
 }
@@ -45,20 +48,25 @@ pub(super) struct Proxy {
     pub(super) address: String,
     listener: Option<TcpListener>,
     spoil: Arc<Mutex<Option<Spoil>>>,
+    own: Arc<Mutex<Option<Own>>>,
 }
+
+/// Requests to a path that are answered here, as a cache does, and never reach the server: the path, and what is said.
+pub(super) type Own = (&'static str, &'static str);
 
 #[derive(Clone)]
 struct Passing {
     target: String,
     client: reqwest::Client,
     spoil: Arc<Mutex<Option<Spoil>>>,
+    own: Arc<Mutex<Option<Own>>>,
 }
 
 impl Proxy {
     pub(super) async fn new() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
-        Self { address, listener: Some(listener), spoil: Arc::default() }
+        Self { address, listener: Some(listener), spoil: Arc::default(), own: Arc::default() }
     }
 
     /// Passes on to this server from now on.
@@ -69,7 +77,8 @@ impl Proxy {
             .http1_title_case_headers()
             .build()
             .expect("a client");
-        let passing = Passing { target: server.address.clone(), client, spoil: Arc::clone(&self.spoil) };
+        let (spoil, own) = (Arc::clone(&self.spoil), Arc::clone(&self.own));
+        let passing = Passing { target: server.address.clone(), client, spoil, own };
         let listener = self.listener.take().expect("it serves once");
         let router = Router::new().fallback(pass).with_state(passing).layer(axum::extract::DefaultBodyLimit::disable());
         server.app.lifecycle.spawn("proxy", async move { axum::serve(listener, router).await });
@@ -79,6 +88,11 @@ impl Proxy {
     pub(super) fn spoil(&self, spoil: Option<Spoil>) {
         *self.spoil.lock().unwrap_or_else(PoisonError::into_inner) = spoil;
     }
+
+    /// Answers requests to a path itself, or none any more.
+    pub(super) fn answer(&self, own: Option<Own>) {
+        *self.own.lock().unwrap_or_else(PoisonError::into_inner) = own;
+    }
 }
 
 /// Headers that are about the connection and not about the request.
@@ -86,7 +100,18 @@ const OWN: [&str; 4] = ["host", "content-length", "transfer-encoding", "keep-ali
 
 async fn pass(State(passing): State<Passing>, method: Method, uri: Uri, headers: HeaderMap, body: Bytes) -> Response {
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let asked = Asked { path: uri.path().to_owned(), headers: headers.clone(), body: body.len() };
+    let query = uri.query().unwrap_or_default().to_owned();
+    let asked = Asked {
+        path: uri.path().to_owned(),
+        query,
+        method: method.clone(),
+        headers: headers.clone(),
+        body: body.len(),
+    };
+    let own = *passing.own.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, text)) = own.filter(|(path, _)| *path == asked.path) {
+        return (StatusCode::OK, text).into_response();
+    }
     let mut request = passing.client.request(method, format!("{}{path}", passing.target)).body(body);
     for (name, value) in &headers {
         if !OWN.contains(&name.as_str()) {

@@ -36,6 +36,10 @@ checks! { Delivery:
     "Files of the console are loaded once.",
     "each file of the first page is kept for a year, and its address changes with its content",
     "Let no proxy change Cache-Control of /assets.";
+    "delivery.pages" Medium Passive Laptop pages,
+    "People see the conversations, calls and appointments, and what else there are pages of.",
+    "each page of the console is answered 200, as a page with its files",
+    "Look at what stands in front of the server: it answers in the place of the pages that are named, or hides them.";
     "delivery.controls_forgotten" Medium Passive Laptop controls_forgotten,
     "What was set in an emergency does not stay.",
     "no control has been set for more than 7 days without a pause; a failure after 30",
@@ -104,6 +108,21 @@ async fn assets(subject: &Subject) -> Looked {
     }
     Ok(Seen::told(wrong.is_empty(), format!("{} files, {} of those tried wrong", named.len(), wrong.len()))
         .by(some(&wrong)))
+}
+
+async fn pages(subject: &Subject) -> Looked {
+    let (mut asked, mut wrong) = (0, Vec::new());
+    let pages = subject.table.routes().iter().filter(|route| crate::console::page(route.path).is_some());
+    for route in pages {
+        asked += 1;
+        let told = subject.live.get(route.path).await?;
+        let is_page = told.header("content-type").starts_with("text/html") && told.text.contains("\"/assets/");
+        if told.status != StatusCode::OK || !is_page {
+            wrong.push(format!("{}: {}", route.path, told.status.as_u16()));
+        }
+    }
+    let measured = format!("{} of {asked} pages are there", asked - wrong.len());
+    Ok(Seen::told(wrong.is_empty() && asked > 0, measured).by(some(&wrong)))
 }
 
 async fn controls_forgotten(subject: &Subject) -> Looked {

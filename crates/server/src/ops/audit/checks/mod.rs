@@ -2,12 +2,14 @@
 
 pub(in crate::ops) mod backups;
 pub(in crate::ops) mod capacity;
+pub(super) mod conversations;
 pub(super) mod data;
 pub(super) mod delivery;
 pub(super) mod observability;
 pub(super) mod resilience;
 pub(super) mod secrets;
 pub(super) mod security;
+pub(super) mod strangers;
 
 use std::time::Duration;
 

@@ -37,11 +37,11 @@ checks! { Security:
     "Stop the server, and look at what stands in front of it: something answers in the place of its routes.";
     "security.sockets" Critical Passive Laptop sockets,
     "A socket is opened for nobody who has not shown who they are.",
-    "401 to the handshake of a socket without a ticket",
+    "401 to the handshake of a socket without a ticket, with a forged ticket and with a forged token",
     "Stop the server, and look at what stands in front of it.";
     "security.voice" Critical Passive Laptop voice,
     "Nobody speaks with the assistant who has not shown who they are.",
-    "401 to the handshake of a voice session without a ticket",
+    "401 to the handshake of a voice session without a ticket, with a forged ticket and with a forged token",
     "Stop the server, and look at what stands in front of it.";
     "security.errors" Medium Passive Laptop errors,
     "What goes wrong tells strangers nothing of the inside.",
@@ -142,6 +142,8 @@ async fn cross_origin(subject: &Subject) -> Looked {
     Ok(Seen::told(told.is_empty() && !any, measured).by(some(&told)))
 }
 
+const GUESSED: &str = "signed with a guessed key";
+
 /// Tokens that nobody was given, by what is wrong with them.
 fn forgeries() -> Vec<(&'static str, String)> {
     let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
@@ -161,7 +163,7 @@ fn forgeries() -> Vec<(&'static str, String)> {
         ("unsigned", format!("{}.{}.", part(r#"{"alg":"none","typ":"JWT"}"#), claims(far))),
         ("unsigned, in other letters", format!("{}.{}.", part(r#"{"alg":"nOnE"}"#), claims(far))),
         ("signed with an empty key", signed(plain, b"")),
-        ("signed with a guessed key", signed(plain, b"secret")),
+        (GUESSED, signed(plain, b"secret")),
         ("naming its own key", signed(r#"{"alg":"HS256","kid":"../../../dev/null"}"#, b"")),
         ("bringing its own key", signed(r#"{"alg":"HS256","jwk":{"kty":"oct","k":"c2VjcmV0"}}"#, b"secret")),
         ("expired", format!("{}.{}.AAAA", part(plain), claims(1))),
@@ -233,18 +235,32 @@ async fn voice(subject: &Subject) -> Looked {
 
 /// Opens a socket as somebody whom nobody knows.
 async fn handshake(subject: &Subject, path: &str) -> Looked {
-    let headers = [
-        ("connection", "upgrade"),
-        ("upgrade", "websocket"),
-        ("sec-websocket-version", "13"),
-        ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
-    ];
-    let told = subject.live.send(Method::GET, path, &headers, None).await?;
-    let limited = told.status == StatusCode::TOO_MANY_REQUESTS;
-    if limited {
-        return Ok(Seen::unknown("a limit put it off: ask again in a minute"));
+    let mut ways = vec![("no ticket", path.to_owned(), None)];
+    // One of each: how many sockets an address may ask for is limited.
+    for (what, forged) in forgeries().into_iter().filter(|(what, _)| *what == GUESSED) {
+        ways.push((what, format!("{path}?ticket={forged}"), None));
+        ways.push((what, path.to_owned(), Some(format!("Bearer {forged}"))));
     }
-    Ok(Seen::told(told.status == StatusCode::UNAUTHORIZED, format!("answered {}", told.status.as_u16())))
+    let (asked, mut opened, mut unseen) = (ways.len(), Vec::new(), 0);
+    for (what, path, bearer) in ways {
+        let mut headers = vec![
+            ("connection", "upgrade"),
+            ("upgrade", "websocket"),
+            ("sec-websocket-version", "13"),
+            ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
+        ];
+        let as_what = if bearer.is_some() { "token" } else { "ticket" };
+        headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
+        match subject.live.send(Method::GET, &path, &headers, None).await?.status {
+            StatusCode::UNAUTHORIZED => {}
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => unseen += 1,
+            status => opened.push(format!("{what}, as a {as_what}: {}", status.as_u16())),
+        }
+    }
+    if opened.is_empty() && unseen > 0 {
+        return Ok(Seen::unknown(format!("{unseen} of {asked} were put off by a limit: ask again in a minute")));
+    }
+    Ok(Seen::told(opened.is_empty(), format!("{} of {asked} refused", asked - opened.len())).by(some(&opened)))
 }
 
 /// What only the inside knows.
