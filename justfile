@@ -40,6 +40,10 @@ docs:
 crash cycles="200":
     MAINSTAY_TEST_REQUIRE=all MAINSTAY_TEST_CRASH_CYCLES={{cycles}} cargo test --locked -p mainstay-server --test it crash -- --nocapture
 
+# Let 200 callers at once want one of 20 times, so often, on both engines.
+bookings rounds="50":
+    MAINSTAY_TEST_REQUIRE=all MAINSTAY_TEST_BOOKING_ROUNDS={{rounds}} MAINSTAY_TEST_CASES=two_hundred_callers cargo test --locked -p mainstay-store conformance:: -- --nocapture
+
 # Rotate the keys of this many rows under 32 clients, with the server killed twice in the middle.
 rotation rows="100000":
     MAINSTAY_TEST_REQUIRE=all MAINSTAY_TEST_ROTATION_ROWS={{rows}} cargo test --locked -p mainstay-server --test it keys::rotation -- --nocapture --test-threads 1
