@@ -77,8 +77,8 @@ async fn leave_a_text(practice: &Practice<'_>, address: &str, colours: &mut Colo
     assert!(seen.measured.starts_with("1 overdue, the oldest for 36"), "{}", seen.measured);
     colours.red(&seen);
     // It was sent, a quarter of an hour after somebody had said stop.
-    let list = ListTexts { tenant, appointment: Some(appointment.id), before: None, limit: 10 };
-    let text = store.run(&call(), list).await.expect("listed").remove(0);
+    let list = ListTexts { tenant, appointment: Some(appointment.id), state: None, before: None, limit: 10 };
+    let text = store.run(&call(), list).await.expect("listed").texts.remove(0);
     let begin = BeginText {
         tenant,
         id: text.id,
