@@ -120,7 +120,7 @@ pub use calls::agent::{ForgetCalls, GetPhoneAgent, ListCallKeeping, PhoneAgent, 
 pub use calls::hearing::HearCall;
 pub use calls::listing::{ListCalls, ListSilentCalls, ReadCall, WhichCalls};
 pub use calls::messages::{HandleMessage, ListPhoneMessages, PhoneMessage, TakeMessage};
-pub use calls::newest::{ReadNewestCalls, SaidInCall};
+pub use calls::newest::{NEWEST_CALLS, ReadNewestCalls, SaidInCall};
 pub use calls::search::{IndexCall, ListCallsNotIndexed, SearchCalls};
 pub use client_reports::{ClientReport, KEPT_REPORTS, ListClientReports, RecordClientReports};
 pub use controls::{

@@ -10,14 +10,18 @@ use crate::tx::{Scope, Tx};
 use crate::value::{At, moment};
 
 statements! {
-    /// The ids of calls are in the order of time. How they are masked is looked up for each: joined, PostgreSQL would read all.
+    /// The ids of calls are in the order of time. So many are named here, and how they are masked is looked up for each, so
+    /// that PostgreSQL knows that there are few and reads no table whole.
     NEWEST = both("
         SELECT w.id, w.tenant_id, w.summary, w.transcript, w.reported_at,
           (SELECT a.mask FROM phone_agent a WHERE a.tenant_id = w.tenant_id) AS mask,
           (SELECT a.updated_at FROM phone_agent a WHERE a.tenant_id = w.tenant_id) AS told_at FROM (
-          SELECT id, tenant_id, summary, transcript, reported_at FROM phone_call WHERE id < $1 ORDER BY id DESC LIMIT $2) w
+          SELECT id, tenant_id, summary, transcript, reported_at FROM phone_call WHERE id < $1 ORDER BY id DESC LIMIT 20) w
         ORDER BY w.id DESC");
 }
+
+/// How many calls are read at once: what was said in one may be long.
+pub const NEWEST_CALLS: usize = 20;
 
 #[derive(sqlx::FromRow)]
 struct NewestRow {
@@ -30,13 +34,11 @@ struct NewestRow {
     told_at: Option<At>,
 }
 
-/// Reads what was said in the newest calls, the last first.
+/// Reads what was said in the newest calls, the last first, at most [`NEWEST_CALLS`].
 #[derive(Clone, Copy, Debug)]
 pub struct ReadNewestCalls {
     /// Those before this one.
     pub before: Option<PhoneCallId>,
-    /// At most so many.
-    pub limit: u32,
 }
 
 /// What was said in a call.
@@ -73,7 +75,7 @@ impl Intent for ReadNewestCalls {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
         let before = self.before.map_or(Uuid::max(), PhoneCallId::uuid);
-        let rows: Vec<NewestRow> = tx.query(NEWEST).bind(before).bind(i64::from(self.limit)).rows().await?;
+        let rows: Vec<NewestRow> = tx.query(NEWEST).bind(before).rows().await?;
         let said = |row: NewestRow| SaidInCall {
             id: PhoneCallId(row.id),
             tenant: TenantId(row.tenant_id),

@@ -292,7 +292,7 @@ pub(super) async fn what_was_said_last_is_read_with_what_is_to_be_masked(h: &Har
     let told = CallTold { report: true, summary: Some("In short.".to_owned()), ..CallTold::default() };
     h.store.run(&h.call(), hear(h, tenant, "call-1", told)).await.expect("heard");
     let read = async |before| {
-        let read = ReadNewestCalls { before, limit: 1_000 };
+        let read = ReadNewestCalls { before };
         let said = h.store.run(&h.call(), read).await.expect("read");
         said.into_iter().find(|one| one.tenant == tenant)
     };

@@ -111,10 +111,8 @@ pub(super) async fn images_are_counted_against_the_plan(h: &Harness) {
 
 pub(super) async fn the_newest_images_are_told_without_their_pixels(h: &Harness) {
     let newest = stored(h, h.person("newest").await, "newest").await;
-    let told = h.store.run(&h.call(), ReadNewestImages(1_000)).await.expect("read");
+    let told = h.store.run(&h.call(), ReadNewestImages).await.expect("read");
     let one = told.iter().find(|one| one.id == newest.image.id).expect("it is there");
     assert_eq!((one.kind.as_str(), one.width, one.height, one.bytes, one.there), ("image/png", 3, 2, 4, 4));
     assert_eq!(one.beginning, [0, 1, 2, 255]);
-    let one = h.store.run(&h.call(), ReadNewestImages(1)).await.expect("read");
-    assert_eq!(one.len(), 1);
 }

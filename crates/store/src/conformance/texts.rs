@@ -281,7 +281,7 @@ pub(super) async fn what_is_overdue_and_what_was_sent_after_stop_is_found(h: &Ha
     let booked = made(&practice, practice.book(&practice.staff, start)).await;
     let confirmation = texts(&practice, &booked).await.remove(0);
     let find = async |due_before| {
-        let find = FindTextFaults { due_before, now: h.now().plus(HOUR), limit: 1_000 };
+        let find = FindTextFaults { due_before, now: h.now().plus(HOUR) };
         let mut found = h.store.run(&h.call(), find).await.expect("found");
         found.overdue.retain(|one| one.tenant == practice.tenant);
         found.after_stop.retain(|one| one.1 == practice.tenant);
@@ -306,7 +306,7 @@ pub(super) async fn what_is_overdue_and_what_was_sent_after_stop_is_found(h: &Ha
     assert!(begin(&other, &due(&other, theirs.id).await).await);
     let before = h.now().minus(HOUR);
     stop(&other, ADA, true, before).await;
-    let look = FindTextFaults { due_before: start, now: h.now().plus(HOUR), limit: 1_000 };
+    let look = FindTextFaults { due_before: start, now: h.now().plus(HOUR) };
     let found = h.store.run(&h.call(), look).await.expect("found").after_stop;
     let found: Vec<_> = found.into_iter().filter(|one| one.1 == other.tenant).collect();
     assert_eq!(found, [(theirs.id, other.tenant, h.now(), before)]);

@@ -10,11 +10,11 @@ use crate::tx::{Scope, Tx};
 use crate::value::{count, unsigned};
 
 statements! {
-    /// The ids of images are in the order of time.
+    /// The ids of images are in the order of time. So many are named here so that PostgreSQL knows that there are few.
     NEWEST = both("
         SELECT id, tenant_id, kind, width, height, bytes, cast(length(content) AS bigint) AS there,
           substr(content, 1, 8) AS beginning
-        FROM image WHERE id < $1 ORDER BY id DESC LIMIT $2");
+        FROM image WHERE id < $1 ORDER BY id DESC LIMIT 200");
 }
 
 #[derive(sqlx::FromRow)]
@@ -29,9 +29,9 @@ struct NewestRow {
     beginning: Vec<u8>,
 }
 
-/// Reads what the newest images are, at most so many.
+/// Reads what the newest images are, at most 200.
 #[derive(Clone, Copy, Debug)]
-pub struct ReadNewestImages(pub u32);
+pub struct ReadNewestImages;
 
 /// What an image says that it is, and what it is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,7 +64,7 @@ impl Intent for ReadNewestImages {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        let rows: Vec<NewestRow> = tx.query(NEWEST).bind(Uuid::max()).bind(i64::from(self.0)).rows().await?;
+        let rows: Vec<NewestRow> = tx.query(NEWEST).bind(Uuid::max()).rows().await?;
         let kept = |row: NewestRow| KeptImage {
             id: ImageId(row.id),
             tenant: TenantId(row.tenant_id),

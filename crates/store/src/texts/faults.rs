@@ -11,26 +11,28 @@ use crate::tx::{Scope, Tx};
 use crate::value::{At, count, moment};
 
 statements! {
-    /// The message and its job have one id.
+    /// The message and its job have one id. How many are looked at is named here, so that PostgreSQL knows that it is few.
     OWED = both("
         SELECT t.id, t.tenant_id, t.state, t.due_at, j.state AS job_state, j.run_at FROM text_message t
         LEFT JOIN job j ON j.id = t.id
-        WHERE t.state IN ('waiting', 'sending', 'unknown') AND t.due_at < $1 ORDER BY t.due_at, t.id LIMIT $2");
+        WHERE t.state IN ('waiting', 'sending', 'unknown') AND t.due_at < $1 ORDER BY t.due_at, t.id LIMIT 2000");
     NEWEST = both("
         SELECT count(*) AS number FROM (
-          SELECT id FROM text_message WHERE created_at <= $1 ORDER BY created_at DESC LIMIT $2) w");
+          SELECT id FROM text_message WHERE created_at <= $1 ORDER BY created_at DESC LIMIT 2000) w");
     TWICE = both("
         SELECT w.appointment_id AS id, w.tenant_id FROM (
           SELECT tenant_id, appointment_id, reason, occasion, minutes_before, provider_id FROM text_message
-          WHERE created_at <= $1 ORDER BY created_at DESC LIMIT $2) w
+          WHERE created_at <= $1 ORDER BY created_at DESC LIMIT 2000) w
         WHERE w.provider_id IS NOT NULL
         GROUP BY w.tenant_id, w.appointment_id, w.reason, w.occasion, w.minutes_before HAVING count(*) > 1 LIMIT 20");
+    /// What was said is looked up for each: joined, PostgreSQL would read all that was ever said.
     AFTER_STOP = both("
-        SELECT w.id, w.tenant_id, w.attempted_at, x.changed_at FROM (
-          SELECT id, tenant_id, phone, attempted_at FROM text_message
-          WHERE created_at <= $1 ORDER BY created_at DESC LIMIT $2) w
-        JOIN text_opt_out x ON x.phone = w.phone AND x.tenant_id = w.tenant_id
-        WHERE x.stopped = 1 AND w.attempted_at > x.changed_at ORDER BY w.id LIMIT $2");
+        SELECT walked.id, walked.tenant_id, walked.attempted_at, walked.changed_at FROM (
+          SELECT w.id, w.tenant_id, w.attempted_at, (SELECT x.changed_at FROM text_opt_out x
+            WHERE x.phone = w.phone AND x.tenant_id = w.tenant_id AND x.stopped = 1) AS changed_at FROM (
+            SELECT id, tenant_id, phone, attempted_at FROM text_message
+            WHERE created_at <= $1 ORDER BY created_at DESC LIMIT 2000) w) walked
+        WHERE walked.attempted_at > walked.changed_at ORDER BY walked.id");
     GUARDS = pair(sqlite "
         SELECT count(*) AS number FROM sqlite_schema
         WHERE type = 'table' AND name = 'text_message' AND sql LIKE '%text_message_once UNIQUE%'",
@@ -69,15 +71,13 @@ struct NumberRow {
     number: i64,
 }
 
-/// Looks through the text messages of all organisations.
+/// Looks through the text messages of all organisations: 2,000 that are overdue, and the newest 2,000.
 #[derive(Clone, Copy, Debug)]
 pub struct FindTextFaults {
     /// Messages that were due before this moment are overdue.
     pub due_before: Timestamp,
     /// The present moment.
     pub now: Timestamp,
-    /// At most so many that are overdue, and so many of the newest.
-    pub limit: u32,
 }
 
 /// A message that the provider should have been told of by now.
@@ -120,11 +120,11 @@ impl Intent for FindTextFaults {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<TextFaults> {
-        let (now, limit) = (At(self.now), i64::from(self.limit));
-        let owed: Vec<OwedRow> = tx.query(OWED).bind(At(self.due_before)).bind(limit).rows().await?;
-        let newest: Option<NumberRow> = tx.query(NEWEST).bind(now).bind(limit).row().await?;
-        let twice: Vec<TwiceRow> = tx.query(TWICE).bind(now).bind(limit).rows().await?;
-        let stops: Vec<StopRow> = tx.query(AFTER_STOP).bind(now).bind(limit).rows().await?;
+        let now = At(self.now);
+        let owed: Vec<OwedRow> = tx.query(OWED).bind(At(self.due_before)).rows().await?;
+        let newest: Option<NumberRow> = tx.query(NEWEST).bind(now).row().await?;
+        let twice: Vec<TwiceRow> = tx.query(TWICE).bind(now).rows().await?;
+        let stops: Vec<StopRow> = tx.query(AFTER_STOP).bind(now).rows().await?;
         let guards: Option<NumberRow> = tx.query(GUARDS).row().await?;
         let after =
             |row: StopRow| (TextMessageId(row.id), TenantId(row.tenant_id), row.attempted_at.0, row.changed_at.0);

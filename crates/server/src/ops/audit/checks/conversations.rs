@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mainstay_domain::{JobState, TextState, Timestamp};
-use mainstay_store::{FindTextFaults, OverdueText, ReadNewestCalls, SaidInCall, TextFaults};
+use mainstay_store::{FindTextFaults, NEWEST_CALLS, OverdueText, ReadNewestCalls, SaidInCall, TextFaults};
 
 use super::{Looked, checks, some};
 use crate::calls::is_masked;
@@ -27,12 +27,10 @@ const DUE: Duration = Duration::from_secs(15 * 60);
 const OVERDUE: Duration = Duration::from_secs(86_400);
 /// Who says stop while a message goes out gets that one.
 const UNDER_WAY: Duration = Duration::from_secs(60);
-/// How many messages are looked at.
-const TEXTS: u32 = 2_000;
 
 async fn texts(subject: &Subject) -> Looked {
     let now = subject.app.clock.now();
-    let find = FindTextFaults { due_before: now.minus(DUE), now, limit: TEXTS };
+    let find = FindTextFaults { due_before: now.minus(DUE), now };
     Ok(judge_texts(&subject.app.store.run(&subject.call(), find).await?, now))
 }
 
@@ -73,14 +71,13 @@ fn judge_texts(found: &TextFaults, now: Timestamp) -> Seen {
     Seen::told(faults.is_empty(), measured).by(some(&faults))
 }
 
-/// How many calls are read in one step, since a transcript may be long, and how many steps one audit takes.
-const CALLS: u32 = 20;
+/// How many steps one audit takes.
 const STEPS: usize = 10;
 
 async fn call_masking(subject: &Subject) -> Looked {
     let (mut looked_at, mut open, mut before, mut last) = (0, Vec::new(), 0, None);
     for _ in 0..STEPS {
-        let calls = subject.app.store.run(&subject.call(), ReadNewestCalls { before: last, limit: CALLS }).await?;
+        let calls = subject.app.store.run(&subject.call(), ReadNewestCalls { before: last }).await?;
         looked_at += calls.len();
         for call in calls.iter().filter(|call| !is_masked(call)) {
             if is_from_before(call) {
@@ -90,7 +87,7 @@ async fn call_masking(subject: &Subject) -> Looked {
             }
         }
         last = calls.last().map(|call| call.id);
-        if last.is_none() {
+        if calls.len() < NEWEST_CALLS {
             break;
         }
     }

@@ -42,8 +42,6 @@ checks! { Security:
 
 /// How long the token of a guest is good.
 const GUEST: Duration = Duration::from_secs(60);
-/// How many images are looked at.
-const IMAGES: u32 = 200;
 
 /// What a stranger was told who was to be refused.
 #[derive(Default)]
@@ -126,7 +124,7 @@ async fn kept_images(subject: &Subject) -> Looked {
     let told = subject.live.send(Method::POST, "/v1/images", &headers, Some(BOMB.to_vec())).await?;
     let mut refusals = Refusals::default();
     refusals.note("an upload without a token", &told, &[StatusCode::UNAUTHORIZED]);
-    let kept = subject.app.store.run(&subject.call(), ReadNewestImages(IMAGES)).await?;
+    let kept = subject.app.store.run(&subject.call(), ReadNewestImages).await?;
     Ok(judge_images(refusals, &kept))
 }
 
@@ -191,7 +189,7 @@ async fn images_refused(subject: &Subject) -> Looked {
         let told = ask(subject, &guest, (Method::POST, "/v1/images"), Some(body)).await?;
         refusals.note(what, &told, &wanted);
     }
-    let kept = subject.app.store.run(&subject.call(), ReadNewestImages(IMAGES)).await?;
+    let kept = subject.app.store.run(&subject.call(), ReadNewestImages).await?;
     if kept.iter().any(|image| image.tenant == guest.tenant) {
         refusals.taken.push("something of it is kept".to_owned());
     }
