@@ -42,6 +42,19 @@ fn reading(h: &Harness, by: PersonId) -> Reading {
     Reading { id: h.ids.make(), by, now: h.now() }
 }
 
+/// What failed is noted anew, and what was done is not.
+async fn what_failed_is_not_final(h: &Harness, mut tried: NoteActions) {
+    let id = Uuid::from_u128(2);
+    tried.actions[0].id = id;
+    for (outcome, kept) in [("failed", "failed"), ("done", "done"), ("failed", "done"), ("nobody", "done")] {
+        outcome.clone_into(&mut tried.actions[0].outcome);
+        h.store.run(&h.call(), tried.clone()).await.expect("noted");
+        let find = FindActions { tenant: tried.call.tenant, ids: vec![id] };
+        let found = h.store.run(&h.call(), find).await.expect("found");
+        assert_eq!(found[0].outcome, kept);
+    }
+}
+
 pub(super) async fn a_call_is_pieced_together(h: &Harness) {
     let (tenant, person) = h.person("clinic").await;
     let ada = know(h, tenant, "Ada", Some("+4930901820"), None).await;
@@ -87,15 +100,7 @@ pub(super) async fn a_call_is_pieced_together(h: &Harness) {
     ] {
         assert_eq!(h.store.run(&h.call(), note(outcome, tool)).await.map(|call| call.id), Ok(id));
     }
-    // What failed is not final, and what was done is.
-    let mut tried = note(CallOutcome::Answered, "cancel_appointment");
-    tried.actions[0].id = Uuid::from_u128(2);
-    for (outcome, kept) in [("failed", "failed"), ("done", "done"), ("failed", "done"), ("nobody", "done")] {
-        outcome.clone_into(&mut tried.actions[0].outcome);
-        h.store.run(&h.call(), tried.clone()).await.expect("noted");
-        let found = h.store.run(&h.call(), FindActions { tenant, ids: vec![Uuid::from_u128(2)] }).await.expect("found");
-        assert_eq!(found[0].outcome, kept);
-    }
+    what_failed_is_not_final(h, note(CallOutcome::Answered, "cancel_appointment")).await;
     let ids = vec![note(CallOutcome::Answered, "").actions[0].id, Uuid::from_u128(1)];
     let found = h.store.run(&h.call(), FindActions { tenant, ids }).await.expect("found");
     assert_eq!(found.iter().map(|one| one.tool.as_str()).collect::<Vec<_>>(), ["opening_hours"]);

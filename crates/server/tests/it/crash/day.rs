@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::ToSpan as _;
+use mainstay_domain::Clock as _;
+use mainstay_server::outside::SystemClock;
 use mainstay_testing::postgres::{Cluster, Options};
 use serde_json::{Value, json};
 use tokio::sync::watch;
@@ -66,7 +68,7 @@ struct Outcome {
 
 async fn world(installation: Installation) -> World {
     let google = FakeGoogle::start().await;
-    let twilio = FakeTwilio::start(Arc::new(mainstay_server::outside::SystemClock)).await;
+    let twilio = FakeTwilio::start(Arc::new(SystemClock)).await;
     let port = mainstay_testing::free_port().expect("a port").to_string();
     let address = format!("http://127.0.0.1:{port}");
     let mut settings = google.settings();
@@ -330,7 +332,7 @@ async fn look(world: &World, practice: &Practice, server: &Instance, answers: &B
         calls.insert(text(&whole["provider_id"]), whole);
     }
     let mut appointments = BTreeSet::new();
-    let until = jiff::Timestamp::now().checked_add(240.hours()).expect("a moment").strftime("%Y-%m-%dT%H:%M:%SZ");
+    let until = SystemClock.now().plus(Duration::from_secs(10 * 86_400));
     let page = server.get(&format!("/v1/appointments?limit=100&until={until}"), &practice.token).await;
     assert!(page["next"].is_null());
     for row in page["data"].as_array().expect("rows") {
@@ -429,7 +431,8 @@ async fn until(what: &str, missing: impl AsyncFn() -> Option<String>) {
 /// The day in order, and the same day in disorder, on an installation each.
 async fn same_in_the_end(engine: &str, worlds: [World; 2]) {
     let mut chance = Chance::seeded();
-    let today = jiff::Zoned::now().with_time_zone(jiff::tz::TimeZone::UTC).date();
+    let now = jiff::Timestamp::from_millisecond(SystemClock.now().as_millis()).expect("a moment");
+    let today = now.to_zoned(jiff::tz::TimeZone::UTC).date();
     let day = today.checked_add(3.days()).expect("a day");
     let [ordered, disordered] = worlds;
     let wanted = live(&ordered, day, 0, &mut chance).await;
