@@ -1,5 +1,6 @@
 //! The reception: what is said is read again, and a time belongs to one.
 
+pub(super) mod crowd;
 pub(super) mod model;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -7,20 +8,19 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use mainstay_domain::{
-    AppointmentId, AppointmentState, CalendarDay, CallingCode, ContactId, EmailAddress, IdempotencyKey, PersonId,
-    PhoneNumber, ServiceId, ServiceTimes, Span, SpecialDay, StaffId, Step, TenantId, Timestamp, Week, Zone,
+    AppointmentId, AppointmentState, CalendarDay, CallingCode, ContactId, EmailAddress, PhoneNumber, ServiceId,
+    ServiceTimes, Span, SpecialDay, StaffId, Step, TenantId, Timestamp, Week, Zone,
 };
-use uuid::Uuid;
 
 use super::{EngineKind, Harness};
 use crate::idempotency::Once;
 use crate::reception::appointments::StoreUnseen;
 use crate::{
-    Appointment, AppointmentsOf, Availability, BookAppointment, Booking, Call, ChangeAppointment, ChangeContact,
-    ChangeService, ChangeStaff, Claim, Contact, CreateService, CreateStaff, Error, FindContacts, FindOverlaps,
-    GetAppointment, GetContact, GetReception, GetService, GetStaff, KnowContact, ListAppointments, ListContacts,
-    ListServices, ListSpecialDays, ListStaff, MoveAppointment, NamedDay, PutReception, PutSpecialDay, ReadAvailability,
-    Reception, RemoveSpecialDay, Service, SetOffers, Staff, TakenTime, folded,
+    Appointment, AppointmentsOf, Availability, BookAppointment, Booking, ChangeAppointment, ChangeContact,
+    ChangeService, ChangeStaff, Contact, CreateService, CreateStaff, Error, FindContacts, FindOverlaps, GetAppointment,
+    GetContact, GetReception, GetService, GetStaff, KnowContact, ListAppointments, ListContacts, ListServices,
+    ListSpecialDays, ListStaff, MoveAppointment, NamedDay, PutReception, PutSpecialDay, ReadAvailability, Reception,
+    RemoveSpecialDay, Service, SetOffers, Staff, TakenTime, folded,
 };
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -275,68 +275,6 @@ pub(super) async fn whoever_is_known_twice_is_one_contact(h: &Harness) {
     }
     let after = Some((folded(&all[0].name), all[0].id));
     assert_eq!(h.store.run(&h.call(), ListContacts { tenant, after, limit: 1 }).await, Ok(vec![noted]));
-}
-
-/// Two hundred callers want one of twenty times: five beginnings that fit each other, and four who work then. So often as
-/// `MAINSTAY_TEST_BOOKING_ROUNDS` says, 4 times unless told.
-pub(super) async fn two_hundred_callers_have_twenty_times(h: &Harness) {
-    let practice = Practice::open(h, "clinic", 4).await;
-    let call = Call::within(Duration::from_secs(60));
-    let rounds =
-        std::env::var("MAINSTAY_TEST_BOOKING_ROUNDS").map_or(4, |text| text.parse().expect("a number of rounds"));
-    for round in 0..rounds {
-        let first = h.now().plus(DAY * (round + 1));
-        let callers = (0..200).map(|caller| {
-            let start = first.plus(MINUTE * 45 * (caller % 5));
-            h.store.run(&call, practice.book(&practice.staff, start))
-        });
-        let (mut booked, mut taken) = (0, 0);
-        for answer in join_all(callers).await {
-            match answer.expect("asked") {
-                Once::Done(Booking::Made(_)) => booked += 1,
-                Once::Done(Booking::Taken) => taken += 1,
-                other => panic!("{other:?}"),
-            }
-        }
-        assert_eq!((booked, taken), (20, 180));
-    }
-    let all = practice.nothing_overlaps().await;
-    let rounds = usize::try_from(rounds).expect("a count");
-    assert_eq!(all.len(), 20 * rounds);
-    for staff in &practice.staff {
-        let theirs = all.iter().filter(|one| one.staff == *staff).count();
-        assert_eq!(theirs, 5 * rounds, "everybody has as much to do");
-    }
-}
-
-pub(super) async fn a_wish_that_is_repeated_is_one(h: &Harness) {
-    let practice = Practice::open(h, "clinic", 1).await;
-    let start = h.now().plus(DAY);
-    let keyed = |key: &str, start| {
-        let claim = Claim { key: IdempotencyKey::parse(key).expect("a key"), fingerprint: "f".to_owned() };
-        BookAppointment { claim: Some((PersonId(Uuid::nil()), claim)), ..practice.book(&practice.staff, start) }
-    };
-    let call = h.call();
-    let ten = join_all((0..10).map(|_| h.store.run(&call, keyed("call-1/tool-1", start)))).await;
-    let mut ids = BTreeSet::new();
-    for one in ten {
-        match one.expect("asked") {
-            Once::Done(booking) => ids.insert(made(booking).id.uuid()),
-            Once::Repeat(used) => ids.insert(used.resource_id),
-        };
-    }
-    assert_eq!((ids.len(), practice.nothing_overlaps().await.len()), (1, 1));
-    // What is refused leaves no key behind: the same wish is granted once the time is free.
-    let wish = || h.store.run(&call, keyed("call-2/tool-1", start));
-    assert_eq!(wish().await, Ok(Once::Done(Booking::Taken)));
-    let id = practice.all().await[0].id;
-    made(practice.change(id, AppointmentState::Cancelled).await);
-    assert!(matches!(wish().await, Ok(Once::Done(Booking::Made(_)))));
-    // The same key for another time finds what it was used for.
-    let other = h.store.run(&call, keyed("call-2/tool-1", start.plus(DAY))).await;
-    assert!(matches!(other, Ok(Once::Repeat(_))), "{other:?}");
-    let nobody = BookAppointment { staff: BTreeSet::from([h.ids.make()]), ..practice.book(&[], start) };
-    assert_eq!(h.store.run(&call, nobody).await, Err(Error::Missing("member of the staff")));
 }
 
 pub(super) async fn a_time_is_held_moved_and_given_back(h: &Harness) {
