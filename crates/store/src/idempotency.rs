@@ -93,7 +93,7 @@ pub(crate) async fn find(
     tx.query(FIND).bind(tenant.uuid()).bind(person.uuid()).bind(key.as_str().to_owned()).row().await
 }
 
-/// Claims a key for something that makes nothing. False when it was claimed before.
+/// Claims a key for something that is there, or for nothing. The answer is what it was claimed for before.
 #[derive(Clone, Debug)]
 pub struct ClaimOnce {
     /// The organisation.
@@ -104,29 +104,31 @@ pub struct ClaimOnce {
     pub key: IdempotencyKey,
     /// What for.
     pub operation: &'static str,
+    /// The id of what is there; nil for nothing.
+    pub resource: Uuid,
     /// The present moment.
     pub now: Timestamp,
 }
 
 impl Intent for ClaimOnce {
-    type Output = bool;
+    type Output = Option<Used>;
     const WRITES: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Tenant(self.tenant)
     }
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<bool> {
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Option<Used>> {
         let claim_of = Claim { key: self.key.clone(), fingerprint: String::new() };
         let claimant = Claimant {
             tenant: self.tenant,
             person: self.person,
             operation: self.operation,
             claim: Some(&claim_of),
-            resource: Uuid::nil(),
+            resource: self.resource,
             now: self.now,
         };
-        Ok(claim(tx, claimant).await?.is_none())
+        claim(tx, claimant).await
     }
 }
 

@@ -10,6 +10,7 @@ use mainstay_domain::{Error, IdempotencyKey, Kind, Result, Secret, Timestamp, he
 use mainstay_store::{Call, ClaimOnce, Store};
 use moka::sync::Cache;
 use ring::digest::{SHA256, digest};
+use uuid::Uuid;
 
 use crate::accounts::access_token::{AccessTokens, Claims};
 use crate::accounts::keys::{Purpose, SigningKey};
@@ -62,8 +63,15 @@ impl Tickets {
         if !alone {
             let key = IdempotencyKey::parse(&format!("ticket:{}", hexadecimal(&mark)));
             let key = key.map_err(|refused| Error::internal(refused.detail))?;
-            let claim = ClaimOnce { tenant: claims.tenant, person: claims.person, key, operation: "ticket", now };
-            if !store.run(call, claim).await? {
+            let claim = ClaimOnce {
+                tenant: claims.tenant,
+                person: claims.person,
+                key,
+                operation: "ticket",
+                resource: Uuid::nil(),
+                now,
+            };
+            if store.run(call, claim).await?.is_some() {
                 return Err(refused());
             }
         }

@@ -4,13 +4,14 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use mainstay_domain::{
-    AppointmentId, AppointmentState, ContactId, Error, Kind, Note, PersonId, Result, ServiceId, Span, StaffId,
-    TenantId, Timestamp,
+    AppointmentId, AppointmentState, ContactId, Error, IdempotencyKey, Kind, Note, PersonId, Result, ServiceId, Span,
+    StaffId, TenantId, Timestamp,
 };
 use mainstay_store::{
-    Appointment, AppointmentsOf, BookAppointment, Booking, Call, ChangeAppointment, Claim, FindUsed, GetAppointment,
-    ListAppointments, MoveAppointment, Once, Used,
+    Appointment, AppointmentsOf, BookAppointment, Booking, Call, ChangeAppointment, Claim, ClaimOnce, FindUsed,
+    GetAppointment, ListAppointments, MoveAppointment, Once, Used,
 };
+use uuid::Uuid;
 
 use super::Reception;
 use super::availability::MOST_DAYS;
@@ -134,6 +135,36 @@ impl Reception {
             }
             Once::Repeat(used) => Ok(self.again(call, tenant, &used, claim.as_ref().map(|(_, claim)| claim)).await?),
             Once::Done(Booking::Taken | Booking::Refused(_)) => Err(self.instead(call, tenant, wish, TAKEN).await),
+        }
+    }
+
+    /// The appointment that was chosen under this key before, if any: whoever asks again means the same, whatever it is now.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn chosen(&self, call: &Call, tenant: TenantId, key: &IdempotencyKey) -> Result<Option<Appointment>> {
+        let find = FindUsed { tenant, person: PersonId(Uuid::nil()), key: key.clone() };
+        match self.store.run(call, find).await? {
+            Some(used) => Ok(Some(self.appointment(call, tenant, AppointmentId(used.resource_id)).await?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Chooses an appointment under a key. The answer is the one that is chosen: this, or what somebody else was faster with.
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub async fn choose(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        chosen: Appointment,
+        key: IdempotencyKey,
+    ) -> Result<Appointment> {
+        let (person, resource, now) = (PersonId(Uuid::nil()), chosen.id.uuid(), self.clock.now());
+        match self.store.run(call, ClaimOnce { tenant, person, key, operation: BOOKING, resource, now }).await? {
+            Some(used) => self.appointment(call, tenant, AppointmentId(used.resource_id)).await,
+            None => Ok(chosen),
         }
     }
 

@@ -146,8 +146,24 @@ pub(super) async fn ahead(asking: &Asking<'_>, contact: ContactId) -> Result<Vec
     Ok(all)
 }
 
-/// The appointment of the caller that is meant.
-async fn meant(asking: &Asking<'_>, settings: &Settings, given: &Given<'_>) -> Result<Appointment, Refusal> {
+/// The appointment of the caller that is meant. It stays the one of this use of the tool: after a crash, what is asked again is
+/// done to the same one, and told in the same way if it was done.
+async fn meant(
+    asking: &Asking<'_>,
+    settings: &Settings,
+    given: &Given<'_>,
+    use_of: &str,
+) -> Result<Appointment, Refusal> {
+    let (reception, key) = (&asking.app.reception, asking.key(use_of)?);
+    if let Some(chosen) = reception.chosen(asking.call, asking.tenant, &key).await? {
+        return Ok(chosen);
+    }
+    let found = looked_up(asking, settings, given).await?;
+    Ok(reception.choose(asking.call, asking.tenant, found, key).await?)
+}
+
+/// The only appointment of the caller, or the one of a day.
+async fn looked_up(asking: &Asking<'_>, settings: &Settings, given: &Given<'_>) -> Result<Appointment, Refusal> {
     let contact = people::caller(asking, settings, given).await?;
     let mut all = ahead(asking, contact.id).await?;
     let zone = &settings.zone;
@@ -170,7 +186,7 @@ pub(super) async fn reschedule(asking: &Asking<'_>, given: &Given<'_>) -> Answer
     let settings = asking.settings().await?;
     let zone = &settings.zone;
     let start = start(asking, zone, given)?;
-    let appointment = meant(asking, &settings, given).await?;
+    let appointment = meant(asking, &settings, given, "move").await?;
     let told = |moved: &Appointment| Told {
         answer: format!("Moved to {}.", speech::moment(zone, moved.shown.from())),
         outcome: Some(CallOutcome::Rescheduled),
@@ -209,9 +225,12 @@ pub(super) async fn reschedule(asking: &Asking<'_>, given: &Given<'_>) -> Answer
 
 pub(super) async fn cancel(asking: &Asking<'_>, given: &Given<'_>) -> Answer {
     let settings = asking.settings().await?;
-    let appointment = meant(asking, &settings, given).await?;
+    let appointment = meant(asking, &settings, given, "cancel").await?;
     let change = Change { state: Some(AppointmentState::Cancelled), asked: true, ..Change::default() };
-    let cancelled = asking.app.reception.change(asking.call, asking.tenant, appointment.id, &change).await?;
+    let cancelled = match appointment.state {
+        AppointmentState::Cancelled => appointment,
+        _ => asking.app.reception.change(asking.call, asking.tenant, appointment.id, &change).await?,
+    };
     let when = speech::moment(&settings.zone, cancelled.shown.from());
     Ok(Told {
         answer: format!("The appointment on {when} is cancelled."),

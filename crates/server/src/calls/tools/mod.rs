@@ -328,10 +328,15 @@ impl Asking<'_> {
             .ok_or_else(|| Refusal::new("invalid_date", "I did not understand the day. Which date is it?"))
     }
 
+    /// One key for what this use of a tool does.
+    fn key(&self, of: &str) -> Result<IdempotencyKey, Refusal> {
+        let key = IdempotencyKey::parse(&format!("{of}:{}", self.once));
+        Ok(key.map_err(|refused| Error::internal(refused.detail))?)
+    }
+
     /// What says that the same thing is asked again.
     fn claim(&self, of: &str) -> Result<(PersonId, Claim), Refusal> {
-        let key = IdempotencyKey::parse(&format!("{of}:{}", self.once));
-        let key = key.map_err(|refused| Error::internal(refused.detail))?;
+        let key = self.key(of)?;
         // A use of a tool says the same whenever it is told.
         Ok((PersonId(Uuid::nil()), Claim { key, fingerprint: self.once.to_string() }))
     }
