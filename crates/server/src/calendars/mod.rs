@@ -184,7 +184,6 @@ impl Calendars {
         })
     }
 
-    /// What fails on our side is no attempt.
     /// What follows from a calendar that could not be read or written: what is known of it stays, and is told to be old;
     /// what is owed to it stays owed.
     async fn failed(&self, context: &JobContext, connection: &CalendarConnection, fault: Fault) -> JobResult {
@@ -206,6 +205,7 @@ impl Calendars {
         }
     }
 
+    /// What fails on our side is no attempt.
     fn later(&self, error: &dyn Display) -> Done {
         tracing::warn!(%error, "a calendar is put off for a moment");
         Done::Snoozed(self.spread(LATER))

@@ -153,6 +153,8 @@ pub(crate) struct Api {
 }
 
 impl Api {
+    /// The client of a service.
+    ///
     /// # Errors
     /// When the address cannot be read or the HTTP client cannot be made.
     pub(crate) fn new(service: &Service<'_>, shared: &config::Providers, clock: Arc<dyn Clock>) -> Result<Self> {

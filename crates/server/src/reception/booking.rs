@@ -3,20 +3,18 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use super::Reception;
+use super::availability::MOST_DAYS;
+use crate::http::Problem;
+use crate::http::idempotency::same;
 use mainstay_domain::{
-    AppointmentId, AppointmentState, ContactId, Error, IdempotencyKey, Kind, Note, PersonId, Result, ServiceId, Span,
-    StaffId, TenantId, Timestamp,
+    AppointmentId, AppointmentState, ContactId, Error, Kind, Note, PersonId, Result, ServiceId, Span, StaffId,
+    TenantId, Timestamp,
 };
 use mainstay_store::{
     Appointment, AppointmentsOf, BookAppointment, Booking, Call, ChangeAppointment, Claim, ClaimOnce, FindUsed,
     GetAppointment, ListAppointments, MoveAppointment, Once, Used,
 };
-use uuid::Uuid;
-
-use super::Reception;
-use super::availability::MOST_DAYS;
-use crate::http::Problem;
-use crate::http::idempotency::same;
 
 /// What making an appointment is called beside its idempotency key.
 pub const BOOKING: &str = "appointment";
@@ -138,19 +136,23 @@ impl Reception {
         }
     }
 
-    /// The appointment that was chosen under this key before, if any: whoever asks again means the same, whatever it is now.
+    /// The appointment that was chosen under this claim before, if any: whoever asks again means the same, whatever it is now.
     ///
     /// # Errors
     /// Those of the store.
-    pub async fn chosen(&self, call: &Call, tenant: TenantId, key: &IdempotencyKey) -> Result<Option<Appointment>> {
-        let find = FindUsed { tenant, person: PersonId(Uuid::nil()), key: key.clone() };
-        match self.store.run(call, find).await? {
+    pub async fn chosen(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        (person, claim): &(PersonId, Claim),
+    ) -> Result<Option<Appointment>> {
+        match self.used(call, tenant, *person, claim).await? {
             Some(used) => Ok(Some(self.appointment(call, tenant, AppointmentId(used.resource_id)).await?)),
             None => Ok(None),
         }
     }
 
-    /// Chooses an appointment under a key. The answer is the one that is chosen: this, or what somebody else was faster with.
+    /// Chooses an appointment under a claim. The answer is the one that is chosen: this, or what somebody else was faster with.
     ///
     /// # Errors
     /// Those of the store.
@@ -159,9 +161,9 @@ impl Reception {
         call: &Call,
         tenant: TenantId,
         chosen: Appointment,
-        key: IdempotencyKey,
+        (person, Claim { key, .. }): (PersonId, Claim),
     ) -> Result<Appointment> {
-        let (person, resource, now) = (PersonId(Uuid::nil()), chosen.id.uuid(), self.clock.now());
+        let (resource, now) = (chosen.id.uuid(), self.clock.now());
         match self.store.run(call, ClaimOnce { tenant, person, key, operation: BOOKING, resource, now }).await? {
             Some(used) => self.appointment(call, tenant, AppointmentId(used.resource_id)).await,
             None => Ok(chosen),

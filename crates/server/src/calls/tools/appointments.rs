@@ -154,12 +154,12 @@ async fn meant(
     given: &Given<'_>,
     use_of: &str,
 ) -> Result<Appointment, Refusal> {
-    let (reception, key) = (&asking.app.reception, asking.key(use_of)?);
-    if let Some(chosen) = reception.chosen(asking.call, asking.tenant, &key).await? {
+    let (reception, claim) = (&asking.app.reception, asking.claim(use_of)?);
+    if let Some(chosen) = reception.chosen(asking.call, asking.tenant, &claim).await? {
         return Ok(chosen);
     }
     let found = looked_up(asking, settings, given).await?;
-    Ok(reception.choose(asking.call, asking.tenant, found, key).await?)
+    Ok(reception.choose(asking.call, asking.tenant, found, claim).await?)
 }
 
 /// The only appointment of the caller, or the one of a day.

@@ -90,13 +90,20 @@ impl Refusal {
     fn new(code: &'static str, answer: impl Into<String>) -> Self {
         Self { code, answer: answer.into() }
     }
+
+    /// What is said of a fault of ours, of which the caller learns nothing; nothing where it is none.
+    fn of_fault(error: &Error) -> Option<Self> {
+        error.kind.is_fault().then(|| {
+            tracing::warn!(code = error.code, detail = error.detail, inside = ?error.inside, "a tool failed");
+            Self::new(ACTION_FAILED, "I cannot do that right now. Please try again in a moment.")
+        })
+    }
 }
 
 impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
-        if error.kind.is_fault() {
-            tracing::warn!(code = error.code, detail = error.detail, inside = ?error.inside, "a tool failed");
-            return Self::new(ACTION_FAILED, "I cannot do that right now. Please try again in a moment.");
+        if let Some(failed) = Self::of_fault(&error) {
+            return failed;
         }
         let fields: Vec<&str> = error.fields.iter().map(|fault| fault.detail.as_str()).collect();
         Self::new(error.code, if fields.is_empty() { error.detail } else { fields.join(" ") })
@@ -328,15 +335,10 @@ impl Asking<'_> {
             .ok_or_else(|| Refusal::new("invalid_date", "I did not understand the day. Which date is it?"))
     }
 
-    /// One key for what this use of a tool does.
-    fn key(&self, of: &str) -> Result<IdempotencyKey, Refusal> {
-        let key = IdempotencyKey::parse(&format!("{of}:{}", self.once));
-        Ok(key.map_err(|refused| Error::internal(refused.detail))?)
-    }
-
     /// What says that the same thing is asked again.
     fn claim(&self, of: &str) -> Result<(PersonId, Claim), Refusal> {
-        let key = self.key(of)?;
+        let key = IdempotencyKey::parse(&format!("{of}:{}", self.once));
+        let key = key.map_err(|refused| Error::internal(refused.detail))?;
         // A use of a tool says the same whenever it is told.
         Ok((PersonId(Uuid::nil()), Claim { key, fingerprint: self.once.to_string() }))
     }
@@ -380,13 +382,7 @@ fn instead(zone: &Zone, problem: &Problem) -> Refusal {
     let why = match error.code {
         "slot_taken" => "That time was just taken.",
         "not_offered" => "That time is not available.",
-        _ => {
-            if error.kind.is_fault() {
-                tracing::warn!(code = error.code, detail = error.detail, inside = ?error.inside, "a tool failed");
-                return Refusal::new(ACTION_FAILED, "I cannot do that right now. Please try again in a moment.");
-            }
-            return Refusal::new(error.code, error.detail.clone());
-        }
+        _ => return Refusal::of_fault(error).unwrap_or_else(|| Refusal::new(error.code, error.detail.clone())),
     };
     let next = if free.is_empty() {
         "Nothing is free soon.".to_owned()

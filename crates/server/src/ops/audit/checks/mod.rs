@@ -6,6 +6,7 @@ pub(super) mod conversations;
 pub(super) mod data;
 pub(super) mod delivery;
 pub(super) mod observability;
+mod refusals;
 pub(super) mod resilience;
 pub(super) mod secrets;
 pub(super) mod security;

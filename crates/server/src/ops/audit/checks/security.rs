@@ -12,6 +12,7 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
+use super::refusals::Refusals;
 use super::{Looked, checks, some};
 use crate::http::Access;
 use crate::ops::audit::check::Seen;
@@ -142,56 +143,55 @@ async fn cross_origin(subject: &Subject) -> Looked {
     Ok(Seen::told(told.is_empty() && !any, measured).by(some(&told)))
 }
 
-const GUESSED: &str = "signed with a guessed key";
+/// The header of a token as it is made here.
+const PLAIN: &str = r#"{"alg":"HS256","typ":"JWT"}"#;
+/// When a forged token ends: in the year 2100.
+const FAR: u64 = 4_102_444_800;
+
+fn part(json: &str) -> String {
+    URL_SAFE_NO_PAD.encode(json)
+}
+
+fn claims(expires: u64) -> String {
+    part(&format!(
+        r#"{{"sub":"01890000-0000-7000-8000-000000000001","tenant":"01890000-0000-7000-8000-000000000002","role":"owner","iat":1700000000,"exp":{expires}}}"#
+    ))
+}
+
+fn signed(header: &str, key: &[u8]) -> String {
+    let text = format!("{}.{}", part(header), claims(FAR));
+    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key);
+    format!("{text}.{}", URL_SAFE_NO_PAD.encode(ring::hmac::sign(&key, text.as_bytes())))
+}
+
+/// A token that somebody has signed who has guessed a key.
+fn guessed() -> String {
+    signed(PLAIN, b"secret")
+}
 
 /// Tokens that nobody was given, by what is wrong with them.
-fn forgeries() -> Vec<(&'static str, String)> {
-    let part = |json: &str| URL_SAFE_NO_PAD.encode(json);
-    let claims = |expires: u64| {
-        part(&format!(
-            r#"{{"sub":"01890000-0000-7000-8000-000000000001","tenant":"01890000-0000-7000-8000-000000000002","role":"owner","iat":1700000000,"exp":{expires}}}"#
-        ))
-    };
-    let far = 4_102_444_800;
-    let signed = |header: &str, key: &[u8]| {
-        let text = format!("{}.{}", part(header), claims(far));
-        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, key);
-        format!("{text}.{}", URL_SAFE_NO_PAD.encode(ring::hmac::sign(&key, text.as_bytes())))
-    };
-    let plain = r#"{"alg":"HS256","typ":"JWT"}"#;
-    vec![
-        ("unsigned", format!("{}.{}.", part(r#"{"alg":"none","typ":"JWT"}"#), claims(far))),
-        ("unsigned, in other letters", format!("{}.{}.", part(r#"{"alg":"nOnE"}"#), claims(far))),
-        ("signed with an empty key", signed(plain, b"")),
-        (GUESSED, signed(plain, b"secret")),
+fn forgeries() -> [(&'static str, String); 9] {
+    [
+        ("unsigned", format!("{}.{}.", part(r#"{"alg":"none","typ":"JWT"}"#), claims(FAR))),
+        ("unsigned, in other letters", format!("{}.{}.", part(r#"{"alg":"nOnE"}"#), claims(FAR))),
+        ("signed with an empty key", signed(PLAIN, b"")),
+        ("signed with a guessed key", guessed()),
         ("naming its own key", signed(r#"{"alg":"HS256","kid":"../../../dev/null"}"#, b"")),
         ("bringing its own key", signed(r#"{"alg":"HS256","jwk":{"kty":"oct","k":"c2VjcmV0"}}"#, b"secret")),
-        ("expired", format!("{}.{}.AAAA", part(plain), claims(1))),
-        ("cut", part(plain)),
+        ("expired", format!("{}.{}.AAAA", part(PLAIN), claims(1))),
+        ("cut", part(PLAIN)),
         ("no token", "null".to_owned()),
     ]
 }
 
 async fn forged_tokens(subject: &Subject) -> Looked {
-    let (mut opened, mut unseen) = (Vec::new(), 0);
-    let forgeries = forgeries();
-    for (what, token) in &forgeries {
+    let mut refusals = Refusals::default();
+    for (what, token) in forgeries() {
         let bearer = format!("Bearer {token}");
         let told = subject.live.send(Method::GET, "/v1/me", &[("authorization", &bearer)], None).await?;
-        match told.status {
-            StatusCode::UNAUTHORIZED => {}
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => unseen += 1,
-            status => opened.push(format!("{what}: {}", status.as_u16())),
-        }
+        refusals.note(what, told.status, &[StatusCode::UNAUTHORIZED]);
     }
-    if opened.is_empty() && unseen > 0 {
-        return Ok(Seen::unknown(format!(
-            "{unseen} of {} were put off by a limit: ask again in a minute",
-            forgeries.len()
-        )));
-    }
-    let measured = format!("{} of {} forgeries refused", forgeries.len() - opened.len(), forgeries.len());
-    Ok(Seen::told(opened.is_empty(), measured).by(some(&opened)))
+    Ok(refusals.seen("forgeries refused"))
 }
 
 /// A path with something in the place of its parameters.
@@ -205,24 +205,17 @@ fn filled(path: &str) -> String {
 
 async fn closed_routes(subject: &Subject) -> Looked {
     let closed = subject.table.routes().iter().filter(|route| route.policy.access != Access::Public);
-    let (mut open, mut asked, mut unseen) = (Vec::new(), 0, 0);
+    let mut refusals = Refusals::default();
     for route in closed {
-        asked += 1;
         let body = (route.method != Method::GET).then(|| b"{}".to_vec());
         let headers = [("content-type", "application/json")];
         let told = subject.live.send(route.method.clone(), &filled(route.path), &headers, body).await?;
-        match told.status {
-            StatusCode::UNAUTHORIZED => {}
-            // A socket's route looks at the handshake first.
-            StatusCode::UPGRADE_REQUIRED | StatusCode::BAD_REQUEST if route.path == "/v1/live" => {}
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => unseen += 1,
-            status => open.push(format!("{} {}: {}", route.method, route.path, status.as_u16())),
-        }
+        // A socket's route looks at the handshake first.
+        let of_a_socket = [StatusCode::UNAUTHORIZED, StatusCode::UPGRADE_REQUIRED, StatusCode::BAD_REQUEST];
+        let wanted = if route.path == "/v1/live" { &of_a_socket[..] } else { &of_a_socket[..1] };
+        refusals.note(&format!("{} {}", route.method, route.path), told.status, wanted);
     }
-    if open.is_empty() && unseen > 0 {
-        return Ok(Seen::unknown(format!("{unseen} of {asked} were put off by a limit: ask again in a minute")));
-    }
-    Ok(Seen::told(open.is_empty(), format!("{} of {asked} routes refuse", asked - open.len())).by(some(&open)))
+    Ok(refusals.seen("routes refuse"))
 }
 
 async fn sockets(subject: &Subject) -> Looked {
@@ -233,34 +226,27 @@ async fn voice(subject: &Subject) -> Looked {
     handshake(subject, "/v1/voice").await
 }
 
-/// Opens a socket as somebody whom nobody knows.
+/// Opens a socket as somebody whom nobody knows. One forgery in each place: how many sockets an address may ask for is limited.
 async fn handshake(subject: &Subject, path: &str) -> Looked {
-    let mut ways = vec![("no ticket", path.to_owned(), None)];
-    // One of each: how many sockets an address may ask for is limited.
-    for (what, forged) in forgeries().into_iter().filter(|(what, _)| *what == GUESSED) {
-        ways.push((what, format!("{path}?ticket={forged}"), None));
-        ways.push((what, path.to_owned(), Some(format!("Bearer {forged}"))));
-    }
-    let (asked, mut opened, mut unseen) = (ways.len(), Vec::new(), 0);
-    for (what, path, bearer) in ways {
+    let forged = guessed();
+    let (with_ticket, bearer) = (format!("{path}?ticket={forged}"), format!("Bearer {forged}"));
+    let mut refusals = Refusals::default();
+    for (what, path, bearer) in [
+        ("no ticket, as a ticket", path, None),
+        ("signed with a guessed key, as a ticket", with_ticket.as_str(), None),
+        ("signed with a guessed key, as a token", path, Some(bearer.as_str())),
+    ] {
         let mut headers = vec![
             ("connection", "upgrade"),
             ("upgrade", "websocket"),
             ("sec-websocket-version", "13"),
             ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
         ];
-        let as_what = if bearer.is_some() { "token" } else { "ticket" };
-        headers.extend(bearer.as_deref().map(|bearer| ("authorization", bearer)));
-        match subject.live.send(Method::GET, &path, &headers, None).await?.status {
-            StatusCode::UNAUTHORIZED => {}
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => unseen += 1,
-            status => opened.push(format!("{what}, as a {as_what}: {}", status.as_u16())),
-        }
+        headers.extend(bearer.map(|bearer| ("authorization", bearer)));
+        let told = subject.live.send(Method::GET, path, &headers, None).await?;
+        refusals.note(what, told.status, &[StatusCode::UNAUTHORIZED]);
     }
-    if opened.is_empty() && unseen > 0 {
-        return Ok(Seen::unknown(format!("{unseen} of {asked} were put off by a limit: ask again in a minute")));
-    }
-    Ok(Seen::told(opened.is_empty(), format!("{} of {asked} refused", asked - opened.len())).by(some(&opened)))
+    Ok(refusals.seen("refused"))
 }
 
 /// What only the inside knows.

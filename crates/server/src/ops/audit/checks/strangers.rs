@@ -11,6 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mainstay_domain::hexadecimal;
 use mainstay_store::{ForgetReadingOfNobody, KeptImage, ListAccesses, ReadNewestImages};
 
+use super::refusals::{Refusals, put_off};
 use super::{Looked, checks, some};
 use crate::accounts::Guest;
 use crate::images;
@@ -43,38 +44,6 @@ checks! { Security:
 /// How long the token of a guest is good.
 const GUEST: Duration = Duration::from_secs(60);
 
-/// What a stranger was told who was to be refused.
-#[derive(Default)]
-struct Refusals {
-    asked: usize,
-    unseen: usize,
-    taken: Vec<String>,
-}
-
-impl Refusals {
-    /// Notes an answer that should have been one of these.
-    fn note(&mut self, what: &str, told: &Told, wanted: &[StatusCode]) {
-        self.asked += 1;
-        match told.status {
-            status if wanted.contains(&status) => {}
-            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => self.unseen += 1,
-            status => self.taken.push(format!("{what}: {}", status.as_u16())),
-        }
-    }
-
-    fn seen(self) -> Seen {
-        if self.taken.is_empty() && self.unseen > 0 {
-            return put_off(self.unseen, self.asked);
-        }
-        let measured = format!("{} of {} refused", self.asked - self.taken.len(), self.asked);
-        Seen::told(self.taken.is_empty(), measured).by(some(&self.taken))
-    }
-}
-
-fn put_off(unseen: usize, asked: usize) -> Seen {
-    Seen::unknown(format!("{unseen} of {asked} were put off by a limit: ask again in a minute"))
-}
-
 /// Bytes in the place of ids, and then so many of a signature.
 fn forged(subject: &Subject, signature: usize) -> String {
     let ids = [subject.app.ids.make::<uuid::Uuid>().into_bytes(), subject.app.ids.make::<uuid::Uuid>().into_bytes()];
@@ -95,9 +64,9 @@ async fn links(subject: &Subject) -> Looked {
         ("a feed that is none", Method::GET, "/calendars/null.ics".to_owned()),
     ] {
         let told = subject.live.send(method, &path, &[], None).await?;
-        refusals.note(what, &told, &[StatusCode::NOT_FOUND]);
+        refusals.note(what, told.status, &[StatusCode::NOT_FOUND]);
     }
-    Ok(refusals.seen())
+    Ok(refusals.seen("refused"))
 }
 
 async fn webhooks(subject: &Subject) -> Looked {
@@ -108,12 +77,12 @@ async fn webhooks(subject: &Subject) -> Looked {
         let key = hexadecimal(&subject.app.ids.make::<uuid::Uuid>().into_bytes());
         let path = format!("/hooks/{provider}/{key}");
         let told = subject.live.send(Method::POST, &path, &headers, Some(b"{}".to_vec())).await?;
-        refusals.note(provider, &told, &refused);
+        refusals.note(provider, told.status, &refused);
     }
     let told =
         subject.live.send(Method::POST, "/hooks/fastspring", &headers, Some(b"{\"events\":[]}".to_vec())).await?;
-    refusals.note("fastspring, of the installation", &told, &refused);
-    Ok(refusals.seen())
+    refusals.note("fastspring, of the installation", told.status, &refused);
+    Ok(refusals.seen("refused"))
 }
 
 /// The head of a PNG that says that it has 60,000 by 60,000 pixels, with its right checksum, and nothing after it.
@@ -123,7 +92,7 @@ async fn kept_images(subject: &Subject) -> Looked {
     let headers = [("content-type", "image/png")];
     let told = subject.live.send(Method::POST, "/v1/images", &headers, Some(BOMB.to_vec())).await?;
     let mut refusals = Refusals::default();
-    refusals.note("an upload without a token", &told, &[StatusCode::UNAUTHORIZED]);
+    refusals.note("an upload without a token", told.status, &[StatusCode::UNAUTHORIZED]);
     let kept = subject.app.store.run(&subject.call(), ReadNewestImages).await?;
     Ok(judge_images(refusals, &kept))
 }
@@ -187,13 +156,13 @@ async fn images_refused(subject: &Subject) -> Looked {
         ("an image of 3,600 million pixels", BOMB),
     ] {
         let told = ask(subject, &guest, (Method::POST, "/v1/images"), Some(body)).await?;
-        refusals.note(what, &told, &wanted);
+        refusals.note(what, told.status, &wanted);
     }
     let kept = subject.app.store.run(&subject.call(), ReadNewestImages).await?;
     if kept.iter().any(|image| image.tenant == guest.tenant) {
         refusals.taken.push("something of it is kept".to_owned());
     }
-    Ok(refusals.seen())
+    Ok(refusals.seen("refused"))
 }
 
 async fn access_log(subject: &Subject) -> Looked {
