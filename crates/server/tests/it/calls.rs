@@ -22,7 +22,12 @@ pub(crate) const NUMBER: &str = "+15005550100";
 
 /// A message of Vapi about a call.
 pub(crate) fn message(kind: &str, call: &str, more: Value) -> Value {
-    let mut message = json!({"type": kind, "timestamp": 1_767_225_600_000_i64, "customer": {"number": NUMBER},
+    message_of((call, NUMBER), kind, more)
+}
+
+/// The same, about a call from this number.
+pub(crate) fn message_of((call, number): (&str, &str), kind: &str, more: Value) -> Value {
+    let mut message = json!({"type": kind, "timestamp": 1_767_225_600_000_i64, "customer": {"number": number},
         "call": {"id": call, "type": "inboundPhoneCall", "status": "in-progress"}});
     message.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
     json!({"message": message})
@@ -252,34 +257,33 @@ async fn nobody_is_taken_for_somebody_else(engine: Engine) {
     assert_eq!(calls["data"].as_array().map(Vec::len), Some(1), "the one that was its own");
 }
 
-/// Everything that is told of some calls, old shapes and new.
-fn day_of_events(calls: usize) -> Vec<Value> {
+/// Everything that is told of a call, in the old shape or the new: the call with this number in a day, from this telephone.
+pub(crate) fn events_of(number: usize, telephone: &str) -> Vec<Value> {
+    let call = format!("call-{number}");
+    let message = |kind: &str, more: Value| message_of((&call, telephone), kind, more);
+    let at = 1_767_225_600_000 + i64::try_from(number).expect("small") * 600_000;
     let mut all = Vec::new();
-    for number in 0..calls {
-        let call = format!("call-{number}");
-        let at = 1_767_225_600_000 + i64::try_from(number).expect("small") * 600_000;
-        for (place, status) in ["queued", "ringing", "in-progress", "ended"].into_iter().enumerate() {
-            let at = at + i64::try_from(place).expect("small") * 30_000;
-            let mut more = json!({"status": status, "timestamp": at});
-            if status == "ended" {
-                more["endedReason"] = json!("customer-ended-call");
-            }
-            all.push(message("status-update", &call, more));
+    for (place, status) in ["queued", "ringing", "in-progress", "ended"].into_iter().enumerate() {
+        let at = at + i64::try_from(place).expect("small") * 30_000;
+        let mut more = json!({"status": status, "timestamp": at});
+        if status == "ended" {
+            more["endedReason"] = json!("customer-ended-call");
         }
-        let report = if number % 2 == 0 {
-            json!({"endedReason": "customer-ended-call", "cost": 0.25, "timestamp": at + 200_000,
-                "analysis": {"summary": format!("Call {number}")},
-                "artifact": {"recordingUrl": "https://storage.example/rec.wav", "messages": [{"role": "bot", "message": "Hello"},
-                    {"role": "user", "message": "Good day"}]}})
-        } else {
-            json!({"endedReason": "customer-ended-call", "cost": 0.25, "timestamp": "2026-01-01T12:00:00.000Z",
-                "summary": format!("Call {number}"), "transcript": "AI: Hello\nUser: Good day\n", "artifact": {"messages": []},
-                "recordingUrl": "https://storage.example/rec.wav"})
-        };
-        all.push(message("end-of-call-report", &call, report));
-        all.push(message("speech-update", &call, json!({"status": "started", "role": "user", "turn": 1})));
-        all.push(message("something-new", &call, json!({"what": "ever"})));
+        all.push(message("status-update", more));
     }
+    let report = if number.is_multiple_of(2) {
+        json!({"endedReason": "customer-ended-call", "cost": 0.25, "timestamp": at + 200_000,
+            "analysis": {"summary": format!("Call {number}")},
+            "artifact": {"recordingUrl": "https://storage.example/rec.wav", "messages": [{"role": "bot", "message": "Hello"},
+                {"role": "user", "message": "Good day"}]}})
+    } else {
+        json!({"endedReason": "customer-ended-call", "cost": 0.25, "timestamp": "2026-01-01T12:00:00.000Z",
+            "summary": format!("Call {number}"), "transcript": "AI: Hello\nUser: Good day\n", "artifact": {"messages": []},
+            "recordingUrl": "https://storage.example/rec.wav"})
+    };
+    all.push(message("end-of-call-report", report));
+    all.push(message("speech-update", json!({"status": "started", "role": "user", "turn": 1})));
+    all.push(message("something-new", json!({"what": "ever"})));
     all
 }
 
@@ -291,7 +295,7 @@ async fn a_day_of_events_in_any_order_is_one_log(engine: Engine) {
     for round in 0..3 {
         let other = Practice::open(&server, &format!("other-{round}"), 1).await;
         let line = line_of(&other).await;
-        let mut events = day_of_events(6);
+        let mut events: Vec<Value> = (0..6).flat_map(|number| events_of(number, NUMBER)).collect();
         if round > 0 {
             // In another order, and each of them twice.
             events.extend(events.clone());

@@ -42,13 +42,17 @@ pub(crate) struct Sender {
     pub(crate) tenant: TenantId,
 }
 
+/// Where a sender that was added tells of events.
+pub(crate) fn path_of(made: &Value) -> String {
+    let url = text(&made["url"]);
+    url[url.find("/hooks/").expect("an address of a hook")..].to_owned()
+}
+
 /// Adds a sender.
 pub(crate) async fn sender(server: &TestApp, person: &Person, body: Value) -> Sender {
     let made = server.send("POST", "/v1/inbox-sources", Some(&person.access_token), Some(body)).await.expect(201);
-    let url = text(&made["url"]);
-    let path = url[url.find("/hooks/").expect("an address of a hook")..].to_owned();
     let tenant = person.organisation.parse().expect("an id");
-    Sender { id: text(&made["id"]), path, token: person.access_token.clone(), tenant }
+    Sender { id: text(&made["id"]), path: path_of(&made), token: person.access_token.clone(), tenant }
 }
 
 /// Adds a sender of Standard Webhooks.

@@ -10,6 +10,7 @@ use mainstay_testing::{Browser, Process, Program, Scratch, free_port};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use crate::support::binary::variable;
 use crate::support::no_limits;
 
 /// How long a test waits for anything: generous, for a machine under load.
@@ -117,8 +118,7 @@ impl Desk {
             .env("MAINSTAY_AUTH__PASSWORD_MEMORY_KIB", "64")
             .env("MAINSTAY_AUTH__PASSWORD_PASSES", "1");
         // People click slower than these tests do.
-        let limits = no_limits().into_iter().map(|key| format!("MAINSTAY_{}", key.to_uppercase().replace('.', "__")));
-        let program = limits.fold(program, |program, name| program.env(name, "1000000"));
+        let program = no_limits().iter().fold(program, |program, key| program.env(variable(key), "1000000"));
         let program = settings.iter().fold(program, |program, (name, value)| program.env(name, value));
         let server = program.start().unwrap();
         server.wait_for_http(&format!("{}/readyz", self.address()), PATIENCE).await.unwrap();

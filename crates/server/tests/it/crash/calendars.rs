@@ -21,6 +21,16 @@ struct Desk {
     starts: Vec<Value>,
 }
 
+/// Connects the calendar of a member of the staff, and waits until it was read: before that no times are offered.
+pub(super) async fn connect(server: &Instance, google: &FakeGoogle, staff: &str, token: &str) {
+    let path = format!("/v1/staff/{staff}/calendar");
+    let begun = server.send("POST", &path, token, None).await.expect("an answer").expect(200);
+    let (state, code) = google.allows(&text(&begun["authorization_url"]));
+    let back = json!({"state": state, "code": code});
+    server.send("POST", "/v1/calendar-sign-ins", token, Some(back)).await.expect("an answer").expect(200);
+    eventually(async || (server.get(&path, token).await["state"] == "connected").then_some(())).await;
+}
+
 async fn set_up(server: &Instance, google: &FakeGoogle, token: &str) -> Desk {
     let send = async |method: &str, path: &str, body: Value| {
         server.send(method, path, token, Some(body)).await.expect("an answer")
@@ -34,15 +44,7 @@ async fn set_up(server: &Instance, google: &FakeGoogle, token: &str) -> Desk {
     let staff = text(&send("POST", "/v1/staff", staff).await.expect(201)["id"]);
     let free = server.get(&format!("/v1/availability?service_id={service}&days=20&limit=400"), token).await;
     let starts = free["data"].as_array().expect("times").iter().skip(8).map(|time| time["starts_at"].clone()).collect();
-    let begun = send("POST", &format!("/v1/staff/{staff}/calendar"), json!(null)).await.expect(200);
-    let (state, code) = google.allows(&text(&begun["authorization_url"]));
-    send("POST", "/v1/calendar-sign-ins", json!({"state": state, "code": code})).await.expect(200);
-    // Before it was read once, no times are offered.
-    eventually(async || {
-        let calendar = server.get(&format!("/v1/staff/{staff}/calendar"), token).await;
-        (calendar["state"] == "connected").then_some(())
-    })
-    .await;
+    connect(server, google, &staff, token).await;
     Desk { token: token.to_owned(), service, starts }
 }
 
@@ -89,13 +91,12 @@ async fn write_and_kill(engine: &str, installation: &Installation, google: &Fake
     assert_eq!(server.stop().await, Some(0));
 }
 
-async fn with_google(installation: Installation) -> (Installation, FakeGoogle) {
+/// An installation with a stand-in for Google.
+pub(super) async fn with_google(installation: Installation) -> (Installation, FakeGoogle) {
     let google = FakeGoogle::start().await;
-    let name = |key: &str| format!("MAINSTAY_{}", key.to_uppercase().replace('.', "__"));
-    let settings = google.settings().into_iter();
-    let installation = settings
-        .fold(installation, |installation, (key, value)| installation.with(&name(&key), value.trim_matches('"')));
-    (installation, google)
+    let set =
+        |installation: Installation, (key, value): (String, String)| installation.set(&key, value.trim_matches('"'));
+    (google.settings().into_iter().fold(installation, set), google)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -15,12 +15,13 @@ use tokio::task::JoinSet;
 use tokio::time::sleep;
 
 use super::{cycles, report};
-use crate::calls::SECRET;
+use crate::calls::{SECRET, events_of, message_of};
+use crate::inbox::path_of;
 use crate::support::binary::{Installation, Instance, PATIENCE};
 use crate::support::chance::Chance;
 use crate::support::fake_google::{self, FakeGoogle};
 use crate::support::fake_twilio::{self, FakeTwilio};
-use crate::support::{eventually, text};
+use crate::support::text;
 use crate::texts::{ACCOUNT, TOKEN};
 
 /// Calls of the day.
@@ -67,12 +68,11 @@ struct Outcome {
 }
 
 async fn world(installation: Installation) -> World {
-    let google = FakeGoogle::start().await;
+    let (installation, google) = super::calendars::with_google(installation).await;
     let twilio = FakeTwilio::start(Arc::new(SystemClock)).await;
     let port = mainstay_testing::free_port().expect("a port").to_string();
     let address = format!("http://127.0.0.1:{port}");
-    let mut settings = google.settings();
-    let more = [
+    let installation = [
         ("texts.twilio_url", twilio.url.as_str()),
         ("texts.first_byte_timeout_ms", "1000"),
         ("texts.retry_seconds", "1"),
@@ -82,14 +82,10 @@ async fn world(installation: Installation) -> World {
         ("inbox.answer_timeout_ms", "19000"),
         ("database.acquire_timeout_ms", "25000"),
         ("providers.breaker_open_ms", "1000"),
-    ];
-    settings.extend(more.map(|(key, value)| (key.to_owned(), value.to_owned())));
-    let installation = installation.with("PORT", &port);
-    let name = |key: &str| format!("MAINSTAY_{}", key.to_uppercase().replace('.', "__"));
-    let set = |installation: Installation, (key, value): (String, String)| {
-        installation.with(&name(&key), value.trim_matches('"'))
-    };
-    World { installation: settings.into_iter().fold(installation, set), address, google, twilio }
+    ]
+    .into_iter()
+    .fold(installation.with("PORT", &port), |installation, (key, value)| installation.set(key, value));
+    World { installation, address, google, twilio }
 }
 
 async fn set_up(world: &World, server: &Instance, token: &str) -> Practice {
@@ -106,19 +102,14 @@ async fn set_up(world: &World, server: &Instance, token: &str) -> Practice {
     let hook = async |provider: &str, secret: &str| {
         let body = json!({"name": provider, "provider": provider, "secrets": [secret]});
         let made = send("POST", "/v1/inbox-sources", body).await.expect(201);
-        let url = text(&made["url"]);
-        (text(&made["id"]), url[url.find("/hooks/").expect("an address of a hook")..].to_owned())
+        (text(&made["id"]), path_of(&made))
     };
     let (_, phone) = hook("vapi", SECRET).await;
     let (sender, texts) = hook("twilio", TOKEN).await;
     let settings = json!({"sender_id": sender, "account_sid": ACCOUNT, "from": "+15005550006", "reminder_minutes": []});
     send("PUT", "/v1/text-settings", settings).await.expect(200);
-    let calendar = format!("/v1/staff/{staff}/calendar");
-    let begun = send("POST", &calendar, json!(null)).await.expect(200);
-    let (state, code) = world.google.allows(&text(&begun["authorization_url"]));
-    send("POST", "/v1/calendar-sign-ins", json!({"state": state, "code": code})).await.expect(200);
-    eventually(async || (server.get(&calendar, token).await["state"] == "connected").then_some(())).await;
-    Practice { token: token.to_owned(), phone, texts, calendar }
+    super::calendars::connect(server, &world.google, &staff, token).await;
+    Practice { token: token.to_owned(), phone, texts, calendar: format!("/v1/staff/{staff}/calendar") }
 }
 
 fn number_of(call: usize) -> String {
@@ -131,12 +122,10 @@ fn time_of(day: jiff::civil::Date, place: usize) -> (String, String) {
     (time.strftime("%Y-%m-%d").to_string(), time.strftime("%H:%M").to_string())
 }
 
-fn message(practice: &Practice, call: usize, kind: &str, more: Value) -> Event {
-    let mut message = json!({"type": kind, "timestamp": 1_767_225_600_000_i64, "customer": {"number": number_of(call)},
-        "call": {"id": format!("call-{call}"), "type": "inboundPhoneCall", "status": "in-progress"}});
-    message.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+/// An event of the provider of the phone.
+fn heard(practice: &Practice, message: &Value) -> Event {
     let headers = vec![("content-type", "application/json".to_owned()), ("x-vapi-secret", SECRET.to_owned())];
-    Event { path: practice.phone.clone(), headers, body: json!({"message": message}).to_string(), question: None }
+    Event { path: practice.phone.clone(), headers, body: message.to_string(), question: None }
 }
 
 /// The use of a tool, in the shape that this call's provider writes.
@@ -153,7 +142,8 @@ fn tool(practice: &Practice, call: usize, name: &str, given: &Value) -> Event {
         _ => json!({"functionCall": {"name": name, "parameters": given}}),
     };
     let kind = if call % 6 == 5 { "function-call" } else { "tool-calls" };
-    Event { question: Some(id), ..message(practice, call, kind, more) }
+    let message = message_of((&format!("call-{call}"), &number_of(call)), kind, more);
+    Event { question: Some(id), ..heard(practice, &message) }
 }
 
 /// What the agent does in a call, in its order: it books, in some calls it moves or cancels, in some it only asks.
@@ -176,28 +166,7 @@ fn uses(practice: &Practice, call: usize, day: jiff::civil::Date) -> Vec<Event> 
 
 /// What else is told of a call.
 fn told(practice: &Practice, call: usize) -> Vec<Event> {
-    let at = 1_767_225_600_000 + i64::try_from(call).expect("small") * 600_000;
-    let moment = |place: i64| at + place * 30_000;
-    let status = |place: i64, status: &str| {
-        message(practice, call, "status-update", json!({"status": status, "timestamp": moment(place)}))
-    };
-    let report = if call.is_multiple_of(2) {
-        json!({"endedReason": "customer-ended-call", "cost": 0.25, "timestamp": moment(7),
-            "analysis": {"summary": format!("Call {call}")},
-            "artifact": {"messages": [{"role": "bot", "message": "Hello"}, {"role": "user", "message": "Good day"}]}})
-    } else {
-        json!({"endedReason": "customer-ended-call", "cost": 0.25, "timestamp": moment(7),
-            "summary": format!("Call {call}"), "transcript": "AI: Hello\nUser: Good day\n", "artifact": {"messages": []}})
-    };
-    vec![
-        status(0, "queued"),
-        status(1, "ringing"),
-        status(2, "in-progress"),
-        status(6, "ended"),
-        message(practice, call, "end-of-call-report", report),
-        message(practice, call, "speech-update", json!({"status": "started", "role": "user", "turn": 1})),
-        message(practice, call, "something-new", json!({"what": "ever"})),
-    ]
+    events_of(call, &number_of(call)).iter().map(|message| heard(practice, message)).collect()
 }
 
 /// All of a call. What is only told comes at any moment and twice; the agent goes on when it has an answer, and asks again later.

@@ -28,14 +28,13 @@ async fn the_command_line_lists_shows_steers() {
     };
     let body = json!({"name": "Calls", "provider": "fastspring", "secrets": [SECRET]});
     let made = server.send("POST", "/v1/inbox-sources", &token, Some(body)).await.expect("an answer").expect(201);
-    let url = text(&made["url"]);
-    let path = &url[url.find("/hooks/").expect("an address of a hook")..];
+    let path = super::path_of(&made);
 
     // What waits is cancelled, and what was cancelled is begun anew.
     installation.run(&["jobs", "pause", "inbox"]).await.says(0, &[]);
     for kind in ["order.completed", "return.created"] {
         let event = json!({"id": kind, "type": kind, "created": 1_764_300_000_000_i64, "data": {"note": "\u{1b}[2J"}});
-        arrive(&server, path, json!({"events": [event]})).await;
+        arrive(&server, &path, json!({"events": [event]})).await;
     }
     run(&["list"]).await.says(0, &["STATE", "pending", "fastspring", "order.completed", "return.created"]);
     run(&["list", "--limit", "1"]).await.says(0, &["these are the newest 1"]);

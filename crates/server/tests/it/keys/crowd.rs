@@ -240,9 +240,8 @@ impl Client {
         let body = json!({"name": "mine", "provider": "standard"});
         let made = self.ask(stage, "POST", "/v1/inbox-sources", Some(&body)).await;
         let text = |value: &Value| value.as_str().expect("a text").to_owned();
-        let url = text(&made["url"]);
         (self.source, self.secret) = (text(&made["id"]), text(&made["secret"]));
-        url[url.find("/hooks/").expect("a hook")..].clone_into(&mut self.hook);
+        self.hook = crate::inbox::path_of(&made);
         let body = json!({"url": "https://example.com/hook"});
         let made = self.ask(stage, "POST", "/v1/webhook-endpoints", Some(&body)).await;
         self.endpoint = text(&made["id"]);

@@ -48,11 +48,9 @@ impl Installation {
         let folder = tempfile::tempdir().expect("a folder");
         let installation = Self { folder, environment: Vec::new(), wrapper: Vec::new() };
         // No limits and cheap hashes: what is tested here is something else.
-        let variable = |key: String| format!("MAINSTAY_{}", key.to_uppercase().replace('.', "__"));
         super::no_limits()
             .into_iter()
-            .map(variable)
-            .fold(installation, |installation, name| installation.with(&name, "1000000"))
+            .fold(installation, |installation, key| installation.set(&key, "1000000"))
             .with("PORT", "0")
             .with("MAINSTAY_AUTH__PASSWORD_MEMORY_KIB", "64")
             .with("MAINSTAY_AUTH__PASSWORD_PASSES", "1")
@@ -68,6 +66,12 @@ impl Installation {
     pub(crate) fn with(mut self, name: &str, value: &str) -> Self {
         self.environment.push((name.to_owned(), value.to_owned()));
         self
+    }
+
+    /// With this setting, by its key.
+    #[must_use]
+    pub(crate) fn set(self, key: &str, value: &str) -> Self {
+        self.with(&variable(key), value)
     }
 
     /// Started through this program and its arguments.
@@ -138,6 +142,11 @@ impl Installation {
         assert_eq!(tokens.len(), count, "{}", done.text);
         tokens
     }
+}
+
+/// The environment variable of a setting.
+pub(crate) fn variable(key: &str) -> String {
+    format!("MAINSTAY_{}", key.to_uppercase().replace('.', "__"))
 }
 
 /// Waits for the end of a command.
