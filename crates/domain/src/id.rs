@@ -105,6 +105,16 @@ id! {
     ImageId;
     /// A document of an organisation's own knowledge.
     DocumentId;
+    /// A campaign of outreach.
+    CampaignId;
+    /// One of the texts that a step of a campaign may have.
+    StepVariantId;
+    /// Somebody that a campaign writes to.
+    LeadId;
+    /// An account that emails of campaigns are sent by.
+    SendingAccountId;
+    /// An email of a campaign to a lead.
+    EmailId;
     /// One request to the server, as its answer and its log lines name it.
     RequestId;
 }

@@ -22,6 +22,7 @@ mod image;
 mod inbox;
 mod job;
 mod knowledge;
+mod outreach;
 mod reception;
 mod schedule;
 mod sealed;
@@ -47,15 +48,16 @@ pub use error::{Error, Faults, FieldFault, Kind, Result, panic_message};
 pub use flag::{EventName, Experiment, ExperimentState, Flag, FlagKey, Measure, Share, Unit, Variant, VariantName};
 pub use hexadecimal::{from_hexadecimal, hexadecimal};
 pub use id::{
-    ApiKeyId, AppointmentId, CalendarConflictId, CalendarConnectionId, CalendarFeedId, CalendarSignInId, ContactId,
-    ConversationId, DeliveryId, DocumentId, EndpointId, EventId, ExperimentId, GenerationId, ImageId, InboxEventId,
-    InboxSourceId, JobId, MessageId, PersonId, PhoneCallId, PhoneMessageId, RequestId, ServiceId, SessionId, StaffId,
-    StreamId, TenantId, TextMessageId,
+    ApiKeyId, AppointmentId, CalendarConflictId, CalendarConnectionId, CalendarFeedId, CalendarSignInId, CampaignId,
+    ContactId, ConversationId, DeliveryId, DocumentId, EmailId, EndpointId, EventId, ExperimentId, GenerationId,
+    ImageId, InboxEventId, InboxSourceId, JobId, LeadId, MessageId, PersonId, PhoneCallId, PhoneMessageId, RequestId,
+    SendingAccountId, ServiceId, SessionId, StaffId, StepVariantId, StreamId, TenantId, TextMessageId,
 };
 pub use image::{ImageKind, MessageImage};
 pub use inbox::InboxState;
 pub use job::{JobPriority, JobState};
 pub use knowledge::{DocumentText, DocumentTitle, IndexedText, Language, Passage, Question, QuestionWord, sentences};
+pub use outreach::{AccountState, CampaignState, EmailState, LeadState, StopReason, SuppressionReason};
 pub use reception::{
     AppointmentState, CalendarDay, CalendarEvent, CalendarMethod, CallingCode, Opening, PhoneNumber, ServiceTimes,
     Span, SpecialDay, StaffHours, Step, Week, Zone, calendar_file, free_starts,

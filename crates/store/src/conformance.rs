@@ -22,6 +22,7 @@ mod keys;
 mod knowledge;
 mod leases;
 mod metering;
+mod outreach;
 mod plans;
 mod pooler;
 mod reception;
@@ -287,6 +288,13 @@ cases! {
     backups::backups_and_drills_are_remembered,
     backups::a_copy_is_the_database_of_one_moment_while_others_write,
     backups::a_copy_that_is_not_whole_is_refused,
+    outreach::an_email_goes_out_once,
+    outreach::what_is_made_is_read_again,
+    outreach::an_account_sends_no_more_than_it_may,
+    outreach::whoever_stops_gets_nothing_more,
+    outreach::what_is_unknown_is_resolved,
+    outreach::model::the_model_of_outreach_holds,
+    outreach::model::many_workers_lose_nothing,
     billing::events_in_any_order_give_one_plan,
     billing::a_plan_changes_with_the_end_of_the_job,
     billing::the_grace_ends_by_time_alone,

@@ -46,6 +46,7 @@ mod messages;
 mod metering;
 mod migrate;
 mod nodes;
+mod outreach;
 mod pack;
 mod places;
 mod preflight;
@@ -208,6 +209,26 @@ pub use metering::reading::{GetUsage, ListUsage, MemberUsage, UsageOf, Used as U
 pub use metering::reservation::{Cost, ForgetSwept};
 pub use migrate::{Applied, Migrator, Planned, StatementRisk, Step, StepState, file_fault, folder_fault};
 pub use nodes::{PositionsOf, WatchNodes, Watched};
+pub use outreach::accounts::{
+    AccountSettings, GetAccount, ListAccounts, PutAccount, Ramp, SendingAccount, SetAccountState,
+};
+pub use outreach::campaigns::{
+    AccountsOf, Campaign, CampaignSettings, ClearCampaign, GetCampaign, ListCampaigns, PutCampaign, SetCampaignState,
+    UseAccounts,
+};
+pub use outreach::claiming::{ClaimEmails, ClaimedEmail, EarlierEmail, EmailClaim, SendingLane, choose};
+pub use outreach::due::{LaneDue, ReadDue};
+pub use outreach::ending::{EmailEnd, EndEmail, ServerSaid};
+pub use outreach::fencing::FenceEmail;
+pub use outreach::figures::{Became, CountFigures, OutreachFigure, ReadFigures};
+pub use outreach::leads::{AddLeads, AddedLeads, GetLead, Lead, ListLeads, MOST_LEADS, NewLead};
+pub use outreach::listing::{Email, EmailsOf, FindByMessage, FoundEmail, GetEmail, ListEmails};
+pub use outreach::resolving::{EmailPlace, ReadPlace, Resolution, ResolveEmail, Resolved};
+pub use outreach::running::{AccountRun, BeginRun, RunCampaign};
+pub use outreach::steps::{CampaignStep, PutSteps, ReadSteps, ReadVariant, StepVariant, VariantShare};
+pub use outreach::stopping::{Allow, ListSuppressions, StopBy, StopLead, Suppress, Suppression};
+pub use outreach::waking::RestAccount;
+pub use outreach::{ACCOUNT_KIND, NextEmail, OUTREACH, RunOf};
 pub use preflight::DatabaseSeen;
 pub use reception::appointments::{BookAppointment, Booking, ChangeAppointment, MoveAppointment};
 pub use reception::availability::{Availability, ReadAvailability, StaffTime, TakenTime};

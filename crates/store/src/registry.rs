@@ -46,6 +46,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::calls::ALL_STATEMENTS,
         crate::texts::ALL_STATEMENTS,
         crate::knowledge::ALL_STATEMENTS,
+        crate::outreach::ALL_STATEMENTS,
         crate::voice::ALL_STATEMENTS,
     ];
     modules.into_iter().chain(folders.into_iter().flatten().copied()).flatten()

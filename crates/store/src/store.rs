@@ -17,6 +17,8 @@ use crate::error::{Error, Result};
 use crate::inbox::receive::Receipts;
 use crate::inbox::subjects::Tellings;
 use crate::intent::Intent;
+use crate::outreach::ending::Ends;
+use crate::outreach::fencing::Fences;
 use crate::stream::Position;
 use crate::tasks::Task;
 use crate::trace::{Step, Traced};
@@ -32,6 +34,9 @@ const GRACE: Duration = Duration::from_millis(250);
 /// The batches of the inbox. They are large, because a sender's burst is one organisation's; how many bytes wait is bounded
 /// by whoever hands them in. One lane: the next batch fills while one is being committed.
 const INBOX: Bounds = Bounds { lanes: 1, size: 1_000, size_per_tenant: 500, queue: 20_000 };
+
+/// The batches of emails that are sent: one for each connection to a server at most, of which a node has no more.
+const EMAILS: Bounds = Bounds { lanes: 1, size: 256, size_per_tenant: 128, queue: 10_000 };
 
 /// How the store is opened. Times and sizes as in the configuration.
 #[derive(Clone, Debug)]
@@ -136,6 +141,8 @@ pub struct Store {
     pub(crate) turns: Batcher<Turns>,
     pub(crate) receipts: Batcher<Receipts>,
     pub(crate) tellings: Batcher<Tellings>,
+    pub(crate) fences: Batcher<Fences>,
+    pub(crate) ends: Batcher<Ends>,
 }
 
 impl Store {
@@ -170,12 +177,16 @@ impl Store {
         tasks.extend(further);
         let (tellings, further) = Batcher::new(&inner, Tellings, INBOX);
         tasks.extend(further);
+        let (fences, further) = Batcher::new(&inner, Fences, EMAILS);
+        tasks.extend(further);
+        let (ends, further) = Batcher::new(&inner, Ends, EMAILS);
+        tasks.extend(further);
         if matches!(inner.engine, Engine::Sqlite(_)) {
             // The one writer stands still while its lane waits to be run, after every statement.
             tasks = tasks.into_iter().map(Task::on_own_thread).collect();
             tasks.push(checkpointer(Arc::clone(&inner)));
         }
-        Ok((Self { inner, turns, receipts, tellings }, tasks))
+        Ok((Self { inner, turns, receipts, tellings, fences, ends }, tasks))
     }
 
     /// Runs an intent: one transaction, repeated as a whole after a deadlock, a serialisation failure or a lost

@@ -80,6 +80,18 @@ const FILL: &[&str] = &[
     "INSERT INTO calendar_busy (connection_id, event_id, tenant_id, staff_id, busy_from, busy_until) SELECT {id:k:i%5000}, 'e' || i, {id:o:i%5000}, {id:s:i%5000}, {at+i}, {at+i+1} FROM {n:200000}",
     "INSERT INTO calendar_conflict (id, tenant_id, connection_id, appointment_id, staff_id, kind, event_id, ours_from, ours_until, found_at, resolved_at, resolution) SELECT {id:k:i}, {id:o:i%5000}, {id:k:i%5000}, {id:m:i}, {id:s:i%5000}, 'busy', 'e' || i, {at}, {at+i}, {at+i}, CASE WHEN i % 10 > 0 THEN {at+i} END, CASE WHEN i % 10 > 0 THEN 'seen' END FROM {n:100000}",
     "INSERT INTO calendar_feed (id, tenant_id, name, hash, created_at) SELECT {id:k:i}, {id:o:i%5000}, 'n', 'h', {at+i} FROM {n:100000}",
+    "INSERT INTO campaign (id, tenant_id, name, state, zone, sending_window, track_opens, track_clicks, stop_on_reply, created_at, updated_at) SELECT {id:k:i}, {id:o:i}, 'c', 'running', 'UTC', '', 1, 1, 1, {at+i}, {at} FROM {n:5000}",
+    "INSERT INTO campaign_step (campaign_id, tenant_id, step, delay_days, delay_hours) SELECT {id:k:i}, {id:o:i}, 1, 0, 0 FROM {n:5000}",
+    "INSERT INTO step_variant (id, tenant_id, campaign_id, step, name, weight, subject, body, retired, created_at) SELECT {id:s:i}, {id:o:i}, {id:k:i}, 1, 'A', 1, 's', 'b', 0, {at} FROM {n:5000}",
+    "INSERT INTO campaign_zone (campaign_id, tenant_id, zone) SELECT {id:k:i}, {id:o:i}, 'UTC' FROM {n:5000}",
+    "INSERT INTO sending_account (id, tenant_id, address, sender_name, kind, host, port, security, user_name, secret, state, daily_cap, ramp_start, ramp_step, gap_millis, domain_gap_millis, connections, run, wakes, next_at, sent, bounced, complained, created_at, updated_at) SELECT {id:p:i}, {id:o:i}, 'a@example.com', '', 'smtp', 'h', 25, 'none', '', 'sealed1:' || (10000000 + i % 1000) || ':x', 'active', 1, 1, 1, 0, 0, 1, 1, 1, {at}, 0, 0, 0, {at+i}, {at} FROM {n:5000}",
+    "INSERT INTO campaign_account (campaign_id, account_id, tenant_id) SELECT {id:k:i}, {id:p:i}, {id:o:i} FROM {n:5000}",
+    "INSERT INTO account_bucket (account_id, tenant_id, bucket, sent) SELECT {id:p:i%5000}, {id:o:i%5000}, i, 1 FROM {n:200000}",
+    "INSERT INTO account_domain (account_id, tenant_id, domain, next_at) SELECT {id:p:i%5000}, {id:o:i%5000}, i || '.example', {at+i} FROM {n:200000}",
+    "INSERT INTO lead (id, tenant_id, campaign_id, address, domain, fields, zone, state, step, created_at, updated_at) SELECT {id:m:i}, {id:o:i%5000}, {id:k:i%5000}, i || '@example.com', 'example.com', '{}', 'UTC', CASE WHEN i % 10 = 0 THEN 'new' ELSE 'active' END, 1, {at}, {at} FROM {n:200000}",
+    "INSERT INTO email (id, tenant_id, campaign_id, lead_id, step, variant_id, account_id, address, domain, zone, message_id, state, due_at, in_turn, attempts, run, day, created_at, updated_at) SELECT {id:m:i}, {id:o:i%5000}, {id:k:i%5000}, {id:m:i}, 1, {id:s:i%5000}, {id:p:i%5000}, i || '@example.com', 'example.com', 'UTC', i || 'm', CASE WHEN i % 10 = 0 THEN 'scheduled' WHEN i % 1000 = 1 THEN 'unknown' WHEN i % 1000 = 2 THEN 'claimed' ELSE 'accepted' END, {at+i}, 0, 1, 1, 20000, {at}, {at} FROM {n:200000}",
+    "INSERT INTO outreach_figure (campaign_id, tenant_id, step, variant_id, account_id, day, kind, number) SELECT {id:k:i%5000}, {id:o:i%5000}, 1, {id:s:i%5000}, {id:p:i%5000}, i, 'accepted', 1 FROM {n:200000}",
+    "INSERT INTO suppression (subject, tenant_id, reason, created_at) SELECT i || '@example.com', {id:o:i%5000}, 'manual', {at+i} FROM {n:100000}",
 ];
 
 /// Writes a statement of `FILL` for one engine. `{id:x:e}` is a UUID of the letter and the number `e`, spread as random

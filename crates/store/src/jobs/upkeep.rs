@@ -22,6 +22,9 @@ statements! {
           FOR UPDATE SKIP LOCKED))
         RETURNING queue",
         differs "on PostgreSQL another node may be at it, and as an array each id is looked up");
+    HASTEN = both("
+        UPDATE job SET run_at = $3, state = 'ready', lease = lease + 1
+        WHERE kind = $1 AND unique_key = $2 AND state = 'scheduled' AND run_at > $3");
     NEXT = both("SELECT min(j.run_at) AS next_at FROM job j WHERE j.state = 'scheduled' AND j.run_at >= $1");
     WAITING = both("
         SELECT job_queue.name FROM job_queue
@@ -89,6 +92,19 @@ impl Intent for PromoteJobs {
         let rows: Vec<QueueRow> = tx.query(PROMOTE).bind(At(self.now)).bind(i64::from(self.most)).rows().await?;
         Ok(rows.into_iter().map(|row| row.queue).collect())
     }
+}
+
+/// Makes the job of a kind with a key ready now, if it is one that was to be later.
+pub(crate) async fn hasten(
+    tx: &mut Tx<'_>,
+    kind: &'static str,
+    key: &str,
+    queue: &'static str,
+    now: Timestamp,
+) -> Result<()> {
+    tx.query(HASTEN).bind(kind).bind(key.to_owned()).bind(At(now)).run().await?;
+    tx.enqueued(queue, now);
+    Ok(())
 }
 
 /// Which queues have something ready, and when the next job is due.

@@ -104,6 +104,10 @@ sealed_columns! {
     EndpointSecrets = "webhook_endpoint" "secrets";
     /// The refresh token of an account whose calendar is connected.
     CalendarToken = "calendar_connection" "token";
+    /// The password, or the refresh token, of an account that sends emails.
+    AccountSecret = "sending_account" "secret";
+    /// What mail of an account is signed with.
+    AccountDkimKey = "sending_account" "dkim_key";
     /// The key that signs tokens. Its row is the installation's, with the nil UUID for organisation and id.
     SigningKey = "signing_key" "secret";
 }

@@ -1,0 +1,12 @@
+DROP TABLE suppression;
+DROP TABLE outreach_figure;
+DROP TABLE email;
+DROP TABLE lead;
+DROP TABLE account_domain;
+DROP TABLE account_bucket;
+DROP TABLE campaign_account;
+DROP TABLE sending_account;
+DROP TABLE campaign_zone;
+DROP TABLE step_variant;
+DROP TABLE campaign_step;
+DROP TABLE campaign;

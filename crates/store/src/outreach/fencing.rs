@@ -1,0 +1,216 @@
+//! The step before the first byte goes out that could make a server accept an email: from here on nobody can say for certain
+//! that it was not sent, until the server says so. Whoever was stopped meanwhile gets nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use mainstay_domain::{EmailId, EmailState, LeadState, TenantId, Timestamp};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::RunOf;
+use super::figures::{Of, Tally};
+use super::quota::{Charge, bucket_of, charge};
+use crate::batcher::Batch;
+use crate::call::Call;
+use crate::engine::postgres::Pool;
+use crate::error::Result;
+use crate::sql::statements;
+use crate::store::Store;
+use crate::tx::Tx;
+
+statements! {
+    FENCE = update((id: uuid, tenant_id: uuid, account_id: uuid, run: bigint, attempts: bigint, at: time, day: bigint) "
+        email SET state = 'in_flight', attempts = email.attempts + 1, fenced_at = b.at, day = b.day, updated_at = b.at
+        FROM batch b WHERE email.id = b.id AND email.tenant_id = b.tenant_id AND email.state = 'claimed' AND email.run = b.run
+          AND email.account_id = b.account_id AND email.attempts = b.attempts
+          AND EXISTS (SELECT 1 FROM sending_account a WHERE a.id = b.account_id AND a.tenant_id = b.tenant_id
+            AND a.run = b.run AND a.state = 'active')
+          AND EXISTS (SELECT 1 FROM lead l WHERE l.id = email.lead_id AND l.tenant_id = b.tenant_id AND l.state = 'active')
+          AND EXISTS (SELECT 1 FROM campaign c WHERE c.id = email.campaign_id AND c.tenant_id = b.tenant_id AND c.state = 'running')
+          AND NOT EXISTS (SELECT 1 FROM suppression s WHERE s.tenant_id = b.tenant_id AND s.subject = email.address)
+          AND NOT EXISTS (SELECT 1 FROM suppression s WHERE s.tenant_id = b.tenant_id AND s.subject = '@' || email.domain)
+        RETURNING email.id");
+    /// Only on a repeat: what a commit that was not confirmed has said.
+    FENCED = batch((id: uuid, tenant_id: uuid, account_id: uuid, run: bigint, attempts: bigint, at: time, day: bigint) "
+        SELECT e.id FROM batch b JOIN email e ON e.id = b.id AND e.tenant_id = b.tenant_id
+        WHERE e.state = 'in_flight' AND e.run = b.run AND e.attempts = b.attempts + 1 AND e.fenced_at = b.at");
+    /// Those that are not to go out now but may later: their campaign is paused, or their account rests.
+    RELEASE = update((id: uuid, tenant_id: uuid, run: bigint) "
+        email SET state = 'scheduled' FROM batch b
+        WHERE email.id = b.id AND email.tenant_id = b.tenant_id AND email.state = 'claimed' AND email.run = b.run
+          AND NOT EXISTS (SELECT 1 FROM campaign c WHERE c.id = email.campaign_id AND c.tenant_id = b.tenant_id AND c.state = 'stopped')
+          AND EXISTS (SELECT 1 FROM lead l WHERE l.id = email.lead_id AND l.tenant_id = b.tenant_id AND l.state = 'active')
+          AND NOT EXISTS (SELECT 1 FROM suppression s WHERE s.tenant_id = b.tenant_id AND s.subject = email.address)
+          AND NOT EXISTS (SELECT 1 FROM suppression s WHERE s.tenant_id = b.tenant_id AND s.subject = '@' || email.domain)
+        RETURNING email.id");
+    /// The others: whoever they go to is not to be written to any more.
+    CANCEL = update((id: uuid, tenant_id: uuid, run: bigint, at: time) "
+        email SET state = 'cancelled', said = 'Whoever it goes to is not written to any more.', updated_at = b.at FROM batch b
+        WHERE email.id = b.id AND email.tenant_id = b.tenant_id AND email.state = 'claimed' AND email.run = b.run
+        RETURNING email.tenant_id, email.campaign_id, email.step, email.variant_id, email.account_id, email.day, email.lead_id");
+    STOP_LEADS = update((id: uuid, tenant_id: uuid, at: time) "
+        lead SET state = 'stopped', updated_at = b.at FROM batch b
+        WHERE lead.id = b.id AND lead.tenant_id = b.tenant_id AND lead.state = 'active'
+        RETURNING lead.id, lead.tenant_id, lead.campaign_id");
+}
+
+/// Says that an email is about to go out. Hand it to [`Store::fence_email`].
+#[derive(Clone, Copy, Debug)]
+pub struct FenceEmail {
+    /// The run.
+    pub run: RunOf,
+    /// Which.
+    pub id: EmailId,
+    /// How often it was offered to a server before.
+    pub attempts: u32,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+#[derive(Clone, Serialize)]
+struct FenceRow {
+    id: Uuid,
+    tenant_id: Uuid,
+    account_id: Uuid,
+    run: i64,
+    attempts: u32,
+    at: i64,
+    day: i64,
+}
+
+#[derive(Serialize)]
+struct HeldRow {
+    id: Uuid,
+    tenant_id: Uuid,
+    run: i64,
+}
+
+#[derive(Serialize)]
+struct CancelRow {
+    id: Uuid,
+    tenant_id: Uuid,
+    run: i64,
+    at: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct CancelledRow {
+    #[sqlx(flatten)]
+    of: Of,
+    lead_id: Uuid,
+}
+
+#[derive(Serialize)]
+struct LeadRow {
+    id: Uuid,
+    tenant_id: Uuid,
+    at: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct StoppedRow {
+    tenant_id: Uuid,
+    campaign_id: Uuid,
+}
+
+/// Days since 1970.
+pub(super) fn day_of(moment: Timestamp) -> i64 {
+    moment.as_millis().div_euclid(86_400_000)
+}
+
+impl FenceRow {
+    fn of(member: &FenceEmail) -> Self {
+        Self {
+            id: member.id.uuid(),
+            tenant_id: member.run.tenant.uuid(),
+            account_id: member.run.account.uuid(),
+            run: member.run.run,
+            attempts: member.attempts,
+            at: member.now.as_millis(),
+            day: day_of(member.now),
+        }
+    }
+}
+
+/// Says of what is about to go out that it is.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Fences;
+
+impl Batch for Fences {
+    type Member = FenceEmail;
+    /// Whether it may go out.
+    type Answer = bool;
+    const NAME: &'static str = "outreach fences";
+    const POOL: Pool = Pool::Jobs;
+
+    fn tenant(member: &FenceEmail) -> TenantId {
+        member.run.tenant
+    }
+
+    async fn apply(&self, tx: &mut Tx<'_>, members: &[Arc<FenceEmail>]) -> Result<Vec<bool>> {
+        let rows: Vec<FenceRow> = members.iter().map(|member| FenceRow::of(member)).collect();
+        let mut before = Vec::new();
+        if tx.attempt > 0 {
+            before = tx.batch(FENCED, &rows).rows::<crate::value::Id>().await?;
+        }
+        let mut tally = Tally::default();
+        let fenced: Vec<crate::value::Id> = tx.batch(FENCE, &rows).rows().await?;
+        let fresh = super::leads::ids(&fenced);
+        let charges = rows.iter().filter(|row| fresh.contains(&row.id)).map(|row| Charge {
+            account_id: row.account_id,
+            tenant_id: row.tenant_id,
+            bucket: bucket_of(Timestamp::from_millis(row.at)),
+            sent: 1,
+        });
+        let charges: Vec<_> = charges.collect();
+        let mut may = fresh;
+        may.extend(super::leads::ids(&before));
+        let not: Vec<_> = rows.iter().filter(|row| !may.contains(&row.id)).collect();
+        if !not.is_empty() {
+            refuse(tx, &not, &mut tally).await?;
+        }
+        charge(tx, charges).await?;
+        tally.write(tx).await?;
+        Ok(rows.iter().map(|row| may.contains(&row.id)).collect())
+    }
+}
+
+/// What is not to go out goes back to the others, or not at all.
+async fn refuse(tx: &mut Tx<'_>, rows: &[&FenceRow], tally: &mut Tally) -> Result<()> {
+    let held: Vec<_> = rows.iter().map(|row| HeldRow { id: row.id, tenant_id: row.tenant_id, run: row.run }).collect();
+    let released: Vec<crate::value::Id> = tx.batch(RELEASE, &held).rows().await?;
+    let released = super::leads::ids(&released);
+    let cancel = rows.iter().filter(|row| !released.contains(&row.id));
+    let cancel: Vec<_> =
+        cancel.map(|row| CancelRow { id: row.id, tenant_id: row.tenant_id, run: row.run, at: row.at }).collect();
+    if cancel.is_empty() {
+        return Ok(());
+    }
+    let at = cancel.iter().map(|row| row.at).max().unwrap_or_default();
+    let cancelled: Vec<CancelledRow> = tx.batch(CANCEL, &cancel).rows().await?;
+    let mut leads = BTreeMap::new();
+    for row in &cancelled {
+        tally.moved(row.of, EmailState::Claimed, EmailState::Cancelled);
+        leads.insert(row.lead_id, LeadRow { id: row.lead_id, tenant_id: row.of.tenant_id, at });
+    }
+    let leads: Vec<_> = leads.into_values().collect();
+    let stopped: Vec<StoppedRow> = tx.batch(STOP_LEADS, &leads).rows().await?;
+    for row in stopped {
+        tally.leads(row.tenant_id, row.campaign_id, LeadState::Active, -1);
+        tally.leads(row.tenant_id, row.campaign_id, LeadState::Stopped, 1);
+    }
+    Ok(())
+}
+
+impl Store {
+    /// Says that an email is about to go out, together with others that are at this moment. False when it may not: whoever
+    /// it goes to is not written to any more, the campaign or the account rests, or the run is not the account's any more.
+    /// When the answer is not known, it must not go out.
+    ///
+    /// # Errors
+    /// See [`crate::Error`].
+    pub async fn fence_email(&self, call: &Call, fence: FenceEmail) -> Result<bool> {
+        self.fences.call(call, fence).await
+    }
+}

@@ -1,0 +1,273 @@
+//! Leads: added in batches, one for each address of a campaign.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mainstay_domain::{CampaignId, CampaignState, EmailAddress, LeadId, LeadState, TenantId, Timestamp, Zone};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::campaigns::campaign_of;
+use super::figures::Tally;
+use super::waking::wake;
+use crate::error::{Error, Result};
+use crate::intent::Intent;
+use crate::members::word;
+use crate::sql::statements;
+use crate::tx::{Scope, Tx};
+use crate::value::{At, Id, count, json};
+
+statements! {
+    /// Whoever has said that they want no mail is there, and is never written to.
+    ADD = insert((id: uuid, address: text, domain: text, fields: text, zone: text) "
+        lead (id, tenant_id, campaign_id, address, domain, fields, zone, state, step, created_at, updated_at)
+        SELECT b.id, $2, $3, b.address, b.domain, b.fields, b.zone,
+          CASE WHEN EXISTS (SELECT 1 FROM suppression s WHERE s.tenant_id = $2 AND s.subject = b.address)
+            OR EXISTS (SELECT 1 FROM suppression s WHERE s.tenant_id = $2 AND s.subject = '@' || b.domain)
+            THEN 'stopped' ELSE 'new' END, 0, $4, $4
+        FROM batch b WHERE true ORDER BY b.address
+        ON CONFLICT (tenant_id, campaign_id, address) DO NOTHING
+        RETURNING id, state");
+    ZONES = insert((zone: text) "
+        campaign_zone (campaign_id, tenant_id, zone) SELECT $3, $2, zone FROM batch WHERE true ORDER BY zone
+        ON CONFLICT (campaign_id, zone, tenant_id) DO NOTHING");
+    GET = both("
+        SELECT id, campaign_id, address, fields, zone, state, step, account_id, created_at, updated_at
+        FROM lead WHERE id = $1 AND tenant_id = $2");
+    LIST = both("
+        SELECT id, campaign_id, address, fields, zone, state, step, account_id, created_at, updated_at
+        FROM lead WHERE tenant_id = $1 AND campaign_id = $2 AND id < $3 ORDER BY id DESC LIMIT $4");
+}
+
+/// The most leads that are added at once.
+pub const MOST_LEADS: usize = 1_000;
+
+/// A lead to add.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewLead {
+    /// Its id.
+    pub id: LeadId,
+    /// Its address.
+    pub address: EmailAddress,
+    /// What templates may name.
+    pub fields: BTreeMap<String, String>,
+    /// Where it lives; nothing where nobody knows.
+    pub zone: Option<Zone>,
+}
+
+/// What became of leads that were to be added.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AddedLeads {
+    /// Those that are new.
+    pub new: BTreeSet<LeadId>,
+    /// Of those: whose address or domain is suppressed. They are kept and not written to.
+    pub suppressed: BTreeSet<LeadId>,
+}
+
+/// Adds leads to a campaign, at most [`MOST_LEADS`]. Whose address is there already is passed over: the first stays as it
+/// is. Nothing when there is no such campaign, or it has stopped.
+#[derive(Clone, Debug)]
+pub struct AddLeads {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// Whom.
+    pub leads: Vec<NewLead>,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+#[derive(Serialize)]
+struct LeadInsert<'a> {
+    id: Uuid,
+    address: &'a str,
+    domain: &'a str,
+    fields: String,
+    zone: &'a str,
+}
+
+#[derive(Serialize)]
+struct ZoneRow<'a> {
+    zone: &'a str,
+}
+
+#[derive(sqlx::FromRow)]
+struct AddedRow {
+    id: Uuid,
+    state: String,
+}
+
+/// What comes after the `@`.
+pub(super) fn domain_of(address: &str) -> &str {
+    address.rsplit_once('@').map_or("", |(_, domain)| domain)
+}
+
+impl Intent for AddLeads {
+    type Output = Option<AddedLeads>;
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        let Some(campaign) = campaign_of(tx, self.tenant, self.campaign).await? else { return Ok(None) };
+        if campaign.state == CampaignState::Stopped {
+            return Ok(None);
+        }
+        let (tenant, id) = (self.tenant.uuid(), self.campaign.uuid());
+        // Of two with one address in a batch the first stands for both.
+        let mut firsts: BTreeMap<&str, &NewLead> = BTreeMap::new();
+        for lead in &self.leads {
+            firsts.entry(lead.address.as_str()).or_insert(lead);
+        }
+        let zone = |lead: &'_ NewLead| lead.zone.as_ref().map(|zone| zone.name().to_owned());
+        let zones: BTreeMap<&str, String> = firsts
+            .iter()
+            .map(|(address, lead)| (*address, zone(lead).unwrap_or_else(|| campaign.settings.zone.clone())))
+            .collect();
+        let mut rows = Vec::with_capacity(firsts.len());
+        for (address, lead) in &firsts {
+            let (fields, zone) = (json(&lead.fields)?, zones.get(address).map_or("", String::as_str));
+            rows.push(LeadInsert { id: lead.id.uuid(), address, domain: domain_of(address), fields, zone });
+        }
+        let add = tx.batch(ADD, &rows).bind(tenant).bind(id).bind(At(self.now));
+        let added: Vec<AddedRow> = add.rows().await?;
+        let names: BTreeSet<&str> = rows.iter().map(|row| row.zone).collect();
+        let zones: Vec<_> = names.into_iter().map(|zone| ZoneRow { zone }).collect();
+        tx.batch(ZONES, &zones).bind(tenant).bind(id).run().await?;
+        let (mut answer, mut tally) = (AddedLeads::default(), Tally::default());
+        for row in added {
+            let state: LeadState = word(&row.state)?;
+            tally.leads(tenant, id, state, 1);
+            answer.new.insert(LeadId(row.id));
+            if state == LeadState::Stopped {
+                answer.suppressed.insert(LeadId(row.id));
+            }
+        }
+        tally.write(tx).await?;
+        if campaign.state == CampaignState::Running && !answer.new.is_empty() {
+            wake(tx, self.tenant, self.campaign, self.now).await?;
+        }
+        Ok(Some(answer))
+    }
+}
+
+/// A lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Lead {
+    /// Its id.
+    pub id: LeadId,
+    /// Its campaign.
+    pub campaign: CampaignId,
+    /// Its address.
+    pub address: String,
+    /// What templates may name.
+    pub fields: BTreeMap<String, String>,
+    /// Where it lives (IANA).
+    pub zone: String,
+    /// Where it is in its campaign.
+    pub state: LeadState,
+    /// The last step that there is an email for; 0 before the first.
+    pub step: u32,
+    /// When it was added.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+}
+
+#[derive(sqlx::FromRow)]
+struct LeadRow {
+    id: Uuid,
+    campaign_id: Uuid,
+    address: String,
+    fields: String,
+    zone: String,
+    state: String,
+    step: i64,
+    created_at: At,
+    updated_at: At,
+}
+
+/// The fields of a lead, read again.
+pub(super) fn fields_of(text: &str) -> Result<BTreeMap<String, String>> {
+    serde_json::from_str(text).map_err(|_| Error::Corrupt("the fields of a lead are no object of texts".to_owned()))
+}
+
+impl TryFrom<LeadRow> for Lead {
+    type Error = Error;
+
+    fn try_from(row: LeadRow) -> Result<Self> {
+        Ok(Self {
+            id: LeadId(row.id),
+            campaign: CampaignId(row.campaign_id),
+            address: row.address,
+            fields: fields_of(&row.fields)?,
+            zone: row.zone,
+            state: word(&row.state)?,
+            step: count(row.step),
+            created_at: row.created_at.0,
+            updated_at: row.updated_at.0,
+        })
+    }
+}
+
+/// Reads a lead.
+#[derive(Clone, Copy, Debug)]
+pub struct GetLead {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Which.
+    pub id: LeadId,
+}
+
+impl Intent for GetLead {
+    type Output = Option<Lead>;
+    const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        let row: Option<LeadRow> = tx.query(GET).bind(self.id.uuid()).bind(self.tenant.uuid()).row().await?;
+        row.map(Lead::try_from).transpose()
+    }
+}
+
+/// Lists the leads of a campaign, the newest first.
+#[derive(Clone, Copy, Debug)]
+pub struct ListLeads {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// Those before this one.
+    pub before: Option<LeadId>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+impl Intent for ListLeads {
+    type Output = Vec<Lead>;
+    const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        let before = self.before.map_or(Uuid::max(), LeadId::uuid);
+        let list = tx.query(LIST).bind(self.tenant.uuid()).bind(self.campaign.uuid()).bind(before);
+        let rows: Vec<LeadRow> = list.bind(i64::from(self.limit)).rows().await?;
+        rows.into_iter().map(Lead::try_from).collect()
+    }
+}
+
+/// The ids of rows, in order.
+pub(super) fn ids(rows: &[Id]) -> BTreeSet<Uuid> {
+    rows.iter().map(|row| row.id).collect()
+}

@@ -1,0 +1,75 @@
+//! Outreach: campaigns, leads, the accounts that send, and the emails themselves.
+//!
+//! An email is a row from the moment that it is known of, one for each campaign, lead and step. It is sent by the account
+//! that it names and by nobody else; one run works on an account at a time, and each run has a number. A run claims emails
+//! within the account's cap; it says that one is in flight before the first byte goes out that could make a server accept
+//! it; and what the server said is kept by whoever said that. A run that begins finds what the one before it has left:
+//! claimed is to be sent, in flight is unknown. What is unknown is never sent again by itself.
+
+pub(crate) mod accounts;
+pub(crate) mod campaigns;
+pub(crate) mod claiming;
+pub(crate) mod due;
+pub(crate) mod ending;
+pub(crate) mod fencing;
+pub(crate) mod figures;
+pub(crate) mod leads;
+pub(crate) mod listing;
+pub(crate) mod quota;
+pub(crate) mod resolving;
+pub(crate) mod running;
+pub(crate) mod steps;
+pub(crate) mod stopping;
+pub(crate) mod waking;
+
+#[cfg(test)]
+pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
+    accounts::STATEMENTS,
+    campaigns::STATEMENTS,
+    claiming::STATEMENTS,
+    due::STATEMENTS,
+    ending::STATEMENTS,
+    fencing::STATEMENTS,
+    figures::STATEMENTS,
+    leads::STATEMENTS,
+    listing::STATEMENTS,
+    quota::STATEMENTS,
+    resolving::STATEMENTS,
+    running::STATEMENTS,
+    steps::STATEMENTS,
+    stopping::STATEMENTS,
+    waking::STATEMENTS,
+];
+
+use mainstay_domain::{EmailId, SendingAccountId, StepVariantId, TenantId, Timestamp};
+
+/// The queue of accounts that have something to send.
+pub const OUTREACH: &str = "outreach";
+/// The job that works on an account. There is one for each.
+pub const ACCOUNT_KIND: &str = "sending_account";
+
+/// An email to the same lead that is made when the one before it is taken by a server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NextEmail {
+    /// Its id.
+    pub id: EmailId,
+    /// The step.
+    pub step: u32,
+    /// Which text.
+    pub variant: StepVariantId,
+    /// Its Message-ID, without angle brackets.
+    pub message_id: String,
+    /// When it is to be sent.
+    pub due_at: Timestamp,
+}
+
+/// A run of an account: the right to send by it, until the next run begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RunOf {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// The account.
+    pub account: SendingAccountId,
+    /// The number of the run.
+    pub run: i64,
+}

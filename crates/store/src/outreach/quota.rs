@@ -1,0 +1,85 @@
+//! What an account may still send. What it has sent is counted by five minutes, and the last 24 hours are the sum of those
+//! that are not wholly older: so it is never more than the cap in any 24 hours, and less for at most five minutes.
+
+use mainstay_domain::{SendingAccountId, TenantId, Timestamp};
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::error::Result;
+use crate::sql::statements;
+use crate::tx::Tx;
+use crate::value::{At, count};
+
+/// Five minutes, in milliseconds.
+const BUCKET_MILLIS: i64 = 300_000;
+/// The buckets that the 24 hours before any moment touch.
+const BUCKETS: i64 = 86_400_000 / BUCKET_MILLIS + 1;
+
+statements! {
+    USED = both("
+        SELECT cast(coalesce(sum(sent), 0) AS bigint) AS sent, min(CASE WHEN sent > 0 THEN bucket END) AS oldest
+        FROM account_bucket WHERE account_id = $1 AND bucket > $2 AND tenant_id = $3");
+    CHARGE = insert((account_id: uuid, tenant_id: uuid, bucket: bigint, sent: bigint) "
+        account_bucket (account_id, tenant_id, bucket, sent)
+        SELECT account_id, tenant_id, bucket, sent FROM batch WHERE true ORDER BY account_id, bucket
+        ON CONFLICT (account_id, bucket, tenant_id) DO UPDATE SET sent = account_bucket.sent + excluded.sent");
+    FORGET = both("DELETE FROM account_bucket WHERE account_id = $1 AND bucket < $2 AND tenant_id = $3");
+    FORGET_DOMAINS = both("DELETE FROM account_domain WHERE account_id = $1 AND next_at < $2 AND tenant_id = $3");
+}
+
+/// The five minutes that a moment lies in.
+pub(super) fn bucket_of(moment: Timestamp) -> i64 {
+    moment.as_millis().div_euclid(BUCKET_MILLIS)
+}
+
+#[derive(sqlx::FromRow)]
+struct UsedRow {
+    sent: i64,
+    oldest: Option<i64>,
+}
+
+/// What an account has sent in the 24 hours that end now, and when some of it is older than that.
+pub(super) async fn used(
+    tx: &mut Tx<'_>,
+    (tenant, account): (TenantId, SendingAccountId),
+    now: Timestamp,
+) -> Result<(u32, Option<Timestamp>)> {
+    let since = bucket_of(now) - BUCKETS;
+    let row: Option<UsedRow> = tx.query(USED).bind(account.uuid()).bind(since).bind(tenant.uuid()).row().await?;
+    let older = |oldest: i64| Timestamp::from_millis((oldest + BUCKETS) * BUCKET_MILLIS);
+    Ok(row.map_or((0, None), |row| (count(row.sent), row.oldest.map(older))))
+}
+
+/// What is to be counted: an account, the five minutes, how many more.
+#[derive(Clone, Serialize)]
+pub(super) struct Charge {
+    pub(super) account_id: Uuid,
+    pub(super) tenant_id: Uuid,
+    pub(super) bucket: i64,
+    pub(super) sent: i64,
+}
+
+/// Counts what accounts send, each once and in order.
+pub(super) async fn charge(tx: &mut Tx<'_>, charges: Vec<Charge>) -> Result<()> {
+    let mut sums = std::collections::BTreeMap::<_, i64>::new();
+    for charge in charges {
+        *sums.entry((charge.account_id, charge.bucket, charge.tenant_id)).or_default() += charge.sent;
+    }
+    let row = |((account_id, bucket, tenant_id), sent)| Charge { account_id, tenant_id, bucket, sent };
+    let rows: Vec<Charge> = sums.into_iter().filter(|(_, sent)| *sent != 0).map(row).collect();
+    if rows.is_empty() {
+        return Ok(());
+    }
+    tx.batch(CHARGE, &rows).run().await.map(drop)
+}
+
+/// Forgets what an account's cap is not reckoned from any more, and domains that it may write to again.
+pub(super) async fn forget(
+    tx: &mut Tx<'_>,
+    (tenant, account): (TenantId, SendingAccountId),
+    now: Timestamp,
+) -> Result<()> {
+    let old = bucket_of(now) - 2 * BUCKETS;
+    tx.query(FORGET).bind(account.uuid()).bind(old).bind(tenant.uuid()).run().await?;
+    tx.query(FORGET_DOMAINS).bind(account.uuid()).bind(At(now)).bind(tenant.uuid()).run().await.map(drop)
+}

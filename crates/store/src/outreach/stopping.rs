@@ -1,0 +1,491 @@
+//! Stopping: whoever answers, wants no more, cannot be reached or calls mail junk is written to no more, and what was queued
+//! for them is cancelled in the same transaction.
+//!
+//! A lead's row is locked before its emails are looked at, here and by whoever makes the next email of a lead. So an email
+//! is either seen here and cancelled, or never made.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use mainstay_domain::{EmailId, EmailState, LeadId, LeadState, StopReason, SuppressionReason, TenantId, Timestamp};
+use serde::Serialize;
+use uuid::Uuid;
+
+use super::figures::{Became, Kind, Of, Tally};
+use crate::error::Result;
+use crate::intent::Intent;
+use crate::members::word;
+use crate::sql::statements;
+use crate::tx::{Scope, Tx};
+use crate::value::At;
+
+statements! {
+    SUPPRESS = insert((subject: text, tenant_id: uuid, reason: text, email_id: uuid, at: time) "
+        suppression (subject, tenant_id, reason, email_id, created_at)
+        SELECT subject, tenant_id, reason, nullif(email_id, $2), at FROM batch WHERE true ORDER BY subject, tenant_id
+        ON CONFLICT (subject, tenant_id) DO NOTHING
+        RETURNING subject");
+    ALLOW = both("DELETE FROM suppression WHERE subject = $1 AND tenant_id = $2");
+    LIST = both("
+        SELECT subject, reason, email_id, created_at FROM suppression
+        WHERE tenant_id = $1 AND (created_at, subject) < ($2, $3) ORDER BY created_at DESC, subject DESC LIMIT $4");
+    FIND = both("
+        SELECT subject, reason, email_id, created_at FROM suppression WHERE subject = $1 AND tenant_id = $2");
+    LEAD = locking((id: uuid, tenant_id: uuid) "
+        SELECT l.id, l.tenant_id, l.campaign_id, l.state FROM batch b JOIN lead l ON l.id = b.id AND l.tenant_id = b.tenant_id
+        ORDER BY l.id", "FOR NO KEY UPDATE OF l");
+    /// All of an address that would be written to, in whatever campaign.
+    OF_ADDRESS = locking((address: text, tenant_id: uuid) "
+        SELECT l.id, l.tenant_id, l.campaign_id, l.state FROM batch b
+        JOIN lead l ON l.tenant_id = b.tenant_id AND l.address = b.address
+        WHERE l.state IN ('new', 'active') ORDER BY l.id", "FOR NO KEY UPDATE OF l");
+    OF_DOMAIN = pair(sqlite "
+        SELECT l.id, l.tenant_id, l.campaign_id, l.state FROM lead l
+        WHERE l.tenant_id = $1 AND l.domain = $2 AND l.state IN ('new', 'active') ORDER BY l.id LIMIT 1000",
+        postgres "
+        SELECT l.id, l.tenant_id, l.campaign_id, l.state FROM lead l
+        WHERE l.tenant_id = $1 AND l.domain = $2 AND l.state IN ('new', 'active') ORDER BY l.id LIMIT 1000 FOR NO KEY UPDATE OF l",
+        differs "SQLite has one writer and no row locks");
+    SET = update((id: uuid, tenant_id: uuid, state: text, at: time) "
+        lead SET state = b.state, updated_at = b.at FROM batch b WHERE lead.id = b.id AND lead.tenant_id = b.tenant_id");
+    CANCEL = update((id: uuid, tenant_id: uuid, campaign_id: uuid, said: text, at: time) "
+        email SET state = 'cancelled', said = b.said, updated_at = b.at FROM batch b
+        WHERE email.tenant_id = b.tenant_id AND email.campaign_id = b.campaign_id AND email.lead_id = b.id
+          AND email.state IN ('scheduled', 'claimed')
+        RETURNING email.tenant_id, email.campaign_id, email.step, email.variant_id, email.account_id, email.day");
+    /// What becomes of an email is noted the first time.
+    MARK = update((id: uuid, tenant_id: uuid, what: text, at: time) "
+        email SET
+          opened_at = CASE WHEN b.what = 'opened' THEN b.at ELSE email.opened_at END,
+          machine_opened_at = CASE WHEN b.what = 'machine_opened' THEN b.at ELSE email.machine_opened_at END,
+          clicked_at = CASE WHEN b.what = 'clicked' THEN b.at ELSE email.clicked_at END,
+          machine_clicked_at = CASE WHEN b.what = 'machine_clicked' THEN b.at ELSE email.machine_clicked_at END,
+          replied_at = CASE WHEN b.what = 'replied' THEN b.at ELSE email.replied_at END,
+          bounced_at = CASE WHEN b.what = 'bounced' THEN b.at ELSE email.bounced_at END,
+          complained_at = CASE WHEN b.what = 'complained' THEN b.at ELSE email.complained_at END,
+          unsubscribed_at = CASE WHEN b.what = 'unsubscribed' THEN b.at ELSE email.unsubscribed_at END,
+          converted_at = CASE WHEN b.what = 'converted' THEN b.at ELSE email.converted_at END
+        FROM batch b WHERE email.id = b.id AND email.tenant_id = b.tenant_id AND CASE b.what
+          WHEN 'opened' THEN email.opened_at WHEN 'machine_opened' THEN email.machine_opened_at
+          WHEN 'clicked' THEN email.clicked_at WHEN 'machine_clicked' THEN email.machine_clicked_at
+          WHEN 'replied' THEN email.replied_at WHEN 'bounced' THEN email.bounced_at
+          WHEN 'complained' THEN email.complained_at WHEN 'unsubscribed' THEN email.unsubscribed_at
+          ELSE email.converted_at END IS NULL
+        RETURNING email.tenant_id, email.campaign_id, email.step, email.variant_id, email.account_id, email.day");
+    CAUSE = both("
+        SELECT lead_id, address, campaign_id, state, account_id FROM email WHERE id = $1 AND tenant_id = $2");
+    ADDRESS = both("SELECT address FROM lead WHERE id = $1 AND tenant_id = $2");
+}
+
+/// Somebody who is to be written to no more.
+#[derive(Clone, Debug)]
+pub(super) struct Stop {
+    pub(super) tenant: TenantId,
+    pub(super) lead: LeadId,
+    pub(super) address: String,
+    pub(super) reason: StopReason,
+    pub(super) email: Option<EmailId>,
+}
+
+#[derive(Serialize)]
+struct SuppressRow<'a> {
+    subject: &'a str,
+    tenant_id: Uuid,
+    reason: &'static str,
+    /// The nil UUID for none.
+    email_id: Uuid,
+    at: i64,
+}
+
+#[derive(Serialize)]
+struct LeadKey {
+    id: Uuid,
+    tenant_id: Uuid,
+}
+
+#[derive(Serialize)]
+struct AddressKey<'a> {
+    address: &'a str,
+    tenant_id: Uuid,
+}
+
+#[derive(Clone, sqlx::FromRow)]
+struct LeadRow {
+    id: Uuid,
+    tenant_id: Uuid,
+    campaign_id: Uuid,
+    state: String,
+}
+
+#[derive(Serialize)]
+struct SetRow {
+    id: Uuid,
+    tenant_id: Uuid,
+    state: &'static str,
+    at: i64,
+}
+
+#[derive(Serialize)]
+struct CancelRow {
+    id: Uuid,
+    tenant_id: Uuid,
+    campaign_id: Uuid,
+    said: &'static str,
+    at: i64,
+}
+
+#[derive(Serialize)]
+struct MarkRow {
+    id: Uuid,
+    tenant_id: Uuid,
+    what: &'static str,
+    at: i64,
+}
+
+const fn said(reason: StopReason) -> &'static str {
+    match reason {
+        StopReason::Replied => "Whoever it goes to has answered.",
+        StopReason::Unsubscribed => "Whoever it goes to wants no more mail.",
+        StopReason::Bounced => "The address does not take mail.",
+        StopReason::Complained => "Whoever it goes to has called an email junk.",
+        StopReason::Stopped => "Somebody of the organisation has stopped it.",
+    }
+}
+
+/// Stops these: they are suppressed where the reason says so, whoever has the address is written to no more, and what is
+/// queued for them is cancelled.
+pub(super) async fn stop(tx: &mut Tx<'_>, stops: &[Stop], tally: &mut Tally, now: Timestamp) -> Result<()> {
+    if stops.is_empty() {
+        return Ok(());
+    }
+    let suppressed = stops.iter().filter_map(|stop| Some((stop, stop.reason.suppresses()?)));
+    let mut subjects: BTreeMap<(TenantId, &str), SuppressRow<'_>> = BTreeMap::new();
+    for (stop, reason) in suppressed {
+        let row = SuppressRow {
+            subject: &stop.address,
+            tenant_id: stop.tenant.uuid(),
+            reason: reason.as_str(),
+            email_id: stop.email.map_or(Uuid::nil(), EmailId::uuid),
+            at: now.as_millis(),
+        };
+        subjects.entry((stop.tenant, &stop.address)).or_insert(row);
+    }
+    let mut leads: BTreeMap<Uuid, (LeadRow, StopReason)> = BTreeMap::new();
+    if !subjects.is_empty() {
+        let rows: Vec<_> = subjects.values().collect();
+        tx.batch(SUPPRESS, &rows).bind(Uuid::nil()).run().await?;
+        let keys = subjects.keys().map(|(tenant, address)| AddressKey { address, tenant_id: tenant.uuid() });
+        let found: Vec<LeadRow> = tx.batch(OF_ADDRESS, &keys.collect::<Vec<_>>()).rows().await?;
+        for row in found {
+            leads.insert(row.id, (row, StopReason::Stopped));
+        }
+    }
+    let keys: BTreeMap<Uuid, LeadKey> = stops
+        .iter()
+        .map(|stop| (stop.lead.uuid(), LeadKey { id: stop.lead.uuid(), tenant_id: stop.tenant.uuid() }))
+        .collect();
+    let named: Vec<LeadRow> = tx.batch(LEAD, &keys.into_values().collect::<Vec<_>>()).rows().await?;
+    for row in named {
+        if let Some(stop) = stops.iter().find(|stop| stop.lead.uuid() == row.id) {
+            leads.insert(row.id, (row, stop.reason));
+        }
+    }
+    let leads: Vec<_> = leads.into_values().collect();
+    end_leads(tx, &leads, tally, now).await
+}
+
+/// These leads are written to no more, and what is queued for them is cancelled. Their rows are locked.
+async fn end_leads(tx: &mut Tx<'_>, leads: &[(LeadRow, StopReason)], tally: &mut Tally, now: Timestamp) -> Result<()> {
+    let (mut sets, mut cancels) = (Vec::new(), Vec::new());
+    for (lead, reason) in leads {
+        let (before, after): (LeadState, LeadState) = (word(&lead.state)?, reason.lead());
+        // What was said first stays, but for an end by itself and by hand.
+        let ends = before.goes_on() || (matches!(before, LeadState::Finished | LeadState::Stopped) && before != after);
+        if ends {
+            tally.leads(lead.tenant_id, lead.campaign_id, before, -1);
+            tally.leads(lead.tenant_id, lead.campaign_id, after, 1);
+            let (id, tenant_id, at) = (lead.id, lead.tenant_id, now.as_millis());
+            sets.push(SetRow { id, tenant_id, state: after.as_str(), at });
+        }
+        cancels.push(CancelRow {
+            id: lead.id,
+            tenant_id: lead.tenant_id,
+            campaign_id: lead.campaign_id,
+            said: said(*reason),
+            at: now.as_millis(),
+        });
+    }
+    if !sets.is_empty() {
+        tx.batch(SET, &sets).run().await?;
+    }
+    if !cancels.is_empty() {
+        let cancelled: Vec<Of> = tx.batch(CANCEL, &cancels).rows().await?;
+        for of in cancelled {
+            tally.moved(of, EmailState::Scheduled, EmailState::Cancelled);
+        }
+    }
+    Ok(())
+}
+
+/// Notes what became of an email. True the first time.
+pub(super) async fn mark(
+    tx: &mut Tx<'_>,
+    (tenant, email): (TenantId, EmailId),
+    became: Became,
+    tally: &mut Tally,
+    at: Timestamp,
+) -> Result<bool> {
+    let row = MarkRow { id: email.uuid(), tenant_id: tenant.uuid(), what: became.as_str(), at: at.as_millis() };
+    let marked: Vec<Of> = tx.batch(MARK, &[row]).rows().await?;
+    for of in &marked {
+        tally.add(*of, Kind::Became(became), 1);
+    }
+    Ok(!marked.is_empty())
+}
+
+/// What stops somebody: an email to them, or their lead itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StopBy {
+    /// An email that was answered, that came back, whose link was followed.
+    Email(EmailId),
+    /// The lead.
+    Lead(LeadId),
+}
+
+/// Stops somebody: nothing more is written to them from the commit on, but for what is in flight. False when there is no such
+/// email or lead.
+#[derive(Clone, Copy, Debug)]
+pub struct StopLead {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// By what.
+    pub by: StopBy,
+    /// Why.
+    pub reason: StopReason,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+#[derive(sqlx::FromRow)]
+struct CauseRow {
+    lead_id: Uuid,
+    address: String,
+    account_id: Uuid,
+    state: String,
+}
+
+#[derive(sqlx::FromRow)]
+struct AddressRow {
+    address: String,
+}
+
+impl Intent for StopLead {
+    type Output = bool;
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<bool> {
+        let (tenant, mut tally) = (self.tenant, Tally::default());
+        let (lead, address, email, cause) = match self.by {
+            StopBy::Email(id) => {
+                let cause: Option<CauseRow> = tx.query(CAUSE).bind(id.uuid()).bind(tenant.uuid()).row().await?;
+                let Some(cause) = cause else { return Ok(false) };
+                (LeadId(cause.lead_id), cause.address.clone(), Some(id), Some(cause))
+            }
+            StopBy::Lead(id) => {
+                let row: Option<AddressRow> = tx.query(ADDRESS).bind(id.uuid()).bind(tenant.uuid()).row().await?;
+                let Some(row) = row else { return Ok(false) };
+                (id, row.address, None, None)
+            }
+        };
+        let stopped = Stop { tenant, lead, address, reason: self.reason, email };
+        stop(tx, &[stopped], &mut tally, self.now).await?;
+        if let Some((id, cause)) = email.zip(cause) {
+            self.note(tx, id, &cause, &mut tally).await?;
+        }
+        tally.write(tx).await?;
+        Ok(true)
+    }
+}
+
+impl StopLead {
+    /// What became of the email is noted, and weighs on its account.
+    async fn note(&self, tx: &mut Tx<'_>, id: EmailId, cause: &CauseRow, tally: &mut Tally) -> Result<()> {
+        let became = match self.reason {
+            StopReason::Replied => Became::Replied,
+            StopReason::Unsubscribed => Became::Unsubscribed,
+            StopReason::Bounced => Became::Bounced,
+            StopReason::Complained => Became::Complained,
+            StopReason::Stopped => return Ok(()),
+        };
+        let first = mark(tx, (self.tenant, id), became, tally, self.now).await?;
+        // That it came back, was answered or was looked at shows that it was sent.
+        if word::<EmailState>(&cause.state)? == EmailState::Unknown {
+            super::resolving::sent(tx, (self.tenant, id), tally, self.now).await?;
+        }
+        let (bounced, complained) = match became {
+            Became::Bounced => (1, 0),
+            Became::Complained => (0, 1),
+            _ => return Ok(()),
+        };
+        if first {
+            let account = mainstay_domain::SendingAccountId(cause.account_id);
+            super::accounts::weigh(tx, (self.tenant, account), (0, bounced, complained), self.now).await?;
+        }
+        Ok(())
+    }
+}
+
+/// An entry of the list of those whom nobody of the organisation writes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suppression {
+    /// An address, or a whole domain as `@example.com`.
+    pub subject: String,
+    /// Why.
+    pub reason: SuppressionReason,
+    /// The email that it came of.
+    pub email: Option<EmailId>,
+    /// Since when.
+    pub created_at: Timestamp,
+}
+
+#[derive(sqlx::FromRow)]
+struct SuppressionRow {
+    subject: String,
+    reason: String,
+    email_id: Option<Uuid>,
+    created_at: At,
+}
+
+impl TryFrom<SuppressionRow> for Suppression {
+    type Error = crate::error::Error;
+
+    fn try_from(row: SuppressionRow) -> Result<Self> {
+        Ok(Self {
+            subject: row.subject,
+            reason: word(&row.reason)?,
+            email: row.email_id.map(EmailId),
+            created_at: row.created_at.0,
+        })
+    }
+}
+
+/// Puts addresses and domains (`@example.com`) on the list by hand, at most 100. What is queued for them is cancelled: of a
+/// domain a thousand leads at once, and the others when their turn comes. The answer is how many are new.
+#[derive(Clone, Debug)]
+pub struct Suppress {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// What, in lower case.
+    pub subjects: BTreeSet<String>,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+#[derive(sqlx::FromRow)]
+struct SubjectRow {
+    #[expect(dead_code, reason = "rows are counted")]
+    subject: String,
+}
+
+impl Intent for Suppress {
+    type Output = usize;
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<usize> {
+        let tenant_id = self.tenant.uuid();
+        let rows: Vec<_> = self
+            .subjects
+            .iter()
+            .map(|subject| SuppressRow {
+                subject,
+                tenant_id,
+                reason: SuppressionReason::Manual.as_str(),
+                email_id: Uuid::nil(),
+                at: self.now.as_millis(),
+            })
+            .collect();
+        let new: Vec<SubjectRow> = tx.batch(SUPPRESS, &rows).bind(Uuid::nil()).rows().await?;
+        let addresses = self.subjects.iter().filter(|subject| !subject.starts_with('@'));
+        let keys: Vec<_> = addresses.map(|address| AddressKey { address, tenant_id }).collect();
+        let mut leads: Vec<LeadRow> = Vec::new();
+        if !keys.is_empty() {
+            leads.extend(tx.batch(OF_ADDRESS, &keys).rows::<LeadRow>().await?);
+        }
+        for domain in self.subjects.iter().filter_map(|subject| subject.strip_prefix('@')) {
+            let found = tx.query(OF_DOMAIN).bind(tenant_id).bind(domain.to_owned());
+            leads.extend(found.rows::<LeadRow>().await?);
+        }
+        let leads: BTreeMap<Uuid, LeadRow> = leads.into_iter().map(|lead| (lead.id, lead)).collect();
+        let leads: Vec<_> = leads.into_values().map(|lead| (lead, StopReason::Stopped)).collect();
+        let mut tally = Tally::default();
+        end_leads(tx, &leads, &mut tally, self.now).await?;
+        tally.write(tx).await?;
+        Ok(new.len())
+    }
+}
+
+/// Takes an address or a domain off the list. Leads that were stopped stay so. False when it is not there.
+#[derive(Clone, Debug)]
+pub struct Allow {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// What.
+    pub subject: String,
+}
+
+impl Intent for Allow {
+    type Output = bool;
+    const WRITES: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<bool> {
+        Ok(tx.query(ALLOW).bind(self.subject.clone()).bind(self.tenant.uuid()).run().await? == 1)
+    }
+}
+
+/// Lists whom nobody of the organisation writes to, the newest first; or one of them.
+#[derive(Clone, Debug)]
+pub struct ListSuppressions {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Only this one.
+    pub subject: Option<String>,
+    /// Those before this one.
+    pub before: Option<(Timestamp, String)>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+impl Intent for ListSuppressions {
+    type Output = Vec<Suppression>;
+    const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        let rows: Vec<SuppressionRow> = match &self.subject {
+            Some(subject) => tx.query(FIND).bind(subject.clone()).bind(self.tenant.uuid()).rows().await?,
+            None => {
+                let (at, subject) = self.before.clone().unwrap_or((crate::value::END_OF_TIME, "\u{10FFFF}".to_owned()));
+                let list = tx.query(LIST).bind(self.tenant.uuid()).bind(At(at)).bind(subject);
+                list.bind(i64::from(self.limit)).rows().await?
+            }
+        };
+        rows.into_iter().map(Suppression::try_from).collect()
+    }
+}
