@@ -22,7 +22,7 @@ mod image;
 mod inbox;
 mod job;
 mod knowledge;
-mod outreach;
+pub mod outreach;
 mod reception;
 mod schedule;
 mod sealed;

@@ -37,6 +37,7 @@ use crate::ops::health::Health;
 use crate::ops::metrics::Figures;
 use crate::ops::pools::{self, PoolUse};
 use crate::outgoing::{Lookup, SystemLookup};
+use crate::outreach::Outreach;
 use crate::outside::{SystemClock, SystemEntropy};
 use crate::providers::Providers;
 use crate::reception::Reception;
@@ -121,6 +122,8 @@ pub struct App {
     pub reception: Reception,
     /// Text messages.
     pub texts: Texts,
+    /// Campaigns of email.
+    pub outreach: Outreach,
     /// Delta sync.
     pub sync: Sync,
     /// Feature flags and experiments.
@@ -239,7 +242,7 @@ impl App {
         let voice = open_voice(&config, (&store, &clock, &lifecycle), &mut metrics)?;
         let watching =
             Watching::new(&config, &store, &ids, &outside, &mut metrics).inspect_err(|_| lifecycle.stop_hard())?;
-        let (reception, calls, texts, calendars) =
+        let (reception, calls, texts, calendars, outreach) =
             open_reception(&config, (&store, &keys, &key), (&outside, &ids), &mut metrics)
                 .inspect_err(|_| lifecycle.stop_hard())?;
         let app = Arc::new(Self {
@@ -270,6 +273,7 @@ impl App {
             calls,
             reception,
             texts,
+            outreach,
             sync,
             flags,
             hub,
@@ -347,13 +351,14 @@ fn open_reception(
     (store, keys, key): (&Store, &Arc<Keys>, &SigningKey),
     (outside, ids): (&Outside, &Ids),
     metrics: &mut Registry,
-) -> Result<(Reception, Calls, Texts, Calendars)> {
+) -> Result<(Reception, Calls, Texts, Calendars, Outreach)> {
     let clock = &outside.clock;
     let reception = Reception::new(store.clone(), Arc::clone(clock), ids.clone(), metrics);
     let calls = Calls::new(store.clone(), Arc::clone(clock), ids.clone(), metrics);
     let texts = Texts::new(config, (store.clone(), key), outside, metrics)?;
     let calendars = Calendars::new(config, (store, keys), (outside, ids), metrics)?;
-    Ok((reception, calls, texts, calendars))
+    let outreach = Outreach::new(config, (store, keys, key), (outside, ids), metrics)?;
+    Ok((reception, calls, texts, calendars, outreach))
 }
 
 /// People, sign-ins, keys.

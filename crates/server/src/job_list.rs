@@ -18,6 +18,7 @@ use crate::ops::alerts::send as alerts;
 use crate::ops::log::trail::{Whom, Within};
 use crate::ops::traces::Attempt;
 use crate::ops::{backup, probe};
+use crate::outreach;
 use crate::texts;
 use crate::webhooks::work;
 
@@ -32,7 +33,7 @@ pub const INBOX: &str = "inbox";
 
 /// The queues, with their bounds.
 #[must_use]
-pub fn queues(config: &Config) -> [Queue; 10] {
+pub fn queues(config: &Config) -> [Queue; 11] {
     let jobs = &config.jobs;
     let queue = |name| Queue { name, slots: jobs.slots, limits: QueueLimits::default(), oldest: jobs.oldest() };
     let backups = Queue { slots: 1, ..queue(backup::BACKUPS) };
@@ -47,6 +48,7 @@ pub fn queues(config: &Config) -> [Queue; 10] {
         texts::queue(config),
         queue(alerts::QUEUE),
         calendars::queue(config),
+        outreach::queue(config),
     ]
 }
 
@@ -66,6 +68,9 @@ fn list(app: &Arc<App>) -> JobList {
         .kind(with(app, backup::try_backup))
         .kind(with(app, texts::send))
         .kind(with(app, texts::look))
+        .kind(with(app, outreach::run))
+        .kind(with(app, outreach::wake))
+        .kind(with(app, outreach::clear))
         .kind(with(app, alerts::run))
         .kind(with(app, calendars::write))
         .kind(with(app, calendars::read))

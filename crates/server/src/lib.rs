@@ -26,6 +26,7 @@ pub mod nodes;
 pub mod openapi;
 pub mod ops;
 pub mod outgoing;
+pub mod outreach;
 pub mod outside;
 pub mod providers;
 pub mod reception;

@@ -30,6 +30,8 @@ use crate::ops::backup::api as backup;
 use crate::ops::client_reports as reports;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
+use crate::outreach::api::{accounts as sending, campaigns, emails, leads, suppressions};
+use crate::outreach::leaving;
 use crate::reception::api::{appointments, availability, contacts, services, settings as reception, staff};
 use crate::sync::api as sync;
 use crate::texts::{api as texts, link};
@@ -153,12 +155,52 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         // Voice. A place is looked for one by one.
         .get("/v1/voice", voice::voice, TICKET.statements(8).part(Part::Live))
         .get("/v1/voice/sessions", voice::sessions, MEMBER.statements(1).priority(HEAVY));
-    routes = operator_routes(webhook_routes(knowledge_routes(calendar_routes(reception_routes(routes)))));
+    routes = reception_routes(outreach_routes(routes));
+    routes = operator_routes(webhook_routes(knowledge_routes(calendar_routes(routes))));
     // People
     for (path, handler) in console::routes() {
         routes = routes.add(Method::GET, path, handler, OPEN);
     }
     routes.build()
+}
+
+/// Campaigns, whom they write to, and what sends them.
+fn outreach_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
+    // What gives accounts something to do takes 5: to count them up, to promise their jobs and find those that are there, and
+    // the same for the jobs that bring these forward.
+    routes
+        .get("/v1/campaigns", campaigns::list, MEMBER.statements(1).priority(HEAVY))
+        .post("/v1/campaigns", campaigns::create, ADMIN.statements(4))
+        .get("/v1/campaigns/{id}", campaigns::get, MEMBER.statements(1))
+        .put("/v1/campaigns/{id}", campaigns::change, ADMIN.statements(8))
+        // Before it begins its leads are looked through, a thousand at a time.
+        .post("/v1/campaigns/{id}/launch", campaigns::launch, ADMIN.statements(13).priority(HEAVY))
+        .post("/v1/campaigns/{id}/pause", campaigns::pause, ADMIN.statements(3).priority(ALWAYS))
+        .post("/v1/campaigns/{id}/stop", campaigns::stop, ADMIN.statements(4).priority(ALWAYS))
+        .get("/v1/campaigns/{id}/steps", campaigns::steps, MEMBER.statements(4))
+        .put("/v1/campaigns/{id}/steps", campaigns::put_steps, ADMIN.body(4 * 1024 * 1024).statements(16))
+        .get("/v1/campaigns/{id}/accounts", campaigns::accounts, MEMBER.statements(2))
+        .put("/v1/campaigns/{id}/accounts", campaigns::use_accounts, ADMIN.statements(9))
+        .get("/v1/campaigns/{id}/figures", campaigns::figures, MEMBER.statements(2).priority(HEAVY))
+        .get("/v1/campaigns/{id}/leads", leads::list, MEMBER.statements(2).priority(HEAVY))
+        .post("/v1/campaigns/{id}/leads", leads::add, ADMIN.body(2 * 1024 * 1024).statements(9))
+        .get("/v1/leads/{id}", leads::get, MEMBER.statements(1))
+        .post("/v1/leads/{id}/stop", leads::stop, ADMIN.statements(6).priority(ALWAYS))
+        .get("/v1/sending-accounts", sending::list, MEMBER.statements(1).priority(HEAVY))
+        .post("/v1/sending-accounts", sending::create, ADMIN.statements(2))
+        .get("/v1/sending-accounts/{id}", sending::get, MEMBER.statements(1))
+        .put("/v1/sending-accounts/{id}", sending::change, ADMIN.statements(8))
+        .post("/v1/sending-accounts/{id}/pause", sending::pause, ADMIN.statements(3).priority(ALWAYS))
+        .post("/v1/sending-accounts/{id}/resume", sending::resume, ADMIN.statements(8))
+        .get("/v1/emails", emails::list, MEMBER.statements(1).priority(HEAVY))
+        .get("/v1/emails/{id}", emails::get, MEMBER.statements(1))
+        .post("/v1/emails/{id}/resend", emails::resend, ADMIN.statements(12))
+        .post("/v1/emails/{id}/sent", emails::sent, ADMIN.statements(18))
+        .get("/v1/suppressions", suppressions::list, MEMBER.statements(1).priority(HEAVY))
+        .post("/v1/suppressions", suppressions::add, ADMIN.statements(6))
+        .delete("/v1/suppressions/{subject}", suppressions::remove, ADMIN.statements(1))
+        .get("/u/{token}", leaving::show, OPEN.statements(1))
+        .post("/u/{token}", leaving::leave, OPEN.statements(10).priority(ALWAYS))
 }
 
 /// What is offered, by whom and when, and the appointments.

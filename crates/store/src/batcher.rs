@@ -111,6 +111,13 @@ impl<B: Batch> Batcher<B> {
         (Self { lanes: senders.into(), figures }, tasks)
     }
 
+    /// A batcher, whose lanes join these tasks.
+    pub(crate) fn with(inner: &Arc<Inner>, batch: B, bounds: Bounds, tasks: &mut Vec<Task>) -> Self {
+        let (batcher, lanes) = Self::new(inner, batch, bounds);
+        tasks.extend(lanes);
+        batcher
+    }
+
     /// Hands in a member and waits for its answer.
     pub(crate) async fn call(&self, call: &Call, member: B::Member) -> Result<B::Answer> {
         let (answer, answered) = oneshot::channel();

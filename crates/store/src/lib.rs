@@ -213,22 +213,23 @@ pub use outreach::accounts::{
     AccountSettings, GetAccount, ListAccounts, PutAccount, Ramp, SendingAccount, SetAccountState,
 };
 pub use outreach::campaigns::{
-    AccountsOf, Campaign, CampaignSettings, ClearCampaign, GetCampaign, ListCampaigns, PutCampaign, SetCampaignState,
-    UseAccounts,
+    AccountsOf, Campaign, CampaignSettings, ClearCampaign, GetCampaign, ListCampaigns, MAKING_A_CAMPAIGN, PutCampaign,
+    SetCampaignState, UseAccounts,
 };
 pub use outreach::claiming::{ClaimEmails, ClaimedEmail, EarlierEmail, EmailClaim, SendingLane, choose};
 pub use outreach::due::{LaneDue, ReadDue};
 pub use outreach::ending::{EmailEnd, EndEmail, ServerSaid};
 pub use outreach::fencing::FenceEmail;
 pub use outreach::figures::{Became, CountFigures, OutreachFigure, ReadFigures};
-pub use outreach::leads::{AddLeads, AddedLeads, GetLead, Lead, ListLeads, MOST_LEADS, NewLead};
+pub use outreach::leads::{AddLeads, AddedLeads, FindLacking, GetLead, Lead, ListLeads, MOST_LEADS, NewLead};
 pub use outreach::listing::{Email, EmailsOf, FindByMessage, FoundEmail, GetEmail, ListEmails};
 pub use outreach::resolving::{EmailPlace, ReadPlace, Resolution, ResolveEmail, Resolved};
 pub use outreach::running::{AccountRun, BeginRun, RunCampaign};
 pub use outreach::steps::{CampaignStep, PutSteps, ReadSteps, ReadVariant, StepVariant, VariantShare};
-pub use outreach::stopping::{Allow, ListSuppressions, StopBy, StopLead, Suppress, Suppression};
-pub use outreach::waking::RestAccount;
-pub use outreach::{ACCOUNT_KIND, NextEmail, OUTREACH, RunOf};
+pub use outreach::stopping::{StopBy, StopLead};
+pub use outreach::suppressing::{Allow, ListSuppressions, Suppress, Suppression};
+pub use outreach::waking::{BringForward, RestAccount};
+pub use outreach::{ACCOUNT_KIND, ACCOUNT_WAKE_KIND, CLEAR_KIND, NextEmail, OUTREACH, RunOf};
 pub use preflight::DatabaseSeen;
 pub use reception::appointments::{BookAppointment, Booking, ChangeAppointment, MoveAppointment};
 pub use reception::availability::{Availability, ReadAvailability, StaffTime, TakenTime};

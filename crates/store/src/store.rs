@@ -14,11 +14,10 @@ use crate::engine::postgres::{self, Pool, Postgres};
 use crate::engine::room::Room;
 use crate::engine::sqlite::{self, Checkpointer, Sqlite};
 use crate::error::{Error, Result};
-use crate::inbox::receive::Receipts;
 use crate::inbox::subjects::Tellings;
+use crate::inbox::{INBOX, receive::Receipts};
 use crate::intent::Intent;
-use crate::outreach::ending::Ends;
-use crate::outreach::fencing::Fences;
+use crate::outreach::{EMAILS, ending::Ends, fencing::Fences};
 use crate::stream::Position;
 use crate::tasks::Task;
 use crate::trace::{Step, Traced};
@@ -30,13 +29,6 @@ use crate::usage::{LENDINGS, Lending, Lent, Meter, Usage};
 const REPEATS: u32 = 3;
 /// What the database's own deadline is given before ours ends the wait from outside.
 const GRACE: Duration = Duration::from_millis(250);
-
-/// The batches of the inbox. They are large, because a sender's burst is one organisation's; how many bytes wait is bounded
-/// by whoever hands them in. One lane: the next batch fills while one is being committed.
-const INBOX: Bounds = Bounds { lanes: 1, size: 1_000, size_per_tenant: 500, queue: 20_000 };
-
-/// The batches of emails that are sent: one for each connection to a server at most, of which a node has no more.
-const EMAILS: Bounds = Bounds { lanes: 1, size: 256, size_per_tenant: 128, queue: 10_000 };
 
 /// How the store is opened. Times and sizes as in the configuration.
 #[derive(Clone, Debug)]
@@ -173,14 +165,10 @@ impl Store {
             queue: options.batch_queue,
         };
         let (turns, mut tasks) = Batcher::new(&inner, Turns, bounds);
-        let (receipts, further) = Batcher::new(&inner, Receipts, INBOX);
-        tasks.extend(further);
-        let (tellings, further) = Batcher::new(&inner, Tellings, INBOX);
-        tasks.extend(further);
-        let (fences, further) = Batcher::new(&inner, Fences, EMAILS);
-        tasks.extend(further);
-        let (ends, further) = Batcher::new(&inner, Ends, EMAILS);
-        tasks.extend(further);
+        let receipts = Batcher::with(&inner, Receipts, INBOX, &mut tasks);
+        let tellings = Batcher::with(&inner, Tellings, INBOX, &mut tasks);
+        let fences = Batcher::with(&inner, Fences, EMAILS, &mut tasks);
+        let ends = Batcher::with(&inner, Ends, EMAILS, &mut tasks);
         if matches!(inner.engine, Engine::Sqlite(_)) {
             // The one writer stands still while its lane waits to be run, after every statement.
             tasks = tasks.into_iter().map(Task::on_own_thread).collect();

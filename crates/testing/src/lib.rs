@@ -1,4 +1,5 @@
-//! Private servers for tests: PostgreSQL, Redis and Chromium on free ports, and any program of ours as a process.
+//! Private servers for tests: PostgreSQL, Redis, Chromium and a mail server on free ports, and any program of ours as a
+//! process.
 //!
 //! Whatever is started here belongs to the test process. It is killed when its handle is dropped, and also when the
 //! test process dies, `kill -9` included. Files live in one [`Scratch`] directory each; those that a killed test left
@@ -13,6 +14,7 @@ pub mod process;
 pub mod redis;
 mod scratch;
 mod service;
+pub mod smtp_sink;
 mod spawn;
 mod table;
 
@@ -22,6 +24,7 @@ pub use process::{Process, Program};
 pub use redis::RedisServer;
 pub use scratch::Scratch;
 pub use service::{free_port, required, skip};
+pub use smtp_sink::{Kept, SinkAct, SinkFault, SinkOptions, SinkStage, SinkTls, SmtpSink, When};
 
 /// Why a service or a process did not do what the test waited for: one sentence, and the end of its output.
 ///

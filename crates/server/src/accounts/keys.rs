@@ -17,6 +17,8 @@ pub enum Purpose {
     Ticket,
     /// Signs the links by which people see and cancel their appointment.
     AppointmentLink,
+    /// Signs the links by which people say that they want no more mail.
+    UnsubscribeLink,
 }
 
 impl Purpose {
@@ -27,6 +29,7 @@ impl Purpose {
             Self::RefreshToken => b"mainstay refresh token",
             Self::Ticket => b"mainstay ticket",
             Self::AppointmentLink => b"mainstay appointment link",
+            Self::UnsubscribeLink => b"mainstay unsubscribe link",
         }
     }
 }

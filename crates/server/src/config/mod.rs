@@ -25,6 +25,7 @@ mod limits;
 mod listing;
 mod live;
 mod log;
+mod outreach;
 mod overload;
 mod providers;
 mod redis;
@@ -65,6 +66,7 @@ pub use lifecycle::Lifecycle;
 pub use limits::{Limits, MOST_LIMIT, PlanLimits};
 pub use live::Live;
 pub use log::{Log, LogFormat};
+pub use outreach::Outreach;
 pub use overload::Overload;
 pub use providers::{Anthropic, Offline, OpenAi, ProviderName, Providers};
 pub use redis::Redis;
@@ -117,6 +119,8 @@ pub struct Config {
     pub voice: Voice,
     /// Text messages.
     pub texts: Texts,
+    /// Campaigns of email.
+    pub outreach: Outreach,
     /// More to do than can be done at once.
     pub overload: Overload,
     /// Telling people of what is wrong.
@@ -235,6 +239,7 @@ impl Config {
         self.providers.validate(faults);
         self.voice.validate(faults);
         self.texts.validate(faults);
+        self.outreach.validate(faults);
         self.overload.validate(faults);
         self.alerts.validate(faults);
         self.errors.validate(faults);
@@ -267,6 +272,7 @@ impl Config {
         self.providers.advise(warnings);
         self.voice.advise(warnings);
         self.texts.advise(warnings);
+        self.outreach.advise(warnings);
     }
 }
 

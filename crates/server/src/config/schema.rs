@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::{
     alerts, assistant, auth, backup, billing, calendars, database, deliveries, flags, http, inbox, jobs, keys,
-    lifecycle, limits, live, overload, providers, redis, sync, texts, traces, voice,
+    lifecycle, limits, live, outreach, overload, providers, redis, sync, texts, traces, voice,
 };
 
 /// The text of `config.default.toml`.
@@ -74,6 +74,7 @@ const BOUNDS: &[&[Bound]] = &[
     calendars::BOUNDS,
     providers::BOUNDS,
     voice::BOUNDS,
+    outreach::BOUNDS,
     texts::BOUNDS,
     overload::BOUNDS,
     alerts::BOUNDS,

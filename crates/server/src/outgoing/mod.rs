@@ -16,6 +16,7 @@
 //! Connections, and the lookups that run, are those of this process: several nodes have their own.
 
 mod address;
+mod dial;
 mod fault;
 mod phase;
 mod resolver;
@@ -36,6 +37,7 @@ use tokio::time::{Instant, timeout_at};
 use url::Url;
 
 pub use address::{NotPublic, is_public, why_not_public};
+pub use dial::{Undialable, dial};
 pub use fault::{Failure, Fault};
 pub use phase::Phase;
 pub use resolver::{Lookup, SystemLookup};

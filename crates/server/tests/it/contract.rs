@@ -9,6 +9,7 @@ mod inbox;
 mod jobs;
 mod knowledge;
 mod lists;
+pub(crate) mod outreach;
 mod plans;
 mod reception;
 
@@ -71,6 +72,14 @@ impl<'a> Driver<'a> {
         let answer = self.call(operation, id, token, body, &[]).await;
         assert_eq!(answer.status, status, "{operation}: {}", answer.text);
         answer.json()
+    }
+}
+
+impl Driver<'_> {
+    /// A page that anybody may ask for, by what stands in the last part of its address.
+    async fn good_page(&mut self, operation: &str, token: Option<&str>) {
+        let answer = self.call(operation, token, None, None, &[]).await;
+        assert_eq!(answer.status, 200, "{operation}: {}", answer.text);
     }
 }
 
@@ -282,6 +291,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     inbox::drive(&mut driver, &ada).await;
     reception::drive(&mut driver, &ada).await;
     calendars::drive(&mut driver, &google, &ada).await;
+    outreach::drive(&mut driver, &ada).await;
     driver.call("GET /openapi.json", None, None, None, &[("if-none-match", "\"x\"")]).await;
     assert_eq!(driver.seen.keys().cloned().collect::<BTreeSet<_>>(), served, "every operation was driven");
     answered_as_documented(&driver, &documented);
@@ -363,6 +373,7 @@ fn repeatable() -> Vec<(&'static str, Value, Value, &'static str)> {
         ("/v1/staff", json!({"name": "One"}), json!({"name": "Two"}), "/id"),
         ("/v1/calendar-feeds", json!({"name": "One"}), json!({"name": "Two"}), "/id"),
         ("/v1/webhook-endpoints", deliveries::endpoint("one"), deliveries::endpoint("two"), "/id"),
+        ("/v1/campaigns", outreach::campaign("one"), outreach::campaign("two"), "/id"),
         ("/v1/documents", knowledge::document("one"), knowledge::document("two"), "/id"),
         ("/v1/webhook-events", deliveries::event("one"), deliveries::event("two"), "/id"),
     ]
@@ -370,7 +381,15 @@ fn repeatable() -> Vec<(&'static str, Value, Value, &'static str)> {
 
 /// POSTs that answer 201 and take no key: what they make can be there only once, and a repeat is a conflict or finds it, or
 /// it is not stored at all (tickets).
-const ONCE_BY_NATURE: &[&str] = &["/v1/auth/sign-up", "/v1/images", "/v1/live/tickets", "/v1/members"];
+const ONCE_BY_NATURE: &[&str] = &[
+    "/v1/auth/sign-up",
+    "/v1/campaigns/{id}/leads",
+    "/v1/images",
+    "/v1/live/tickets",
+    "/v1/members",
+    "/v1/sending-accounts",
+    "/v1/suppressions",
+];
 
 async fn a_repeat_with_the_same_key_makes_nothing_twice(engine: Engine) {
     let Some(server) = TestApp::start(engine, &[("assistant.max_generations_per_person", "50"), ALL_AT_ONCE]).await

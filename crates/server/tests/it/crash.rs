@@ -7,6 +7,7 @@ mod bookings;
 mod calendars;
 mod day;
 mod ledger;
+mod outreach;
 mod verify;
 
 use std::sync::Arc;

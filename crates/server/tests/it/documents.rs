@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 27] = [
+const PAGES: [&str; 28] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -33,17 +33,20 @@ const PAGES: [&str; 27] = [
     "docs/operations/keys.md",
     "docs/operations/observe.md",
     "docs/operations/preflight.md",
+    "docs/outreach.md",
     "docs/reception.md",
     "docs/requirements.md",
     "docs/texts.md",
     "docs/voice.md",
 ];
 /// Where the sources of each crate are, by the first part of a test's name.
-const SOURCES: [(&str, &str); 8] = [
+const SOURCES: [(&str, &str); 10] = [
     ("client", "crates/client/src"),
+    ("import", "crates/import/src"),
     ("jobs", "crates/jobs/tests/it"),
     ("load", "crates/load/src"),
     ("domain", "crates/domain/src"),
+    ("mail", "crates/mail/src"),
     ("store", "crates/store/src"),
     ("server", "crates/server/src"),
     ("testing", "crates/testing/src"),

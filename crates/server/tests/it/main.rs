@@ -29,6 +29,7 @@ mod limits;
 mod live;
 mod load;
 mod observe;
+mod outreach;
 mod overload;
 mod preflight;
 mod process;

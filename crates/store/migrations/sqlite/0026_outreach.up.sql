@@ -237,6 +237,7 @@ CREATE INDEX email_due ON email (tenant_id, account_id, campaign_id, zone, due_a
 -- What a run has.
 CREATE INDEX email_held ON email (account_id, tenant_id) WHERE state IN ('claimed', 'in_flight');
 CREATE INDEX email_list ON email (tenant_id, campaign_id, id);
+CREATE INDEX email_all ON email (tenant_id, id);
 CREATE INDEX email_in_state ON email (tenant_id, state, id) WHERE state IN ('rejected', 'unknown');
 CREATE INDEX email_of_address ON email (tenant_id, address);
 

@@ -2,16 +2,16 @@
 
 use std::time::Duration;
 
-use mainstay_domain::{KeyState, KeyVersion, PersonId, Sealed, Secret, TenantId};
+use mainstay_domain::{KeyState, KeyVersion, PersonId, Sealed, Secret, SendingAccountId, TenantId};
 use sqlx::{AssertSqlSafe, Connection, PgConnection, SqliteConnection};
 use uuid::Uuid;
 
 use super::{EngineKind, Harness, sealed_under};
 use crate::{
-    ActivateKey, Activated, CountSealed, CreateEndpoint, CreateInboxSource, EndpointSettings, ExchangeSealed,
-    ForgetKeyHolder, GetInboxSource, InboxSource, Intent, KEY_ROTATION_KIND, KeyHolder, KeyUse, ListJobs,
-    ListKeyHolders, ListKeyUses, ListKeys, LoseKey, MakeKeyKnown, ReadPlain, ReadSealed, RegisterKeyUse, ReleaseKeyUse,
-    Result, RetireKey, Retired, SealedColumn, SealedRow, SigningKeyOr, TellKeys,
+    AccountSettings, ActivateKey, Activated, CountSealed, CreateEndpoint, CreateInboxSource, EndpointSettings,
+    ExchangeSealed, ForgetKeyHolder, GetInboxSource, InboxSource, Intent, KEY_ROTATION_KIND, KeyHolder, KeyUse,
+    ListJobs, ListKeyHolders, ListKeyUses, ListKeys, LoseKey, MakeKeyKnown, PutAccount, ReadPlain, ReadSealed,
+    RegisterKeyUse, ReleaseKeyUse, Result, RetireKey, Retired, SealedColumn, SealedRow, SigningKeyOr, TellKeys,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -47,6 +47,18 @@ async fn fill(h: &Harness, (tenant, person): (TenantId, PersonId), under: KeyVer
     run(h, CreateEndpoint { id, tenant, person, settings, secrets, claim: None, now }).await.expect("made");
 }
 
+/// An account of an organisation with both of its secrets sealed under a key.
+async fn fill_account(h: &Harness, tenant: TenantId, under: KeyVersion) {
+    let id: SendingAccountId = h.ids.make();
+    let settings = AccountSettings {
+        secret: Some(sealed_under(under, "password")),
+        dkim_key: Some(sealed_under(under, "dkim")),
+        ..super::outreach::sender(1)
+    };
+    let put = PutAccount { tenant, id, address: format!("{id}@example.com"), new: true, settings, now: h.now() };
+    assert_eq!(run(h, put).await, Ok(true));
+}
+
 async fn counts(h: &Harness, under: KeyVersion) -> Vec<u32> {
     let mut counts = Vec::new();
     for column in SealedColumn::ALL {
@@ -63,10 +75,11 @@ pub(super) async fn what_is_sealed_is_counted_read_and_exchanged(h: &Harness) {
     let (one, two) = (h.person("kim").await, h.person("lea").await);
     for person in [one, two, one, two, one] {
         fill(h, person, key(1)).await;
+        fill_account(h, person.0, key(1)).await;
     }
     let candidate = sealed_under(key(1), "signing");
     run(h, SigningKeyOr { name: "tokens", candidate, now: h.now() }).await.expect("made");
-    assert_eq!((counts(h, key(1)).await, counts(h, key(2)).await), (vec![5, 5, 0, 1], vec![0, 0, 0, 0]));
+    assert_eq!((counts(h, key(1)).await, counts(h, key(2)).await), (vec![5, 5, 0, 5, 5, 1], vec![0; 6]));
     for column in SealedColumn::ALL.iter().copied() {
         // The tokens of calendars belong to staff, and have a case of their own.
         if column == SealedColumn::CalendarToken {
@@ -117,7 +130,7 @@ pub(super) async fn what_is_sealed_is_counted_read_and_exchanged(h: &Harness) {
     assert_eq!(of(&plain), [(TenantId(Uuid::nil()), Uuid::nil())]);
     let rows = vec![(plain[0].clone(), sealed_under(key(3), "signing"))];
     assert_eq!(h.store.run_for_jobs(&h.call(), ExchangeSealed { column, rows }).await, Ok(1));
-    assert_eq!(counts(h, key(3)).await, [0, 0, 0, 1]);
+    assert_eq!(counts(h, key(3)).await, [0, 0, 0, 0, 0, 1]);
     assert_eq!(h.store.run_for_jobs(&h.call(), ExchangeSealed { column, rows: Vec::new() }).await, Ok(0));
 }
 

@@ -2,27 +2,28 @@
 //! the rows.
 
 pub(super) mod model;
+pub(super) mod stopping;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use mainstay_domain::{
     AccountState, CampaignId, CampaignState, EmailAddress, EmailId, EmailState, LeadId, LeadState, SendingAccountId,
-    StepVariantId, StopReason, SuppressionReason, TenantId,
+    StepVariantId, StopReason, TenantId,
 };
 
 use super::{Harness, sealed};
 use crate::{
-    AccountRun, AccountSettings, AccountsOf, AddLeads, Allow, Became, BeginRun, CampaignSettings, ClaimEmails,
-    ClaimedEmail, ClearCampaign, CountFigures, Email, EmailClaim, EmailEnd, EmailsOf, EndEmail, Error, FenceEmail,
-    FindByMessage, GetAccount, GetCampaign, GetEmail, GetLead, ListAccounts, ListCampaigns, ListEmails, ListLeads,
-    ListSuppressions, NewLead, NextEmail, OutreachFigure, PutAccount, PutCampaign, PutSteps, Ramp, ReadDue,
-    ReadFigures, ReadPlace, ReadSteps, ReadVariant, Resolution, ResolveEmail, Resolved, RunOf, SendingLane, ServerSaid,
-    SetAccountState, SetCampaignState, StepVariant, StopBy, StopLead, Suppress, UseAccounts,
+    AccountRun, AccountSettings, AccountsOf, AddLeads, BeginRun, CampaignSettings, ClaimEmails, ClaimedEmail,
+    ClearCampaign, CountFigures, Email, EmailClaim, EmailEnd, EmailsOf, EndEmail, Error, FenceEmail, FindByMessage,
+    FindLacking, GetAccount, GetCampaign, GetEmail, GetLead, ListAccounts, ListCampaigns, ListEmails, ListLeads,
+    NewLead, NextEmail, Once, OutreachFigure, PutAccount, PutCampaign, PutSteps, Ramp, ReadDue, ReadFigures, ReadSteps,
+    ReadVariant, RunOf, SendingLane, ServerSaid, SetAccountState, SetCampaignState, StepVariant, StopBy, StopLead,
+    UseAccounts,
 };
 
-const HOUR: Duration = Duration::from_secs(3_600);
-const DAY: Duration = Duration::from_secs(86_400);
+pub(super) const HOUR: Duration = Duration::from_secs(3_600);
+pub(super) const DAY: Duration = Duration::from_secs(86_400);
 
 /// An organisation that writes to people.
 pub(super) struct Agency<'a> {
@@ -88,7 +89,8 @@ impl<'a> Agency<'a> {
 
     pub(super) async fn campaign(&self, name: &str, accounts: &[SendingAccountId]) -> Made {
         let (h, tenant, id) = (self.h, self.tenant, self.h.ids.make());
-        assert!(self.run(PutCampaign { tenant, id, new: true, settings: settings(name), now: h.now() }).await);
+        let put = PutCampaign { tenant, id, new: true, settings: settings(name), claim: None, now: h.now() };
+        assert_eq!(self.run(put).await, Once::Done(true));
         let text = |step, name: &str, weight| StepVariant {
             id: h.ids.make(),
             step,
@@ -102,7 +104,7 @@ impl<'a> Agency<'a> {
         let delays = vec![(0, 0), (2, 1)];
         self.run(PutSteps { tenant, campaign: id, delays, variants: variants.clone(), now: h.now() }).await;
         let used = self.run(UseAccounts { tenant, campaign: id, accounts: accounts.to_vec(), now: h.now() }).await;
-        assert_eq!(used.len(), accounts.len());
+        assert_eq!(used.map(|used| used.len()), Ok(accounts.len()));
         Made { id, variants }
     }
 
@@ -223,7 +225,7 @@ pub(super) fn accepted(next: Option<NextEmail>) -> EmailEnd {
     EmailEnd::Accepted { said: said(250), provider: None, next }
 }
 
-fn sums(pairs: &[(&str, i64)]) -> BTreeMap<String, i64> {
+pub(super) fn sums(pairs: &[(&str, i64)]) -> BTreeMap<String, i64> {
     pairs.iter().map(|(kind, number)| ((*kind).to_owned(), *number)).collect()
 }
 
@@ -315,7 +317,8 @@ pub(super) async fn what_is_made_is_read_again(h: &Harness) {
     assert!(!agency.run(taken.clone()).await, "one account for each address");
     // A secret that is not said stays.
     let changed = AccountSettings { secret: None, dkim_key: None, gap: HOUR, ..sender(7) };
-    assert!(agency.run(PutAccount { id: account, new: false, settings: changed.clone(), ..taken }).await);
+    let change = PutAccount { id: account, new: false, settings: changed.clone(), ..taken };
+    assert!(agency.run(change).await);
     let read = agency.run(GetAccount { tenant, id: account }).await.expect("there");
     let kept = AccountSettings { secret: Some(sealed("secret")), dkim_key: Some(sealed("key")), ..changed };
     assert_eq!((read.settings, read.state), (kept, AccountState::Active));
@@ -337,7 +340,8 @@ pub(super) async fn what_is_made_is_read_again(h: &Harness) {
     let old: StepVariantId = made.variants[0].id;
     assert_eq!(agency.run(ReadVariant { tenant, id: old }).await.expect("kept").body, "Hello {{first_name}}");
     let changed = CampaignSettings { starts_at: Some(h.now()), track_clicks: true, ..settings("Summer") };
-    assert!(agency.run(PutCampaign { tenant, id: made.id, new: false, settings: changed.clone(), now: h.now() }).await);
+    let change = PutCampaign { tenant, id: made.id, new: false, settings: changed.clone(), claim: None, now: h.now() };
+    assert_eq!(agency.run(change.clone()).await, Once::Done(true));
     let campaign = agency.run(GetCampaign { tenant, id: made.id }).await.expect("there");
     assert_eq!((campaign.settings, campaign.state), (changed.clone(), CampaignState::Draft));
     let listed = agency.run(ListCampaigns { tenant, before: None, limit: 10 }).await;
@@ -347,6 +351,12 @@ pub(super) async fn what_is_made_is_read_again(h: &Harness) {
     let first = agency.run(list).await;
     let second = agency.run(ListLeads { before: Some(first[0].id), ..list }).await;
     assert_eq!((first[0].id, second[0].id, first[0].zone.as_str()), (leads[1], leads[0], "Europe/Berlin"));
+    let fields = ["first_name", "pet\"s name"].map(str::to_owned).into();
+    let lacking = FindLacking { tenant, campaign: made.id, fields, limit: 10 };
+    let lacking: std::collections::BTreeSet<_> = agency.run(lacking).await.into_iter().collect();
+    assert_eq!(lacking, leads.iter().map(|lead| (*lead, "pet\"s name".to_owned())).collect());
+    let all = ListEmails { tenant, of: EmailsOf::All, before: None, limit: 10 };
+    assert_eq!(agency.run(all).await, []);
     // One that is over stays over, and what it had left is cleared.
     agency.launch(made.id).await;
     let run = agency.begin(account).await;
@@ -354,7 +364,7 @@ pub(super) async fn what_is_made_is_read_again(h: &Harness) {
     assert!(agency.become_(made.id, CampaignState::Running, CampaignState::Stopped).await);
     assert!(!agency.run(ClearCampaign { tenant, id: made.id, now: h.now() }).await, "all of it at once");
     assert_eq!(agency.figures(made.id).await, sums(&[("cancelled", 1), ("lead_stopped", 2)]));
-    assert!(!agency.run(PutCampaign { tenant, id: made.id, new: false, settings: changed, now: h.now() }).await);
+    assert_eq!(agency.run(change).await, Once::Done(false));
     assert_eq!(
         agency.run(AddLeads { tenant, campaign: made.id, leads: agency.leads(&["x@y.test"]), now: h.now() }).await,
         None
@@ -395,9 +405,11 @@ pub(super) async fn an_account_sends_no_more_than_it_may(h: &Harness) {
     // One email after the other, and not two to one domain at once.
     let careful = AccountSettings { domain_gap: HOUR, ..sender(100) };
     let other = agency.account("eve@example.com", careful).await;
-    agency
-        .run(UseAccounts { tenant: agency.tenant, campaign: made.id, accounts: vec![account, other], now: h.now() })
-        .await;
+    let use_both =
+        UseAccounts { tenant: agency.tenant, campaign: made.id, accounts: vec![account, other], now: h.now() };
+    assert_eq!(agency.run(use_both).await.map(|used| used.len()), Ok(2));
+    let unknown = UseAccounts { tenant: agency.tenant, campaign: made.id, accounts: vec![h.ids.make()], now: h.now() };
+    assert!(agency.run(unknown).await.is_err(), "there is no such account, and nothing changes");
     let run = agency.begin(other).await;
     let claimed = agency.claim(&run, 9).await;
     let domains: std::collections::BTreeSet<_> =
@@ -434,167 +446,4 @@ pub(super) async fn an_account_sends_no_more_than_it_may(h: &Harness) {
     h.clock.advance(5 * DAY);
     assert_eq!(agency.claim(&agency.begin(other).await, 1).await.len(), 1, "a new day");
     agency.figures(made.id).await;
-}
-
-pub(super) async fn whoever_stops_gets_nothing_more(h: &Harness) {
-    let agency = Agency::open(h, "agency").await;
-    let tenant = agency.tenant;
-    let account = agency.account("ada@example.com", sender(1_000)).await;
-    let made = agency.campaign("Spring", &[account]).await;
-    let other = agency.campaign("Other", &[account]).await;
-    // A stop at each step on the way out: before the claim, after it, after the fence, after the first email.
-    for (n, reason) in StopReason::ALL.iter().enumerate() {
-        let addresses: Vec<String> = (0..4).map(|step| format!("{n}.{step}@x.test")).collect();
-        let addresses: Vec<&str> = addresses.iter().map(String::as_str).collect();
-        let leads = agency.add(made.id, &addresses).await;
-        let elsewhere = agency.add(other.id, &addresses).await;
-        if n == 0 {
-            agency.launch(made.id).await;
-        }
-        assert!(agency.stop(StopBy::Lead(leads[0]), *reason).await);
-        let run = agency.begin(account).await;
-        let claimed = agency.claim(&run, 10).await;
-        let of = |lead: LeadId| claimed.iter().find(|email| email.lead == lead);
-        assert!(of(leads[0]).is_none() && claimed.len() == 3);
-        let (second, third, fourth) =
-            (of(leads[1]).expect("claimed"), of(leads[2]).expect("claimed"), of(leads[3]).expect("claimed"));
-        assert!(agency.stop(StopBy::Lead(leads[1]), *reason).await);
-        assert!(!agency.fence(&run, second).await);
-        assert_eq!(agency.email(second.id).await.state, EmailState::Cancelled);
-        assert!(agency.fence(&run, third).await);
-        assert!(agency.stop(StopBy::Email(third.id), *reason).await);
-        let next = agency.next(&made, third);
-        assert!(agency.end(&run, third, true, accepted(next.clone())).await, "it was in flight");
-        assert!(agency.run(GetEmail { tenant, id: next.expect("a step").id }).await.is_none(), "and nothing follows");
-        assert!(agency.fence(&run, fourth).await);
-        let next = agency.next(&made, fourth);
-        assert!(agency.end(&run, fourth, true, accepted(next.clone())).await);
-        assert!(agency.stop(StopBy::Email(fourth.id), *reason).await);
-        let next = next.expect("a step").id;
-        assert_eq!(agency.email(next).await.state, EmailState::Cancelled);
-        for (lead, elsewhere) in leads.iter().zip(&elsewhere) {
-            assert_eq!(agency.lead(*lead).await, reason.lead());
-            let goes_on = agency.lead(*elsewhere).await.goes_on();
-            assert_eq!(goes_on, reason.suppresses().is_none(), "{reason}: in every campaign or in this one");
-        }
-        agency.figures(made.id).await;
-        agency.figures(other.id).await;
-    }
-    assert!(!agency.stop(StopBy::Email(h.ids.make()), StopReason::Replied).await);
-    assert!(!agency.stop(StopBy::Lead(h.ids.make()), StopReason::Replied).await);
-    // Too much of what the account sent came back, or it was let go on: either way somebody has to see it.
-    listed(&agency, &made, account).await;
-}
-
-/// The list of those whom nobody writes to: by address, by domain, and who is added later.
-async fn listed(agency: &Agency<'_>, made: &Made, account: SendingAccountId) {
-    let (h, tenant) = (agency.h, agency.tenant);
-    let list = |subject: Option<&str>| ListSuppressions {
-        tenant,
-        subject: subject.map(str::to_owned),
-        before: None,
-        limit: 100,
-    };
-    let unsubscribed = agency.run(list(Some("1.0@x.test"))).await;
-    assert_eq!(unsubscribed[0].reason, SuppressionReason::Unsubscribed);
-    assert_eq!(agency.run(list(None)).await.len(), 12, "three reasons of four people");
-    let leads = agency.add(made.id, &["p@late.test", "q@late.test", "r@other.test"]).await;
-    let subjects = ["@late.test", "r@other.test"].map(str::to_owned).into_iter().collect();
-    assert_eq!(agency.run(Suppress { tenant, subjects, now: h.now() }).await, 2);
-    for lead in &leads {
-        assert_eq!(agency.lead(*lead).await, LeadState::Stopped);
-    }
-    let later = agency.leads(&["s@late.test", "1.0@x.test", "t@fine.test"]);
-    let added = AddLeads { tenant, campaign: made.id, leads: later, now: h.now() };
-    let added = agency.run(added).await.expect("a campaign");
-    assert_eq!((added.new.len(), added.suppressed.len()), (2, 1), "one is there already, one is not written to");
-    assert!(agency.run(Allow { tenant, subject: "@late.test".to_owned() }).await);
-    assert!(!agency.run(Allow { tenant, subject: "@late.test".to_owned() }).await);
-    let run = agency.begin(account).await;
-    let claimed = agency.claim(&run, 10).await;
-    assert_eq!(claimed.iter().map(|email| email.address.as_str()).collect::<Vec<_>>(), ["t@fine.test"]);
-    // Whoever comes onto the list past the leads is seen at the last step.
-    let subjects = ["@fine.test".to_owned()].into();
-    agency.run(Suppress { tenant, subjects, now: h.now() }).await;
-    assert!(!agency.fence(&run, &claimed[0]).await);
-    agency.figures(made.id).await;
-}
-
-pub(super) async fn what_is_unknown_is_resolved(h: &Harness) {
-    let agency = Agency::open(h, "agency").await;
-    let tenant = agency.tenant;
-    let account = agency.account("ada@example.com", sender(1_000)).await;
-    let made = agency.campaign("Spring", &[account]).await;
-    let leads = agency.add(made.id, &["a@x.test", "b@x.test", "c@x.test", "d@x.test", "e@x.test"]).await;
-    agency.launch(made.id).await;
-    let run = agency.begin(account).await;
-    let claimed = agency.claim(&run, 10).await;
-    for email in &claimed {
-        assert!(agency.fence(&run, email).await);
-    }
-    assert!(agency.end(&run, &claimed[0], true, EmailEnd::Unknown("cut".to_owned())).await);
-    let rejected = EmailEnd::Rejected { said: said(554), stop: StopReason::Stopped };
-    assert!(agency.end(&run, &claimed[3], true, rejected).await);
-    let bounced = EmailEnd::Rejected { said: said(550), stop: StopReason::Bounced };
-    assert!(agency.end(&run, &claimed[4], true, bounced).await);
-    let run = agency.begin(account).await;
-    assert_eq!(run.left, (0, 2));
-    let list = |of| ListEmails { tenant, of, before: None, limit: 10 };
-    assert_eq!(agency.run(list(EmailsOf::Unknown)).await.len(), 3);
-    assert_eq!(agency.run(list(EmailsOf::Rejected)).await.len(), 2);
-    assert_eq!(agency.claim(&run, 10).await, [], "nothing of it is sent again by itself");
-    let place = agency.run(ReadPlace { tenant, id: claimed[0].id }).await.expect("there");
-    assert_eq!((place.lead, place.step, place.account), (leads[0], 1, account));
-    let resolve = async |id, resolution| agency.run(ResolveEmail { tenant, id, resolution, now: h.now() }).await;
-    // One was sent, one is to be sent again, one has answered: the last word is the truth.
-    let next = agency.next(&made, &claimed[0]);
-    assert_eq!(resolve(claimed[0].id, Resolution::Sent(next.clone())).await, Resolved::Done);
-    assert_eq!(resolve(claimed[0].id, Resolution::Sent(next.clone())).await, Resolved::NotOpen);
-    assert_eq!(agency.email(next.expect("a step").id).await.state, EmailState::Scheduled);
-    assert_eq!(resolve(claimed[1].id, Resolution::Again).await, Resolved::Done);
-    assert!(agency.stop(StopBy::Email(claimed[2].id), StopReason::Replied).await);
-    let replied = agency.email(claimed[2].id).await;
-    assert_eq!((replied.state, replied.replied_at), (EmailState::Accepted, Some(h.now())));
-    assert_eq!(resolve(claimed[3].id, Resolution::Again).await, Resolved::Done, "one that was refused, too");
-    assert_eq!(resolve(claimed[4].id, Resolution::Again).await, Resolved::Suppressed);
-    agency.run(Allow { tenant, subject: "e@x.test".to_owned() }).await;
-    assert_eq!(resolve(claimed[4].id, Resolution::Again).await, Resolved::Done);
-    let sent = agency.claim(&run, 10).await;
-    assert_eq!(sent.iter().map(|email| email.lead).collect::<Vec<_>>().len(), 3);
-    for email in &sent {
-        assert!(agency.fence(&run, email).await);
-        assert!(agency.end(&run, email, true, accepted(None)).await);
-    }
-    assert_eq!(
-        agency.figures(made.id).await,
-        sums(&[
-            ("accepted", 5),
-            ("lead_active", 1),
-            ("lead_finished", 3),
-            ("lead_replied", 1),
-            ("queued", 1),
-            ("replied", 1)
-        ])
-    );
-    // Too much comes back: the account rests until somebody has seen to it.
-    let many: Vec<String> = (0..60).map(|n| format!("{n}@gone.test")).collect();
-    agency.add(made.id, &many.iter().map(String::as_str).collect::<Vec<_>>()).await;
-    let run = agency.begin(account).await;
-    let mut refused = 0;
-    for email in agency.claim(&run, 60).await {
-        if !agency.fence(&run, &email).await {
-            refused += 1;
-            continue;
-        }
-        let end = match email.address.len() % 2 {
-            0 => EmailEnd::Rejected { said: said(550), stop: StopReason::Bounced },
-            _ => accepted(None),
-        };
-        assert!(agency.end(&run, &email, true, end).await);
-    }
-    let rests = agency.run(GetAccount { tenant, id: account }).await.expect("there");
-    assert_eq!((rests.state, rests.reason.is_some()), (AccountState::Paused, true));
-    assert!(refused > 0, "from then on nothing goes out");
-    agency.figures(made.id).await;
-    assert_eq!(Became::MachineOpened.as_str(), "machine_opened");
 }

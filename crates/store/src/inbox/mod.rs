@@ -11,6 +11,12 @@ pub(crate) mod sources;
 pub(crate) mod subjects;
 pub(crate) mod sweep;
 
+use crate::batcher::Bounds;
+
+/// The batches of the inbox. They are large, because a sender's burst is one organisation's; how many bytes wait is bounded
+/// by whoever hands them in. One lane: the next batch fills while one is being committed.
+pub(crate) const INBOX: Bounds = Bounds { lanes: 1, size: 1_000, size_per_tenant: 500, queue: 20_000 };
+
 #[cfg(test)]
 pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     counting::STATEMENTS,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use mainstay_domain::outreach::{AccountHealth, HealthReason};
 use mainstay_domain::{AccountState, Sealed, SendingAccountId, TenantId, Timestamp};
 use uuid::Uuid;
 
@@ -260,7 +261,9 @@ impl Intent for PutAccount {
         if put.run().await? == 0 {
             return Ok(false);
         }
-        wake_account(tx, self.tenant, self.id, self.now).await?;
+        if !self.new {
+            wake_account(tx, self.tenant, self.id, self.now).await?;
+        }
         Ok(true)
     }
 }
@@ -371,11 +374,6 @@ pub(super) async fn set_state(
     Ok(set.bind(At(now)).run().await? == 1)
 }
 
-/// From how many emails on what comes back is weighed, and the share of them, in percent, that is too much.
-const WEIGHED_BOUNCES: (i64, i64) = (50, 5);
-/// The same of complaints, in thousandths: mailbox providers ask for less than 0.3 %.
-const WEIGHED_COMPLAINTS: (i64, i64) = (300, 3);
-
 #[derive(sqlx::FromRow)]
 struct WeighedRow {
     state: String,
@@ -398,18 +396,13 @@ pub(super) async fn weigh(
     let row: Option<WeighedRow> = weigh.bind(sent).bind(bounced).bind(complained).row().await?;
     let Some(row) = row.filter(|row| row.state == AccountState::Active.as_str()) else { return Ok(()) };
     let all = row.sent + row.bounced;
-    let reason = if all >= WEIGHED_BOUNCES.0 && row.bounced * 100 > all * WEIGHED_BOUNCES.1 {
-        format!(
-            "{} of its last {all} emails came back. Check where the addresses are from, then have it send again.",
-            row.bounced
-        )
-    } else if all >= WEIGHED_COMPLAINTS.0 && row.complained * 1_000 >= all * WEIGHED_COMPLAINTS.1 {
-        format!(
-            "{} of its last {all} emails were called junk. Check whom it writes to, then have it send again.",
-            row.complained
-        )
-    } else {
-        return Ok(());
+    let reason = match AccountHealth::judge(unsigned(all), unsigned(row.bounced), unsigned(row.complained)) {
+        AccountHealth::Paused(HealthReason::Bounces) => format!("{} of its last {all} emails came back", row.bounced),
+        AccountHealth::Paused(HealthReason::Complaints) => {
+            format!("{} of its last {all} emails were called junk", row.complained)
+        }
+        AccountHealth::Good | AccountHealth::Strained(_) => return Ok(()),
     };
+    let reason = format!("{reason}. Check whom it writes to, then have it send again.");
     set_state(tx, (tenant, account), AccountState::Paused, Some(reason), now).await.map(drop)
 }

@@ -1,20 +1,32 @@
 //! Campaigns: made, changed, begun, paused and stopped.
 
-use mainstay_domain::{CampaignId, CampaignState, EmailState, LeadState, SendingAccountId, TenantId, Timestamp};
+use mainstay_domain::{
+    CampaignId, CampaignState, EmailState, JobId, JobPriority, LeadState, PersonId, SendingAccountId, TenantId,
+    Timestamp,
+};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::figures::{Of, Tally};
 use super::waking::wake;
+use super::{CLEAR_KIND, OUTREACH};
+use crate::deliveries::derived;
 use crate::error::{Error, Result};
+use crate::idempotency::{Once, claim_with};
 use crate::intent::Intent;
+use crate::jobs::enqueue::enqueue;
+use crate::jobs::{NewJob, Unique};
 use crate::members::word;
 use crate::sql::statements;
+use crate::turns::Claim;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, moment};
+use crate::value::{At, json, moment};
 
 /// At most so many rows are changed at once when a campaign stops; what is left is never claimed.
 const MOST_AT_ONCE: i64 = 1_000;
+
+/// The operation that keys are used for.
+pub const MAKING_A_CAMPAIGN: &str = "campaign";
 
 statements! {
     INSERT = both("
@@ -39,6 +51,8 @@ statements! {
         WHERE id = $1 AND tenant_id = $2 AND state = $3");
     ACCOUNTS = both("
         SELECT account_id AS id FROM campaign_account WHERE campaign_id = $1 AND tenant_id = $2 ORDER BY account_id LIMIT 1000");
+    THERE = batch((id: uuid) "
+        SELECT a.id FROM batch b JOIN sending_account a ON a.id = b.id AND a.tenant_id = $2");
     FORGET_ACCOUNTS = both("DELETE FROM campaign_account WHERE campaign_id = $1 AND tenant_id = $2");
     USE_ACCOUNT = insert((id: uuid) "
         campaign_account (campaign_id, account_id, tenant_id)
@@ -155,29 +169,37 @@ pub struct PutCampaign {
     pub new: bool,
     /// What it is told to do.
     pub settings: CampaignSettings,
+    /// The idempotency key of whoever makes it, if there is one.
+    pub claim: Option<(PersonId, Claim)>,
     /// The present moment.
     pub now: Timestamp,
 }
 
 impl Intent for PutCampaign {
-    type Output = bool;
+    type Output = Once<bool>;
     const WRITES: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Tenant(self.tenant)
     }
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<bool> {
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Once<bool>> {
+        let made = (MAKING_A_CAMPAIGN, self.id.uuid());
+        if let Some(used) = claim_with(tx, self.tenant, self.claim.as_ref(), made, self.now).await? {
+            return Ok(Once::Repeat(used));
+        }
         let settings = &self.settings;
         let put = tx.query(if self.new { INSERT } else { UPDATE }).bind(self.id.uuid()).bind(self.tenant.uuid());
         let put = put.bind(settings.name.clone()).bind(settings.zone.clone()).bind(settings.window.clone());
         let put = put.bind(settings.starts_at.map(At)).bind(i64::from(settings.track_opens));
         let put = put.bind(i64::from(settings.track_clicks)).bind(i64::from(settings.stop_on_reply));
         if put.bind(At(self.now)).run().await? == 0 {
-            return Ok(false);
+            return Ok(Once::Done(false));
         }
-        wake(tx, self.tenant, self.id, self.now).await?;
-        Ok(true)
+        if !self.new {
+            wake(tx, self.tenant, self.id, self.now).await?;
+        }
+        Ok(Once::Done(true))
     }
 }
 
@@ -237,7 +259,7 @@ impl Intent for ListCampaigns {
     }
 }
 
-/// Names the accounts that send for a campaign, in place of those before. The answer is those that there are.
+/// Names the accounts that send for a campaign, in place of those before. Nothing changes when one is not there.
 #[derive(Clone, Debug)]
 pub struct UseAccounts {
     /// The organisation.
@@ -256,7 +278,8 @@ struct IdRow {
 }
 
 impl Intent for UseAccounts {
-    type Output = Vec<SendingAccountId>;
+    /// Those that send, or the first that is not there.
+    type Output = std::result::Result<Vec<SendingAccountId>, SendingAccountId>;
     const WRITES: bool = true;
     const REPEATABLE: bool = true;
 
@@ -266,11 +289,16 @@ impl Intent for UseAccounts {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
         let (campaign, tenant) = (self.campaign.uuid(), self.tenant.uuid());
-        tx.query(FORGET_ACCOUNTS).bind(campaign).bind(tenant).run().await?;
         let rows: Vec<_> = self.accounts.iter().map(|account| IdRow { id: account.uuid() }).collect();
+        let there: Vec<crate::value::Id> = tx.batch(THERE, &rows).bind(tenant).rows().await?;
+        let there = super::leads::ids(&there);
+        if let Some(missing) = self.accounts.iter().find(|account| !there.contains(&account.uuid())) {
+            return Ok(Err(*missing));
+        }
+        tx.query(FORGET_ACCOUNTS).bind(campaign).bind(tenant).run().await?;
         let used: Vec<crate::value::Id> = tx.batch(USE_ACCOUNT, &rows).bind(campaign).bind(tenant).rows().await?;
         wake(tx, self.tenant, self.campaign, self.now).await?;
-        Ok(used.into_iter().map(|row| SendingAccountId(row.id)).collect())
+        Ok(Ok(used.into_iter().map(|row| SendingAccountId(row.id)).collect()))
     }
 }
 
@@ -328,11 +356,39 @@ impl Intent for SetCampaignState {
         if set.bind(self.state.as_str()).bind(At(self.now)).run().await? == 0 {
             return Ok(false);
         }
-        if self.state == CampaignState::Running {
-            wake(tx, self.tenant, self.id, self.now).await?;
+        match self.state {
+            CampaignState::Running => wake(tx, self.tenant, self.id, self.now).await?,
+            CampaignState::Stopped => {
+                let clear = clear_job(self.tenant, self.id, self.now)?;
+                enqueue(tx, std::slice::from_ref(&clear), self.now).await?;
+            }
+            CampaignState::Draft | CampaignState::Paused => {}
         }
         Ok(true)
     }
+}
+
+/// What the job that clears a campaign knows.
+#[derive(Serialize)]
+struct ClearArguments {
+    campaign: CampaignId,
+}
+
+/// The job that clears a campaign that was stopped.
+fn clear_job(tenant: TenantId, campaign: CampaignId, now: Timestamp) -> Result<NewJob> {
+    Ok(NewJob {
+        id: JobId(derived(now, &[campaign.uuid().as_bytes(), b"clear"])),
+        queue: OUTREACH,
+        kind: CLEAR_KIND,
+        group: tenant.to_string(),
+        tenant: Some(tenant),
+        priority: JobPriority::Normal,
+        arguments: json(&ClearArguments { campaign })?,
+        unique: Some(Unique { key: format!("{tenant}/{campaign}"), until: None }),
+        run_at: now,
+        most_attempts: 20,
+        trace: None,
+    })
 }
 
 /// Cancels what a stopped campaign has left, a thousand rows of each sort at a time. The answer is whether there may be more.

@@ -7,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
+use mainstay_domain::outreach::{StepVariant, variant};
 use mainstay_domain::{AccountState, CampaignId, EmailId, EmailState, LeadId, LeadState, StepVariantId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
@@ -17,6 +18,7 @@ use super::figures::{Of, Tally};
 use super::leads::{domain_of, fields_of};
 use super::quota::used;
 use super::steps::VariantShare;
+use super::turns::turns;
 use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::sql::statements;
@@ -27,6 +29,9 @@ statements! {
     LOCK = pair(sqlite "SELECT id, run FROM sending_account WHERE id = $1 AND tenant_id = $2",
         postgres "SELECT id, run FROM sending_account WHERE id = $1 AND tenant_id = $2 FOR NO KEY UPDATE",
         differs "SQLite has one writer and no row locks");
+    /// A run may remember a campaign that was paused meanwhile.
+    RUNNING = batch((id: uuid) "
+        SELECT c.id FROM batch b JOIN campaign c ON c.id = b.id AND c.tenant_id = $2 WHERE c.state = 'running'");
     HELD = both("
         SELECT count(*) AS number FROM email WHERE account_id = $1 AND tenant_id = $2 AND state = 'claimed'");
     DUE = pair(sqlite "
@@ -34,13 +39,13 @@ statements! {
         WHERE state = 'scheduled' AND tenant_id = $1 AND id IN (
           SELECT e.id FROM email e WHERE e.tenant_id = $1 AND e.account_id = $2 AND e.campaign_id = $3
             AND e.zone = $4 AND e.state = 'scheduled' AND e.due_at <= $5 ORDER BY e.due_at LIMIT $7)
-        RETURNING id, campaign_id, lead_id, step, variant_id, address, domain, message_id, in_turn, attempts, due_at",
+        RETURNING id, campaign_id, lead_id, step, variant_id, address, domain, zone, message_id, in_turn, attempts, due_at",
         postgres "
         UPDATE email SET state = 'claimed', run = $6, updated_at = $5
         WHERE state = 'scheduled' AND tenant_id = $1 AND id = ANY (ARRAY(
           SELECT e.id FROM email e WHERE e.tenant_id = $1 AND e.account_id = $2 AND e.campaign_id = $3
             AND e.zone = $4 AND e.state = 'scheduled' AND e.due_at <= $5 ORDER BY e.due_at LIMIT $7))
-        RETURNING id, campaign_id, lead_id, step, variant_id, address, domain, message_id, in_turn, attempts, due_at",
+        RETURNING id, campaign_id, lead_id, step, variant_id, address, domain, zone, message_id, in_turn, attempts, due_at",
         differs "PostgreSQL would join the sub-select by reading the whole table; as an array it looks each up");
     /// What concerns whoever it goes to, and what was sent to them before.
     LEADS = batch((id: uuid) "
@@ -71,11 +76,6 @@ statements! {
         SELECT b.id, l.tenant_id, l.campaign_id, l.id, 1, b.variant_id, l.account_id, l.address, l.domain, l.zone, b.message_id,
           b.state, b.due_at, b.in_turn, 0, $3, 0, $4, $4
         FROM batch b JOIN lead l ON l.id = b.lead_id AND l.tenant_id = $2 WHERE true ORDER BY b.id");
-    DOMAINS = batch((domain: text) "
-        SELECT d.domain, d.next_at FROM batch b JOIN account_domain d ON d.account_id = $3 AND d.domain = b.domain AND d.tenant_id = $2");
-    SET_DOMAINS = insert((domain: text, next_at: time) "
-        account_domain (account_id, tenant_id, domain, next_at) SELECT $3, $2, domain, next_at FROM batch WHERE true ORDER BY domain
-        ON CONFLICT (account_id, domain, tenant_id) DO UPDATE SET next_at = excluded.next_at");
     PUT_OFF = update((id: uuid, due_at: time) "
         email SET state = 'scheduled', due_at = b.due_at, in_turn = 1
         FROM batch b WHERE email.id = b.id AND email.tenant_id = $2 AND email.state = 'claimed'");
@@ -123,6 +123,8 @@ pub struct ClaimedEmail {
     pub variant: StepVariantId,
     /// The address.
     pub address: String,
+    /// Where they live (IANA).
+    pub zone: String,
     /// Its Message-ID, without angle brackets.
     pub message_id: String,
     /// How often it was offered to a server before.
@@ -180,6 +182,7 @@ struct DueRow {
     variant_id: Uuid,
     address: String,
     domain: String,
+    zone: String,
     message_id: String,
     in_turn: i64,
     attempts: i64,
@@ -242,23 +245,6 @@ struct PutOffRow {
     due_at: i64,
 }
 
-#[derive(Serialize)]
-struct DomainKey<'a> {
-    domain: &'a str,
-}
-
-#[derive(sqlx::FromRow)]
-struct DomainRow {
-    domain: String,
-    next_at: At,
-}
-
-#[derive(Serialize)]
-struct DomainAt<'a> {
-    domain: &'a str,
-    next_at: i64,
-}
-
 impl Intent for ClaimEmails {
     type Output = EmailClaim;
     const WRITES: bool = true;
@@ -289,9 +275,15 @@ impl Intent for ClaimEmails {
             // Where nothing was sent, the cap itself is nothing: it grows with the day.
             return Ok(EmailClaim::Wait(older.unwrap_or(self.now.plus(Duration::from_secs(3_600)))));
         }
-        let mut taking = Taking { claim: self, account: &account, room, made: 0, taken: Vec::new(), put_off: false };
+        let campaigns: BTreeSet<Uuid> = self.lanes.iter().map(|lane| lane.campaign.uuid()).collect();
+        let campaigns: Vec<_> = campaigns.into_iter().map(|id| Id { id }).collect();
+        let running: Vec<Id> = tx.batch(RUNNING, &campaigns).bind(tenant).rows().await?;
+        let running = super::leads::ids(&running);
+        let lanes = self.lanes.iter().filter(|lane| running.contains(&lane.campaign.uuid())).collect();
+        let mut taking =
+            Taking { claim: self, lanes, account: &account, room, made: 0, taken: Vec::new(), put_off: false };
         taking.due(tx).await?;
-        taking.new(tx).await?;
+        taking.fresh(tx).await?;
         let Taking { taken, put_off, .. } = taking;
         match (taken.is_empty(), put_off) {
             (true, true) => return Ok(EmailClaim::PutOff),
@@ -309,6 +301,8 @@ impl Intent for ClaimEmails {
 /// A claim under way.
 struct Taking<'a> {
     claim: &'a ClaimEmails,
+    /// Those of campaigns that run.
+    lanes: Vec<&'a SendingLane>,
     account: &'a SendingAccount,
     /// How many more may be taken.
     room: usize,
@@ -322,7 +316,7 @@ impl Taking<'_> {
     /// Takes what is due.
     async fn due(&mut self, tx: &mut Tx<'_>) -> Result<()> {
         let (claim, mut rows) = (self.claim, Vec::new());
-        for lane in &claim.lanes {
+        for lane in &self.lanes {
             let room = self.room - rows.len();
             if room == 0 {
                 break;
@@ -335,7 +329,7 @@ impl Taking<'_> {
         rows.sort_by_key(|row| (row.due_at, row.id));
         // A turn that was taken before is not taken again.
         let waiting = rows.iter().filter(|row| row.in_turn == 0).map(|row| (row.id, row.domain.as_str()));
-        let turns = self.turns(tx, waiting.collect()).await?;
+        let turns = turns(tx, claim.run, self.account, claim.now, waiting.collect()).await?;
         let off = turns.iter().filter(|(_, at)| **at > claim.now);
         let off: Vec<_> = off.map(|(id, at)| PutOffRow { id: *id, due_at: at.as_millis() }).collect();
         if !off.is_empty() {
@@ -345,34 +339,6 @@ impl Taking<'_> {
         rows.retain(|row| turns.get(&row.id).is_none_or(|at| *at <= claim.now));
         self.room -= rows.len();
         self.claimed(tx, rows).await
-    }
-
-    /// When each of these has its turn with its domain. Turns that are taken are kept.
-    async fn turns(&self, tx: &mut Tx<'_>, wanted: Vec<(Uuid, &str)>) -> Result<BTreeMap<Uuid, Timestamp>> {
-        let (gap, now) = (self.account.settings.domain_gap, self.claim.now);
-        if gap.is_zero() || wanted.is_empty() {
-            return Ok(BTreeMap::new());
-        }
-        let (id, tenant) = (self.claim.run.account.uuid(), self.claim.run.tenant.uuid());
-        let names: BTreeSet<&str> = wanted.iter().map(|(_, domain)| *domain).collect();
-        let keys: Vec<_> = names.iter().map(|domain| DomainKey { domain }).collect();
-        let known: Vec<DomainRow> = tx.batch(DOMAINS, &keys).bind(tenant).bind(id).rows().await?;
-        let mut next: BTreeMap<&str, Timestamp> = names.into_iter().map(|domain| (domain, now)).collect();
-        for row in &known {
-            if let Some(at) = next.get_mut(row.domain.as_str()) {
-                *at = row.next_at.0.max(now);
-            }
-        }
-        let mut turns = BTreeMap::new();
-        for (email, domain) in &wanted {
-            if let Some(at) = next.get_mut(domain) {
-                turns.insert(*email, *at);
-                *at = at.plus(gap);
-            }
-        }
-        let rows: Vec<_> = next.iter().map(|(domain, at)| DomainAt { domain, next_at: at.as_millis() }).collect();
-        tx.batch(SET_DOMAINS, &rows).bind(tenant).bind(id).run().await?;
-        Ok(turns)
     }
 
     /// Reads what concerns whoever emails that were claimed go to.
@@ -395,6 +361,7 @@ impl Taking<'_> {
                 step: count(row.step),
                 variant: StepVariantId(row.variant_id),
                 address: row.address,
+                zone: row.zone,
                 message_id: row.message_id,
                 attempts: count(row.attempts),
                 fields: fields.get(&row.lead_id).map_or_else(|| Ok(BTreeMap::new()), |text| fields_of(text))?,
@@ -406,10 +373,10 @@ impl Taking<'_> {
     }
 
     /// Takes leads that nothing was written to yet, and makes their first email.
-    async fn new(&mut self, tx: &mut Tx<'_>) -> Result<()> {
+    async fn fresh(&mut self, tx: &mut Tx<'_>) -> Result<()> {
         let mut tally = Tally::default();
         let claim = self.claim;
-        for lane in claim.lanes.iter().filter(|lane| !lane.first.is_empty()) {
+        for lane in self.lanes.clone().into_iter().filter(|lane| !lane.first.is_empty()) {
             let most = self.room.min(claim.ids.len() - self.made);
             if most == 0 {
                 break;
@@ -442,7 +409,7 @@ impl Taking<'_> {
         let ids: Vec<EmailId> = claim.ids.iter().skip(self.made).take(active.len()).copied().collect();
         self.made += ids.len();
         let wanted = ids.iter().zip(&active).map(|(id, row)| (id.uuid(), row.domain.as_str())).collect();
-        let turns = self.turns(tx, wanted).await?;
+        let turns = turns(tx, claim.run, account, claim.now, wanted).await?;
         let mut rows = Vec::with_capacity(active.len());
         for (id, row) in ids.into_iter().zip(active) {
             let variant = choose(&lane.first, lane.campaign, 1, LeadId(row.id));
@@ -480,6 +447,7 @@ impl Taking<'_> {
                     step: 1,
                     variant,
                     address: row.address,
+                    zone: lane.zone.clone(),
                     message_id,
                     attempts: 0,
                     fields: fields_of(&row.fields)?,
@@ -504,26 +472,15 @@ impl From<&EarlierRow> for EarlierEmail {
     }
 }
 
-/// The text that a lead gets of a step: always the same, whatever else is asked meanwhile.
+/// The text that a lead gets of a step: always the same, whatever else is asked meanwhile. Where no text has a weight, the
+/// first.
 #[must_use]
 pub fn choose(shares: &[VariantShare], campaign: CampaignId, step: u32, lead: LeadId) -> Option<StepVariantId> {
-    let total: u64 = shares.iter().map(|share| u64::from(share.weight)).sum();
-    if total == 0 {
-        return shares.first().map(|share| share.id);
-    }
-    let mut context = ring::digest::Context::new(&ring::digest::SHA256);
-    context.update(campaign.uuid().as_bytes());
-    context.update(&step.to_be_bytes());
-    context.update(lead.uuid().as_bytes());
-    let digest = context.finish();
-    let number = digest.as_ref().iter().take(8).fold(0u64, |number, byte| (number << 8) | u64::from(*byte));
-    let mut place = number % total;
-    for share in shares {
-        let weight = u64::from(share.weight);
-        if place < weight {
-            return Some(share.id);
-        }
-        place -= weight;
-    }
-    None
+    let weight =
+        |weight: u32| u16::try_from(weight).unwrap_or(StepVariant::HIGHEST_WEIGHT).min(StepVariant::HIGHEST_WEIGHT);
+    let variants: Vec<_> =
+        shares.iter().map(|share| StepVariant { name: &share.name, weight: weight(share.weight) }).collect();
+    let step = u16::try_from(step).unwrap_or(u16::MAX);
+    let place = variant(campaign.uuid(), step, lead.uuid(), &variants).unwrap_or(0);
+    shares.get(place).map(|share| share.id)
 }

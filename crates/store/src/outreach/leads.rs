@@ -30,6 +30,15 @@ statements! {
     ZONES = insert((zone: text) "
         campaign_zone (campaign_id, tenant_id, zone) SELECT $3, $2, zone FROM batch WHERE true ORDER BY zone
         ON CONFLICT (campaign_id, zone, tenant_id) DO NOTHING");
+    LACKING = pair(sqlite "
+        SELECT l.id, b.value AS name FROM lead l JOIN json_each($3) b
+        WHERE l.tenant_id = $1 AND l.campaign_id = $2 AND l.state IN ('new', 'active')
+          AND NOT EXISTS (SELECT 1 FROM json_each(l.fields) w WHERE w.key = b.value) LIMIT $4",
+        postgres "
+        SELECT l.id, n.value AS name FROM lead l JOIN json_array_elements_text($3::json) n (value)
+          ON NOT jsonb_exists(l.fields::jsonb, n.value)
+        WHERE l.tenant_id = $1 AND l.campaign_id = $2 AND l.state IN ('new', 'active') LIMIT $4",
+        differs "each engine reads JSON in its own way");
     GET = both("
         SELECT id, campaign_id, address, fields, zone, state, step, account_id, created_at, updated_at
         FROM lead WHERE id = $1 AND tenant_id = $2");
@@ -270,4 +279,39 @@ impl Intent for ListLeads {
 /// The ids of rows, in order.
 pub(super) fn ids(rows: &[Id]) -> BTreeSet<Uuid> {
     rows.iter().map(|row| row.id).collect()
+}
+
+/// Finds leads that lack a field: at most so many, each with the name of what it lacks.
+#[derive(Clone, Debug)]
+pub struct FindLacking {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// The fields that each lead is to have.
+    pub fields: BTreeSet<String>,
+    /// At most so many.
+    pub limit: u32,
+}
+
+#[derive(sqlx::FromRow)]
+struct LackingRow {
+    id: Uuid,
+    name: String,
+}
+
+impl Intent for FindLacking {
+    type Output = Vec<(LeadId, String)>;
+    const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        let find = tx.query(LACKING).bind(self.tenant.uuid()).bind(self.campaign.uuid()).bind(json(&self.fields)?);
+        let rows: Vec<LackingRow> = find.bind(i64::from(self.limit)).rows().await?;
+        Ok(rows.into_iter().map(|row| (LeadId(row.id), row.name)).collect())
+    }
 }

@@ -22,6 +22,11 @@ statements! {
           accepted_at, code, enhanced, said, opened_at, machine_opened_at, clicked_at, machine_clicked_at, replied_at, bounced_at,
           complained_at, unsubscribed_at, converted_at, created_at, updated_at
         FROM email WHERE tenant_id = $1 AND campaign_id = $2 AND id < $3 ORDER BY id DESC LIMIT $4");
+    ALL = both("
+        SELECT id, campaign_id, lead_id, step, variant_id, account_id, address, message_id, state, due_at, attempts, fenced_at,
+          accepted_at, code, enhanced, said, opened_at, machine_opened_at, clicked_at, machine_clicked_at, replied_at, bounced_at,
+          complained_at, unsubscribed_at, converted_at, created_at, updated_at
+        FROM email WHERE tenant_id = $1 AND id < $2 ORDER BY id DESC LIMIT $3");
     OF_LEAD = both("
         SELECT id, campaign_id, lead_id, step, variant_id, account_id, address, message_id, state, due_at, attempts, fenced_at,
           accepted_at, code, enhanced, said, opened_at, machine_opened_at, clicked_at, machine_clicked_at, replied_at, bounced_at,
@@ -186,6 +191,8 @@ impl Intent for GetEmail {
 /// Which emails are listed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EmailsOf {
+    /// All of the organisation.
+    All,
     /// Those of a campaign.
     Campaign(CampaignId),
     /// Those to a lead, at most 100, by their steps.
@@ -224,6 +231,7 @@ impl Intent for ListEmails {
         let list = match self.of {
             EmailsOf::Campaign(id) => tx.query(OF_CAMPAIGN).bind(tenant).bind(id.uuid()).bind(before).bind(limit),
             EmailsOf::Lead(campaign, lead) => tx.query(OF_LEAD).bind(tenant).bind(campaign.uuid()).bind(lead.uuid()),
+            EmailsOf::All => tx.query(ALL).bind(tenant).bind(before).bind(limit),
             EmailsOf::Unknown => tx.query(UNKNOWN).bind(tenant).bind(before).bind(limit),
             EmailsOf::Rejected => tx.query(REJECTED).bind(tenant).bind(before).bind(limit),
         };

@@ -20,6 +20,8 @@ pub(crate) mod resolving;
 pub(crate) mod running;
 pub(crate) mod steps;
 pub(crate) mod stopping;
+pub(crate) mod suppressing;
+pub(crate) mod turns;
 pub(crate) mod waking;
 
 #[cfg(test)]
@@ -38,15 +40,26 @@ pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     running::STATEMENTS,
     steps::STATEMENTS,
     stopping::STATEMENTS,
+    suppressing::STATEMENTS,
+    turns::STATEMENTS,
     waking::STATEMENTS,
 ];
 
 use mainstay_domain::{EmailId, SendingAccountId, StepVariantId, TenantId, Timestamp};
 
+use crate::batcher::Bounds;
+
+/// The batches of emails that are sent: one for each connection to a server at most, of which a node has no more.
+pub(crate) const EMAILS: Bounds = Bounds { lanes: 1, size: 256, size_per_tenant: 128, queue: 10_000 };
+
 /// The queue of accounts that have something to send.
 pub const OUTREACH: &str = "outreach";
 /// The job that works on an account. There is one for each.
 pub const ACCOUNT_KIND: &str = "sending_account";
+/// The job that brings that one forward.
+pub const ACCOUNT_WAKE_KIND: &str = "sending_account_wake";
+/// The job that clears what a campaign that was stopped has left.
+pub const CLEAR_KIND: &str = "campaign_clear";
 
 /// An email to the same lead that is made when the one before it is taken by a server.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -4,9 +4,9 @@
 //! A lead's row is locked before its emails are looked at, here and by whoever makes the next email of a lead. So an email
 //! is either seen here and cancelled, or never made.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use mainstay_domain::{EmailId, EmailState, LeadId, LeadState, StopReason, SuppressionReason, TenantId, Timestamp};
+use mainstay_domain::{EmailId, EmailState, LeadId, LeadState, StopReason, TenantId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -16,7 +16,6 @@ use crate::intent::Intent;
 use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::At;
 
 statements! {
     SUPPRESS = insert((subject: text, tenant_id: uuid, reason: text, email_id: uuid, at: time) "
@@ -24,12 +23,6 @@ statements! {
         SELECT subject, tenant_id, reason, nullif(email_id, $2), at FROM batch WHERE true ORDER BY subject, tenant_id
         ON CONFLICT (subject, tenant_id) DO NOTHING
         RETURNING subject");
-    ALLOW = both("DELETE FROM suppression WHERE subject = $1 AND tenant_id = $2");
-    LIST = both("
-        SELECT subject, reason, email_id, created_at FROM suppression
-        WHERE tenant_id = $1 AND (created_at, subject) < ($2, $3) ORDER BY created_at DESC, subject DESC LIMIT $4");
-    FIND = both("
-        SELECT subject, reason, email_id, created_at FROM suppression WHERE subject = $1 AND tenant_id = $2");
     LEAD = locking((id: uuid, tenant_id: uuid) "
         SELECT l.id, l.tenant_id, l.campaign_id, l.state FROM batch b JOIN lead l ON l.id = b.id AND l.tenant_id = b.tenant_id
         ORDER BY l.id", "FOR NO KEY UPDATE OF l");
@@ -38,13 +31,6 @@ statements! {
         SELECT l.id, l.tenant_id, l.campaign_id, l.state FROM batch b
         JOIN lead l ON l.tenant_id = b.tenant_id AND l.address = b.address
         WHERE l.state IN ('new', 'active') ORDER BY l.id", "FOR NO KEY UPDATE OF l");
-    OF_DOMAIN = pair(sqlite "
-        SELECT l.id, l.tenant_id, l.campaign_id, l.state FROM lead l
-        WHERE l.tenant_id = $1 AND l.domain = $2 AND l.state IN ('new', 'active') ORDER BY l.id LIMIT 1000",
-        postgres "
-        SELECT l.id, l.tenant_id, l.campaign_id, l.state FROM lead l
-        WHERE l.tenant_id = $1 AND l.domain = $2 AND l.state IN ('new', 'active') ORDER BY l.id LIMIT 1000 FOR NO KEY UPDATE OF l",
-        differs "SQLite has one writer and no row locks");
     SET = update((id: uuid, tenant_id: uuid, state: text, at: time) "
         lead SET state = b.state, updated_at = b.at FROM batch b WHERE lead.id = b.id AND lead.tenant_id = b.tenant_id");
     CANCEL = update((id: uuid, tenant_id: uuid, campaign_id: uuid, said: text, at: time) "
@@ -76,6 +62,26 @@ statements! {
     ADDRESS = both("SELECT address FROM lead WHERE id = $1 AND tenant_id = $2");
 }
 
+/// Puts these on the list; the answer is which are new.
+pub(super) async fn suppress(tx: &mut Tx<'_>, rows: &[SuppressRow<'_>]) -> Result<usize> {
+    let new: Vec<SubjectRow> = tx.batch(SUPPRESS, rows).bind(Uuid::nil()).rows().await?;
+    Ok(new.len())
+}
+
+/// All leads of these addresses that would be written to, in whatever campaign. Their rows are locked.
+pub(super) async fn leads_of(tx: &mut Tx<'_>, addresses: &[AddressKey<'_>]) -> Result<Vec<LeadRow>> {
+    if addresses.is_empty() {
+        return Ok(Vec::new());
+    }
+    tx.batch(OF_ADDRESS, addresses).rows().await
+}
+
+#[derive(sqlx::FromRow)]
+struct SubjectRow {
+    #[expect(dead_code, reason = "rows are counted")]
+    subject: String,
+}
+
 /// Somebody who is to be written to no more.
 #[derive(Clone, Debug)]
 pub(super) struct Stop {
@@ -87,13 +93,13 @@ pub(super) struct Stop {
 }
 
 #[derive(Serialize)]
-struct SuppressRow<'a> {
-    subject: &'a str,
-    tenant_id: Uuid,
-    reason: &'static str,
+pub(super) struct SuppressRow<'a> {
+    pub(super) subject: &'a str,
+    pub(super) tenant_id: Uuid,
+    pub(super) reason: &'static str,
     /// The nil UUID for none.
-    email_id: Uuid,
-    at: i64,
+    pub(super) email_id: Uuid,
+    pub(super) at: i64,
 }
 
 #[derive(Serialize)]
@@ -103,17 +109,17 @@ struct LeadKey {
 }
 
 #[derive(Serialize)]
-struct AddressKey<'a> {
-    address: &'a str,
-    tenant_id: Uuid,
+pub(super) struct AddressKey<'a> {
+    pub(super) address: &'a str,
+    pub(super) tenant_id: Uuid,
 }
 
 #[derive(Clone, sqlx::FromRow)]
-struct LeadRow {
-    id: Uuid,
-    tenant_id: Uuid,
-    campaign_id: Uuid,
-    state: String,
+pub(super) struct LeadRow {
+    pub(super) id: Uuid,
+    pub(super) tenant_id: Uuid,
+    pub(super) campaign_id: Uuid,
+    pub(super) state: String,
 }
 
 #[derive(Serialize)]
@@ -171,11 +177,10 @@ pub(super) async fn stop(tx: &mut Tx<'_>, stops: &[Stop], tally: &mut Tally, now
     }
     let mut leads: BTreeMap<Uuid, (LeadRow, StopReason)> = BTreeMap::new();
     if !subjects.is_empty() {
-        let rows: Vec<_> = subjects.values().collect();
-        tx.batch(SUPPRESS, &rows).bind(Uuid::nil()).run().await?;
         let keys = subjects.keys().map(|(tenant, address)| AddressKey { address, tenant_id: tenant.uuid() });
-        let found: Vec<LeadRow> = tx.batch(OF_ADDRESS, &keys.collect::<Vec<_>>()).rows().await?;
-        for row in found {
+        let keys: Vec<_> = keys.collect();
+        suppress(tx, &subjects.into_values().collect::<Vec<_>>()).await?;
+        for row in leads_of(tx, &keys).await? {
             leads.insert(row.id, (row, StopReason::Stopped));
         }
     }
@@ -194,7 +199,12 @@ pub(super) async fn stop(tx: &mut Tx<'_>, stops: &[Stop], tally: &mut Tally, now
 }
 
 /// These leads are written to no more, and what is queued for them is cancelled. Their rows are locked.
-async fn end_leads(tx: &mut Tx<'_>, leads: &[(LeadRow, StopReason)], tally: &mut Tally, now: Timestamp) -> Result<()> {
+pub(super) async fn end_leads(
+    tx: &mut Tx<'_>,
+    leads: &[(LeadRow, StopReason)],
+    tally: &mut Tally,
+    now: Timestamp,
+) -> Result<()> {
     let (mut sets, mut cancels) = (Vec::new(), Vec::new());
     for (lead, reason) in leads {
         let (before, after): (LeadState, LeadState) = (word(&lead.state)?, reason.lead());
@@ -336,156 +346,5 @@ impl StopLead {
             super::accounts::weigh(tx, (self.tenant, account), (0, bounced, complained), self.now).await?;
         }
         Ok(())
-    }
-}
-
-/// An entry of the list of those whom nobody of the organisation writes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Suppression {
-    /// An address, or a whole domain as `@example.com`.
-    pub subject: String,
-    /// Why.
-    pub reason: SuppressionReason,
-    /// The email that it came of.
-    pub email: Option<EmailId>,
-    /// Since when.
-    pub created_at: Timestamp,
-}
-
-#[derive(sqlx::FromRow)]
-struct SuppressionRow {
-    subject: String,
-    reason: String,
-    email_id: Option<Uuid>,
-    created_at: At,
-}
-
-impl TryFrom<SuppressionRow> for Suppression {
-    type Error = crate::error::Error;
-
-    fn try_from(row: SuppressionRow) -> Result<Self> {
-        Ok(Self {
-            subject: row.subject,
-            reason: word(&row.reason)?,
-            email: row.email_id.map(EmailId),
-            created_at: row.created_at.0,
-        })
-    }
-}
-
-/// Puts addresses and domains (`@example.com`) on the list by hand, at most 100. What is queued for them is cancelled: of a
-/// domain a thousand leads at once, and the others when their turn comes. The answer is how many are new.
-#[derive(Clone, Debug)]
-pub struct Suppress {
-    /// The organisation.
-    pub tenant: TenantId,
-    /// What, in lower case.
-    pub subjects: BTreeSet<String>,
-    /// The present moment.
-    pub now: Timestamp,
-}
-
-#[derive(sqlx::FromRow)]
-struct SubjectRow {
-    #[expect(dead_code, reason = "rows are counted")]
-    subject: String,
-}
-
-impl Intent for Suppress {
-    type Output = usize;
-    const WRITES: bool = true;
-    const REPEATABLE: bool = true;
-
-    fn scope(&self) -> Scope {
-        Scope::Tenant(self.tenant)
-    }
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<usize> {
-        let tenant_id = self.tenant.uuid();
-        let rows: Vec<_> = self
-            .subjects
-            .iter()
-            .map(|subject| SuppressRow {
-                subject,
-                tenant_id,
-                reason: SuppressionReason::Manual.as_str(),
-                email_id: Uuid::nil(),
-                at: self.now.as_millis(),
-            })
-            .collect();
-        let new: Vec<SubjectRow> = tx.batch(SUPPRESS, &rows).bind(Uuid::nil()).rows().await?;
-        let addresses = self.subjects.iter().filter(|subject| !subject.starts_with('@'));
-        let keys: Vec<_> = addresses.map(|address| AddressKey { address, tenant_id }).collect();
-        let mut leads: Vec<LeadRow> = Vec::new();
-        if !keys.is_empty() {
-            leads.extend(tx.batch(OF_ADDRESS, &keys).rows::<LeadRow>().await?);
-        }
-        for domain in self.subjects.iter().filter_map(|subject| subject.strip_prefix('@')) {
-            let found = tx.query(OF_DOMAIN).bind(tenant_id).bind(domain.to_owned());
-            leads.extend(found.rows::<LeadRow>().await?);
-        }
-        let leads: BTreeMap<Uuid, LeadRow> = leads.into_iter().map(|lead| (lead.id, lead)).collect();
-        let leads: Vec<_> = leads.into_values().map(|lead| (lead, StopReason::Stopped)).collect();
-        let mut tally = Tally::default();
-        end_leads(tx, &leads, &mut tally, self.now).await?;
-        tally.write(tx).await?;
-        Ok(new.len())
-    }
-}
-
-/// Takes an address or a domain off the list. Leads that were stopped stay so. False when it is not there.
-#[derive(Clone, Debug)]
-pub struct Allow {
-    /// The organisation.
-    pub tenant: TenantId,
-    /// What.
-    pub subject: String,
-}
-
-impl Intent for Allow {
-    type Output = bool;
-    const WRITES: bool = true;
-
-    fn scope(&self) -> Scope {
-        Scope::Tenant(self.tenant)
-    }
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<bool> {
-        Ok(tx.query(ALLOW).bind(self.subject.clone()).bind(self.tenant.uuid()).run().await? == 1)
-    }
-}
-
-/// Lists whom nobody of the organisation writes to, the newest first; or one of them.
-#[derive(Clone, Debug)]
-pub struct ListSuppressions {
-    /// The organisation.
-    pub tenant: TenantId,
-    /// Only this one.
-    pub subject: Option<String>,
-    /// Those before this one.
-    pub before: Option<(Timestamp, String)>,
-    /// At most so many.
-    pub limit: u32,
-}
-
-impl Intent for ListSuppressions {
-    type Output = Vec<Suppression>;
-    const WRITES: bool = false;
-    const ONE_STATEMENT: bool = true;
-
-    fn scope(&self) -> Scope {
-        Scope::Tenant(self.tenant)
-    }
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        let rows: Vec<SuppressionRow> = match &self.subject {
-            Some(subject) => tx.query(FIND).bind(subject.clone()).bind(self.tenant.uuid()).rows().await?,
-            None => {
-                let (at, subject) = self.before.clone().unwrap_or((crate::value::END_OF_TIME, "\u{10FFFF}".to_owned()));
-                let list = tx.query(LIST).bind(self.tenant.uuid()).bind(At(at)).bind(subject);
-                list.bind(i64::from(self.limit)).rows().await?
-            }
-        };
-        rows.into_iter().map(Suppression::try_from).collect()
     }
 }

@@ -5,7 +5,7 @@ use mainstay_domain::{CampaignId, JobId, JobPriority, SendingAccountId, TenantId
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::{ACCOUNT_KIND, OUTREACH};
+use super::{ACCOUNT_KIND, ACCOUNT_WAKE_KIND, OUTREACH};
 use crate::deliveries::derived;
 use crate::error::Result;
 use crate::intent::Intent;
@@ -21,8 +21,10 @@ use crate::value::json;
 statements! {
     WAKE = both("
         UPDATE sending_account SET wakes = wakes + 1 WHERE id = $1 AND tenant_id = $2 RETURNING id, wakes");
-    OF_CAMPAIGN = both("
-        SELECT account_id AS id FROM campaign_account WHERE campaign_id = $1 AND tenant_id = $2 ORDER BY account_id LIMIT 1000");
+    WAKE_CAMPAIGN = both("
+        UPDATE sending_account SET wakes = wakes + 1 WHERE tenant_id = $2 AND id IN (
+          SELECT u.account_id FROM campaign_account u WHERE u.campaign_id = $1 AND u.tenant_id = $2)
+        RETURNING id, wakes");
     REST = both("
         UPDATE sending_account SET wakes = wakes WHERE id = $1 AND tenant_id = $2 RETURNING id, wakes");
 }
@@ -51,35 +53,72 @@ pub(super) async fn wake_account(
     account: SendingAccountId,
     now: Timestamp,
 ) -> Result<()> {
-    let woken: Option<WokenRow> = tx.query(WAKE).bind(account.uuid()).bind(tenant.uuid()).row().await?;
-    let Some(WokenRow { id, wakes }) = woken else { return Ok(()) };
-    let job = NewJob {
-        id: JobId(derived(now, &[id.as_bytes(), b"wake", &wakes.to_be_bytes()])),
-        queue: OUTREACH,
-        kind: ACCOUNT_KIND,
-        group: account.to_string(),
-        tenant: Some(tenant),
-        priority: JobPriority::Normal,
-        arguments: json(&Arguments { account })?,
-        unique: Some(Unique { key: key(tenant, account), until: None }),
-        run_at: now,
-        most_attempts: u32::MAX,
-        trace: None,
-    };
-    if enqueue(tx, std::slice::from_ref(&job), now).await?.first().and_then(|enqueued| enqueued.job()) == Some(job.id) {
-        return Ok(());
-    }
-    hasten(tx, ACCOUNT_KIND, &key(tenant, account), OUTREACH, now).await
+    let woken: Vec<WokenRow> = tx.query(WAKE).bind(account.uuid()).bind(tenant.uuid()).rows().await?;
+    promise(tx, tenant, &woken, now).await
 }
 
 /// The accounts of a campaign have something to do.
 pub(super) async fn wake(tx: &mut Tx<'_>, tenant: TenantId, campaign: CampaignId, now: Timestamp) -> Result<()> {
-    let accounts: Vec<crate::value::Id> =
-        tx.query(OF_CAMPAIGN).bind(campaign.uuid()).bind(tenant.uuid()).rows().await?;
-    for account in accounts {
-        wake_account(tx, tenant, SendingAccountId(account.id), now).await?;
+    let woken: Vec<WokenRow> = tx.query(WAKE_CAMPAIGN).bind(campaign.uuid()).bind(tenant.uuid()).rows().await?;
+    promise(tx, tenant, &woken, now).await
+}
+
+/// The job of each is there, and due.
+async fn promise(tx: &mut Tx<'_>, tenant: TenantId, woken: &[WokenRow], now: Timestamp) -> Result<()> {
+    let job = |row: &WokenRow| {
+        let account = SendingAccountId(row.id);
+        Ok(NewJob {
+            id: JobId(derived(now, &[row.id.as_bytes(), b"wake", &row.wakes.to_be_bytes()])),
+            queue: OUTREACH,
+            kind: ACCOUNT_KIND,
+            group: account.to_string(),
+            tenant: Some(tenant),
+            priority: JobPriority::Normal,
+            arguments: json(&Arguments { account })?,
+            unique: Some(Unique { key: key(tenant, account), until: None }),
+            run_at: now,
+            most_attempts: u32::MAX,
+            trace: None,
+        })
+    };
+    let jobs = woken.iter().map(job).collect::<Result<Vec<_>>>()?;
+    let enqueued = enqueue(tx, &jobs, now).await?;
+    let there = jobs.into_iter().zip(enqueued).filter(|(job, enqueued)| enqueued.job() != Some(job.id));
+    // Those that are there and wait for their moment are brought forward by whoever may change jobs.
+    let wakes: Vec<_> = there
+        .map(|(job, _)| NewJob {
+            id: JobId(derived(now, &[job.id.uuid().as_bytes(), b"forward"])),
+            kind: ACCOUNT_WAKE_KIND,
+            most_attempts: 20,
+            ..job
+        })
+        .collect();
+    enqueue(tx, &wakes, now).await.map(drop)
+}
+
+/// Brings the job of an account forward, if it is there and was to be later.
+#[derive(Clone, Copy, Debug)]
+pub struct BringForward {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Which.
+    pub account: SendingAccountId,
+    /// The present moment.
+    pub now: Timestamp,
+}
+
+impl Intent for BringForward {
+    type Output = ();
+    const WRITES: bool = true;
+    const REPEATABLE: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
     }
-    Ok(())
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
+        hasten(tx, ACCOUNT_KIND, &key(self.tenant, self.account), OUTREACH, self.now).await
+    }
 }
 
 /// Ends the job of an account that has nothing to do. False when it was given something since `seen`: then it is to look

@@ -210,6 +210,19 @@ impl Instance {
         }
     }
 
+    /// All rows of a list that is asked for by a query, a hundred at a time.
+    pub(crate) async fn list_by(&self, path: &str, token: &str) -> Vec<Value> {
+        let (mut rows, mut after) = (Vec::new(), String::new());
+        loop {
+            let page = self.get(&format!("{path}&limit=100{after}"), token).await;
+            rows.extend(page["data"].as_array().expect("rows").iter().cloned());
+            match page["next"].as_str() {
+                Some(next) => after = format!("&after={next}"),
+                None => return rows,
+            }
+        }
+    }
+
     /// Sends a message and begins to read its reply as events.
     pub(crate) async fn stream(&self, token: &str, content: &str) -> Events {
         let request = self.request("POST", "/v1/messages", token).header("accept", "text/event-stream");

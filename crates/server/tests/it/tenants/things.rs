@@ -1,10 +1,13 @@
 //! One of everything that an organisation has, and how each route is asked about it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use mainstay_server::billing::apply_fastspring;
 use mainstay_server::http::RouteSpec;
 use serde_json::{Value, json};
 
 use super::{CANARY, CLIENT, api_key, text};
+use crate::contract::outreach;
 use crate::support::{Person, TestApp};
 
 /// Things that somebody has, by id.
@@ -30,11 +33,22 @@ pub(super) struct Things {
     pub(super) text_sender: String,
     pub(super) document: String,
     pub(super) image: String,
+    pub(super) campaign: String,
+    pub(super) lead: String,
+    pub(super) sending_account: String,
+    pub(super) campaign_email: String,
     /// Of somebody else, who belongs to neither organisation.
     pub(super) email: String,
+    /// How many names were made up.
+    made: AtomicUsize,
 }
 
 impl Things {
+    /// A name that nobody had: an account can be made once.
+    fn fresh_name(&self) -> String {
+        format!("another{}", self.made.fetch_add(1, Ordering::Relaxed))
+    }
+
     pub(super) fn secrets(&self) -> Vec<&str> {
         vec![
             CANARY,
@@ -59,6 +73,10 @@ impl Things {
             &self.text_sender,
             &self.document,
             &self.image,
+            &self.campaign,
+            &self.lead,
+            &self.sending_account,
+            &self.campaign_email,
         ]
     }
 
@@ -76,6 +94,9 @@ impl Things {
         }
         if let Some((before, after)) = route.path.split_once("{day}") {
             return format!("{before}2026-12-24{after}?staff_id={}", self.staff);
+        }
+        if let Some((before, _)) = route.path.split_once("{subject}") {
+            return format!("{before}canary0@example.org");
         }
         if route.path == "/v1/busy-times" {
             return format!("{}?staff_id={}", route.path, self.staff);
@@ -106,6 +127,10 @@ impl Things {
             "/v1/webhook-deliveries/" => &self.delivery,
             "/v1/documents/" => &self.document,
             "/v1/images/" => &self.image,
+            "/v1/campaigns/" => &self.campaign,
+            "/v1/leads/" => &self.lead,
+            "/v1/sending-accounts/" => &self.sending_account,
+            "/v1/emails/" => &self.campaign_email,
             "/v1/conversations/" => &self.conversation,
             "/v1/generations/" => &self.generation,
             // Nobody's, and only for operators.
@@ -125,6 +150,16 @@ impl Things {
             ("POST", "/v1/inbox-sources") => Some(json!({"name": "a sender", "provider": "generic"})),
             ("PATCH", "/v1/inbox-sources/{id}") => Some(json!({"name": "another"})),
             ("POST", "/v1/inbox/replays") => Some(json!({"filter": {}})),
+            ("POST", "/v1/campaigns") | ("PUT", "/v1/campaigns/{id}") => Some(outreach::campaign("Another")),
+            ("PUT", "/v1/campaigns/{id}/steps") => Some(outreach::steps()),
+            ("PUT", "/v1/campaigns/{id}/accounts") => Some(json!({"account_ids": []})),
+            ("POST", "/v1/campaigns/{id}/leads") => Some(outreach::leads(1)),
+            ("POST", "/v1/campaigns/{id}/launch" | "/v1/campaigns/{id}/pause" | "/v1/campaigns/{id}/stop") => None,
+            ("POST", "/v1/leads/{id}/stop" | "/v1/emails/{id}/resend" | "/v1/emails/{id}/sent") => None,
+            ("POST", "/v1/sending-accounts") => Some(outreach::account(&self.fresh_name())),
+            ("PUT", "/v1/sending-accounts/{id}") => Some(outreach::account("ada")),
+            ("POST", "/v1/sending-accounts/{id}/pause" | "/v1/sending-accounts/{id}/resume") => None,
+            ("POST", "/v1/suppressions") => Some(json!({"subjects": ["somebody@example.net"]})),
             ("POST", "/v1/documents") => Some(json!({"title": "A title", "content": "A text."})),
             ("PATCH", "/v1/documents/{id}") => Some(json!({"title": "Another title"})),
             ("POST", "/v1/webhook-endpoints") => Some(json!({"url": "https://hooks.example/another"})),
@@ -217,6 +252,9 @@ pub(super) async fn things_of(server: &TestApp, person: &Person, other: &Person)
     let feed = json!({"name": "canary feed"});
     let feed = server.send("POST", "/v1/calendar-feeds", token, Some(feed)).await.expect(201);
     connect(server, person, &text(&reception["staff"])).await;
+    let (campaign, sending_account, emails) = outreach::running(server, person, 1).await;
+    let path = format!("/v1/campaigns/{campaign}/leads");
+    let leads = server.send("GET", &path, token, None).await.expect(200);
     let created = server.now().as_millis();
     let tags = json!({"organisation": person.organisation});
     let paid = json!({"subscription": "canary-paid", "state": "active", "product": "core-monthly", "tags": tags});
@@ -247,6 +285,11 @@ pub(super) async fn things_of(server: &TestApp, person: &Person, other: &Person)
         text_sender: text(&reception["text_sender"]),
         document: text(&document["id"]),
         image: text(&image["id"]),
+        campaign,
+        lead: text(&leads["data"][0]["id"]),
+        sending_account,
+        campaign_email: emails[0].clone(),
+        made: AtomicUsize::new(0),
         email: other.email.clone(),
     }
 }

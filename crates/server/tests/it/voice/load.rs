@@ -115,6 +115,7 @@ struct Took {
 }
 
 /// Many sessions at once, of which some speak; then all are cut off.
+#[expect(clippy::print_stdout, reason = "the figures are what it is run for")]
 async fn crowd(server: &Instance, people: &[String], idle: usize, (talking, turns): (usize, usize)) -> Took {
     let all = idle + talking;
     let before = figure(server, "mainstay_process_resident_bytes").await;

@@ -1,0 +1,84 @@
+//! The section `[outreach]`.
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use super::rules::{self, durations};
+use super::schema::Bound;
+use super::{Fault, Warning};
+
+pub(super) const BOUNDS: &[Bound] = &[
+    ("outreach.slots", 1, 1_000),
+    ("outreach.run_seconds", 1, 300),
+    ("outreach.connect_timeout_ms", 10, 60_000),
+    ("outreach.answer_seconds", 1, 600),
+    ("outreach.accept_seconds", 10, 900),
+    ("outreach.retry_seconds", 1, 86_400),
+    ("outreach.most_attempts", 1, 100),
+];
+
+/// Campaigns of email.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Outreach {
+    /// How many accounts a node sends by at once. Each has connections of its own.
+    pub slots: u32,
+    /// For how long an account is worked on before others have their turn, in seconds.
+    pub run_seconds: u64,
+    /// How long finding a mail server and connecting to it may take together, in milliseconds.
+    pub connect_timeout_ms: u64,
+    /// How long a mail server may take for each answer before the message, in seconds.
+    pub answer_seconds: u64,
+    /// How long a mail server may take to accept a message that it has, in seconds (RFC 5321 asks for 600). When it takes longer, nobody knows whether it has accepted it: too short, and many emails are unknown.
+    pub accept_seconds: u64,
+    /// How long after a refusal for the moment an email is offered again, in seconds. Each further time it is twice as long, at most six hours.
+    pub retry_seconds: u64,
+    /// After how many refusals for the moment an email is given up.
+    pub most_attempts: u32,
+    /// The name by which this server greets mail servers; the host of the public address when it is empty. It should have an address whose reverse name it is.
+    pub hello: String,
+    /// Networks of mail servers that are called although they are not public, such as 10.1.0.0/16.
+    pub allow_private: Vec<String>,
+}
+
+durations!(Outreach {
+    run: from_secs(run_seconds),
+    connect_timeout: from_millis(connect_timeout_ms),
+    answer: from_secs(answer_seconds),
+    accept: from_secs(accept_seconds),
+    retry: from_secs(retry_seconds),
+});
+
+impl Outreach {
+    /// Networks that are called although they are not public.
+    #[must_use]
+    pub fn private_networks(&self) -> Vec<IpNet> {
+        self.allow_private.iter().filter_map(|text| text.parse().ok()).collect()
+    }
+
+    /// The wait before an email is offered for the time after so many refusals, before chance.
+    #[must_use]
+    pub fn wait_after(&self, attempts: u32) -> Duration {
+        const LONGEST: Duration = Duration::from_secs(6 * 3_600);
+        self.retry().saturating_mul(1 << attempts.saturating_sub(1).min(16)).min(LONGEST)
+    }
+
+    pub(super) fn validate(&self, faults: &mut Vec<Fault>) {
+        if let Some(bad) = self.allow_private.iter().find(|text| text.parse::<IpNet>().is_err()) {
+            let reason = format!("'{}' is no network", rules::shown(bad));
+            faults.push(Fault::new("outreach.allow_private", reason, "Write it as 10.1.0.0/16 or fd00:1::/32"));
+        }
+        if !self.hello.bytes().all(|byte| byte.is_ascii_graphic()) || self.hello.len() > 255 {
+            let reason = "is no name of a machine".to_owned();
+            faults.push(Fault::new("outreach.hello", reason, "Write it as mail.example.com"));
+        }
+    }
+
+    pub(super) fn advise(&self, warnings: &mut Vec<Warning>) {
+        if self.accept_seconds < 300 {
+            let reason = "is short: many servers look at a message for minutes before they accept it";
+            warnings.push(Fault::new("outreach.accept_seconds", reason, "Set it to 600"));
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! The accounts that send.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use mainstay_domain::{AccountState, Secret, SendingAccountId, Timestamp};
+use mainstay_store::{ListAccounts, SendingAccount};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::super::accounts::AccountWish;
+use crate::accounts::{Administrator, Reader};
+use crate::app::App;
+use crate::http::page::{self, Page, PageQuery, moment_and_id};
+use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
+
+/// How an account warms up.
+#[derive(Clone, Copy, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = RampUp)]
+pub struct RampBody {
+    /// The cap of the first day.
+    start: u32,
+    /// What each day adds, up to the daily cap.
+    step: u32,
+}
+
+/// What mail of an account is signed with (RFC 6376).
+#[derive(Clone, Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = DkimWish)]
+pub struct DkimBody {
+    selector: String,
+    domain: String,
+    /// The private key, in PEM: RSA of at least 2048 bits, or Ed25519. It is stored sealed and never shown; leave it out to
+    /// keep the one that is there.
+    #[serde(default, skip_serializing)]
+    private_key: Option<String>,
+}
+
+/// How an account sends, by SMTP.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = SendingAccountWish)]
+pub struct AccountWishBody {
+    /// The address that it sends from. It never changes.
+    address: String,
+    /// The name beside it.
+    #[serde(default)]
+    sender_name: String,
+    /// Where answers go; to the address itself when it is left out.
+    #[serde(default)]
+    reply_to: Option<String>,
+    /// The server.
+    host: String,
+    #[serde(default = "submission")]
+    port: u16,
+    /// `start_tls`, `tls` or `none`. No password goes over a line that is not protected.
+    #[serde(default = "start_tls")]
+    security: String,
+    #[serde(default)]
+    user_name: String,
+    /// It is stored sealed and never shown; leave it out to keep the one that is there.
+    #[serde(default, skip_serializing)]
+    password: Option<String>,
+    #[serde(default)]
+    dkim: Option<DkimBody>,
+    /// The most emails in any 24 hours.
+    daily_cap: u32,
+    #[serde(default)]
+    ramp_up: Option<RampBody>,
+    /// The least seconds between two emails; up to three quarters more by chance.
+    #[serde(default)]
+    gap_seconds: u64,
+    /// The least seconds between two emails to one domain.
+    #[serde(default)]
+    domain_gap_seconds: u64,
+    /// How many connections it may have at once: 1 to 20.
+    #[serde(default = "one")]
+    connections: u32,
+}
+
+const fn submission() -> u16 {
+    587
+}
+
+fn start_tls() -> String {
+    "start_tls".to_owned()
+}
+
+const fn one() -> u32 {
+    1
+}
+
+impl From<AccountWishBody> for AccountWish {
+    fn from(body: AccountWishBody) -> Self {
+        let dkim_key = body.dkim.as_ref().and_then(|dkim| dkim.private_key.clone()).map(Secret::new);
+        Self {
+            address: body.address,
+            sender_name: body.sender_name,
+            reply_to: body.reply_to,
+            host: body.host,
+            port: body.port,
+            security: body.security,
+            user_name: body.user_name,
+            password: body.password.map(Secret::new),
+            dkim: body.dkim.map(|dkim| (dkim.selector, dkim.domain)),
+            dkim_key,
+            daily_cap: body.daily_cap,
+            ramp: body.ramp_up.map(|ramp| (ramp.start, ramp.step)),
+            gap_seconds: body.gap_seconds,
+            domain_gap_seconds: body.domain_gap_seconds,
+            connections: body.connections,
+        }
+    }
+}
+
+/// What a signature names.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Dkim)]
+pub struct KeptDkimBody {
+    selector: String,
+    domain: String,
+}
+
+/// An account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = SendingAccount)]
+pub struct AccountBody {
+    id: Uuid,
+    address: String,
+    sender_name: String,
+    reply_to: Option<String>,
+    host: String,
+    port: u16,
+    security: String,
+    user_name: String,
+    /// Whether there is a password.
+    has_password: bool,
+    dkim: Option<KeptDkimBody>,
+    /// `active`, `paused`, or `reconnect` while its server does not let it in.
+    #[schema(value_type = String)]
+    state: AccountState,
+    /// Why it does not send.
+    reason: Option<String>,
+    daily_cap: u32,
+    /// The cap of the 24 hours that end now.
+    cap_now: u32,
+    ramp_up: Option<RampBody>,
+    gap_seconds: u64,
+    domain_gap_seconds: u64,
+    connections: u32,
+    /// Of what it has sent since it was last told to: what servers took, what came back for good, what was called junk.
+    sent: u32,
+    bounced: u32,
+    complained: u32,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+fn body(account: SendingAccount, now: Timestamp) -> AccountBody {
+    let cap_now = account.cap(now);
+    let settings = account.settings;
+    AccountBody {
+        id: account.id.uuid(),
+        address: account.address,
+        sender_name: settings.sender_name,
+        reply_to: settings.reply_to,
+        host: settings.host,
+        port: settings.port,
+        security: settings.security,
+        user_name: settings.user_name,
+        has_password: settings.secret.is_some(),
+        dkim: settings.dkim.map(|(selector, domain)| KeptDkimBody { selector, domain }),
+        state: account.state,
+        reason: account.reason,
+        daily_cap: settings.daily_cap,
+        cap_now,
+        ramp_up: settings.ramp.map(|ramp| RampBody { start: ramp.start, step: ramp.step }),
+        gap_seconds: settings.gap.as_secs(),
+        domain_gap_seconds: settings.domain_gap.as_secs(),
+        connections: settings.connections,
+        sent: account.health.0,
+        bounced: account.health.1,
+        complained: account.health.2,
+        created_at: account.created_at,
+        updated_at: account.updated_at,
+    }
+}
+
+/// Lists the accounts that send, the oldest first.
+#[utoipa::path(get, path = "/v1/sending-accounts", tag = "outreach", params(PageQuery),
+    responses((status = 200, body = Page<AccountBody>), (status = "default", body = Document<'static>)))]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Reader(by): Reader,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<AccountBody>>, Problem> {
+    let limit = query.limit()?;
+    let after = query.cursor(moment_and_id)?.map(|(at, id)| (at, SendingAccountId(id)));
+    let rows = app.store.run(&context.call, ListAccounts { tenant: by.tenant, after, limit }).await?;
+    let now = app.clock.now();
+    let rows: Vec<_> = rows.into_iter().map(|account| body(account, now)).collect();
+    Ok(Json(Page::of(rows, limit, |row: &AccountBody| page::place(row.created_at, row.id))))
+}
+
+/// Makes an account. There is one for each address: making it again is a conflict.
+#[utoipa::path(post, path = "/v1/sending-accounts", tag = "outreach", request_body = AccountWishBody,
+    responses((status = 201, body = AccountBody), (status = "default", body = Document<'static>)))]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Json(wish): Json<AccountWishBody>,
+) -> Result<(StatusCode, Json<AccountBody>), Problem> {
+    let made = app.outreach.create_account(&context.call, by.tenant, wish.into()).await?;
+    Ok((StatusCode::CREATED, Json(body(made, app.clock.now()))))
+}
+
+/// Reads an account.
+#[utoipa::path(get, path = "/v1/sending-accounts/{id}", tag = "outreach", params(("id" = Uuid, Path)),
+    responses((status = 200, body = AccountBody), (status = "default", body = Document<'static>)))]
+pub async fn get(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Reader(by): Reader,
+    Path(id): Path<Uuid>,
+) -> Result<Json<AccountBody>, Problem> {
+    let account = app.outreach.account(&context.call, by.tenant, SendingAccountId(id)).await?;
+    Ok(Json(body(account, app.clock.now())))
+}
+
+/// Changes how an account sends.
+#[utoipa::path(put, path = "/v1/sending-accounts/{id}", tag = "outreach", params(("id" = Uuid, Path)),
+    request_body = AccountWishBody,
+    responses((status = 200, body = AccountBody), (status = "default", body = Document<'static>)))]
+pub async fn change(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Path(id): Path<Uuid>,
+    Json(wish): Json<AccountWishBody>,
+) -> Result<Json<AccountBody>, Problem> {
+    let id = SendingAccountId(id);
+    let changed = app.outreach.change_account(&context.call, by.tenant, id, wish.into()).await?;
+    Ok(Json(body(changed, app.clock.now())))
+}
+
+/// Has an account rest. What it owes waits.
+#[utoipa::path(post, path = "/v1/sending-accounts/{id}/pause", tag = "outreach", params(("id" = Uuid, Path)),
+    responses((status = 200, body = AccountBody), (status = "default", body = Document<'static>)))]
+pub async fn pause(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Path(id): Path<Uuid>,
+) -> Result<Json<AccountBody>, Problem> {
+    let id = SendingAccountId(id);
+    let paused = app.outreach.set_account(&context.call, by.tenant, id, AccountState::Paused).await?;
+    Ok(Json(body(paused, app.clock.now())))
+}
+
+/// Has an account send again. What it has sent before weighs on it no more.
+#[utoipa::path(post, path = "/v1/sending-accounts/{id}/resume", tag = "outreach", params(("id" = Uuid, Path)),
+    responses((status = 200, body = AccountBody), (status = "default", body = Document<'static>)))]
+pub async fn resume(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Path(id): Path<Uuid>,
+) -> Result<Json<AccountBody>, Problem> {
+    let id = SendingAccountId(id);
+    let resumed = app.outreach.set_account(&context.call, by.tenant, id, AccountState::Active).await?;
+    Ok(Json(body(resumed, app.clock.now())))
+}

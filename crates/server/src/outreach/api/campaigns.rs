@@ -1,0 +1,419 @@
+//! Campaigns: made, written, begun, paused, stopped; and their figures.
+
+use std::sync::Arc;
+
+use axum::extract::State;
+use axum::http::StatusCode;
+use mainstay_domain::{CampaignId, CampaignState, SendingAccountId, Timestamp};
+use mainstay_store::{
+    AccountsOf, Campaign, CampaignStep, ListCampaigns, MAKING_A_CAMPAIGN, OutreachFigure, ReadFigures, StepVariant,
+};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::super::service::{CampaignWish, StepWish, VariantWish};
+use crate::accounts::{Administrator, Reader};
+use crate::app::App;
+use crate::http::idempotency::Idempotency;
+use crate::http::page::{self, Page, PageQuery, moment_and_id};
+use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
+
+/// What a campaign is told to do.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CampaignWish)]
+pub struct CampaignWishBody {
+    name: String,
+    /// Where days are counted for leads of which nobody knows the zone (IANA).
+    time_zone: String,
+    /// When it may send, by the clock where the lead is: `mon-fri 09:00-17:00`.
+    #[serde(default = "always")]
+    sending_window: String,
+    /// Nothing is sent before this.
+    #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    starts_at: Option<Timestamp>,
+    /// Whether a lead that answers is written to no more.
+    #[serde(default = "yes")]
+    stop_on_reply: bool,
+}
+
+const fn yes() -> bool {
+    true
+}
+
+fn always() -> String {
+    "mon-sun 00:00-24:00".to_owned()
+}
+
+impl From<CampaignWishBody> for CampaignWish {
+    fn from(body: CampaignWishBody) -> Self {
+        Self {
+            name: body.name,
+            zone: body.time_zone,
+            window: body.sending_window,
+            starts_at: body.starts_at,
+            track_opens: false,
+            track_clicks: false,
+            stop_on_reply: body.stop_on_reply,
+        }
+    }
+}
+
+/// A campaign.
+#[derive(Serialize, ToSchema)]
+#[schema(as = Campaign)]
+pub struct CampaignBody {
+    id: Uuid,
+    name: String,
+    /// `draft`, `running`, `paused` or `stopped`.
+    #[schema(value_type = String)]
+    state: CampaignState,
+    time_zone: String,
+    sending_window: String,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    starts_at: Option<Timestamp>,
+    stop_on_reply: bool,
+    /// When it first ran.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    launched_at: Option<Timestamp>,
+    #[schema(value_type = String, format = DateTime)]
+    created_at: Timestamp,
+    #[schema(value_type = String, format = DateTime)]
+    updated_at: Timestamp,
+}
+
+impl From<Campaign> for CampaignBody {
+    fn from(campaign: Campaign) -> Self {
+        Self {
+            id: campaign.id.uuid(),
+            name: campaign.settings.name,
+            state: campaign.state,
+            time_zone: campaign.settings.zone,
+            sending_window: campaign.settings.window,
+            starts_at: campaign.settings.starts_at,
+            stop_on_reply: campaign.settings.stop_on_reply,
+            launched_at: campaign.launched_at,
+            created_at: campaign.created_at,
+            updated_at: campaign.updated_at,
+        }
+    }
+}
+
+/// Lists campaigns, the newest first.
+#[utoipa::path(get, path = "/v1/campaigns", tag = "outreach", params(PageQuery),
+    responses((status = 200, body = Page<CampaignBody>), (status = "default", body = Document<'static>)))]
+pub async fn list(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Reader(by): Reader,
+    Query(query): Query<PageQuery>,
+) -> Result<Json<Page<CampaignBody>>, Problem> {
+    let limit = query.limit()?;
+    let before = query.cursor(moment_and_id)?.map(|(at, id)| (at, CampaignId(id)));
+    let rows = app.store.run(&context.call, ListCampaigns { tenant: by.tenant, before, limit }).await?;
+    let rows: Vec<_> = rows.into_iter().map(CampaignBody::from).collect();
+    Ok(Json(Page::of(rows, limit, |row: &CampaignBody| page::place(row.created_at, row.id))))
+}
+
+/// Makes a campaign. Nothing is sent before it is launched.
+#[utoipa::path(post, path = "/v1/campaigns", tag = "outreach", request_body = CampaignWishBody,
+    params(("Idempotency-Key" = Option<String>, Header)),
+    responses((status = 201, body = CampaignBody), (status = "default", body = Document<'static>)))]
+pub async fn create(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    idempotency: Idempotency,
+    Json(body): Json<CampaignWishBody>,
+) -> Result<(StatusCode, Json<CampaignBody>), Problem> {
+    let claim = idempotency.claim(MAKING_A_CAMPAIGN, &body)?.map(|claim| (by.person, claim));
+    let made = app.outreach.create_campaign(&context.call, by.tenant, body.into(), claim).await?;
+    Ok((StatusCode::CREATED, Json(made.into())))
+}
+
+/// Reads a campaign.
+#[utoipa::path(get, path = "/v1/campaigns/{id}", tag = "outreach", params(("id" = Uuid, Path)),
+    responses((status = 200, body = CampaignBody), (status = "default", body = Document<'static>)))]
+pub async fn get(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Reader(by): Reader,
+    Path(id): Path<Uuid>,
+) -> Result<Json<CampaignBody>, Problem> {
+    Ok(Json(app.outreach.campaign(&context.call, by.tenant, CampaignId(id)).await?.into()))
+}
+
+/// Changes what a campaign is told to do.
+#[utoipa::path(put, path = "/v1/campaigns/{id}", tag = "outreach", params(("id" = Uuid, Path)),
+    request_body = CampaignWishBody,
+    responses((status = 200, body = CampaignBody), (status = "default", body = Document<'static>)))]
+pub async fn change(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Path(id): Path<Uuid>,
+    Json(body): Json<CampaignWishBody>,
+) -> Result<Json<CampaignBody>, Problem> {
+    Ok(Json(app.outreach.change_campaign(&context.call, by.tenant, CampaignId(id), body.into()).await?.into()))
+}
+
+/// Begins a campaign, or lets one that is paused go on. What would go wrong in an email is told, and then it does not begin.
+#[utoipa::path(post, path = "/v1/campaigns/{id}/launch", tag = "outreach", params(("id" = Uuid, Path)),
+    responses((status = 200, body = CampaignBody), (status = "default", body = Document<'static>)))]
+pub async fn launch(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Path(id): Path<Uuid>,
+) -> Result<Json<CampaignBody>, Problem> {
+    Ok(Json(app.outreach.launch(&context.call, by.tenant, CampaignId(id)).await?.into()))
+}
+
+/// Pauses a campaign: nothing goes out until it is launched again, but for what is in flight at this moment.
+#[utoipa::path(post, path = "/v1/campaigns/{id}/pause", tag = "outreach", params(("id" = Uuid, Path)),
+    responses((status = 200, body = CampaignBody), (status = "default", body = Document<'static>)))]
+pub async fn pause(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Path(id): Path<Uuid>,
+) -> Result<Json<CampaignBody>, Problem> {
+    Ok(Json(app.outreach.pause(&context.call, by.tenant, CampaignId(id)).await?.into()))
+}
+
+/// Ends a campaign for good: what was not sent never will be.
+#[utoipa::path(post, path = "/v1/campaigns/{id}/stop", tag = "outreach", params(("id" = Uuid, Path)),
+    responses((status = 200, body = CampaignBody), (status = "default", body = Document<'static>)))]
+pub async fn stop(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Path(id): Path<Uuid>,
+) -> Result<Json<CampaignBody>, Problem> {
+    Ok(Json(app.outreach.stop(&context.call, by.tenant, CampaignId(id)).await?.into()))
+}
+
+/// One of the texts of a step. Of several, each lead gets one by their weights, and always the same.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = StepVariantWish)]
+pub struct VariantBody {
+    /// What it is called within the step.
+    name: String,
+    /// Its share: 0 to 10,000.
+    #[serde(default = "one")]
+    weight: u32,
+    /// With fields such as {{first_name}}, or {{first_name | "there"}} for leads without one.
+    subject: String,
+    text: String,
+    #[serde(default)]
+    html: Option<String>,
+}
+
+const fn one() -> u32 {
+    1
+}
+
+/// A step of a campaign.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CampaignStepWish)]
+pub struct StepBody {
+    /// How long after the step before it: `3d` at the same hour, or `12h`. Of the first, `0d`.
+    delay: String,
+    variants: Vec<VariantBody>,
+}
+
+/// The steps of a campaign.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CampaignStepsWish)]
+pub struct StepsBody {
+    steps: Vec<StepBody>,
+}
+
+/// A text of a step as it is kept.
+#[derive(Serialize, ToSchema)]
+#[schema(as = StepVariant)]
+pub struct KeptVariantBody {
+    /// The text behind an id never changes.
+    id: Uuid,
+    name: String,
+    weight: u32,
+    subject: String,
+    text: String,
+    html: Option<String>,
+}
+
+/// A step as it is kept.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CampaignStep)]
+pub struct KeptStepBody {
+    /// From 1.
+    step: u32,
+    delay: String,
+    variants: Vec<KeptVariantBody>,
+}
+
+/// The steps of a campaign as they are kept.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CampaignSteps)]
+pub struct KeptStepsBody {
+    steps: Vec<KeptStepBody>,
+}
+
+impl From<(Vec<CampaignStep>, Vec<StepVariant>)> for KeptStepsBody {
+    fn from((steps, texts): (Vec<CampaignStep>, Vec<StepVariant>)) -> Self {
+        let mut texts: Vec<Option<StepVariant>> = texts.into_iter().map(Some).collect();
+        let mut of = |step: u32| {
+            let mine = texts.iter_mut().filter(move |text| text.as_ref().is_some_and(|text| text.step == step));
+            let mine = mine.filter_map(Option::take).map(|text| KeptVariantBody {
+                id: text.id.uuid(),
+                name: text.name,
+                weight: text.weight,
+                subject: text.subject,
+                text: text.body,
+                html: text.html,
+            });
+            mine.collect()
+        };
+        let kept = |step: &CampaignStep| KeptStepBody {
+            step: step.step,
+            delay: match (step.delay_days, step.delay_hours) {
+                (0, hours) if hours > 0 => format!("{hours}h"),
+                (days, _) => format!("{days}d"),
+            },
+            variants: of(step.step),
+        };
+        Self { steps: steps.iter().map(kept).collect() }
+    }
+}
+
+/// Reads the steps of a campaign.
+#[utoipa::path(get, path = "/v1/campaigns/{id}/steps", tag = "outreach", params(("id" = Uuid, Path)),
+    responses((status = 200, body = KeptStepsBody), (status = "default", body = Document<'static>)))]
+pub async fn steps(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Reader(by): Reader,
+    Path(id): Path<Uuid>,
+) -> Result<Json<KeptStepsBody>, Problem> {
+    Ok(Json(app.outreach.steps(&context.call, by.tenant, CampaignId(id)).await?.into()))
+}
+
+/// Writes the steps of a campaign in place of those before. What was sent stays as it was.
+#[utoipa::path(put, path = "/v1/campaigns/{id}/steps", tag = "outreach", params(("id" = Uuid, Path)),
+    request_body = StepsBody,
+    responses((status = 200, body = KeptStepsBody), (status = "default", body = Document<'static>)))]
+pub async fn put_steps(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Path(id): Path<Uuid>,
+    Json(body): Json<StepsBody>,
+) -> Result<Json<KeptStepsBody>, Problem> {
+    let variant = |body: VariantBody| VariantWish {
+        name: body.name,
+        weight: body.weight,
+        subject: body.subject,
+        text: body.text,
+        html: body.html,
+    };
+    let step =
+        |body: StepBody| StepWish { delay: body.delay, variants: body.variants.into_iter().map(variant).collect() };
+    let wish = body.steps.into_iter().map(step).collect();
+    Ok(Json(app.outreach.put_steps(&context.call, by.tenant, CampaignId(id), wish).await?.into()))
+}
+
+/// The accounts that send for a campaign.
+#[derive(Deserialize, Serialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = CampaignAccounts)]
+pub struct AccountsBody {
+    account_ids: Vec<Uuid>,
+}
+
+/// Reads which accounts send for a campaign.
+#[utoipa::path(get, path = "/v1/campaigns/{id}/accounts", tag = "outreach", params(("id" = Uuid, Path)),
+    responses((status = 200, body = AccountsBody), (status = "default", body = Document<'static>)))]
+pub async fn accounts(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Reader(by): Reader,
+    Path(id): Path<Uuid>,
+) -> Result<Json<AccountsBody>, Problem> {
+    let campaign = app.outreach.campaign(&context.call, by.tenant, CampaignId(id)).await?.id;
+    let ids = app.store.run(&context.call, AccountsOf { tenant: by.tenant, campaign }).await?;
+    Ok(Json(AccountsBody { account_ids: ids.into_iter().map(SendingAccountId::uuid).collect() }))
+}
+
+/// Names which accounts send for a campaign, in place of those before.
+#[utoipa::path(put, path = "/v1/campaigns/{id}/accounts", tag = "outreach", params(("id" = Uuid, Path)),
+    request_body = AccountsBody,
+    responses((status = 200, body = AccountsBody), (status = "default", body = Document<'static>)))]
+pub async fn use_accounts(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Path(id): Path<Uuid>,
+    Json(body): Json<AccountsBody>,
+) -> Result<Json<AccountsBody>, Problem> {
+    let ids = body.account_ids.into_iter().map(SendingAccountId).collect();
+    let used = app.outreach.use_accounts(&context.call, by.tenant, CampaignId(id), ids).await?;
+    Ok(Json(AccountsBody { account_ids: used.into_iter().map(SendingAccountId::uuid).collect() }))
+}
+
+/// How many rows there are of a kind. They always equal the rows.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OutreachFigure)]
+pub struct FigureBody {
+    /// Null for leads.
+    step: Option<i64>,
+    variant_id: Option<Uuid>,
+    account_id: Option<Uuid>,
+    /// The day (UTC) on which the emails last went out; null for what did not, and for leads.
+    #[schema(value_type = Option<String>, format = Date)]
+    day: Option<String>,
+    /// `queued`, `accepted`, `rejected`, `unknown`, `cancelled`; of what was sent `opened`, `clicked`, `replied`, `bounced`,
+    /// `complained`, `unsubscribed`, `converted`; or `lead_` and a state.
+    kind: String,
+    count: i64,
+}
+
+impl From<OutreachFigure> for FigureBody {
+    fn from(figure: OutreachFigure) -> Self {
+        let is_lead = figure.step == 0;
+        let midnight = Timestamp::from_millis(figure.day.saturating_mul(86_400_000));
+        Self {
+            step: (!is_lead).then_some(figure.step),
+            variant_id: (!is_lead).then_some(figure.variant_id),
+            account_id: (!is_lead).then_some(figure.account_id),
+            day: (figure.day > 0).then(|| midnight.to_string().chars().take(10).collect()),
+            kind: figure.kind,
+            count: figure.number,
+        }
+    }
+}
+
+/// The figures of a campaign.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OutreachFigures)]
+pub struct FiguresBody {
+    data: Vec<FigureBody>,
+}
+
+/// Reads the figures of a campaign by step, text, account and day.
+#[utoipa::path(get, path = "/v1/campaigns/{id}/figures", tag = "outreach", params(("id" = Uuid, Path)),
+    responses((status = 200, body = FiguresBody), (status = "default", body = Document<'static>)))]
+pub async fn figures(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Reader(by): Reader,
+    Path(id): Path<Uuid>,
+) -> Result<Json<FiguresBody>, Problem> {
+    let campaign = app.outreach.campaign(&context.call, by.tenant, CampaignId(id)).await?.id;
+    let figures = app.store.run(&context.call, ReadFigures { tenant: by.tenant, campaign }).await?;
+    Ok(Json(FiguresBody { data: figures.into_iter().map(FigureBody::from).collect() }))
+}

@@ -1,0 +1,7 @@
+//! `/v1/campaigns`, `/v1/leads`, `/v1/sending-accounts`, `/v1/emails` and `/v1/suppressions`.
+
+pub mod accounts;
+pub mod campaigns;
+pub mod emails;
+pub mod leads;
+pub mod suppressions;

@@ -1,0 +1,173 @@
+//! An email as it goes out: the text of its step for this lead, with the headers that mail of campaigns must have.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use mainstay_domain::outreach::{Escape, Fields, Template, TemplatePart};
+use mainstay_domain::{StepVariantId, TenantId, Timestamp};
+use mainstay_mail::dkim::{Signer, sign};
+use mainstay_mail::message::{Address, Letter, Mailbox, Unsubscribe};
+use mainstay_store::{Call, ClaimedEmail, ReadVariant, SendingAccount, StepVariant};
+
+use super::Outreach;
+
+/// A text of a campaign, read and ready to be filled in.
+#[derive(Debug)]
+pub(super) struct Text {
+    subject: Template,
+    body: Template,
+    html: Option<Template>,
+}
+
+/// Why a text cannot be used, or cannot be filled in: what is wrong and what helps.
+pub(super) type Unwritable = String;
+
+impl Text {
+    /// Reads a text.
+    ///
+    /// # Errors
+    /// Says what is wrong with it, and where.
+    pub(super) fn read(variant: &StepVariant) -> Result<Self, Unwritable> {
+        let part = |part, source: &str| {
+            Template::parse(part, source).map_err(|fault| {
+                let (line, column) = (fault.line, fault.column);
+                format!("The {}, line {line}, column {column}: {}", TemplatePart::as_str(part), fault.detail)
+            })
+        };
+        Ok(Self {
+            subject: part(TemplatePart::Subject, &variant.subject)?,
+            body: part(TemplatePart::Text, &variant.body)?,
+            html: variant.html.as_deref().map(|html| part(TemplatePart::Html, html)).transpose()?,
+        })
+    }
+
+    /// The fields that it names and has nothing else for.
+    pub(super) fn needed(&self) -> BTreeSet<String> {
+        let all = [Some(&self.subject), Some(&self.body), self.html.as_ref()];
+        let fields = all.into_iter().flatten().flat_map(Template::fields);
+        let needed = fields.filter(|field| !field.has_fallback && !OURS.contains(&field.name));
+        needed.map(|field| field.name.to_owned()).collect()
+    }
+}
+
+/// Fields that every lead has.
+const OURS: [&str; 2] = ["email", Template::UNSUBSCRIBE_URL];
+
+/// A letter that is ready to go.
+#[derive(Debug)]
+pub(super) struct Ready {
+    /// Who it is from, in the envelope.
+    pub(super) sender: Address,
+    /// Whom it goes to, in the envelope.
+    pub(super) recipient: Address,
+    /// What goes over the line.
+    pub(super) message: Vec<u8>,
+}
+
+impl Outreach {
+    /// A text by its id. Nothing when it is not there.
+    async fn text(&self, call: &Call, tenant: TenantId, id: StepVariantId) -> Result<Arc<Text>, Unwritable> {
+        if let Some(text) = self.texts.get(&id.uuid()) {
+            return Ok(text);
+        }
+        let variant = self.store.run_for_jobs(call, ReadVariant { tenant, id }).await;
+        let variant = variant.map_err(|error| format!("The text could not be read: {error}"))?;
+        let variant = variant.ok_or_else(|| "The text is gone.".to_owned())?;
+        let text = Arc::new(Text::read(&variant)?);
+        self.texts.insert(id.uuid(), Arc::clone(&text));
+        Ok(text)
+    }
+
+    /// Writes an email, and signs it where the account has a key.
+    ///
+    /// # Errors
+    /// Says what is wrong with the text or the fields of the lead.
+    pub(super) async fn compose(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        (account, signer): (&SendingAccount, Option<&Signer>),
+        email: &ClaimedEmail,
+    ) -> Result<Ready, Unwritable> {
+        let text = self.text(call, tenant, email.variant).await?;
+        let now = self.clock.now();
+        // A later step goes into the thread of those before it, under the subject of the first.
+        let subject = match email.earlier.first() {
+            Some(first) => Some(self.text(call, tenant, first.variant).await?),
+            None => None,
+        };
+        let link = self.leaving_link(tenant, email.id);
+        let letter = letter((account, email), &text, subject.as_deref(), &link, now)?;
+        let message = letter.write().map_err(|fault| format!("{}: {}", fault.field, fault.detail))?;
+        let message = match signer {
+            Some(signer) => sign(&message, std::slice::from_ref(signer), now)
+                .map_err(|fault| format!("{}: {}", fault.field, fault.detail))?,
+            None => message,
+        };
+        Ok(Ready { sender: letter.from.address, recipient: letter.to.address, message })
+    }
+}
+
+/// What templates may name of a lead, with the link by which it leaves.
+fn fields(email: &ClaimedEmail, link: &str) -> Fields {
+    let mut fields: Fields = email.fields.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    fields.set("email", email.address.clone());
+    fields.set(Template::UNSUBSCRIBE_URL, link);
+    fields
+}
+
+fn letter(
+    (account, email): (&SendingAccount, &ClaimedEmail),
+    text: &Text,
+    first: Option<&Text>,
+    link: &str,
+    now: Timestamp,
+) -> Result<Letter, Unwritable> {
+    let fields = fields(email, link);
+    let render = |template: &Template| template.render(&fields, template.escape()).map_err(|fault| fault.to_string());
+    let address = |field: &'static str, text: &str| {
+        Address::parse(field, text).map_err(|fault| format!("{}: {}", fault.field, fault.detail))
+    };
+    let subject = match first {
+        Some(first) => {
+            format!("Re: {}", first.subject.render(&fields, Escape::Header).map_err(|fault| fault.to_string())?)
+        }
+        None => render(&text.subject)?,
+    };
+    let from = Mailbox { name: account.settings.sender_name.clone(), address: address("from", &account.address)? };
+    let reply_to = match &account.settings.reply_to {
+        Some(reply_to) => Some(Mailbox { name: String::new(), address: address("reply_to", reply_to)? }),
+        None => None,
+    };
+    let list_unsubscribe = link.starts_with("https://").then(|| Unsubscribe { https: link.to_owned(), mailto: None });
+    Ok(Letter {
+        to: Mailbox { name: name_of(email), address: address("to", &email.address)? },
+        reply_to,
+        subject,
+        text: render(&text.body)?,
+        html: text.html.as_ref().map(render).transpose()?,
+        message_id: email.message_id.clone(),
+        date: now,
+        in_reply_to: email.earlier.last().map(|one| one.message_id.clone()),
+        references: email.earlier.iter().map(|one| one.message_id.clone()).collect(),
+        list_unsubscribe,
+        list_id: Some(format!("{}.{}", email.campaign, from.address.domain())),
+        feedback_id: None,
+        auto_submitted: None,
+        from,
+    })
+}
+
+fn name_of(email: &ClaimedEmail) -> String {
+    let part = |name: &str| email.fields.get(name).map(String::as_str).unwrap_or_default();
+    format!("{} {}", part("first_name"), part("last_name")).trim().to_owned()
+}
+
+/// How many bytes of what a server says are kept.
+pub(super) const MOST_SAID: usize = 500;
+
+/// The beginning of a text, in whole characters.
+pub(super) fn beginning(text: &str, most: usize) -> String {
+    let end = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= most).last();
+    text[..end.unwrap_or(0)].to_owned()
+}

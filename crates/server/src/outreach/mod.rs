@@ -1,0 +1,149 @@
+//! Outreach: campaigns that write to leads by email, through accounts of the organisation.
+//!
+//! An account is worked on by one job at a time ([`run`]). It claims what it may send now, and each email goes through the
+//! same steps ([`sending`]): it is written ([`compose`]), offered to the account's server, said to be in flight, handed over,
+//! and what the server said is stored together with all that follows. No transaction is open while a server takes its time.
+//! Where nobody knows whether a server has an email, it is shown as unknown and never sent again by itself.
+//! `docs/outreach.md` tells users of it.
+
+mod accounts;
+pub mod api;
+mod clearing;
+mod compose;
+mod figures;
+pub mod leaving;
+mod line;
+mod links;
+mod readiness;
+mod run;
+mod sending;
+mod service;
+
+use std::sync::Arc;
+
+use mainstay_domain::{CampaignId, Clock, EmailId, Entropy, Ids, Result, SendingAccountId, TenantId};
+use mainstay_jobs::{Job, Queue};
+use mainstay_store::{ACCOUNT_KIND, ACCOUNT_WAKE_KIND, CLEAR_KIND, OUTREACH, QueueLimits, Store};
+use moka::sync::Cache;
+use prometheus_client::registry::Registry;
+use rustls::ClientConfig;
+use serde::{Deserialize, Serialize};
+
+use crate::accounts::keys::SigningKey;
+use crate::app::Outside;
+use crate::config::{self, Config};
+use crate::keys::Keys;
+use crate::outgoing::{Lookup, Rules};
+
+use compose::Text;
+use figures::OutreachFigures;
+use links::LeavingLinks;
+
+pub(crate) use clearing::clear;
+pub(crate) use run::{run, wake};
+
+/// How many texts of campaigns are kept in memory. One is at most some hundred KiB.
+const MOST_TEXTS: u64 = 200;
+
+/// An account is worked on.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WorkAccount {
+    account: SendingAccountId,
+}
+
+impl Job for WorkAccount {
+    const KIND: &'static str = ACCOUNT_KIND;
+    const QUEUE: &'static str = OUTREACH;
+    const MOST_ATTEMPTS: u32 = u32::MAX;
+    /// The last email of a run may wait for a server for a quarter of an hour.
+    const DEADLINE: std::time::Duration = std::time::Duration::from_secs(25 * 60);
+}
+
+/// The job of an account is brought forward.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct WakeAccount {
+    account: SendingAccountId,
+}
+
+impl Job for WakeAccount {
+    const KIND: &'static str = ACCOUNT_WAKE_KIND;
+    const QUEUE: &'static str = OUTREACH;
+}
+
+/// What a campaign that was stopped has left is cleared.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ClearLeft {
+    campaign: CampaignId,
+}
+
+impl Job for ClearLeft {
+    const KIND: &'static str = CLEAR_KIND;
+    const QUEUE: &'static str = OUTREACH;
+}
+
+/// The queue of accounts that have something to send.
+#[must_use]
+pub fn queue(config: &Config) -> Queue {
+    Queue { name: OUTREACH, slots: config.outreach.slots, limits: QueueLimits::default(), oldest: config.jobs.oldest() }
+}
+
+/// The campaigns of every organisation, as this node sees them.
+pub struct Outreach {
+    store: Store,
+    keys: Arc<Keys>,
+    clock: Arc<dyn Clock>,
+    entropy: Arc<dyn Entropy>,
+    ids: Ids,
+    lookup: Arc<dyn Lookup>,
+    rules: Rules,
+    tls: Arc<ClientConfig>,
+    settings: config::Outreach,
+    /// By what name mail servers are greeted.
+    hello: String,
+    links: LeavingLinks,
+    /// Texts never change under their id.
+    texts: Cache<uuid::Uuid, Arc<Text>>,
+    figures: OutreachFigures,
+}
+
+impl Outreach {
+    /// Makes it ready.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn new(
+        config: &Config,
+        (store, keys, key): (&Store, &Arc<Keys>, &SigningKey),
+        (outside, ids): (&Outside, &Ids),
+        registry: &mut Registry,
+    ) -> Result<Self> {
+        let address = config.http.public_address(config.http.port);
+        let host = url::Url::parse(&address).ok().and_then(|url| url.host_str().map(str::to_owned));
+        let hello = match config.outreach.hello.as_str() {
+            "" => host.unwrap_or_else(|| "localhost".to_owned()),
+            hello => hello.to_owned(),
+        };
+        let rules = Rules { allow_http: false, allowed: config.outreach.private_networks(), refused: Vec::new() };
+        Ok(Self {
+            store: store.clone(),
+            keys: Arc::clone(keys),
+            clock: Arc::clone(&outside.clock),
+            entropy: Arc::clone(&outside.entropy),
+            ids: ids.clone(),
+            lookup: Arc::clone(&outside.lookup),
+            rules,
+            tls: line::tls()?,
+            settings: config.outreach.clone(),
+            hello,
+            links: LeavingLinks::new(key, address),
+            texts: Cache::new(MOST_TEXTS),
+            figures: OutreachFigures::register(registry),
+        })
+    }
+
+    /// The link by which whoever got an email says that they want no more.
+    #[must_use]
+    pub fn leaving_link(&self, tenant: TenantId, email: EmailId) -> String {
+        self.links.of(tenant, email)
+    }
+}

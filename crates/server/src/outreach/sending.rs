@@ -1,0 +1,302 @@
+//! One email on its way out.
+//!
+//! Up to the fence it is certain that no server has it, and whatever goes wrong puts it back. After the fence only the
+//! server's own word makes it certain again.
+
+use std::time::Duration;
+
+use mainstay_domain::outreach::{Delay, SendingWindow, delayed};
+use mainstay_domain::{EmailId, StopReason, TenantId, Timestamp, Zone};
+use mainstay_mail::dkim::Signer;
+use mainstay_mail::smtp::{About, Cause, Outcome, Refused, Reply, Session, Stage, Verdict, verdict};
+use mainstay_store::{
+    AccountRun, Call, ClaimedEmail, EmailEnd, EndEmail, FenceEmail, NextEmail, RunCampaign, RunOf, ServerSaid, choose,
+};
+use tokio::time::Instant;
+
+use super::Outreach;
+use super::compose::{MOST_SAID, Ready, beginning};
+use super::figures::Step;
+use super::line::NoLine;
+
+/// How long one step on the database may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How often storing what came of an email is tried: what cannot be stored is unknown.
+const TRIES: u32 = 6;
+/// How long an account waits that was told to send less.
+const SLOWER: Duration = Duration::from_secs(60);
+
+/// Why an account sends no more for now.
+#[derive(Clone, Debug)]
+pub(super) enum Halt {
+    /// Not before some time: its server cannot be reached, or wants less.
+    Later(Duration, String),
+    /// Not before somebody has seen to it.
+    Account(String),
+    /// It is not this run's any more, or the server stops.
+    Over,
+}
+
+/// What a run sends with.
+pub(super) struct Sender<'a> {
+    pub(super) outreach: &'a Outreach,
+    pub(super) tenant: TenantId,
+    pub(super) run: &'a AccountRun,
+    pub(super) of: RunOf,
+    pub(super) signer: Option<Signer>,
+}
+
+impl Sender<'_> {
+    fn now(&self) -> Timestamp {
+        self.outreach.clock.now()
+    }
+
+    /// Sends an email over a line, which is opened where there is none.
+    pub(super) async fn send(&self, line: &mut Option<Session>, email: &ClaimedEmail) -> Result<(), Halt> {
+        let began = Instant::now();
+        let account = (&self.run.account, self.signer.as_ref());
+        let ready = match self.outreach.compose(&Call::within(PATIENCE), self.tenant, account, email).await {
+            Ok(ready) => ready,
+            Err(why) => {
+                let said = ServerSaid { code: None, enhanced: None, text: beginning(&why, MOST_SAID) };
+                self.end(email, false, EmailEnd::Rejected { said, stop: StopReason::Stopped }).await;
+                return Ok(());
+            }
+        };
+        self.took(Step::Compose, began);
+        let session = self.line(line, email).await?;
+        let began = Instant::now();
+        let offered = session.offer(Some(&ready.sender), &ready.recipient, ready.message.len()).await;
+        let offered = match offered {
+            Ok(offered) => offered,
+            Err(refused) => return self.refused(email, false, &refused).await,
+        };
+        self.took(Step::Offer, began);
+        let began = Instant::now();
+        let fence = FenceEmail { run: self.of, id: email.id, attempts: email.attempts, now: self.now() };
+        match self.outreach.store.fence_email(&Call::within(PATIENCE), fence).await {
+            Ok(true) => {}
+            Ok(false) => {
+                self.outreach.figures.email("stopped");
+                return Ok(());
+            }
+            Err(error) => {
+                // It may be on the disk or not: it does not go out, and the next run sees what it was.
+                tracing::warn!(%error, email = %email.id, "an email is not sent: that it goes out could not be stored");
+                return Err(Halt::Later(Duration::from_secs(1), "The database did not answer.".to_owned()));
+            }
+        }
+        self.took(Step::Fence, began);
+        let began = Instant::now();
+        let outcome = offered.deliver(&ready.message).await;
+        self.took(Step::Deliver, began);
+        self.delivered(email, &ready, outcome).await
+    }
+
+    fn took(&self, step: Step, since: Instant) {
+        self.outreach.figures.step(step, since.elapsed());
+    }
+
+    /// The line, opened where there is none that is good.
+    async fn line<'l>(&self, line: &'l mut Option<Session>, email: &ClaimedEmail) -> Result<&'l mut Session, Halt> {
+        if line.as_ref().is_none_or(Session::is_spent) {
+            *line = None;
+            let began = Instant::now();
+            match self.outreach.open(self.tenant, &self.run.account).await {
+                Ok(session) => *line = Some(session),
+                Err(no) => return Err(self.no_line(email, no).await),
+            }
+            self.took(Step::Open, began);
+        }
+        line.as_mut().ok_or(Halt::Over)
+    }
+
+    /// Puts an email back that found no line.
+    async fn no_line(&self, email: &ClaimedEmail, no: NoLine) -> Halt {
+        let (halt, why) = match no {
+            NoLine::Away(why) => (Halt::Later(self.spread(Duration::from_secs(60)), why.clone()), why),
+            NoLine::Account(why) => (Halt::Account(why.clone()), why),
+        };
+        self.release(email, &why).await;
+        halt
+    }
+
+    /// Puts an email back that was offered to nobody.
+    pub(super) async fn release(&self, email: &ClaimedEmail, why: &str) {
+        let (until, why) = (self.now(), beginning(why, MOST_SAID));
+        self.end(email, false, EmailEnd::Released { until, why }).await;
+    }
+
+    /// A server has said no, and it is certain that it has not taken the email.
+    async fn refused(&self, email: &ClaimedEmail, fenced: bool, refused: &Refused) -> Result<(), Halt> {
+        let (verdict, said) = (verdict(refused), said_of(refused));
+        let Cause::Answer(_) = refused.cause else {
+            // Nothing was said of the email. The line is gone, or the account is not right.
+            let until = self.now();
+            self.end(email, fenced, EmailEnd::Released { until, why: said.text.clone() }).await;
+            return match (verdict.about, verdict.later) {
+                (About::Account, false) => Err(Halt::Account(said.text)),
+                (About::Message, _) => self.rejected(email, fenced, said, StopReason::Stopped).await,
+                _ => Err(Halt::Later(self.spread(Duration::from_secs(5)), said.text)),
+            };
+        };
+        match verdict {
+            Verdict { about: About::Account, later: false } => {
+                let until = self.now();
+                self.end(email, fenced, EmailEnd::Released { until, why: said.text.clone() }).await;
+                Err(Halt::Account(said.text))
+            }
+            // Of one email that is refused for the moment nothing follows for the others, but of a line that is.
+            Verdict { about: About::Rate, .. } if of_the_line(refused) => {
+                self.deferred(email, fenced, said.clone()).await;
+                Err(Halt::Later(self.spread(SLOWER), said.text))
+            }
+            Verdict { later: true, .. } | Verdict { about: About::Rate, .. } => {
+                self.deferred(email, fenced, said).await;
+                Ok(())
+            }
+            Verdict { about: About::Recipient, .. } => self.rejected(email, fenced, said, StopReason::Bounced).await,
+            Verdict { .. } => self.rejected(email, fenced, said, StopReason::Stopped).await,
+        }
+    }
+
+    async fn rejected(
+        &self,
+        email: &ClaimedEmail,
+        fenced: bool,
+        said: ServerSaid,
+        stop: StopReason,
+    ) -> Result<(), Halt> {
+        self.outreach.figures.stopped(stop.as_str());
+        self.end(email, fenced, EmailEnd::Rejected { said, stop }).await;
+        Ok(())
+    }
+
+    /// Is offered again later; or not, when that was often enough.
+    async fn deferred(&self, email: &ClaimedEmail, fenced: bool, mut said: ServerSaid) {
+        let settings = &self.outreach.settings;
+        let attempts = email.attempts + 1;
+        let end = if attempts >= settings.most_attempts {
+            said.text = beginning(&format!("Given up after {attempts} attempts: {}", said.text), MOST_SAID);
+            EmailEnd::Rejected { said, stop: StopReason::Stopped }
+        } else {
+            let until = self.now().plus(self.spread(settings.wait_after(attempts)));
+            EmailEnd::Deferred { said, until }
+        };
+        self.end(email, fenced, end).await;
+    }
+
+    /// What came of handing it over.
+    async fn delivered(&self, email: &ClaimedEmail, _ready: &Ready, outcome: Outcome) -> Result<(), Halt> {
+        match outcome {
+            Outcome::Accepted(reply) => {
+                let next = self.next(email);
+                self.outreach.figures.accepted(self.now().since(email.due_at));
+                self.end(email, true, EmailEnd::Accepted { said: said_in(&reply), provider: None, next }).await;
+                Ok(())
+            }
+            Outcome::Refused(refused) => self.refused(email, true, &refused).await,
+            // Without the final dot no server that keeps to the protocol has it.
+            Outcome::Unknown { why, whole: false } => {
+                let (until, why) = (self.now(), beginning(&why.to_string(), MOST_SAID));
+                self.end(email, true, EmailEnd::Released { until, why: why.clone() }).await;
+                Err(Halt::Later(self.spread(Duration::from_secs(5)), why))
+            }
+            Outcome::Unknown { why, whole: true } => {
+                self.end(email, true, EmailEnd::Unknown(beginning(&why.to_string(), MOST_SAID))).await;
+                Ok(())
+            }
+        }
+    }
+
+    /// The campaign of an email.
+    fn campaign(&self, email: &ClaimedEmail) -> Option<&RunCampaign> {
+        self.run.campaigns.iter().find(|one| one.campaign.id == email.campaign)
+    }
+
+    /// What comes after an email.
+    fn next(&self, email: &ClaimedEmail) -> Option<NextEmail> {
+        let place = (email.step, email.lead, email.zone.as_str());
+        let id = self.outreach.ids.make();
+        next_email(self.campaign(email)?, place, (id, &self.run.account.address), self.now())
+    }
+
+    /// Stores what came of an email. It is tried for as long as it may help: what is not stored is unknown to the next run.
+    async fn end(&self, email: &ClaimedEmail, fenced: bool, end: EmailEnd) {
+        let outcome = match &end {
+            EmailEnd::Accepted { .. } => None,
+            EmailEnd::Deferred { .. } => Some("deferred"),
+            EmailEnd::Released { .. } => Some("released"),
+            EmailEnd::Rejected { .. } => Some("rejected"),
+            EmailEnd::Unknown(_) => Some("unknown"),
+        };
+        if let Some(outcome) = outcome {
+            self.outreach.figures.email(outcome);
+        }
+        let began = Instant::now();
+        let end = EndEmail { run: self.of, id: email.id, attempts: email.attempts, fenced, end, now: self.now() };
+        for attempt in 1..=TRIES {
+            match self.outreach.store.end_email(&Call::within(PATIENCE), end.clone()).await {
+                Ok(_) => break,
+                Err(error) if attempt == TRIES => {
+                    tracing::error!(%error, email = %email.id, "what came of an email could not be stored");
+                }
+                Err(_) => tokio::time::sleep(Duration::from_millis(100 << attempt)).await,
+            }
+        }
+        self.took(Step::End, began);
+    }
+
+    /// A wait with some chance in it, so that what waits together does not come back together.
+    fn spread(&self, wait: Duration) -> Duration {
+        wait.mul_f64(0.8 + 0.4 * self.outreach.entropy.fraction())
+    }
+}
+
+/// The email that comes after a step for a lead; nothing after the last.
+pub(super) fn next_email(
+    campaign: &RunCampaign,
+    (step, lead, zone): (u32, mainstay_domain::LeadId, &str),
+    (id, address): (EmailId, &str),
+    now: Timestamp,
+) -> Option<NextEmail> {
+    let next = campaign.steps.iter().find(|one| one.step == step + 1)?;
+    let variant = choose(&next.variants, campaign.campaign.id, next.step, lead)?;
+    let zone = Zone::parse(zone).or_else(|_| Zone::parse("UTC")).ok()?;
+    let window: SendingWindow = campaign.campaign.settings.window.parse().unwrap_or(SendingWindow::ALWAYS);
+    let small = |number: u32| u16::try_from(number).unwrap_or(u16::MAX);
+    let delay = match (next.delay_days, next.delay_hours) {
+        (0, hours) => Delay::Hours(small(hours).min(Delay::MOST_HOURS)),
+        (days, _) => Delay::Days(small(days).min(Delay::MOST_DAYS)),
+    };
+    let domain = address.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
+    Some(NextEmail {
+        id,
+        step: next.step,
+        variant,
+        message_id: format!("{id}@{domain}"),
+        due_at: delayed(now, delay, &zone, window),
+    })
+}
+
+fn said_in(reply: &Reply) -> ServerSaid {
+    ServerSaid {
+        code: Some(reply.code),
+        enhanced: reply.enhanced.map(|enhanced| enhanced.to_string()),
+        text: beginning(&reply.text, MOST_SAID),
+    }
+}
+
+/// Whether a refusal concerns whatever is sent over the line: it came before a recipient was named, or ends the line.
+fn of_the_line(refused: &Refused) -> bool {
+    let ends = matches!(&refused.cause, Cause::Answer(reply) if reply.code == 421 || reply.code >= 500);
+    ends || refused.stage <= Stage::Sender
+}
+
+/// What a refusal says.
+fn said_of(refused: &Refused) -> ServerSaid {
+    match &refused.cause {
+        Cause::Answer(reply) => said_in(reply),
+        cause => ServerSaid { code: None, enhanced: None, text: beginning(&cause.to_string(), MOST_SAID) },
+    }
+}
