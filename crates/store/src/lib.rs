@@ -229,7 +229,7 @@ pub use outreach::steps::{CampaignStep, PutSteps, ReadSteps, ReadVariant, StepVa
 pub use outreach::stopping::{StopBy, StopLead};
 pub use outreach::suppressing::{Allow, ListSuppressions, Suppress, Suppression};
 pub use outreach::waking::{BringForward, RestAccount};
-pub use outreach::{ACCOUNT_KIND, ACCOUNT_WAKE_KIND, CLEAR_KIND, NextEmail, OUTREACH, RunOf};
+pub use outreach::{ACCOUNT_KIND, ACCOUNT_WAKE_KIND, CLEAR_KIND, NextEmail, OUTREACH, RunOf, message_id};
 pub use preflight::DatabaseSeen;
 pub use reception::appointments::{BookAppointment, Booking, ChangeAppointment, MoveAppointment};
 pub use reception::availability::{Availability, ReadAvailability, StaffTime, TakenTime};

@@ -17,6 +17,7 @@ pub mod refresh_token;
 pub mod revocations;
 mod service;
 mod signatures;
+pub mod signed;
 #[cfg(test)]
 mod testing;
 pub mod throttle;

@@ -75,7 +75,7 @@ impl Deliveries {
     /// The networks that are delivered to although they are not public.
     #[must_use]
     pub fn private_networks(&self) -> Vec<IpNet> {
-        self.allow_private.iter().filter_map(|text| text.parse().ok()).collect()
+        rules::networks(&self.allow_private)
     }
 
     /// When endpoints are left alone, and when they are given up.
@@ -103,10 +103,7 @@ impl Deliveries {
             let reason = format!("has more than {MOST_RETRIES} times");
             faults.push(Fault::new("deliveries.retry_seconds", reason, "Take some out"));
         }
-        if let Some(bad) = self.allow_private.iter().find(|text| text.parse::<IpNet>().is_err()) {
-            let reason = format!("'{}' is no network", rules::shown(bad));
-            faults.push(Fault::new("deliveries.allow_private", reason, "Write it as 10.1.0.0/16 or fd00:1::/32"));
-        }
+        faults.extend(rules::no_network("deliveries.allow_private", &self.allow_private));
     }
 
     pub(super) fn advise(&self, warnings: &mut Vec<Warning>) {

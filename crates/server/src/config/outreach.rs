@@ -54,7 +54,7 @@ impl Outreach {
     /// Networks that are called although they are not public.
     #[must_use]
     pub fn private_networks(&self) -> Vec<IpNet> {
-        self.allow_private.iter().filter_map(|text| text.parse().ok()).collect()
+        rules::networks(&self.allow_private)
     }
 
     /// The wait before an email is offered for the time after so many refusals, before chance.
@@ -65,10 +65,7 @@ impl Outreach {
     }
 
     pub(super) fn validate(&self, faults: &mut Vec<Fault>) {
-        if let Some(bad) = self.allow_private.iter().find(|text| text.parse::<IpNet>().is_err()) {
-            let reason = format!("'{}' is no network", rules::shown(bad));
-            faults.push(Fault::new("outreach.allow_private", reason, "Write it as 10.1.0.0/16 or fd00:1::/32"));
-        }
+        faults.extend(rules::no_network("outreach.allow_private", &self.allow_private));
         if !self.hello.bytes().all(|byte| byte.is_ascii_graphic()) || self.hello.len() > 255 {
             let reason = "is no name of a machine".to_owned();
             faults.push(Fault::new("outreach.hello", reason, "Write it as mail.example.com"));

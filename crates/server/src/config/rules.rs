@@ -1,5 +1,6 @@
 //! Rules that several sections share.
 
+use ipnet::IpNet;
 use mainstay_domain::Secret;
 use reqwest::Url;
 
@@ -75,3 +76,15 @@ macro_rules! durations {
     };
 }
 pub(super) use durations;
+
+/// The networks of a list of texts.
+pub(super) fn networks(list: &[String]) -> Vec<IpNet> {
+    list.iter().filter_map(|text| text.parse().ok()).collect()
+}
+
+/// The fault of a list of networks in which something is none.
+pub(super) fn no_network(key: &str, list: &[String]) -> Option<Fault> {
+    let bad = list.iter().find(|text| text.parse::<IpNet>().is_err())?;
+    let reason = format!("'{}' is no network", shown(bad));
+    Some(Fault::new(key, reason, "Write it as 10.1.0.0/16 or fd00:1::/32"))
+}

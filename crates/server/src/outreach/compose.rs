@@ -168,6 +168,5 @@ pub(super) const MOST_SAID: usize = 500;
 
 /// The beginning of a text, in whole characters.
 pub(super) fn beginning(text: &str, most: usize) -> String {
-    let end = text.char_indices().map(|(at, c)| at + c.len_utf8()).take_while(|end| *end <= most).last();
-    text[..end.unwrap_or(0)].to_owned()
+    text[..text.floor_char_boundary(most)].to_owned()
 }

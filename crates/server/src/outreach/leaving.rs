@@ -59,7 +59,8 @@ pub async fn leave(
 }
 
 fn named(app: &App, token: &str) -> Result<(TenantId, EmailId)> {
-    app.outreach.links.read(token).ok_or_else(|| Error::not_found("email"))
+    let read = app.outreach.links.read(token).map(|(tenant, id)| (tenant, EmailId(id)));
+    read.ok_or_else(|| Error::not_found("email"))
 }
 
 /// An address with what is enough for whoever has it.

@@ -13,7 +13,6 @@ mod compose;
 mod figures;
 pub mod leaving;
 mod line;
-mod links;
 mod readiness;
 mod run;
 mod sending;
@@ -29,7 +28,8 @@ use prometheus_client::registry::Registry;
 use rustls::ClientConfig;
 use serde::{Deserialize, Serialize};
 
-use crate::accounts::keys::SigningKey;
+use crate::accounts::keys::{Purpose, SigningKey};
+use crate::accounts::signed::SignedLinks;
 use crate::app::Outside;
 use crate::config::{self, Config};
 use crate::keys::Keys;
@@ -37,7 +37,6 @@ use crate::outgoing::{Lookup, Rules};
 
 use compose::Text;
 use figures::OutreachFigures;
-use links::LeavingLinks;
 
 pub(crate) use clearing::clear;
 pub(crate) use run::{run, wake};
@@ -100,7 +99,8 @@ pub struct Outreach {
     settings: config::Outreach,
     /// By what name mail servers are greeted.
     hello: String,
-    links: LeavingLinks,
+    /// By which somebody says that they want no more mail.
+    links: SignedLinks<16>,
     /// Texts never change under their id.
     texts: Cache<uuid::Uuid, Arc<Text>>,
     figures: OutreachFigures,
@@ -135,7 +135,7 @@ impl Outreach {
             tls: line::tls()?,
             settings: config.outreach.clone(),
             hello,
-            links: LeavingLinks::new(key, address),
+            links: SignedLinks::new(key, Purpose::UnsubscribeLink, format!("{address}/u/")),
             texts: Cache::new(MOST_TEXTS),
             figures: OutreachFigures::register(registry),
         })
@@ -144,6 +144,6 @@ impl Outreach {
     /// The link by which whoever got an email says that they want no more.
     #[must_use]
     pub fn leaving_link(&self, tenant: TenantId, email: EmailId) -> String {
-        self.links.of(tenant, email)
+        self.links.of(tenant, email.uuid())
     }
 }

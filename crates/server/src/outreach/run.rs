@@ -107,7 +107,6 @@ impl Run<'_> {
             Ok(Ended::Until(moment)) => Ok(Done::Snoozed(self.until(moment))),
             Ok(Ended::Halted(Halt::Later(wait, why))) => self.later(wait, &why),
             Ok(Ended::Halted(Halt::Account(why))) => self.pause(why).await,
-            Ok(Ended::Halted(Halt::Over)) => Ok(Done::Snoozed(LATER)),
             // Another run has begun: the job is not ours any more, and what we say of it has no effect.
             Err(mainstay_store::Error::Fenced) => Ok(Done::Snoozed(LATER)),
             Err(error) => self.later(LATER, &error.to_string()),
@@ -228,7 +227,7 @@ impl Run<'_> {
         let left = waiting.into_inner().unwrap_or_else(PoisonError::into_inner);
         let why = match &halted {
             Some(Halt::Later(_, why) | Halt::Account(why)) => why.clone(),
-            _ => "The server that was to send it stopped.".to_owned(),
+            None => "The server that was to send it stopped.".to_owned(),
         };
         join_all(left.iter().map(|email| sender.release(email, &why))).await;
         halted

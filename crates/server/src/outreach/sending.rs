@@ -11,11 +11,12 @@ use mainstay_mail::dkim::Signer;
 use mainstay_mail::smtp::{About, Cause, Outcome, Refused, Reply, Session, Stage, Verdict, verdict};
 use mainstay_store::{
     AccountRun, Call, ClaimedEmail, EmailEnd, EndEmail, FenceEmail, NextEmail, RunCampaign, RunOf, ServerSaid, choose,
+    message_id,
 };
 use tokio::time::Instant;
 
 use super::Outreach;
-use super::compose::{MOST_SAID, Ready, beginning};
+use super::compose::{MOST_SAID, beginning};
 use super::figures::Step;
 use super::line::NoLine;
 
@@ -33,8 +34,6 @@ pub(super) enum Halt {
     Later(Duration, String),
     /// Not before somebody has seen to it.
     Account(String),
-    /// It is not this run's any more, or the server stops.
-    Over,
 }
 
 /// What a run sends with.
@@ -58,7 +57,7 @@ impl Sender<'_> {
         let ready = match self.outreach.compose(&Call::within(PATIENCE), self.tenant, account, email).await {
             Ok(ready) => ready,
             Err(why) => {
-                let said = ServerSaid { code: None, enhanced: None, text: beginning(&why, MOST_SAID) };
+                let said = in_words(&why);
                 self.end(email, false, EmailEnd::Rejected { said, stop: StopReason::Stopped }).await;
                 return Ok(());
             }
@@ -90,7 +89,7 @@ impl Sender<'_> {
         let began = Instant::now();
         let outcome = offered.deliver(&ready.message).await;
         self.took(Step::Deliver, began);
-        self.delivered(email, &ready, outcome).await
+        self.delivered(email, outcome).await
     }
 
     fn took(&self, step: Step, since: Instant) {
@@ -99,16 +98,17 @@ impl Sender<'_> {
 
     /// The line, opened where there is none that is good.
     async fn line<'l>(&self, line: &'l mut Option<Session>, email: &ClaimedEmail) -> Result<&'l mut Session, Halt> {
-        if line.as_ref().is_none_or(Session::is_spent) {
-            *line = None;
-            let began = Instant::now();
-            match self.outreach.open(self.tenant, &self.run.account).await {
-                Ok(session) => *line = Some(session),
-                Err(no) => return Err(self.no_line(email, no).await),
-            }
-            self.took(Step::Open, began);
+        if let Some(session) = line.take().filter(|session| !session.is_spent()) {
+            return Ok(line.insert(session));
         }
-        line.as_mut().ok_or(Halt::Over)
+        let began = Instant::now();
+        match self.outreach.open(self.tenant, &self.run.account).await {
+            Ok(session) => {
+                self.took(Step::Open, began);
+                Ok(line.insert(session))
+            }
+            Err(no) => Err(self.no_line(email, no).await),
+        }
     }
 
     /// Puts an email back that found no line.
@@ -187,7 +187,7 @@ impl Sender<'_> {
     }
 
     /// What came of handing it over.
-    async fn delivered(&self, email: &ClaimedEmail, _ready: &Ready, outcome: Outcome) -> Result<(), Halt> {
+    async fn delivered(&self, email: &ClaimedEmail, outcome: Outcome) -> Result<(), Halt> {
         match outcome {
             Outcome::Accepted(reply) => {
                 let next = self.next(email);
@@ -269,12 +269,11 @@ pub(super) fn next_email(
         (0, hours) => Delay::Hours(small(hours).min(Delay::MOST_HOURS)),
         (days, _) => Delay::Days(small(days).min(Delay::MOST_DAYS)),
     };
-    let domain = address.rsplit_once('@').map_or("localhost", |(_, domain)| domain);
     Some(NextEmail {
         id,
         step: next.step,
         variant,
-        message_id: format!("{id}@{domain}"),
+        message_id: message_id(id, address),
         due_at: delayed(now, delay, &zone, window),
     })
 }
@@ -293,10 +292,15 @@ fn of_the_line(refused: &Refused) -> bool {
     ends || refused.stage <= Stage::Sender
 }
 
+/// What no server has said.
+fn in_words(text: &str) -> ServerSaid {
+    ServerSaid { code: None, enhanced: None, text: beginning(text, MOST_SAID) }
+}
+
 /// What a refusal says.
 fn said_of(refused: &Refused) -> ServerSaid {
     match &refused.cause {
         Cause::Answer(reply) => said_in(reply),
-        cause => ServerSaid { code: None, enhanced: None, text: beginning(&cause.to_string(), MOST_SAID) },
+        cause => in_words(&cause.to_string()),
     }
 }

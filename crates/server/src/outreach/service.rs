@@ -328,13 +328,7 @@ impl Outreach {
     /// # Errors
     /// When there is none.
     pub(super) async fn stop_lead(&self, call: &Call, tenant: TenantId, lead: LeadId) -> Result<()> {
-        let reason = StopReason::Stopped;
-        let stop = StopLead { tenant, by: StopBy::Lead(lead), reason, now: self.clock.now() };
-        if !self.store.run(call, stop).await? {
-            return Err(missing("lead"));
-        }
-        self.figures.stopped(reason.as_str());
-        Ok(())
+        self.stop_by(call, tenant, StopBy::Lead(lead), StopReason::Stopped).await
     }
 
     /// Somebody wants no more mail.
@@ -342,10 +336,16 @@ impl Outreach {
     /// # Errors
     /// When the email is not kept any more.
     pub(super) async fn leave(&self, call: &Call, tenant: TenantId, email: EmailId) -> Result<()> {
-        let reason = StopReason::Unsubscribed;
-        let stop = StopLead { tenant, by: StopBy::Email(email), reason, now: self.clock.now() };
+        self.stop_by(call, tenant, StopBy::Email(email), StopReason::Unsubscribed).await
+    }
+
+    async fn stop_by(&self, call: &Call, tenant: TenantId, by: StopBy, reason: StopReason) -> Result<()> {
+        let stop = StopLead { tenant, by, reason, now: self.clock.now() };
         if !self.store.run(call, stop).await? {
-            return Err(missing("email"));
+            return Err(missing(match by {
+                StopBy::Email(_) => "email",
+                StopBy::Lead(_) => "lead",
+            }));
         }
         self.figures.stopped(reason.as_str());
         Ok(())

@@ -10,67 +10,38 @@ use askama::Template;
 use axum::extract::State;
 use axum::http::header::{CACHE_CONTROL, CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{Html, IntoResponse, Response};
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mainstay_domain::{
     AppointmentId, AppointmentState, CalendarEvent, CalendarMethod, Error, Kind, Result, TenantId, calendar_file,
 };
 use mainstay_store::{ShowAppointment, ShownAppointment};
-use ring::hmac;
-use subtle::ConstantTimeEq as _;
-use uuid::Uuid;
 
 use crate::accounts::keys::{Purpose, SigningKey};
+use crate::accounts::signed::SignedLinks;
 use crate::app::App;
 use crate::calls::speech;
 use crate::http::{Document, Path, Problem, RequestContext};
 use crate::reception::Change;
 
-/// Bytes of the signature: nobody guesses one of 2 to the 96, of which some tens a second can be tried.
-const SIGNATURE: usize = 12;
-const NAMED: usize = 32;
-
 /// Makes links, and reads them.
-pub struct Links {
-    key: hmac::Key,
-    address: String,
-}
+pub struct Links(SignedLinks<12>);
 
 impl Links {
     /// The links of this installation.
     #[must_use]
-    pub fn new(key: &SigningKey, address: String) -> Self {
-        Self { key: key.derive(Purpose::AppointmentLink), address }
-    }
-
-    fn signature(&self, named: &[u8]) -> [u8; SIGNATURE] {
-        let mut signature = [0; SIGNATURE];
-        signature.copy_from_slice(&hmac::sign(&self.key, named).as_ref()[..SIGNATURE]);
-        signature
+    pub fn new(key: &SigningKey, address: &str) -> Self {
+        Self(SignedLinks::new(key, Purpose::AppointmentLink, format!("{address}/a/")))
     }
 
     /// The link to an appointment.
     #[must_use]
     pub fn of(&self, tenant: TenantId, appointment: AppointmentId) -> String {
-        let mut token = Vec::with_capacity(NAMED + SIGNATURE);
-        token.extend_from_slice(tenant.uuid().as_bytes());
-        token.extend_from_slice(appointment.uuid().as_bytes());
-        let signature = self.signature(&token);
-        token.extend_from_slice(&signature);
-        format!("{}/a/{}", self.address, URL_SAFE_NO_PAD.encode(token))
+        self.0.of(tenant, appointment.uuid())
     }
 
     /// What a token names; nothing when it was not made here.
     #[must_use]
     pub fn read(&self, token: &str) -> Option<(TenantId, AppointmentId)> {
-        let bytes = URL_SAFE_NO_PAD.decode(token).ok().filter(|bytes| bytes.len() == NAMED + SIGNATURE)?;
-        let (named, signature) = bytes.split_at(NAMED);
-        if !bool::from(self.signature(named).ct_eq(signature)) {
-            return None;
-        }
-        let (tenant, appointment) = named.split_at(NAMED / 2);
-        let read = |bytes: &[u8]| Uuid::from_slice(bytes).ok();
-        Some((TenantId(read(tenant)?), AppointmentId(read(appointment)?)))
+        self.0.read(token).map(|(tenant, id)| (tenant, AppointmentId(id)))
     }
 }
 
@@ -194,31 +165,4 @@ fn page(app: &App, token: &str, shown: &ShownAppointment) -> Result<Response> {
         over,
     };
     Ok(Html(page.render().map_err(Error::internal)?).into_response())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_link_is_good_only_as_it_was_made() {
-        let key = SigningKey::from_hex(&mainstay_domain::Secret::new(
-            "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcdee".to_owned(),
-        ))
-        .expect("a key");
-        let links = Links::new(&key, "https://x.example".to_owned());
-        let (tenant, id) = (TenantId(Uuid::from_u128(1)), AppointmentId(Uuid::from_u128(2)));
-        let link = links.of(tenant, id);
-        let token = link.strip_prefix("https://x.example/a/").expect("its path");
-        assert_eq!((links.read(token), token.len()), (Some((tenant, id)), 59));
-        let mut bytes = URL_SAFE_NO_PAD.decode(token).expect("bytes");
-        for place in 0..bytes.len() {
-            bytes[place] ^= 1;
-            assert_eq!(links.read(&URL_SAFE_NO_PAD.encode(&bytes)), None, "byte {place}");
-            bytes[place] ^= 1;
-        }
-        for bad in ["", "a", &token[1..], &format!("{token}A"), &format!("{token}=")] {
-            assert_eq!(links.read(bad), None, "{bad}");
-        }
-    }
 }

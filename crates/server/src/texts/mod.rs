@@ -101,7 +101,7 @@ impl Texts {
             longest_wait: config.texts.longest_wait(),
             not_taken_after: config.texts.not_taken_after(),
             reachable: address.starts_with("https://"),
-            links: Links::new(key, address),
+            links: Links::new(key, &address),
             figures: TextFigures::register(registry),
         })
     }

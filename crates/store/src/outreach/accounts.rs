@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mainstay_domain::outreach::{AccountHealth, HealthReason};
+use mainstay_domain::outreach::{AccountHealth, HealthReason, RampUp};
 use mainstay_domain::{AccountState, Sealed, SendingAccountId, TenantId, Timestamp};
 use uuid::Uuid;
 
@@ -126,12 +126,8 @@ impl SendingAccount {
     /// The most emails of the 24 hours that end now.
     #[must_use]
     pub fn cap(&self, now: Timestamp) -> u32 {
-        let most = self.settings.daily_cap;
-        self.settings.ramp.map_or(most, |ramp| {
-            let days = now.since(ramp.from).as_secs() / 86_400;
-            let grown = u64::from(ramp.start).saturating_add(days.saturating_mul(u64::from(ramp.step)));
-            u32::try_from(grown).unwrap_or(u32::MAX).min(most)
-        })
+        let cap = self.settings.daily_cap;
+        self.settings.ramp.map_or(cap, |ramp| RampUp { start: ramp.start, step: ramp.step, cap }.at(ramp.from, now))
     }
 }
 

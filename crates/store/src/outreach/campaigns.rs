@@ -291,7 +291,7 @@ impl Intent for UseAccounts {
         let (campaign, tenant) = (self.campaign.uuid(), self.tenant.uuid());
         let rows: Vec<_> = self.accounts.iter().map(|account| IdRow { id: account.uuid() }).collect();
         let there: Vec<crate::value::Id> = tx.batch(THERE, &rows).bind(tenant).rows().await?;
-        let there = super::leads::ids(&there);
+        let there = super::ids(&there);
         if let Some(missing) = self.accounts.iter().find(|account| !there.contains(&account.uuid())) {
             return Ok(Err(*missing));
         }

@@ -7,18 +7,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use mainstay_domain::outreach::{StepVariant, variant};
+use mainstay_domain::outreach::{StepVariant, room, room_again, variant};
 use mainstay_domain::{AccountState, CampaignId, EmailId, EmailState, LeadId, LeadState, StepVariantId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
-use super::RunOf;
 use super::accounts::{SendingAccount, account_of};
 use super::figures::{Of, Tally};
-use super::leads::{domain_of, fields_of};
-use super::quota::used;
+use super::leads::fields_of;
+use super::quota::ledger;
 use super::steps::VariantShare;
 use super::turns::turns;
+use super::{RunOf, message_id};
 use crate::error::{Error, Result};
 use crate::intent::Intent;
 use crate::sql::statements;
@@ -266,19 +266,20 @@ impl Intent for ClaimEmails {
         if account.next_at > self.now {
             return Ok(EmailClaim::Wait(account.next_at));
         }
-        let (sent, older) = used(tx, (self.run.tenant, self.run.account), self.now).await?;
+        let sent = ledger(tx, (self.run.tenant, self.run.account), self.now).await?;
         let held: Option<NumberRow> = tx.query(HELD).bind(id).bind(tenant).row().await?;
         let held = held.map_or(0, |row| count(row.number));
-        let room = account.cap(self.now).saturating_sub(sent.saturating_add(held));
-        let room = usize::try_from(room).unwrap_or(usize::MAX).min(self.ids.len());
+        let cap = account.cap(self.now);
+        let room = usize::try_from(room(&sent, self.now, cap, held)).unwrap_or(usize::MAX).min(self.ids.len());
         if room == 0 {
             // Where nothing was sent, the cap itself is nothing: it grows with the day.
-            return Ok(EmailClaim::Wait(older.unwrap_or(self.now.plus(Duration::from_secs(3_600)))));
+            let again = room_again(&sent, self.now, cap, held);
+            return Ok(EmailClaim::Wait(again.unwrap_or(self.now.plus(Duration::from_secs(3_600)))));
         }
         let campaigns: BTreeSet<Uuid> = self.lanes.iter().map(|lane| lane.campaign.uuid()).collect();
         let campaigns: Vec<_> = campaigns.into_iter().map(|id| Id { id }).collect();
         let running: Vec<Id> = tx.batch(RUNNING, &campaigns).bind(tenant).rows().await?;
-        let running = super::leads::ids(&running);
+        let running = super::ids(&running);
         let lanes = self.lanes.iter().filter(|lane| running.contains(&lane.campaign.uuid())).collect();
         let mut taking =
             Taking { claim: self, lanes, account: &account, room, made: 0, taken: Vec::new(), put_off: false };
@@ -400,7 +401,7 @@ impl Taking<'_> {
         };
         let takes: Vec<_> = new.iter().map(take).collect();
         let taken: Vec<Id> = tx.batch(TAKE, &takes).bind(tenant).bind(At(claim.now)).bind(Uuid::nil()).rows().await?;
-        let taken = super::leads::ids(&taken);
+        let taken = super::ids(&taken);
         let (active, stopped): (Vec<_>, Vec<_>) =
             new.into_iter().filter(|row| taken.contains(&row.id)).partition(|row| row.suppressed == 0);
         tally.leads(tenant, campaign, LeadState::New, -signed(taken.len() as u64));
@@ -414,7 +415,7 @@ impl Taking<'_> {
         for (id, row) in ids.into_iter().zip(active) {
             let variant = choose(&lane.first, lane.campaign, 1, LeadId(row.id));
             let variant = variant.ok_or_else(|| Error::Bug("a lane without texts".to_owned()))?;
-            let message_id = format!("{id}@{}", domain_of(&account.address));
+            let message_id = message_id(id, &account.address);
             let turn = turns.get(&id.uuid()).copied();
             let at = turn.unwrap_or(claim.now);
             let later = at > claim.now;

@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use mainstay_domain::{EmailId, EmailState, LeadId, LeadState, SendingAccountId, StopReason, TenantId, Timestamp};
+use mainstay_domain::{EmailId, EmailState, LeadId, SendingAccountId, StopReason, TenantId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::accounts::weigh;
+use super::advancing::{Advance, advance};
 use super::figures::{Became, Kind, Of, Tally};
 use super::quota::{Charge, bucket_of, charge};
 use super::stopping::{Stop, stop};
@@ -37,21 +38,6 @@ statements! {
           AND ((b.fenced = 1 AND email.state IN ('in_flight', 'unknown') AND email.attempts = b.attempts + 1)
             OR (b.fenced = 0 AND email.state = 'claimed' AND email.run = b.run AND email.attempts = b.attempts))
         RETURNING email.id, email.tenant_id, email.campaign_id, email.step, email.variant_id, email.account_id, email.day");
-    /// Step 0 is behind the last one.
-    ADVANCE = update((id: uuid, tenant_id: uuid, step: bigint, at: time) "
-        lead SET step = CASE WHEN b.step = 0 THEN lead.step ELSE b.step END,
-          state = CASE WHEN b.step = 0 THEN 'finished' ELSE lead.state END, updated_at = b.at
-        FROM batch b WHERE lead.id = b.id AND lead.tenant_id = b.tenant_id AND lead.state = 'active'
-        RETURNING lead.id, lead.tenant_id, lead.campaign_id, lead.state");
-    NEXT = insert((id: uuid, tenant_id: uuid, lead_id: uuid, step: bigint, variant_id: uuid, message_id: text, due_at: time,
-        at: time) "
-        email (id, tenant_id, campaign_id, lead_id, step, variant_id, account_id, address, domain, zone, message_id, state, due_at,
-          in_turn, attempts, run, day, created_at, updated_at)
-        SELECT b.id, l.tenant_id, l.campaign_id, l.id, b.step, b.variant_id, l.account_id, l.address, l.domain, l.zone,
-          b.message_id, 'scheduled', b.due_at, 0, 0, 0, 0, b.at, b.at
-        FROM batch b JOIN lead l ON l.id = b.lead_id AND l.tenant_id = b.tenant_id WHERE true ORDER BY b.id
-        ON CONFLICT (tenant_id, campaign_id, lead_id, step) DO NOTHING
-        RETURNING tenant_id, campaign_id, step, variant_id, account_id, day");
 }
 
 /// What a server said.
@@ -160,34 +146,6 @@ struct EndedRow {
     of: Of,
 }
 
-#[derive(Serialize)]
-struct AdvanceRow {
-    id: Uuid,
-    tenant_id: Uuid,
-    step: u32,
-    at: i64,
-}
-
-#[derive(sqlx::FromRow)]
-struct AdvancedRow {
-    id: Uuid,
-    tenant_id: Uuid,
-    campaign_id: Uuid,
-    state: String,
-}
-
-#[derive(Serialize)]
-struct NextRow<'a> {
-    id: Uuid,
-    tenant_id: Uuid,
-    lead_id: Uuid,
-    step: u32,
-    variant_id: Uuid,
-    message_id: &'a str,
-    due_at: i64,
-    at: i64,
-}
-
 impl EmailEnd {
     const fn state(&self) -> EmailState {
         match self {
@@ -291,10 +249,10 @@ impl Batch for Ends {
 
 /// All that follows from what came of emails.
 #[derive(Default)]
-pub(super) struct After<'a> {
-    pub(super) tally: Tally,
+struct After<'a> {
+    tally: Tally,
     charges: Vec<Charge>,
-    advances: Vec<(Uuid, &'a EndEmail, Option<&'a NextEmail>)>,
+    advances: Vec<Advance<'a>>,
     stops: Vec<Stop>,
     /// By account: what was taken, what came back.
     health: BTreeMap<(TenantId, SendingAccountId), (i64, i64)>,
@@ -317,7 +275,8 @@ impl<'a> After<'a> {
         match &member.end {
             EmailEnd::Accepted { next, .. } => {
                 health.0 += 1;
-                self.advances.push((seen.lead_id, member, next.as_ref()));
+                let (tenant, lead) = (member.run.tenant, LeadId(seen.lead_id));
+                self.advances.push(Advance { tenant, lead, next: next.as_ref(), now: member.now });
             }
             EmailEnd::Rejected { stop, .. } => {
                 if *stop == StopReason::Bounced {
@@ -339,58 +298,13 @@ impl<'a> After<'a> {
 
     async fn write(mut self, tx: &mut Tx<'_>) -> Result<()> {
         let now = self.now.unwrap_or(Timestamp::EPOCH);
-        self.advance(tx).await?;
+        advance(tx, self.advances, &mut self.tally).await?;
         stop(tx, &self.stops, &mut self.tally, now).await?;
         charge(tx, self.charges).await?;
         for ((tenant, account), (sent, bounced)) in self.health {
             weigh(tx, (tenant, account), (sent, bounced, 0), now).await?;
         }
         self.tally.write(tx).await
-    }
-
-    /// Leads go on to their next step, or are through.
-    async fn advance(&mut self, tx: &mut Tx<'_>) -> Result<()> {
-        if self.advances.is_empty() {
-            return Ok(());
-        }
-        self.advances.sort_by_key(|(lead, ..)| *lead);
-        let row = |(lead, member, next): &(Uuid, &EndEmail, Option<&NextEmail>)| AdvanceRow {
-            id: *lead,
-            tenant_id: member.run.tenant.uuid(),
-            step: next.map_or(0, |next| next.step),
-            at: member.now.as_millis(),
-        };
-        let rows: Vec<_> = self.advances.iter().map(row).collect();
-        let advanced: Vec<AdvancedRow> = tx.batch(ADVANCE, &rows).rows().await?;
-        for row in &advanced {
-            if row.state == LeadState::Finished.as_str() {
-                self.tally.leads(row.tenant_id, row.campaign_id, LeadState::Active, -1);
-                self.tally.leads(row.tenant_id, row.campaign_id, LeadState::Finished, 1);
-            }
-        }
-        let on: std::collections::BTreeSet<Uuid> = advanced.iter().map(|row| row.id).collect();
-        let next = self.advances.iter().filter(|(lead, ..)| on.contains(lead));
-        let next = next.filter_map(|(lead, member, next)| Some((lead, member, (*next)?)));
-        let next: Vec<_> = next
-            .map(|(lead, member, next)| NextRow {
-                id: next.id.uuid(),
-                tenant_id: member.run.tenant.uuid(),
-                lead_id: *lead,
-                step: next.step,
-                variant_id: next.variant.uuid(),
-                message_id: &next.message_id,
-                due_at: next.due_at.as_millis(),
-                at: member.now.as_millis(),
-            })
-            .collect();
-        if next.is_empty() {
-            return Ok(());
-        }
-        let made: Vec<Of> = tx.batch(NEXT, &next).rows().await?;
-        for of in made {
-            self.tally.add(of, Kind::Queued, 1);
-        }
-        Ok(())
     }
 }
 

@@ -156,7 +156,7 @@ impl Batch for Fences {
         }
         let mut tally = Tally::default();
         let fenced: Vec<crate::value::Id> = tx.batch(FENCE, &rows).rows().await?;
-        let fresh = super::leads::ids(&fenced);
+        let fresh = super::ids(&fenced);
         let charges = rows.iter().filter(|row| fresh.contains(&row.id)).map(|row| Charge {
             account_id: row.account_id,
             tenant_id: row.tenant_id,
@@ -165,7 +165,7 @@ impl Batch for Fences {
         });
         let charges: Vec<_> = charges.collect();
         let mut may = fresh;
-        may.extend(super::leads::ids(&before));
+        may.extend(super::ids(&before));
         let not: Vec<_> = rows.iter().filter(|row| !may.contains(&row.id)).collect();
         if !not.is_empty() {
             refuse(tx, &not, &mut tally).await?;
@@ -180,7 +180,7 @@ impl Batch for Fences {
 async fn refuse(tx: &mut Tx<'_>, rows: &[&FenceRow], tally: &mut Tally) -> Result<()> {
     let held: Vec<_> = rows.iter().map(|row| HeldRow { id: row.id, tenant_id: row.tenant_id, run: row.run }).collect();
     let released: Vec<crate::value::Id> = tx.batch(RELEASE, &held).rows().await?;
-    let released = super::leads::ids(&released);
+    let released = super::ids(&released);
     let cancel = rows.iter().filter(|row| !released.contains(&row.id));
     let cancel: Vec<_> =
         cancel.map(|row| CancelRow { id: row.id, tenant_id: row.tenant_id, run: row.run, at: row.at }).collect();

@@ -7,6 +7,7 @@ use serde::Serialize;
 use uuid::Uuid;
 
 use super::campaigns::campaign_of;
+use super::domain_of;
 use super::figures::Tally;
 use super::waking::wake;
 use crate::error::{Error, Result};
@@ -14,7 +15,7 @@ use crate::intent::Intent;
 use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, Id, count, json};
+use crate::value::{At, count, json};
 
 statements! {
     /// Whoever has said that they want no mail is there, and is never written to.
@@ -104,11 +105,6 @@ struct ZoneRow<'a> {
 struct AddedRow {
     id: Uuid,
     state: String,
-}
-
-/// What comes after the `@`.
-pub(super) fn domain_of(address: &str) -> &str {
-    address.rsplit_once('@').map_or("", |(_, domain)| domain)
 }
 
 impl Intent for AddLeads {
@@ -274,11 +270,6 @@ impl Intent for ListLeads {
         let rows: Vec<LeadRow> = list.bind(i64::from(self.limit)).rows().await?;
         rows.into_iter().map(Lead::try_from).collect()
     }
-}
-
-/// The ids of rows, in order.
-pub(super) fn ids(rows: &[Id]) -> BTreeSet<Uuid> {
-    rows.iter().map(|row| row.id).collect()
 }
 
 /// Finds leads that lack a field: at most so many, each with the name of what it lacks.

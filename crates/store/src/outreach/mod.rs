@@ -7,6 +7,7 @@
 //! claimed is to be sent, in flight is unknown. What is unknown is never sent again by itself.
 
 pub(crate) mod accounts;
+pub(crate) mod advancing;
 pub(crate) mod campaigns;
 pub(crate) mod claiming;
 pub(crate) mod due;
@@ -27,6 +28,7 @@ pub(crate) mod waking;
 #[cfg(test)]
 pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     accounts::STATEMENTS,
+    advancing::STATEMENTS,
     campaigns::STATEMENTS,
     claiming::STATEMENTS,
     due::STATEMENTS,
@@ -45,9 +47,14 @@ pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     waking::STATEMENTS,
 ];
 
+use std::collections::BTreeSet;
+
 use mainstay_domain::{EmailId, SendingAccountId, StepVariantId, TenantId, Timestamp};
 
+use uuid::Uuid;
+
 use crate::batcher::Bounds;
+use crate::value::Id;
 
 /// The batches of emails that are sent: one for each connection to a server at most, of which a node has no more.
 pub(crate) const EMAILS: Bounds = Bounds { lanes: 1, size: 256, size_per_tenant: 128, queue: 10_000 };
@@ -85,4 +92,21 @@ pub struct RunOf {
     pub account: SendingAccountId,
     /// The number of the run.
     pub run: i64,
+}
+
+/// What comes after the `@`.
+fn domain_of(address: &str) -> &str {
+    address.rsplit_once('@').map_or("", |(_, domain)| domain)
+}
+
+/// What an email by an account is called (RFC 5322), without angle brackets: it is known before it is made, and the same
+/// however often it is offered.
+#[must_use]
+pub fn message_id(email: EmailId, address: &str) -> String {
+    format!("{email}@{}", domain_of(address))
+}
+
+/// The ids of rows, in order.
+fn ids(rows: &[Id]) -> BTreeSet<Uuid> {
+    rows.iter().map(|row| row.id).collect()
 }

@@ -1,6 +1,7 @@
 //! What an account may still send. What it has sent is counted by five minutes, and the last 24 hours are the sum of those
 //! that are not wholly older: so it is never more than the cap in any 24 hours, and less for at most five minutes.
 
+use mainstay_domain::outreach::{BUCKET, SentBucket, WINDOW, first_bucket};
 use mainstay_domain::{SendingAccountId, TenantId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
@@ -10,15 +11,10 @@ use crate::sql::statements;
 use crate::tx::Tx;
 use crate::value::{At, count};
 
-/// Five minutes, in milliseconds.
-const BUCKET_MILLIS: i64 = 300_000;
-/// The buckets that the 24 hours before any moment touch.
-const BUCKETS: i64 = 86_400_000 / BUCKET_MILLIS + 1;
-
 statements! {
-    USED = both("
-        SELECT cast(coalesce(sum(sent), 0) AS bigint) AS sent, min(CASE WHEN sent > 0 THEN bucket END) AS oldest
-        FROM account_bucket WHERE account_id = $1 AND bucket > $2 AND tenant_id = $3");
+    /// One for each five minutes in which something was sent: 289 at the most, and what a clock that was set back has ahead.
+    LEDGER = both("
+        SELECT bucket, sent FROM account_bucket WHERE account_id = $1 AND bucket >= $2 AND tenant_id = $3 ORDER BY bucket LIMIT 1000");
     CHARGE = insert((account_id: uuid, tenant_id: uuid, bucket: bigint, sent: bigint) "
         account_bucket (account_id, tenant_id, bucket, sent)
         SELECT account_id, tenant_id, bucket, sent FROM batch WHERE true ORDER BY account_id, bucket
@@ -27,27 +23,33 @@ statements! {
     FORGET_DOMAINS = both("DELETE FROM account_domain WHERE account_id = $1 AND next_at < $2 AND tenant_id = $3");
 }
 
-/// The five minutes that a moment lies in.
+/// The number of the five minutes that a moment lies in.
 pub(super) fn bucket_of(moment: Timestamp) -> i64 {
     moment.as_millis().div_euclid(BUCKET_MILLIS)
 }
 
+const BUCKET_MILLIS: i64 = BUCKET.as_millis() as i64;
+
 #[derive(sqlx::FromRow)]
-struct UsedRow {
+struct LedgerRow {
+    bucket: i64,
     sent: i64,
-    oldest: Option<i64>,
 }
 
-/// What an account has sent in the 24 hours that end now, and when some of it is older than that.
-pub(super) async fn used(
+/// What an account has sent in the 24 hours that end now.
+pub(super) async fn ledger(
     tx: &mut Tx<'_>,
     (tenant, account): (TenantId, SendingAccountId),
     now: Timestamp,
-) -> Result<(u32, Option<Timestamp>)> {
-    let since = bucket_of(now) - BUCKETS;
-    let row: Option<UsedRow> = tx.query(USED).bind(account.uuid()).bind(since).bind(tenant.uuid()).row().await?;
-    let older = |oldest: i64| Timestamp::from_millis((oldest + BUCKETS) * BUCKET_MILLIS);
-    Ok(row.map_or((0, None), |row| (count(row.sent), row.oldest.map(older))))
+) -> Result<Vec<SentBucket>> {
+    let since = bucket_of(first_bucket(now));
+    let rows = tx.query(LEDGER).bind(account.uuid()).bind(since).bind(tenant.uuid());
+    let rows: Vec<LedgerRow> = rows.rows().await?;
+    let bucket = |row: LedgerRow| SentBucket {
+        start: Timestamp::from_millis(row.bucket * BUCKET_MILLIS),
+        sent: count(row.sent),
+    };
+    Ok(rows.into_iter().map(bucket).collect())
 }
 
 /// What is to be counted: an account, the five minutes, how many more.
@@ -79,7 +81,7 @@ pub(super) async fn forget(
     (tenant, account): (TenantId, SendingAccountId),
     now: Timestamp,
 ) -> Result<()> {
-    let old = bucket_of(now) - 2 * BUCKETS;
+    let old = bucket_of(first_bucket(now.minus(WINDOW)));
     tx.query(FORGET).bind(account.uuid()).bind(old).bind(tenant.uuid()).run().await?;
     tx.query(FORGET_DOMAINS).bind(account.uuid()).bind(At(now)).bind(tenant.uuid()).run().await.map(drop)
 }

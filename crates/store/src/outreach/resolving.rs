@@ -3,10 +3,10 @@
 use mainstay_domain::{
     CampaignId, EmailId, EmailState, LeadId, LeadState, SendingAccountId, StepVariantId, TenantId, Timestamp,
 };
-use serde::Serialize;
 use uuid::Uuid;
 
 use super::NextEmail;
+use super::advancing::{Advance, advance};
 use super::figures::{Kind, Of, Tally};
 use super::waking::wake_account;
 use crate::error::Result;
@@ -40,19 +40,6 @@ statements! {
     LEAD = pair(sqlite "SELECT state, campaign_id FROM lead WHERE id = $1 AND tenant_id = $2",
         postgres "SELECT state, campaign_id FROM lead WHERE id = $1 AND tenant_id = $2 FOR NO KEY UPDATE",
         differs "SQLite has one writer and no row locks");
-    ADVANCE = both("
-        UPDATE lead SET step = CASE WHEN $3 = 0 THEN step ELSE $3 END,
-          state = CASE WHEN $3 = 0 THEN 'finished' ELSE state END, updated_at = $4
-        WHERE id = $1 AND tenant_id = $2 AND state = 'active'");
-    NEXT = insert((id: uuid, tenant_id: uuid, lead_id: uuid, step: bigint, variant_id: uuid, message_id: text, due_at: time,
-        at: time) "
-        email (id, tenant_id, campaign_id, lead_id, step, variant_id, account_id, address, domain, zone, message_id, state, due_at,
-          in_turn, attempts, run, day, created_at, updated_at)
-        SELECT b.id, l.tenant_id, l.campaign_id, l.id, b.step, b.variant_id, l.account_id, l.address, l.domain, l.zone,
-          b.message_id, 'scheduled', b.due_at, 0, 0, 0, 0, b.at, b.at
-        FROM batch b JOIN lead l ON l.id = b.lead_id AND l.tenant_id = b.tenant_id WHERE true
-        ON CONFLICT (tenant_id, campaign_id, lead_id, step) DO NOTHING
-        RETURNING tenant_id, campaign_id, step, variant_id, account_id, day");
     PLACE = both("
         SELECT campaign_id, lead_id, step, variant_id, account_id, address, zone, message_id FROM email
         WHERE id = $1 AND tenant_id = $2");
@@ -78,18 +65,6 @@ struct FailedRow {
 struct LeadRow {
     state: String,
     campaign_id: Uuid,
-}
-
-#[derive(Serialize)]
-struct NextRow<'a> {
-    id: Uuid,
-    tenant_id: Uuid,
-    lead_id: Uuid,
-    step: u32,
-    variant_id: Uuid,
-    message_id: &'a str,
-    due_at: i64,
-    at: i64,
 }
 
 /// What was unknown was sent, it turns out. The answer is whose it is, when it was unknown.
@@ -154,7 +129,10 @@ impl Intent for ResolveEmail {
             Resolution::Sent(next) => {
                 let lead = sent(tx, (self.tenant, self.id), &mut tally, self.now).await?;
                 let Some(lead) = lead else { return Ok(Resolved::NotOpen) };
-                self.advance(tx, lead, next.as_ref(), &mut tally).await?;
+                let on = Advance { tenant: self.tenant, lead, next: next.as_ref(), now: self.now };
+                for account in advance(tx, vec![on], &mut tally).await? {
+                    wake_account(tx, self.tenant, account, self.now).await?;
+                }
                 Resolved::Done
             }
             Resolution::Again => self.again(tx, &mut tally).await?,
@@ -165,35 +143,6 @@ impl Intent for ResolveEmail {
 }
 
 impl ResolveEmail {
-    async fn advance(&self, tx: &mut Tx<'_>, lead: LeadId, next: Option<&NextEmail>, tally: &mut Tally) -> Result<()> {
-        let (id, tenant) = (lead.uuid(), self.tenant.uuid());
-        let row: Option<LeadRow> = tx.query(LEAD).bind(id).bind(tenant).row().await?;
-        let Some(row) = row.filter(|row| row.state == LeadState::Active.as_str()) else { return Ok(()) };
-        let step = next.map_or(0, |next| next.step);
-        tx.query(ADVANCE).bind(id).bind(tenant).bind(i64::from(step)).bind(At(self.now)).run().await?;
-        let Some(next) = next else {
-            tally.leads(tenant, row.campaign_id, LeadState::Active, -1);
-            tally.leads(tenant, row.campaign_id, LeadState::Finished, 1);
-            return Ok(());
-        };
-        let row = NextRow {
-            id: next.id.uuid(),
-            tenant_id: tenant,
-            lead_id: id,
-            step: next.step,
-            variant_id: next.variant.uuid(),
-            message_id: &next.message_id,
-            due_at: next.due_at.as_millis(),
-            at: self.now.as_millis(),
-        };
-        let made: Vec<Of> = tx.batch(NEXT, &[row]).rows().await?;
-        for of in made {
-            tally.add(of, Kind::Queued, 1);
-            wake_account(tx, self.tenant, SendingAccountId(of.account_id), self.now).await?;
-        }
-        Ok(())
-    }
-
     async fn again(&self, tx: &mut Tx<'_>, tally: &mut Tally) -> Result<Resolved> {
         let (id, tenant) = (self.id.uuid(), self.tenant.uuid());
         let failed: Option<FailedRow> = tx.query(FAILED).bind(id).bind(tenant).row().await?;

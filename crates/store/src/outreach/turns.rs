@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use mainstay_domain::Timestamp;
+use mainstay_domain::outreach::slot;
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -58,14 +59,15 @@ pub(super) async fn turns(
     let mut next: BTreeMap<&str, Timestamp> = names.into_iter().map(|domain| (domain, now)).collect();
     for row in &known {
         if let Some(at) = next.get_mut(row.domain.as_str()) {
-            *at = row.next_at.0.max(now);
+            *at = row.next_at.0;
         }
     }
     let mut turns = BTreeMap::new();
     for (email, domain) in &wanted {
         if let Some(at) = next.get_mut(domain) {
-            turns.insert(*email, *at);
-            *at = at.plus(gap);
+            let (due, after) = slot(*at, now, gap);
+            turns.insert(*email, due);
+            *at = after;
         }
     }
     let rows: Vec<_> = next.iter().map(|(domain, at)| DomainAt { domain, next_at: at.as_millis() }).collect();

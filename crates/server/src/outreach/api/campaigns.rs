@@ -113,8 +113,7 @@ pub async fn list(
     let limit = query.limit()?;
     let before = query.cursor(moment_and_id)?.map(|(at, id)| (at, CampaignId(id)));
     let rows = app.store.run(&context.call, ListCampaigns { tenant: by.tenant, before, limit }).await?;
-    let rows: Vec<_> = rows.into_iter().map(CampaignBody::from).collect();
-    Ok(Json(Page::of(rows, limit, |row: &CampaignBody| page::place(row.created_at, row.id))))
+    Ok(Json(Page::of(rows, limit, |row: &Campaign| page::place(row.created_at, row.id))))
 }
 
 /// Makes a campaign. Nothing is sent before it is launched.

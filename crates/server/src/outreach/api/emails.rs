@@ -134,8 +134,7 @@ pub async fn list(
     let before = page::cursor(query.after.as_deref(), |text| text.parse().ok())?;
     let list = ListEmails { tenant: by.tenant, of: query.of()?, before, limit };
     let rows = app.store.run(&context.call, list).await?;
-    let rows: Vec<_> = rows.into_iter().map(EmailBody::from).collect();
-    Ok(Json(Page::of(rows, limit, |row: &EmailBody| row.id.to_string())))
+    Ok(Json(Page::of(rows, limit, |row: &Email| row.id.to_string())))
 }
 
 /// Reads an email.

@@ -109,8 +109,7 @@ pub async fn list(
     let campaign = app.outreach.campaign(&context.call, by.tenant, CampaignId(id)).await?.id;
     let list = ListLeads { tenant: by.tenant, campaign, before, limit };
     let rows = app.store.run(&context.call, list).await?;
-    let rows: Vec<_> = rows.into_iter().map(LeadBody::from).collect();
-    Ok(Json(Page::of(rows, limit, |row: &LeadBody| row.id.to_string())))
+    Ok(Json(Page::of(rows, limit, |row: &Lead| row.id.to_string())))
 }
 
 /// Adds leads to a campaign, at most 100. One whose address is there already stays as it is, so that asking again adds none.

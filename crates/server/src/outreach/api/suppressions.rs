@@ -79,8 +79,7 @@ pub async fn list(
     let before = query.cursor(|text| moment_and(text, |text| subject(text).ok().filter(|read| read == text)))?;
     let list = ListSuppressions { tenant: by.tenant, subject: None, before, limit };
     let rows = app.store.run(&context.call, list).await?;
-    let rows: Vec<_> = rows.into_iter().map(SuppressionBody::from).collect();
-    Ok(Json(Page::of(rows, limit, |row: &SuppressionBody| page::place(row.created_at, &row.subject))))
+    Ok(Json(Page::of(rows, limit, |row: &Suppression| page::place(row.created_at, &row.subject))))
 }
 
 /// Puts addresses and domains on the list. What is queued for them is not sent.

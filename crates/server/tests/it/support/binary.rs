@@ -201,20 +201,8 @@ impl Instance {
     pub(crate) async fn list(&self, path: &str, token: &str, limit: usize) -> Vec<Value> {
         let (mut rows, mut after) = (Vec::new(), String::new());
         loop {
-            let page = self.get(&format!("{path}?limit={limit}{after}"), token).await;
-            rows.extend(page["data"].as_array().expect("rows").iter().cloned());
-            match page["next"].as_str() {
-                Some(next) => after = format!("&after={next}"),
-                None => return rows,
-            }
-        }
-    }
-
-    /// All rows of a list that is asked for by a query, a hundred at a time.
-    pub(crate) async fn list_by(&self, path: &str, token: &str) -> Vec<Value> {
-        let (mut rows, mut after) = (Vec::new(), String::new());
-        loop {
-            let page = self.get(&format!("{path}&limit=100{after}"), token).await;
+            let joined = if path.contains('?') { '&' } else { '?' };
+            let page = self.get(&format!("{path}{joined}limit={limit}{after}"), token).await;
             rows.extend(page["data"].as_array().expect("rows").iter().cloned());
             match page["next"].as_str() {
                 Some(next) => after = format!("&after={next}"),
