@@ -66,7 +66,7 @@ looks! {
     "Let this machine connect to what it names, or mend base_url.";
     "preflight.disk" High Laptop disk,
     "There is room on the disk of the database.",
-    "a tenth and a gibibyte are free",
+    "it is used no further than alerts.disk_percent, and a gibibyte is free",
     "Make room, or move the database to a larger disk.";
     "preflight.open_files" High Laptop files,
     "As many connections fit as the settings let in.",
@@ -222,7 +222,7 @@ async fn reach(address: &str) -> Result<(), String> {
 }
 
 async fn disk(of: &Deployment) -> Seen {
-    look_at_disk(&of.config.database)
+    look_at_disk(&of.config)
 }
 
 async fn files(of: &Deployment) -> Seen {

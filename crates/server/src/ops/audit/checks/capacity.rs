@@ -3,7 +3,7 @@
 use mainstay_store::Error;
 
 use super::{Looked, checks};
-use crate::config::Database;
+use crate::config::Config;
 use crate::ops::audit::check::Seen;
 use crate::ops::audit::samples::{Samples, samples};
 use crate::ops::audit::subject::Subject;
@@ -16,7 +16,7 @@ checks! { Capacity:
     "Raise the limit of open files (LimitNOFILE in systemd, ulimit -n in a shell), or lower http.max_connections.";
     "capacity.disk" High Passive Laptop disk,
     "There is room on the disk of the database.",
-    "a tenth and a gibibyte are free",
+    "it is used no further than alerts.disk_percent, and a gibibyte is free",
     "Make room, or move the database to a larger disk.";
     "capacity.connections" Critical Passive Server connections,
     "The database lets all nodes in.",
@@ -78,23 +78,24 @@ pub(in crate::ops) fn judge_files(needed: usize, now: f64, most: f64) -> Seen {
 const GIBIBYTE: u64 = 1024 * 1024 * 1024;
 
 async fn disk(subject: &Subject) -> Looked {
-    Ok(look_at_disk(&subject.app.config.database))
+    Ok(look_at_disk(&subject.app.config))
 }
 
 /// Whether there is room on the disk of a database.
-pub(in crate::ops) fn look_at_disk(database: &Database) -> Seen {
-    let Some(folder) = database.folder() else {
+pub(in crate::ops) fn look_at_disk(config: &Config) -> Seen {
+    let Some(folder) = config.database.folder() else {
         return Seen::not_applicable("PostgreSQL keeps its files where this process cannot look: watch the disk there");
     };
     match process::disk(&folder) {
-        Ok((free, all)) => judge_disk(free, all),
+        Ok((free, all)) => judge_disk(free, all, config.alerts.disk_percent),
         Err(error) => Seen::unknown(format!("{} cannot be looked at: {error}", folder.display())),
     }
 }
 
-fn judge_disk(free: u64, all: u64) -> Seen {
+fn judge_disk(free: u64, all: u64, most_percent: u32) -> Seen {
     let measured = format!("{} of {} MiB free", free / 1_048_576, all / 1_048_576);
-    Seen::told(free >= GIBIBYTE && free >= all / 10, measured)
+    let wanted = all / 100 * u64::from(100_u32.saturating_sub(most_percent));
+    Seen::told(free >= GIBIBYTE && free >= wanted, measured)
 }
 
 async fn connections(subject: &Subject) -> Looked {
@@ -185,9 +186,10 @@ mod tests {
         assert_eq!(judge_files(10_000, 50.0, 20_000.0).verdict, Pass);
         assert_eq!(judge_files(10_000, 50.0, 1_024.0).verdict, Fail);
         assert_eq!(judge_files(10_000, 17_000.0, 20_000.0).verdict, Fail, "nearly used up");
-        assert_eq!(judge_disk(5 * GIBIBYTE, 40 * GIBIBYTE).verdict, Pass);
-        assert_eq!(judge_disk(5 * GIBIBYTE, 51 * GIBIBYTE).verdict, Fail, "less than a tenth");
-        assert_eq!(judge_disk(GIBIBYTE - 1, 2 * GIBIBYTE).verdict, Fail, "less than a gibibyte");
+        assert_eq!(judge_disk(6 * GIBIBYTE, 40 * GIBIBYTE, 85).verdict, Pass);
+        assert_eq!(judge_disk(5 * GIBIBYTE, 40 * GIBIBYTE, 85).verdict, Fail, "less than 15 %");
+        assert_eq!(judge_disk(5 * GIBIBYTE, 40 * GIBIBYTE, 90).verdict, Pass, "as it is set");
+        assert_eq!(judge_disk(GIBIBYTE - 1, 2 * GIBIBYTE, 100).verdict, Fail, "less than a gibibyte");
         assert_eq!(judge_connections(60, 10, 97).verdict, Pass);
         assert_eq!(judge_connections(60, 40, 97).verdict, Fail);
         assert_eq!(judge_connections(120, 0, 97).verdict, Fail);
