@@ -32,9 +32,9 @@ pub struct Outreach {
     pub answer_seconds: u64,
     /// How long a mail server may take to accept a message that it has, in seconds (RFC 5321 asks for 600). When it takes longer, nobody knows whether it has accepted it: too short, and many emails are unknown.
     pub accept_seconds: u64,
-    /// How long after a refusal for the moment an email is offered again, in seconds. Each further time it is twice as long, at most six hours.
+    /// How long after a refusal for the moment, or a line that broke, an email is offered again, in seconds. Each further time it is twice as long, at most six hours.
     pub retry_seconds: u64,
-    /// After how many refusals for the moment an email is given up.
+    /// After how many refusals for the moment, and lines that broke in the middle of it, an email is given up.
     pub most_attempts: u32,
     /// The name by which this server greets mail servers; the host of the public address when it is empty. It should have an address whose reverse name it is.
     pub hello: String,

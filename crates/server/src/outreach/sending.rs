@@ -63,11 +63,17 @@ impl Sender<'_> {
             }
         };
         self.took(Step::Compose, began);
+        let used = line.as_ref().is_some_and(|session| !session.is_spent());
         let session = self.line(line, email).await?;
         let began = Instant::now();
         let offered = session.offer(Some(&ready.sender), &ready.recipient, ready.message.len()).await;
         let offered = match offered {
             Ok(offered) => offered,
+            // The server may have ended it since the email before: that says nothing of this one, which has a new line next.
+            Err(refused) if used && matches!(refused.cause, Cause::Cut) => {
+                self.release(email, &refused.cause.to_string()).await;
+                return Ok(());
+            }
             Err(refused) => return self.refused(email, false, &refused).await,
         };
         self.took(Step::Offer, began);
@@ -131,21 +137,17 @@ impl Sender<'_> {
     async fn refused(&self, email: &ClaimedEmail, fenced: bool, refused: &Refused) -> Result<(), Halt> {
         let (verdict, said) = (verdict(refused), said_of(refused));
         let Cause::Answer(_) = refused.cause else {
-            // Nothing was said of the email. The line is gone, or the account is not right.
-            let until = self.now();
-            self.end(email, fenced, EmailEnd::Released { until, why: said.text.clone() }).await;
-            return match (verdict.about, verdict.later) {
-                (About::Account, false) => Err(Halt::Account(said.text)),
-                (About::Message, _) => self.rejected(email, fenced, said, StopReason::Stopped).await,
-                _ => Err(Halt::Later(self.spread(Duration::from_secs(5)), said.text)),
-            };
+            // The server takes no message of this size: the email is not put back first, for it is not to be claimed again.
+            if verdict.about == About::Message {
+                return self.rejected(email, fenced, said, StopReason::Stopped).await;
+            }
+            if verdict.later {
+                return self.cut(email, fenced, said).await;
+            }
+            return self.account_is_wrong(email, fenced, said).await;
         };
         match verdict {
-            Verdict { about: About::Account, later: false } => {
-                let until = self.now();
-                self.end(email, fenced, EmailEnd::Released { until, why: said.text.clone() }).await;
-                Err(Halt::Account(said.text))
-            }
+            Verdict { about: About::Account, later: false } => self.account_is_wrong(email, fenced, said).await,
             // Of one email that is refused for the moment nothing follows for the others, but of a line that is.
             Verdict { about: About::Rate, .. } if of_the_line(refused) => {
                 self.deferred(email, fenced, said.clone()).await;
@@ -158,6 +160,20 @@ impl Sender<'_> {
             Verdict { about: About::Recipient, .. } => self.rejected(email, fenced, said, StopReason::Bounced).await,
             Verdict { .. } => self.rejected(email, fenced, said, StopReason::Stopped).await,
         }
+    }
+
+    /// The line is gone in the middle of an email, which may be why: it is offered again as after a refusal, later each time
+    /// and not for ever. The others wait a moment, for it may be the server.
+    async fn cut(&self, email: &ClaimedEmail, fenced: bool, said: ServerSaid) -> Result<(), Halt> {
+        self.deferred(email, fenced, said.clone()).await;
+        Err(Halt::Later(self.spread(Duration::from_secs(5)), said.text))
+    }
+
+    /// The account's settings are not right. The email is put back, and nothing goes out before somebody has seen to it.
+    async fn account_is_wrong(&self, email: &ClaimedEmail, fenced: bool, said: ServerSaid) -> Result<(), Halt> {
+        let until = self.now();
+        self.end(email, fenced, EmailEnd::Released { until, why: said.text.clone() }).await;
+        Err(Halt::Account(said.text))
     }
 
     async fn rejected(
@@ -197,11 +213,7 @@ impl Sender<'_> {
             }
             Outcome::Refused(refused) => self.refused(email, true, &refused).await,
             // Without the final dot no server that keeps to the protocol has it.
-            Outcome::Unknown { why, whole: false } => {
-                let (until, why) = (self.now(), beginning(&why.to_string(), MOST_SAID));
-                self.end(email, true, EmailEnd::Released { until, why: why.clone() }).await;
-                Err(Halt::Later(self.spread(Duration::from_secs(5)), why))
-            }
+            Outcome::Unknown { why, whole: false } => self.cut(email, true, in_words(&why.to_string())).await,
             Outcome::Unknown { why, whole: true } => {
                 self.end(email, true, EmailEnd::Unknown(beginning(&why.to_string(), MOST_SAID))).await;
                 Ok(())
@@ -278,7 +290,8 @@ pub(super) fn next_email(
     })
 }
 
-fn said_in(reply: &Reply) -> ServerSaid {
+/// What a server has said.
+pub(super) fn said_in(reply: &Reply) -> ServerSaid {
     ServerSaid {
         code: Some(reply.code),
         enhanced: reply.enhanced.map(|enhanced| enhanced.to_string()),
@@ -293,12 +306,12 @@ fn of_the_line(refused: &Refused) -> bool {
 }
 
 /// What no server has said.
-fn in_words(text: &str) -> ServerSaid {
+pub(super) fn in_words(text: &str) -> ServerSaid {
     ServerSaid { code: None, enhanced: None, text: beginning(text, MOST_SAID) }
 }
 
 /// What a refusal says.
-fn said_of(refused: &Refused) -> ServerSaid {
+pub(super) fn said_of(refused: &Refused) -> ServerSaid {
     match &refused.cause {
         Cause::Answer(reply) => said_in(reply),
         cause => in_words(&cause.to_string()),

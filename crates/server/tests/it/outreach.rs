@@ -17,6 +17,8 @@ both! {
     what_a_mail_server_says_is_kept,
     what_would_go_wrong_is_said_before,
     an_account_that_is_not_let_in_says_so,
+    what_a_server_finds_too_large_is_given_up,
+    a_line_that_breaks_at_each_attempt_is_given_up,
 }
 
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -52,6 +54,10 @@ impl Agency {
     }
 
     async fn with(engine: Engine, options: SinkOptions) -> Option<Self> {
+        Self::set(engine, options, &[]).await
+    }
+
+    async fn set(engine: Engine, options: SinkOptions, further: &[(&str, &str)]) -> Option<Self> {
         let sink = SmtpSink::start(options).expect("a sink");
         let settings = [
             ("outreach.allow_private", r#"["127.0.0.0/8"]"#),
@@ -59,7 +65,7 @@ impl Agency {
             ("http.public_url", r#""https://mail.example.com""#),
             ("jobs.poll_ms", "100"),
         ];
-        let server = TestApp::start(engine, &settings).await?;
+        let server = TestApp::start(engine, &[&settings, further].concat()).await?;
         let owner = server.person("ada").await;
         Some(Self { server, owner, sink })
     }
@@ -367,4 +373,37 @@ async fn an_account_that_is_not_let_in_says_so(engine: Engine) {
     agency.send("POST", &format!("{path}/resume"), None).await.expect(200);
     assert!(agency.sink.wait_for(2, PATIENCE).await, "what it owed waited");
     agency.until(&campaign, json!({"accepted": 2, "queued": 2, "lead_active": 2})).await;
+}
+
+async fn what_a_server_finds_too_large_is_given_up(engine: Engine) {
+    let options = SinkOptions { size: Some(100), ..SinkOptions::default() };
+    let Some(agency) = Agency::with(engine, options).await else { return };
+    let account = agency.account("ada@example.com", &json!({})).await;
+    let campaign = agency.campaign("Spring", &[&account], "1d").await;
+    agency.add(&campaign, &people(2)).await;
+    agency.launch(&campaign).await;
+    agency.until(&campaign, json!({"rejected": 2, "lead_stopped": 2})).await;
+    let rejected = agency.emails("state=rejected").await;
+    assert!(text(&rejected[0]["said"]).contains("100 bytes"), "{}", rejected[0]);
+    assert_eq!(agency.sink.count(), 0);
+}
+
+async fn a_line_that_breaks_at_each_attempt_is_given_up(engine: Engine) {
+    let options = SinkOptions::default();
+    let Some(agency) = Agency::set(engine, options, &[("outreach.most_attempts", "2")]).await else { return };
+    // Whatever stands in front of the server does not like two of its people.
+    for (stage, who) in [(SinkStage::Recipient, "lead0@"), (SinkStage::Data, "lead1@")] {
+        agency.sink.fault(SinkFault { stage, act: SinkAct::Cut, when: When::Recipient(who.to_owned()) });
+    }
+    let account = agency.account("ada@example.com", &json!({"connections": 1})).await;
+    let campaign = agency.campaign("Spring", &[&account], "1d").await;
+    agency.add(&campaign, &people(4)).await;
+    agency.launch(&campaign).await;
+    agency
+        .until(&campaign, json!({"accepted": 2, "rejected": 2, "queued": 2, "lead_active": 2, "lead_stopped": 2}))
+        .await;
+    for rejected in agency.emails("state=rejected").await {
+        assert!(text(&rejected["said"]).contains("Given up after 2 attempts"), "{rejected}");
+    }
+    assert_eq!(agency.sink.count(), 2);
 }
