@@ -30,7 +30,7 @@ use crate::ops::backup::api as backup;
 use crate::ops::client_reports as reports;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
-use crate::outreach::api::{accounts as sending, campaigns, emails, leads, suppressions};
+use crate::outreach::api::{accounts as sending, campaigns, emails, leads, suppressions, test_emails};
 use crate::outreach::leaving;
 use crate::reception::api::{appointments, availability, contacts, services, settings as reception, staff};
 use crate::sync::api as sync;
@@ -71,6 +71,8 @@ const GOOGLE: Duration = Duration::from_secs(45);
 
 /// How long telling everybody of a test may take.
 const ALERT_TEST: Duration = Duration::from_secs(45);
+/// How long a test email may take: its server, and what comes before.
+const TEST_EMAIL: Duration = Duration::from_secs(45);
 
 /// How much longer than the reply a request that waits for one may take.
 const AFTER_THE_REPLY: Duration = Duration::from_secs(10);
@@ -181,6 +183,12 @@ fn outreach_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .put("/v1/campaigns/{id}/steps", campaigns::put_steps, ADMIN.body(4 * 1024 * 1024).statements(16))
         .get("/v1/campaigns/{id}/accounts", campaigns::accounts, MEMBER.statements(2))
         .put("/v1/campaigns/{id}/accounts", campaigns::use_accounts, ADMIN.statements(9))
+        .post("/v1/campaigns/{id}/preview", test_emails::preview, MEMBER.statements(5))
+        .post(
+            "/v1/campaigns/{id}/test-emails",
+            test_emails::send,
+            ADMIN.statements(13).priority(HEAVY).deadline(TEST_EMAIL),
+        )
         .get("/v1/campaigns/{id}/figures", campaigns::figures, MEMBER.statements(2).priority(HEAVY))
         .get("/v1/campaigns/{id}/leads", leads::list, MEMBER.statements(2).priority(HEAVY))
         .post("/v1/campaigns/{id}/leads", leads::add, ADMIN.body(2 * 1024 * 1024).statements(9))

@@ -228,6 +228,7 @@ pub use outreach::running::{AccountRun, BeginRun, RunCampaign};
 pub use outreach::steps::{CampaignStep, PutSteps, ReadSteps, ReadVariant, StepVariant, VariantShare};
 pub use outreach::stopping::{StopBy, StopLead};
 pub use outreach::suppressing::{Allow, ListSuppressions, Suppress, Suppression};
+pub use outreach::test_emails::{ReserveTestEmail, TestEmailRoom};
 pub use outreach::waking::{BringForward, RestAccount};
 pub use outreach::{ACCOUNT_KIND, ACCOUNT_WAKE_KIND, CLEAR_KIND, NextEmail, OUTREACH, RunOf, message_id};
 pub use preflight::DatabaseSeen;

@@ -1,6 +1,6 @@
 //! An email as it goes out: the text of its step for this lead, with the headers that mail of campaigns must have.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mainstay_domain::outreach::{Escape, Fields, Template, TemplatePart};
@@ -14,9 +14,9 @@ use super::Outreach;
 /// A text of a campaign, read and ready to be filled in.
 #[derive(Debug)]
 pub(super) struct Text {
-    subject: Template,
-    body: Template,
-    html: Option<Template>,
+    pub(super) subject: Template,
+    pub(super) body: Template,
+    pub(super) html: Option<Template>,
 }
 
 /// Why a text cannot be used, or cannot be filled in: what is wrong and what helps.
@@ -43,11 +43,18 @@ impl Text {
 
     /// The fields that it names and has nothing else for.
     pub(super) fn needed(&self) -> BTreeSet<String> {
-        let all = [Some(&self.subject), Some(&self.body), self.html.as_ref()];
-        let fields = all.into_iter().flatten().flat_map(Template::fields);
-        let needed = fields.filter(|field| !field.has_fallback && !OURS.contains(&field.name));
-        needed.map(|field| field.name.to_owned()).collect()
+        [Some(&self.subject), Some(&self.body), self.html.as_ref()].into_iter().flatten().flat_map(needed).collect()
     }
+
+    /// Those of its subject, under which later steps go.
+    pub(super) fn needed_of_subject(&self) -> BTreeSet<String> {
+        needed(&self.subject).collect()
+    }
+}
+
+fn needed(template: &Template) -> impl Iterator<Item = String> {
+    let needed = template.fields().into_iter().filter(|field| !field.has_fallback && !OURS.contains(&field.name));
+    needed.map(|field| field.name.to_owned())
 }
 
 /// Fields that every lead has.
@@ -97,23 +104,47 @@ impl Outreach {
             None => None,
         };
         let link = self.leaving_link(tenant, email.id);
-        let letter = letter((account, email), &text, subject.as_deref(), &link, now)?;
-        let message = letter.write().map_err(|fault| format!("{}: {}", fault.field, fault.detail))?;
-        let message = match signer {
-            Some(signer) => sign(&message, std::slice::from_ref(signer), now)
-                .map_err(|fault| format!("{}: {}", fault.field, fault.detail))?,
-            None => message,
-        };
-        Ok(Ready { sender: letter.from.address, recipient: letter.to.address, message })
+        ready((account, signer), email, (&text, subject.as_deref()), &link, now)
     }
 }
 
+/// Fills in the text of an email, and signs it where the account has a key. A later step has the text of the first, whose
+/// subject it goes under.
+///
+/// # Errors
+/// Says what is wrong with the text or the fields.
+pub(super) fn ready(
+    (account, signer): (&SendingAccount, Option<&Signer>),
+    email: &ClaimedEmail,
+    (text, first): (&Text, Option<&Text>),
+    link: &str,
+    now: Timestamp,
+) -> Result<Ready, Unwritable> {
+    let letter = letter((account, email), text, first, link, now)?;
+    let message = letter.write().map_err(|fault| format!("{}: {}", fault.field, fault.detail))?;
+    let message = match signer {
+        Some(signer) => sign(&message, std::slice::from_ref(signer), now)
+            .map_err(|fault| format!("{}: {}", fault.field, fault.detail))?,
+        None => message,
+    };
+    Ok(Ready { sender: letter.from.address, recipient: letter.to.address, message })
+}
+
 /// What templates may name of a lead, with the link by which it leaves.
-fn fields(email: &ClaimedEmail, link: &str) -> Fields {
-    let mut fields: Fields = email.fields.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
-    fields.set("email", email.address.clone());
+pub(super) fn fields(of: &BTreeMap<String, String>, address: &str, link: &str) -> Fields {
+    let mut fields: Fields = of.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
+    fields.set("email", address);
     fields.set(Template::UNSUBSCRIBE_URL, link);
     fields
+}
+
+/// The subject of a text; of a later step that of the first, as an answer to it.
+pub(super) fn subject(text: &Text, first: Option<&Text>, fields: &Fields) -> Result<String, Unwritable> {
+    let render = |text: &Text| text.subject.render(fields, Escape::Header).map_err(|fault| fault.to_string());
+    match first {
+        Some(first) => Ok(format!("Re: {}", render(first)?)),
+        None => render(text),
+    }
 }
 
 fn letter(
@@ -123,17 +154,12 @@ fn letter(
     link: &str,
     now: Timestamp,
 ) -> Result<Letter, Unwritable> {
-    let fields = fields(email, link);
+    let fields = fields(&email.fields, &email.address, link);
     let render = |template: &Template| template.render(&fields, template.escape()).map_err(|fault| fault.to_string());
     let address = |field: &'static str, text: &str| {
         Address::parse(field, text).map_err(|fault| format!("{}: {}", fault.field, fault.detail))
     };
-    let subject = match first {
-        Some(first) => {
-            format!("Re: {}", first.subject.render(&fields, Escape::Header).map_err(|fault| fault.to_string())?)
-        }
-        None => render(&text.subject)?,
-    };
+    let subject = subject(text, first, &fields)?;
     let from = Mailbox { name: account.settings.sender_name.clone(), address: address("from", &account.address)? };
     let reply_to = match &account.settings.reply_to {
         Some(reply_to) => Some(Mailbox { name: String::new(), address: address("reply_to", reply_to)? }),

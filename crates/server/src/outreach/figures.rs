@@ -63,6 +63,7 @@ pub(super) struct OutreachFigures {
     delay: Histogram,
     left: Family<OutcomeLabel, Counter>,
     stops: Family<OutcomeLabel, Counter>,
+    tried: Family<OutcomeLabel, Counter>,
 }
 
 impl OutreachFigures {
@@ -73,6 +74,7 @@ impl OutreachFigures {
             delay: Histogram::new(DELAYS),
             left: Family::default(),
             stops: Family::default(),
+            tried: Family::default(),
         };
         let f = &figures;
         registry.register(
@@ -97,12 +99,22 @@ impl OutreachFigures {
             "Emails that a run found from the one before it: claimed, which are sent, or in_flight, which are unknown now",
             f.left.clone(),
         );
+        registry.register(
+            "mainstay_outreach_test_emails",
+            "Emails that try a text, by what came of them: accepted, refused or unknown",
+            f.tried.clone(),
+        );
         registry.register("mainstay_outreach_stops", "Leads that are written to no more, by why", f.stops.clone());
         figures
     }
 
     pub(super) fn email(&self, outcome: &'static str) {
         self.emails.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// What came of an email that tries a text.
+    pub(super) fn tried(&self, outcome: &'static str) {
+        self.tried.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     pub(super) fn accepted(&self, delay: Duration) {

@@ -12,6 +12,7 @@ use axum::response::{Html, IntoResponse, Response};
 use mainstay_domain::{EmailId, Error, Result, TenantId};
 use mainstay_store::GetEmail;
 
+use super::trying::NOBODY;
 use crate::app::App;
 use crate::http::{Document, Path, Problem, RequestContext};
 
@@ -24,6 +25,8 @@ struct Page<'a> {
     address: &'a str,
     /// Whether they have left.
     left: bool,
+    /// Whether the email was sent to try a text: there is nobody who could leave.
+    nobody: bool,
 }
 
 /// Shows the page by which somebody leaves. Opening it changes nothing.
@@ -36,6 +39,9 @@ pub async fn show(
     Path(token): Path<String>,
 ) -> Result<Response, Problem> {
     let (tenant, id) = named(&app, &token)?;
+    if id == NOBODY {
+        return Ok(page_for_nobody()?);
+    }
     let email = app.store.run(&context.call, GetEmail { tenant, id }).await?;
     let email = email.ok_or_else(|| Error::not_found("email"))?;
     Ok(page(&email.address, email.unsubscribed_at.is_some())?)
@@ -52,6 +58,9 @@ pub async fn leave(
     Path(token): Path<String>,
 ) -> Result<Response, Problem> {
     let (tenant, id) = named(&app, &token)?;
+    if id == NOBODY {
+        return Ok(page_for_nobody()?);
+    }
     app.outreach.leave(&context.call, tenant, id).await?;
     let email = app.store.run(&context.call, GetEmail { tenant, id }).await?;
     let email = email.ok_or_else(|| Error::not_found("email"))?;
@@ -71,8 +80,14 @@ fn hidden(address: &str) -> String {
 }
 
 fn page(address: &str, left: bool) -> Result<Response> {
-    let address = hidden(address);
-    let page = Page { base: crate::console::base(), address: &address, left };
+    answer(&Page { base: crate::console::base(), address: &hidden(address), left, nobody: false })
+}
+
+fn page_for_nobody() -> Result<Response> {
+    answer(&Page { base: crate::console::base(), address: "", left: false, nobody: true })
+}
+
+fn answer(page: &Page<'_>) -> Result<Response> {
     let page = Html(page.render().map_err(Error::internal)?);
     Ok(([(CACHE_CONTROL, "private, no-store")], page).into_response())
 }
@@ -90,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_is_in_an_address_is_text() {
-        let page = Page { base: "/assets", address: "<script>alert(1)</script>", left: false };
+        let page = Page { base: "/assets", address: "<script>alert(1)</script>", left: false, nobody: false };
         let page = page.render().expect("a page");
         assert!(!page.contains("<script>"), "{page}");
     }

@@ -17,6 +17,7 @@ mod readiness;
 mod run;
 mod sending;
 mod service;
+mod trying;
 
 use std::sync::Arc;
 

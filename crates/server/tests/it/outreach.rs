@@ -1,6 +1,8 @@
 //! Outreach: a campaign goes out step by step, each email once; whoever leaves gets nothing more; what a mail server says is
 //! kept and told.
 
+mod trying;
+
 use std::time::Duration;
 
 use mainstay_domain::{Entropy, Secret};

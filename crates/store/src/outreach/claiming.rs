@@ -5,17 +5,19 @@
 //! what it has sent in 24 hours is never more than its cap.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
 
-use mainstay_domain::outreach::{StepVariant, room, room_again, variant};
-use mainstay_domain::{AccountState, CampaignId, EmailId, EmailState, LeadId, LeadState, StepVariantId, Timestamp};
+use mainstay_domain::outreach::{StepVariant, variant};
+use mainstay_domain::{
+    AccountState, CampaignId, EmailId, EmailState, LeadId, LeadState, SendingAccountId, StepVariantId, TenantId,
+    Timestamp,
+};
 use serde::Serialize;
 use uuid::Uuid;
 
 use super::accounts::{SendingAccount, account_of};
 use super::figures::{Of, Tally};
 use super::leads::fields_of;
-use super::quota::ledger;
+use super::quota::{Room, room_of};
 use super::steps::VariantShare;
 use super::turns::turns;
 use super::{RunOf, message_id};
@@ -32,8 +34,6 @@ statements! {
     /// A run may remember a campaign that was paused meanwhile.
     RUNNING = batch((id: uuid) "
         SELECT c.id FROM batch b JOIN campaign c ON c.id = b.id AND c.tenant_id = $2 WHERE c.state = 'running'");
-    HELD = both("
-        SELECT count(*) AS number FROM email WHERE account_id = $1 AND tenant_id = $2 AND state = 'claimed'");
     DUE = pair(sqlite "
         UPDATE email SET state = 'claimed', run = $6, updated_at = $5
         WHERE state = 'scheduled' AND tenant_id = $1 AND id IN (
@@ -169,11 +169,6 @@ struct LockRow {
 }
 
 #[derive(sqlx::FromRow)]
-struct NumberRow {
-    number: i64,
-}
-
-#[derive(sqlx::FromRow)]
 struct DueRow {
     id: Uuid,
     campaign_id: Uuid,
@@ -245,6 +240,12 @@ struct PutOffRow {
     due_at: i64,
 }
 
+/// Holds the row of an account, and says which run has it. Nothing when it is not there.
+pub(super) async fn lock(tx: &mut Tx<'_>, tenant: TenantId, account: SendingAccountId) -> Result<Option<i64>> {
+    let lock: Option<LockRow> = tx.query(LOCK).bind(account.uuid()).bind(tenant.uuid()).row().await?;
+    Ok(lock.map(|row| row.run))
+}
+
 impl Intent for ClaimEmails {
     type Output = EmailClaim;
     const WRITES: bool = true;
@@ -255,8 +256,7 @@ impl Intent for ClaimEmails {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<EmailClaim> {
         let (id, tenant) = (self.run.account.uuid(), self.run.tenant.uuid());
-        let lock: Option<LockRow> = tx.query(LOCK).bind(id).bind(tenant).row().await?;
-        if lock.is_none_or(|row| row.run != self.run.run) {
+        if lock(tx, self.run.tenant, self.run.account).await? != Some(self.run.run) {
             return Err(Error::Fenced);
         }
         let account = account_of(tx, self.run.tenant, self.run.account).await?.ok_or(Error::Fenced)?;
@@ -266,16 +266,10 @@ impl Intent for ClaimEmails {
         if account.next_at > self.now {
             return Ok(EmailClaim::Wait(account.next_at));
         }
-        let sent = ledger(tx, (self.run.tenant, self.run.account), self.now).await?;
-        let held: Option<NumberRow> = tx.query(HELD).bind(id).bind(tenant).row().await?;
-        let held = held.map_or(0, |row| count(row.number));
-        let cap = account.cap(self.now);
-        let room = usize::try_from(room(&sent, self.now, cap, held)).unwrap_or(usize::MAX).min(self.ids.len());
-        if room == 0 {
-            // Where nothing was sent, the cap itself is nothing: it grows with the day.
-            let again = room_again(&sent, self.now, cap, held);
-            return Ok(EmailClaim::Wait(again.unwrap_or(self.now.plus(Duration::from_secs(3_600)))));
-        }
+        let room = match room_of(tx, self.run.tenant, &account, self.now).await? {
+            Room::More(room) => usize::try_from(room).unwrap_or(usize::MAX).min(self.ids.len()),
+            Room::Wait(again) => return Ok(EmailClaim::Wait(again)),
+        };
         let campaigns: BTreeSet<Uuid> = self.lanes.iter().map(|lane| lane.campaign.uuid()).collect();
         let campaigns: Vec<_> = campaigns.into_iter().map(|id| Id { id }).collect();
         let running: Vec<Id> = tx.batch(RUNNING, &campaigns).bind(tenant).rows().await?;

@@ -22,6 +22,7 @@ pub(crate) mod running;
 pub(crate) mod steps;
 pub(crate) mod stopping;
 pub(crate) mod suppressing;
+pub(crate) mod test_emails;
 pub(crate) mod turns;
 pub(crate) mod waking;
 
@@ -43,6 +44,7 @@ pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     steps::STATEMENTS,
     stopping::STATEMENTS,
     suppressing::STATEMENTS,
+    test_emails::STATEMENTS,
     turns::STATEMENTS,
     waking::STATEMENTS,
 ];

@@ -1,11 +1,14 @@
 //! What an account may still send. What it has sent is counted by five minutes, and the last 24 hours are the sum of those
 //! that are not wholly older: so it is never more than the cap in any 24 hours, and less for at most five minutes.
 
-use mainstay_domain::outreach::{BUCKET, SentBucket, WINDOW, first_bucket};
+use std::time::Duration;
+
+use mainstay_domain::outreach::{BUCKET, SentBucket, WINDOW, first_bucket, room, room_again};
 use mainstay_domain::{SendingAccountId, TenantId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::accounts::SendingAccount;
 use crate::error::Result;
 use crate::sql::statements;
 use crate::tx::Tx;
@@ -15,6 +18,8 @@ statements! {
     /// One for each five minutes in which something was sent: 289 at the most, and what a clock that was set back has ahead.
     LEDGER = both("
         SELECT bucket, sent FROM account_bucket WHERE account_id = $1 AND bucket >= $2 AND tenant_id = $3 ORDER BY bucket LIMIT 1000");
+    HELD = both("
+        SELECT count(*) AS number FROM email WHERE account_id = $1 AND tenant_id = $2 AND state = 'claimed'");
     CHARGE = insert((account_id: uuid, tenant_id: uuid, bucket: bigint, sent: bigint) "
         account_bucket (account_id, tenant_id, bucket, sent)
         SELECT account_id, tenant_id, bucket, sent FROM batch WHERE true ORDER BY account_id, bucket
@@ -36,8 +41,39 @@ struct LedgerRow {
     sent: i64,
 }
 
+#[derive(sqlx::FromRow)]
+struct NumberRow {
+    number: i64,
+}
+
+/// What an account may send at a moment.
+pub(super) enum Room {
+    /// So many more.
+    More(u32),
+    /// Nothing before this.
+    Wait(Timestamp),
+}
+
+/// What an account may send now, besides what it has claimed. Whoever asks holds the account's row.
+pub(super) async fn room_of(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    account: &SendingAccount,
+    now: Timestamp,
+) -> Result<Room> {
+    let sent = ledger(tx, (tenant, account.id), now).await?;
+    let held: Option<NumberRow> = tx.query(HELD).bind(account.id.uuid()).bind(tenant.uuid()).row().await?;
+    let held = held.map_or(0, |row| count(row.number));
+    let cap = account.cap(now);
+    Ok(match room(&sent, now, cap, held) {
+        // Where nothing was sent, the cap itself is nothing: it grows with the day.
+        0 => Room::Wait(room_again(&sent, now, cap, held).unwrap_or(now.plus(Duration::from_secs(3_600)))),
+        more => Room::More(more),
+    })
+}
+
 /// What an account has sent in the 24 hours that end now.
-pub(super) async fn ledger(
+async fn ledger(
     tx: &mut Tx<'_>,
     (tenant, account): (TenantId, SendingAccountId),
     now: Timestamp,

@@ -5,3 +5,4 @@ pub mod campaigns;
 pub mod emails;
 pub mod leads;
 pub mod suppressions;
+pub mod test_emails;

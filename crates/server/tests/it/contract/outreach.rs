@@ -112,6 +112,11 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     driver.good(200, "GET /v1/campaigns/{id}/accounts", id, token, None).await;
     let added = driver.good(201, "POST /v1/campaigns/{id}/leads", id, token, Some(leads(2))).await;
     driver.good(200, "GET /v1/campaigns/{id}/leads", id, token, None).await;
+    let lead = &added["data"][0]["id"];
+    let wish = json!({"step": 1, "lead_id": lead});
+    driver.good(200, "POST /v1/campaigns/{id}/preview", id, token, Some(wish)).await;
+    let wish = json!({"step": 1, "lead_id": lead, "to": "me@example.com", "account_id": account_id});
+    driver.good(200, "POST /v1/campaigns/{id}/test-emails", id, token, Some(wish)).await;
     driver.good(200, "POST /v1/campaigns/{id}/launch", id, token, None).await;
     driver.good(200, "PUT /v1/campaigns/{id}", id, token, Some(campaign("Summer"))).await;
     driver.good(201, "POST /v1/campaigns/{id}/leads", id, token, Some(leads(3))).await;

@@ -43,6 +43,9 @@ pub(super) struct Things {
     made: AtomicUsize,
 }
 
+/// The paths of outreach.
+const OUTREACH: &[&str] = &["/v1/campaigns", "/v1/leads", "/v1/emails", "/v1/sending-accounts", "/v1/suppressions"];
+
 impl Things {
     /// A name that nobody had: an account can be made once.
     fn fresh_name(&self) -> String {
@@ -142,6 +145,27 @@ impl Things {
         path
     }
 
+    /// The same for outreach.
+    fn outreach_body(&self, route: &RouteSpec) -> Option<Value> {
+        match (route.method.as_str(), route.path) {
+            ("POST", "/v1/campaigns") | ("PUT", "/v1/campaigns/{id}") => Some(outreach::campaign("Another")),
+            ("PUT", "/v1/campaigns/{id}/steps") => Some(outreach::steps()),
+            ("PUT", "/v1/campaigns/{id}/accounts") => Some(json!({"account_ids": []})),
+            ("POST", "/v1/campaigns/{id}/leads") => Some(outreach::leads(1)),
+            ("POST", "/v1/campaigns/{id}/preview") => Some(json!({"step": 1})),
+            ("POST", "/v1/campaigns/{id}/test-emails") => {
+                Some(json!({"step": 1, "to": "me@example.com", "account_id": self.sending_account}))
+            }
+            ("POST", "/v1/campaigns/{id}/launch" | "/v1/campaigns/{id}/pause" | "/v1/campaigns/{id}/stop") => None,
+            ("POST", "/v1/leads/{id}/stop" | "/v1/emails/{id}/resend" | "/v1/emails/{id}/sent") => None,
+            ("POST", "/v1/sending-accounts") => Some(outreach::account(&self.fresh_name())),
+            ("PUT", "/v1/sending-accounts/{id}") => Some(outreach::account("ada")),
+            ("POST", "/v1/sending-accounts/{id}/pause" | "/v1/sending-accounts/{id}/resume") => None,
+            ("POST", "/v1/suppressions") => Some(json!({"subjects": ["somebody@example.net"]})),
+            _ => panic!("say here what a good body of {} {} is", route.method, route.path),
+        }
+    }
+
     /// A good body for a route, which names these things where it can name anything.
     pub(super) fn body(&self, route: &RouteSpec) -> Option<Value> {
         match (route.method.as_str(), route.path) {
@@ -150,16 +174,7 @@ impl Things {
             ("POST", "/v1/inbox-sources") => Some(json!({"name": "a sender", "provider": "generic"})),
             ("PATCH", "/v1/inbox-sources/{id}") => Some(json!({"name": "another"})),
             ("POST", "/v1/inbox/replays") => Some(json!({"filter": {}})),
-            ("POST", "/v1/campaigns") | ("PUT", "/v1/campaigns/{id}") => Some(outreach::campaign("Another")),
-            ("PUT", "/v1/campaigns/{id}/steps") => Some(outreach::steps()),
-            ("PUT", "/v1/campaigns/{id}/accounts") => Some(json!({"account_ids": []})),
-            ("POST", "/v1/campaigns/{id}/leads") => Some(outreach::leads(1)),
-            ("POST", "/v1/campaigns/{id}/launch" | "/v1/campaigns/{id}/pause" | "/v1/campaigns/{id}/stop") => None,
-            ("POST", "/v1/leads/{id}/stop" | "/v1/emails/{id}/resend" | "/v1/emails/{id}/sent") => None,
-            ("POST", "/v1/sending-accounts") => Some(outreach::account(&self.fresh_name())),
-            ("PUT", "/v1/sending-accounts/{id}") => Some(outreach::account("ada")),
-            ("POST", "/v1/sending-accounts/{id}/pause" | "/v1/sending-accounts/{id}/resume") => None,
-            ("POST", "/v1/suppressions") => Some(json!({"subjects": ["somebody@example.net"]})),
+            ("POST" | "PUT", path) if OUTREACH.iter().any(|part| path.starts_with(part)) => self.outreach_body(route),
             ("POST", "/v1/documents") => Some(json!({"title": "A title", "content": "A text."})),
             ("PATCH", "/v1/documents/{id}") => Some(json!({"title": "Another title"})),
             ("POST", "/v1/webhook-endpoints") => Some(json!({"url": "https://hooks.example/another"})),
