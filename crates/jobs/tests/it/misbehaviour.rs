@@ -108,8 +108,11 @@ async fn one_that_runs_is_cancelled(engine: Engine) {
         }
     }
     let noting = Arc::clone(&dropped);
+    let begun = Arc::new(tokio::sync::Semaphore::new(0));
+    let beginning = Arc::clone(&begun);
     let list = JobList::new().queue(queue("work")).kind(move |_, _: Long| {
         let noted = Noted(Arc::clone(&noting));
+        beginning.add_permits(1);
         async move {
             let _noted = noted;
             std::future::pending::<()>().await;
@@ -119,6 +122,8 @@ async fn one_that_runs_is_cancelled(engine: Engine) {
     let hired = stage.hire(list).await;
     let long = || Promise::of(stage.ids.make(), &Long, stage.clock.now()).expect("small");
     let jobs = stage.promise(vec![long(), long()]).await;
+    // One that is cancelled before it is first looked at never begins.
+    let _both = begun.acquire_many(2).await.expect("open");
     for (number, job) in jobs.iter().enumerate() {
         stage.until(*job, JobState::Running).await;
         let cancel = CancelJob { job: *job, keep_until: stage.clock.now().plus(PATIENCE), now: stage.clock.now() };
