@@ -1,5 +1,6 @@
 //! Backups that are not made, lie beside the data, are not encrypted, are damaged, or were never restored.
 
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use mainstay_server::ops::backup::{Backups, Installation, take};
@@ -37,7 +38,7 @@ pub(super) async fn damage(engine: Engine, colours: &mut Colours) {
     server.app.lifecycle.stop_hard();
 
     // On another file system, with a key.
-    let apart = tempfile::tempdir_in("/dev/shm").expect("a folder in memory");
+    let apart = tempfile::tempdir_in(another_file_system()).expect("a folder");
     let Some(server) = with(engine, apart.path(), Some(&"ab".repeat(32))).await else { return };
     server.app.backups.program.set(MAINSTAY.into()).expect("set once");
     let backups = Backups::open(&server.app.config.backup).expect("a place");
@@ -53,6 +54,15 @@ pub(super) async fn damage(engine: Engine, colours: &mut Colours) {
         colours.red(&see(&server, &server.address, id).await);
     }
     server.app.lifecycle.stop_hard();
+}
+
+/// A folder that is not on the file system where tests keep their databases: in memory, or else where the build is.
+fn another_file_system() -> &'static str {
+    let device = |folder: &Path| std::fs::metadata(folder).map(|known| known.dev()).ok();
+    let ours = device(&std::env::temp_dir());
+    let others = ["/dev/shm", env!("CARGO_TARGET_TMPDIR")];
+    let apart = others.into_iter().find(|folder| device(Path::new(folder)).is_some_and(|other| Some(other) != ours));
+    apart.expect("one of them is on another file system than the temporary folder")
 }
 
 async fn with(engine: Engine, folder: &Path, key: Option<&str>) -> Option<TestApp> {
