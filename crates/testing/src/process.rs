@@ -18,7 +18,7 @@ use rustix::process::{Pid, Signal, WaitId, WaitIdOptions, kill_process, kill_pro
 use crate::{Failure, Result, spawn, while_doing};
 
 /// Output is kept up to this many lines; after that the oldest are forgotten.
-const KEPT_LINES: usize = 20_000;
+const KEPT_LINES: usize = 100_000;
 /// A [`Failure`] shows this many of the last lines.
 const SHOWN_LINES: usize = 30;
 
