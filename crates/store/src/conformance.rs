@@ -294,6 +294,7 @@ cases! {
     outreach::stopping::whoever_stops_gets_nothing_more,
     outreach::stopping::what_is_unknown_is_resolved,
     outreach::stopping::an_account_is_woken_and_rests,
+    outreach::test_emails::a_test_email_counts_against_its_account,
     outreach::model::the_model_of_outreach_holds,
     outreach::model::many_workers_lose_nothing,
     billing::events_in_any_order_give_one_plan,

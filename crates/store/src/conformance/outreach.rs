@@ -3,6 +3,7 @@
 
 pub(super) mod model;
 pub(super) mod stopping;
+pub(super) mod test_emails;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
