@@ -71,6 +71,7 @@ const GOOGLE: Duration = Duration::from_secs(45);
 
 /// How long telling everybody of a test may take.
 const ALERT_TEST: Duration = Duration::from_secs(45);
+
 /// How long a test email may take: its server, and what comes before.
 const TEST_EMAIL: Duration = Duration::from_secs(45);
 

@@ -3,20 +3,44 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use mainstay_domain::outreach::{Escape, Fields, Template, TemplatePart};
-use mainstay_domain::{StepVariantId, TenantId, Timestamp};
+use mainstay_domain::outreach::{Fields, Template, TemplatePart};
+use mainstay_domain::{CampaignId, StepVariantId, TenantId, Timestamp};
 use mainstay_mail::dkim::{Signer, sign};
 use mainstay_mail::message::{Address, Letter, Mailbox, Unsubscribe};
-use mainstay_store::{Call, ClaimedEmail, ReadVariant, SendingAccount, StepVariant};
+use mainstay_store::{Call, ClaimedEmail, EarlierEmail, ReadVariant, SendingAccount, StepVariant};
 
 use super::Outreach;
 
 /// A text of a campaign, read and ready to be filled in.
 #[derive(Debug)]
 pub(super) struct Text {
-    pub(super) subject: Template,
-    pub(super) body: Template,
-    pub(super) html: Option<Template>,
+    subject: Template,
+    body: Template,
+    html: Option<Template>,
+}
+
+/// A text that was filled in.
+#[derive(Debug)]
+pub(super) struct Filled {
+    pub(super) subject: String,
+    pub(super) text: String,
+    pub(super) html: Option<String>,
+}
+
+/// What an email is made of, beside its text.
+#[derive(Debug)]
+pub(super) struct Outgoing<'a> {
+    pub(super) campaign: CampaignId,
+    /// Whom it goes to.
+    pub(super) address: &'a str,
+    /// Without angle brackets.
+    pub(super) message_id: &'a str,
+    /// What templates may name.
+    pub(super) fields: &'a BTreeMap<String, String>,
+    /// What was sent to the same lead before, in order.
+    pub(super) earlier: &'a [EarlierEmail],
+    /// The link by which whoever gets it leaves.
+    pub(super) link: &'a str,
 }
 
 /// Why a text cannot be used, or cannot be filled in: what is wrong and what helps.
@@ -49,6 +73,23 @@ impl Text {
     /// Those of its subject, under which later steps go.
     pub(super) fn needed_of_subject(&self) -> BTreeSet<String> {
         needed(&self.subject).collect()
+    }
+
+    /// Fills it in. A later step goes under the subject of the first, as an answer to it.
+    ///
+    /// # Errors
+    /// Says which field there is nothing for.
+    pub(super) fn fill(&self, first: Option<&Self>, fields: &Fields) -> Result<Filled, Unwritable> {
+        let render =
+            |template: &Template| template.render(fields, template.escape()).map_err(|fault| fault.to_string());
+        Ok(Filled {
+            subject: match first {
+                Some(first) => format!("Re: {}", render(&first.subject)?),
+                None => render(&self.subject)?,
+            },
+            text: render(&self.body)?,
+            html: self.html.as_ref().map(render).transpose()?,
+        })
     }
 }
 
@@ -103,8 +144,15 @@ impl Outreach {
             Some(first) => Some(self.text(call, tenant, first.variant).await?),
             None => None,
         };
-        let link = self.leaving_link(tenant, email.id);
-        ready((account, signer), email, (&text, subject.as_deref()), &link, now)
+        let outgoing = Outgoing {
+            campaign: email.campaign,
+            address: &email.address,
+            message_id: &email.message_id,
+            fields: &email.fields,
+            earlier: &email.earlier,
+            link: &self.leaving_link(tenant, email.id),
+        };
+        ready((account, signer), &outgoing, (&text, subject.as_deref()), now)
     }
 }
 
@@ -115,12 +163,12 @@ impl Outreach {
 /// Says what is wrong with the text or the fields.
 pub(super) fn ready(
     (account, signer): (&SendingAccount, Option<&Signer>),
-    email: &ClaimedEmail,
+    email: &Outgoing<'_>,
     (text, first): (&Text, Option<&Text>),
-    link: &str,
     now: Timestamp,
 ) -> Result<Ready, Unwritable> {
-    let letter = letter((account, email), text, first, link, now)?;
+    let filled = text.fill(first, &fields(email.fields, email.address, email.link))?;
+    let letter = letter((account, email), filled, now)?;
     let message = letter.write().map_err(|fault| format!("{}: {}", fault.field, fault.detail))?;
     let message = match signer {
         Some(signer) => sign(&message, std::slice::from_ref(signer), now)
@@ -138,41 +186,28 @@ pub(super) fn fields(of: &BTreeMap<String, String>, address: &str, link: &str) -
     fields
 }
 
-/// The subject of a text; of a later step that of the first, as an answer to it.
-pub(super) fn subject(text: &Text, first: Option<&Text>, fields: &Fields) -> Result<String, Unwritable> {
-    let render = |text: &Text| text.subject.render(fields, Escape::Header).map_err(|fault| fault.to_string());
-    match first {
-        Some(first) => Ok(format!("Re: {}", render(first)?)),
-        None => render(text),
-    }
-}
-
 fn letter(
-    (account, email): (&SendingAccount, &ClaimedEmail),
-    text: &Text,
-    first: Option<&Text>,
-    link: &str,
+    (account, email): (&SendingAccount, &Outgoing<'_>),
+    filled: Filled,
     now: Timestamp,
 ) -> Result<Letter, Unwritable> {
-    let fields = fields(&email.fields, &email.address, link);
-    let render = |template: &Template| template.render(&fields, template.escape()).map_err(|fault| fault.to_string());
     let address = |field: &'static str, text: &str| {
         Address::parse(field, text).map_err(|fault| format!("{}: {}", fault.field, fault.detail))
     };
-    let subject = subject(text, first, &fields)?;
     let from = Mailbox { name: account.settings.sender_name.clone(), address: address("from", &account.address)? };
     let reply_to = match &account.settings.reply_to {
         Some(reply_to) => Some(Mailbox { name: String::new(), address: address("reply_to", reply_to)? }),
         None => None,
     };
-    let list_unsubscribe = link.starts_with("https://").then(|| Unsubscribe { https: link.to_owned(), mailto: None });
+    let https = email.link.starts_with("https://");
+    let list_unsubscribe = https.then(|| Unsubscribe { https: email.link.to_owned(), mailto: None });
     Ok(Letter {
-        to: Mailbox { name: name_of(email), address: address("to", &email.address)? },
+        to: Mailbox { name: name_of(email.fields), address: address("to", email.address)? },
         reply_to,
-        subject,
-        text: render(&text.body)?,
-        html: text.html.as_ref().map(render).transpose()?,
-        message_id: email.message_id.clone(),
+        subject: filled.subject,
+        text: filled.text,
+        html: filled.html,
+        message_id: email.message_id.to_owned(),
         date: now,
         in_reply_to: email.earlier.last().map(|one| one.message_id.clone()),
         references: email.earlier.iter().map(|one| one.message_id.clone()).collect(),
@@ -184,8 +219,8 @@ fn letter(
     })
 }
 
-fn name_of(email: &ClaimedEmail) -> String {
-    let part = |name: &str| email.fields.get(name).map(String::as_str).unwrap_or_default();
+fn name_of(fields: &BTreeMap<String, String>) -> String {
+    let part = |name: &str| fields.get(name).map(String::as_str).unwrap_or_default();
     format!("{} {}", part("first_name"), part("last_name")).trim().to_owned()
 }
 

@@ -7,23 +7,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use mainstay_domain::{
-    CampaignId, EmailAddress, EmailId, Error, Faults, Kind, LeadId, Result, SendingAccountId, StepVariantId, TenantId,
+    CampaignId, EmailAddress, EmailId, Error, Kind, LeadId, Result, SendingAccountId, StepVariantId, TenantId,
 };
-use mainstay_mail::smtp::Outcome;
+use mainstay_mail::smtp::{Outcome, Session};
 use mainstay_store::{
-    Call, ClaimedEmail, GetLead, ReserveTestEmail, SendingAccount, ServerSaid, StepVariant, TestEmailRoom, choose,
-    message_id,
+    Call, GetLead, ReserveTestEmail, SendingAccount, ServerSaid, StepVariant, TestEmailRoom, choose, message_id,
 };
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::Outreach;
-use super::compose::{MOST_SAID, Ready, Text, Unwritable, beginning, fields, ready, subject};
+use super::compose::{Filled, Outgoing, Ready, Text, Unwritable, fields, ready};
 use super::line::NoLine;
 use super::sending::{in_words, said_in, said_of};
 
 /// How long somebody waits for a server.
-pub(super) const PATIENCE: Duration = Duration::from_secs(25);
+const PATIENCE: Duration = Duration::from_secs(25);
+/// How long the server may take to part.
+const PARTING: Duration = Duration::from_secs(2);
 
 /// Which text is tried, and for whom.
 #[derive(Clone, Debug)]
@@ -42,9 +43,7 @@ pub(super) struct TryWish {
 #[derive(Debug)]
 pub(super) struct Preview {
     pub(super) variant: StepVariantId,
-    pub(super) subject: String,
-    pub(super) text: String,
-    pub(super) html: Option<String>,
+    pub(super) filled: Filled,
     /// Fields that it names, and that there is nothing for: they stand there as `{{name}}`.
     pub(super) missing: BTreeSet<String>,
 }
@@ -57,14 +56,30 @@ pub(super) struct Tried {
     pub(super) said: ServerSaid,
 }
 
+impl Tried {
+    const fn refused(said: ServerSaid) -> Self {
+        Self { outcome: "refused", said }
+    }
+
+    const fn unknown(said: ServerSaid) -> Self {
+        Self { outcome: "unknown", said }
+    }
+}
+
+impl From<NoLine> for Tried {
+    fn from(no: NoLine) -> Self {
+        let (NoLine::Away(why) | NoLine::Account(why)) = no;
+        Self::refused(in_words(&why))
+    }
+}
+
 /// A text with what is filled in.
 struct Draft {
-    step: u32,
     variant: StepVariantId,
     text: Text,
     /// The text of the first step, whose subject a later one goes under.
     first: Option<Text>,
-    lead: LeadId,
+    /// That of the lead.
     address: Option<String>,
     fields: BTreeMap<String, String>,
 }
@@ -101,23 +116,15 @@ impl Outreach {
         }
         let address = draft.address.as_deref().unwrap_or("somebody@example.com");
         let fields = fields(&draft.fields, address, &self.leaving_link(tenant, NOBODY));
-        let render = |template: &mainstay_domain::outreach::Template| {
-            template.render(&fields, template.escape()).map_err(|fault| unwritable(fault.to_string()))
-        };
-        Ok(Preview {
-            variant: draft.variant,
-            subject: subject(&draft.text, draft.first.as_ref(), &fields).map_err(unwritable)?,
-            text: render(&draft.text.body)?,
-            html: draft.text.html.as_ref().map(render).transpose()?,
-            missing,
-        })
+        let filled = draft.text.fill(draft.first.as_ref(), &fields).map_err(unwritable)?;
+        Ok(Preview { variant: draft.variant, filled, missing })
     }
 
     /// Sends a text to somebody who wants to see it arrive.
     ///
     /// # Errors
-    /// `invalid_input` by field, a conflict where the account does not send or whoever it goes to wants no mail, and
-    /// `rate_limited` where the account has sent as much as it may.
+    /// `invalid_input` by field, and a conflict where the account does not send, has sent as much as it may, or whoever it
+    /// goes to wants no mail.
     pub(super) async fn send_test(
         &self,
         call: &Call,
@@ -125,82 +132,71 @@ impl Outreach {
         wish: TryWish,
         (account, to): (SendingAccountId, &str),
     ) -> Result<Tried> {
-        let mut faults = Faults::default();
-        let to = faults.keep("to", EmailAddress::parse(to));
-        faults.judge()?;
-        let to = to.map(|address| address.as_str().to_owned()).unwrap_or_default();
+        let to = EmailAddress::parse(to).map_err(|refused| Error::invalid(vec![refused.of("to")]))?;
+        let to = to.as_str();
         let draft = self.draft(call, tenant, campaign, wish).await?;
         if let Some(name) = draft.missing().first() {
             let detail = format!("There is nothing for {{{{{name}}}}}: give it here, or name a lead that has one.");
             return Err(Error::invalid_field(&format!("fields.{name}"), "missing_field", detail));
         }
         let now = self.clock.now();
-        let reserve = ReserveTestEmail { tenant, account, address: to.clone(), now };
+        let reserve = ReserveTestEmail { tenant, account, address: to.to_owned(), now };
         let account = reserved(self.store.run(call, reserve).await?)?;
-        let tried = match timeout(PATIENCE, self.try_out(tenant, &account, campaign, &draft, &to)).await {
-            Ok(tried) => tried?,
-            Err(_) => {
-                let said = in_words(&format!("The server took longer than {} s.", PATIENCE.as_secs()));
-                Tried { outcome: "unknown", said }
-            }
+        let signer = match self.signer(tenant, &account) {
+            Ok(signer) => signer,
+            Err(no) => return Ok(self.tried(no.into())),
         };
-        self.figures.tried(tried.outcome);
-        Ok(tried)
+        let id: EmailId = self.ids.make();
+        let outgoing = Outgoing {
+            campaign,
+            address: to,
+            message_id: &message_id(id, &account.address),
+            fields: &draft.fields,
+            earlier: &[],
+            link: &self.leaving_link(tenant, NOBODY),
+        };
+        let texts = (&draft.text, draft.first.as_ref());
+        let ready = ready((&account, signer.as_ref()), &outgoing, texts, now).map_err(unwritable)?;
+        let mut line = None;
+        let tried = match timeout(PATIENCE, self.offer_once(&mut line, tenant, &account, &ready)).await {
+            Ok(tried) => tried,
+            Err(_) => Tried::unknown(in_words(&format!("The server took longer than {} s.", PATIENCE.as_secs()))),
+        };
+        // What came of it is known: a server that is slow to part does not change it.
+        if let Some(line) = line {
+            let _ = timeout(PARTING, line.quit()).await;
+        }
+        Ok(self.tried(tried))
     }
 
-    /// Offers a text to the server of an account, once.
-    async fn try_out(
+    /// Counts what came of one.
+    fn tried(&self, tried: Tried) -> Tried {
+        self.figures.tried(tried.outcome);
+        tried
+    }
+
+    /// Offers an email to the server of an account, once. The line is left open where there is one.
+    async fn offer_once(
         &self,
+        line: &mut Option<Session>,
         tenant: TenantId,
         account: &SendingAccount,
-        campaign: CampaignId,
-        draft: &Draft,
-        to: &str,
-    ) -> Result<Tried> {
-        let refused = |said: ServerSaid| Tried { outcome: "refused", said };
-        let of_line = |no: NoLine| match no {
-            NoLine::Away(why) | NoLine::Account(why) => refused(in_words(&why)),
+        ready: &Ready,
+    ) -> Tried {
+        let session = match self.open(tenant, account).await {
+            Ok(session) => line.insert(session),
+            Err(no) => return no.into(),
         };
-        let signer = match self.signer(tenant, account) {
-            Ok(signer) => signer,
-            Err(no) => return Ok(of_line(no)),
-        };
-        let now = self.clock.now();
-        let id: EmailId = self.ids.make();
-        let email = ClaimedEmail {
-            id,
-            campaign,
-            lead: draft.lead,
-            step: draft.step,
-            variant: draft.variant,
-            address: to.to_owned(),
-            zone: "UTC".to_owned(),
-            message_id: message_id(id, &account.address),
-            attempts: 0,
-            fields: draft.fields.clone(),
-            earlier: Vec::new(),
-            due_at: now,
-        };
-        let link = self.leaving_link(tenant, NOBODY);
-        let texts = (&draft.text, draft.first.as_ref());
-        let Ready { sender, recipient, message } =
-            ready((account, signer.as_ref()), &email, texts, &link, now).map_err(unwritable)?;
-        let mut session = match self.open(tenant, account).await {
-            Ok(session) => session,
-            Err(no) => return Ok(of_line(no)),
-        };
-        let outcome = match session.offer(Some(&sender), &recipient, message.len()).await {
-            Ok(offered) => offered.deliver(&message).await,
+        let outcome = match session.offer(Some(&ready.sender), &ready.recipient, ready.message.len()).await {
+            Ok(offered) => offered.deliver(&ready.message).await,
             Err(no) => Outcome::Refused(no),
         };
-        let tried = match outcome {
+        match outcome {
             Outcome::Accepted(reply) => Tried { outcome: "accepted", said: said_in(&reply) },
-            Outcome::Refused(no) => refused(said_of(&no)),
-            Outcome::Unknown { why, whole: false } => refused(in_words(&why.to_string())),
-            Outcome::Unknown { why, whole: true } => Tried { outcome: "unknown", said: in_words(&why.to_string()) },
-        };
-        session.quit().await;
-        Ok(tried)
+            Outcome::Refused(no) => Tried::refused(said_of(&no)),
+            Outcome::Unknown { why, whole: false } => Tried::refused(in_words(&why.to_string())),
+            Outcome::Unknown { why, whole: true } => Tried::unknown(in_words(&why.to_string())),
+        }
     }
 
     /// Reads a text and what is filled in.
@@ -237,15 +233,8 @@ impl Outreach {
         let first = if wish.step > 1 { text_of(1, None).map(read).transpose()? } else { None };
         let mut fields = lead.as_ref().map(|lead| lead.fields.clone()).unwrap_or_default();
         fields.extend(wish.fields);
-        Ok(Draft {
-            step: wish.step,
-            variant: variant.id,
-            text: read(variant)?,
-            first,
-            lead: lead.as_ref().map_or(LeadId(Uuid::nil()), |lead| lead.id),
-            address: lead.map(|lead| lead.address),
-            fields,
-        })
+        let address = lead.map(|lead| lead.address);
+        Ok(Draft { variant: variant.id, text: read(variant)?, first, address, fields })
     }
 }
 
@@ -265,7 +254,7 @@ fn reserved(room: TestEmailRoom) -> Result<SendingAccount> {
             Err(Error::new(Kind::Conflict, "suppressed", detail))
         }
         TestEmailRoom::Full(again) => {
-            let detail = beginning(&format!("The account has sent as much as it may; not before {again}."), MOST_SAID);
+            let detail = format!("The account has sent as much as it may; not before {again}.");
             Err(Error::new(Kind::Conflict, "account_full", detail))
         }
     }

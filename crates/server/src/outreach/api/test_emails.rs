@@ -59,9 +59,9 @@ impl From<Preview> for PreviewBody {
     fn from(preview: Preview) -> Self {
         Self {
             variant_id: preview.variant.uuid(),
-            subject: preview.subject,
-            text: preview.text,
-            html: preview.html,
+            subject: preview.filled.subject,
+            text: preview.filled.text,
+            html: preview.filled.html,
             missing_fields: preview.missing.into_iter().collect(),
         }
     }
