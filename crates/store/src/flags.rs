@@ -8,7 +8,7 @@ use crate::experiments::{self, StoredExperiment};
 use crate::intent::Intent;
 use crate::sql::{Sql, statements};
 use crate::tx::{Scope, Tx};
-use crate::value::{At, json};
+use crate::value::{At, Number, json};
 
 statements! {
     /// First in each transaction that changes a definition: its row lock lets one after the other do so.
@@ -63,11 +63,6 @@ pub struct Definitions {
 }
 
 #[derive(sqlx::FromRow)]
-struct NumberRow {
-    number: i64,
-}
-
-#[derive(sqlx::FromRow)]
 struct FlagRow {
     key: String,
     definition: String,
@@ -95,7 +90,7 @@ pub(crate) async fn changed(tx: &mut Tx<'_>) -> Result<()> {
 
 /// Whether there are as many as there may be beside the one of this key; `others` counts those.
 pub(crate) async fn is_full(tx: &mut Tx<'_>, others: Sql, key: &FlagKey, most: i64) -> Result<bool> {
-    let others: Option<NumberRow> = tx.query(others).bind(key.as_str().to_owned()).row().await?;
+    let others: Option<Number> = tx.query(others).bind(key.as_str().to_owned()).row().await?;
     Ok(others.is_some_and(|row| row.number >= most))
 }
 
@@ -113,7 +108,7 @@ impl Intent for LoadDefinitions {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Definitions> {
-        let version: Option<NumberRow> = tx.query(VERSION).row().await?;
+        let version: Option<Number> = tx.query(VERSION).row().await?;
         let flags: Vec<FlagRow> = tx.query(FLAGS).rows().await?;
         let experiments = experiments::all(tx).await?;
         let version = version.map_or(0, |row| row.number);

@@ -15,7 +15,7 @@ use crate::store::Store;
 use crate::stream::{Position, PositionRow};
 use crate::turns::SettleReply;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, Place};
+use crate::value::{At, Number, Place};
 
 statements! {
     LOST = both("SELECT id, tenant_id FROM generation WHERE lease = $1 ORDER BY id LIMIT 500");
@@ -103,11 +103,6 @@ impl Intent for RepliesOf {
 #[derive(Clone, Copy, Debug)]
 pub struct LeasesGone;
 
-#[derive(sqlx::FromRow)]
-struct NumberRow {
-    number: i64,
-}
-
 impl Intent for LeasesGone {
     type Output = Vec<i64>;
     const WRITES: bool = false;
@@ -118,7 +113,7 @@ impl Intent for LeasesGone {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        let rows: Vec<NumberRow> = tx.query(LEASELESS).rows().await?;
+        let rows: Vec<Number> = tx.query(LEASELESS).rows().await?;
         Ok(rows.into_iter().map(|row| row.number).collect())
     }
 }

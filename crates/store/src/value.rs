@@ -36,6 +36,12 @@ pub(crate) struct Id {
     pub(crate) id: Uuid,
 }
 
+/// A row with one number.
+#[derive(Clone, Copy, FromRow)]
+pub(crate) struct Number {
+    pub(crate) number: i64,
+}
+
 /// A number that a statement counted.
 pub(crate) fn count(number: i64) -> u32 {
     u32::try_from(number.max(0)).unwrap_or(u32::MAX)

@@ -12,7 +12,7 @@ use super::accounts::SendingAccount;
 use crate::error::Result;
 use crate::sql::statements;
 use crate::tx::Tx;
-use crate::value::{At, count};
+use crate::value::{At, Number, count};
 
 statements! {
     /// One for each five minutes in which something was sent: 289 at the most, and what a clock that was set back has ahead.
@@ -41,11 +41,6 @@ struct LedgerRow {
     sent: i64,
 }
 
-#[derive(sqlx::FromRow)]
-struct NumberRow {
-    number: i64,
-}
-
 /// What an account may send at a moment.
 pub(super) enum Room {
     /// So many more.
@@ -62,7 +57,7 @@ pub(super) async fn room_of(
     now: Timestamp,
 ) -> Result<Room> {
     let sent = ledger(tx, (tenant, account.id), now).await?;
-    let held: Option<NumberRow> = tx.query(HELD).bind(account.id.uuid()).bind(tenant.uuid()).row().await?;
+    let held: Option<Number> = tx.query(HELD).bind(account.id.uuid()).bind(tenant.uuid()).row().await?;
     let held = held.map_or(0, |row| count(row.number));
     let cap = account.cap(now);
     Ok(match room(&sent, now, cap, held) {

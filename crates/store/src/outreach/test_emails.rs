@@ -11,6 +11,7 @@ use crate::error::Result;
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
+use crate::value::Number;
 
 statements! {
     SUPPRESSED = both("
@@ -45,11 +46,6 @@ pub enum TestEmailRoom {
     Gone,
 }
 
-#[derive(sqlx::FromRow)]
-struct NumberRow {
-    number: i64,
-}
-
 impl Intent for ReserveTestEmail {
     type Output = TestEmailRoom;
     const WRITES: bool = true;
@@ -67,7 +63,7 @@ impl Intent for ReserveTestEmail {
             return Ok(TestEmailRoom::Resting(account.state));
         }
         let suppressed = tx.query(SUPPRESSED).bind(self.tenant.uuid()).bind(self.address.clone());
-        let suppressed: Option<NumberRow> = suppressed.bind(domain_of(&self.address).to_owned()).row().await?;
+        let suppressed: Option<Number> = suppressed.bind(domain_of(&self.address).to_owned()).row().await?;
         if suppressed.is_some_and(|row| row.number > 0) {
             return Ok(TestEmailRoom::Suppressed);
         }

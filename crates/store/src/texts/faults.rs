@@ -8,7 +8,7 @@ use crate::intent::Intent;
 use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, count, moment};
+use crate::value::{At, Number, count, moment};
 
 statements! {
     /// The message and its job have one id. How many are looked at is named here, so that PostgreSQL knows that it is few.
@@ -66,11 +66,6 @@ struct StopRow {
     changed_at: At,
 }
 
-#[derive(sqlx::FromRow)]
-struct NumberRow {
-    number: i64,
-}
-
 /// Looks through the text messages of all organisations: 2,000 that are overdue, and the newest 2,000.
 #[derive(Clone, Copy, Debug)]
 pub struct FindTextFaults {
@@ -122,10 +117,10 @@ impl Intent for FindTextFaults {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<TextFaults> {
         let now = At(self.now);
         let owed: Vec<OwedRow> = tx.query(OWED).bind(At(self.due_before)).rows().await?;
-        let newest: Option<NumberRow> = tx.query(NEWEST).bind(now).row().await?;
+        let newest: Option<Number> = tx.query(NEWEST).bind(now).row().await?;
         let twice: Vec<TwiceRow> = tx.query(TWICE).bind(now).rows().await?;
         let stops: Vec<StopRow> = tx.query(AFTER_STOP).bind(now).rows().await?;
-        let guards: Option<NumberRow> = tx.query(GUARDS).row().await?;
+        let guards: Option<Number> = tx.query(GUARDS).row().await?;
         let after =
             |row: StopRow| (TextMessageId(row.id), TenantId(row.tenant_id), row.attempted_at.0, row.changed_at.0);
         Ok(TextFaults {
