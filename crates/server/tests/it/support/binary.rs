@@ -47,11 +47,12 @@ impl Installation {
     pub(crate) fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let installation = Self { folder, environment: Vec::new(), wrapper: Vec::new() };
-        // No limits and cheap hashes: what is tested here is something else.
+        // No limits, cheap hashes, and a disk as full as that of this machine: what is tested here is something else.
         super::no_limits()
             .into_iter()
             .fold(installation, |installation, key| installation.set(&key, "1000000"))
             .with("PORT", "0")
+            .with("MAINSTAY_ALERTS__DISK_PERCENT", "100")
             .with("MAINSTAY_AUTH__PASSWORD_MEMORY_KIB", "64")
             .with("MAINSTAY_AUTH__PASSWORD_PASSES", "1")
     }
