@@ -289,6 +289,7 @@ cases! {
     backups::a_copy_is_the_database_of_one_moment_while_others_write,
     backups::a_copy_that_is_not_whole_is_refused,
     outreach::an_email_goes_out_once,
+    outreach::of_two_runs_one_is_heard,
     outreach::what_is_made_is_read_again,
     outreach::an_account_sends_no_more_than_it_may,
     outreach::stopping::whoever_stops_gets_nothing_more,

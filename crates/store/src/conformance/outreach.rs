@@ -8,6 +8,7 @@ pub(super) mod test_emails;
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use mainstay_domain::{
     AccountState, CampaignId, CampaignState, EmailAddress, EmailId, EmailState, LeadId, LeadState, SendingAccountId,
     StepVariantId, StopReason, TenantId,
@@ -301,6 +302,33 @@ pub(super) async fn an_email_goes_out_once(h: &Harness) {
         message_ids: vec!["x@y".to_owned(), next.message_id.clone(), claimed[0].earlier[0].message_id.clone()],
     };
     assert_eq!(agency.run(found).await.expect("one of ours").id, next.id, "the likeliest first");
+}
+
+/// A run that is over and does not know it speaks at the same moment as the one that has its emails now.
+pub(super) async fn of_two_runs_one_is_heard(h: &Harness) {
+    let agency = Agency::open(h, "agency").await;
+    let account = agency.account("ada@example.com", sender(100)).await;
+    let made = agency.campaign("Spring", &[account]).await;
+    agency.add(made.id, &["a@one.test"]).await;
+    agency.launch(made.id).await;
+    let over = agency.begin(account).await;
+    let before = agency.claim(&over, 1).await.remove(0);
+    let run = agency.begin(account).await;
+    let email = agency.claim(&run, 1).await.remove(0);
+    assert_eq!(email.id, before.id);
+    // While the first goes to the database, the others come to be asked together.
+    let asked = [&over, &over, &over, &run, &over, &run];
+    let may = join_all(asked.map(|run| agency.fence(run, &email))).await;
+    let told: Vec<_> = may.iter().zip(asked).filter(|(may, _)| **may).map(|(_, run)| run.account.run).collect();
+    assert_eq!(told, [run.account.run], "one may send it, and one only");
+    let put_back = EmailEnd::Released { until: h.now(), why: "gone".to_owned() };
+    let said = [(&over, false), (&over, false), (&over, false), (&run, true), (&over, false)];
+    let kept = join_all(said.map(|(run, fenced)| {
+        let end = if fenced { accepted(None) } else { put_back.clone() };
+        agency.end(run, &email, fenced, end)
+    }));
+    assert_eq!(kept.await, [false, false, false, true, false], "what the server said is kept");
+    assert_eq!(agency.figures(made.id).await, sums(&[("accepted", 1), ("lead_finished", 1)]));
 }
 
 pub(super) async fn what_is_made_is_read_again(h: &Harness) {

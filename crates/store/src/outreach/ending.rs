@@ -1,6 +1,6 @@
 //! What came of an email: kept by whoever sent it, together with all that follows from it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mainstay_domain::{EmailId, EmailState, LeadId, SendingAccountId, StopReason, TenantId, Timestamp};
@@ -25,7 +25,7 @@ use crate::value::At;
 
 statements! {
     SEEN = locking((id: uuid, tenant_id: uuid) "
-        SELECT e.id, e.state, e.fenced_at, e.lead_id, e.address FROM batch b JOIN email e ON e.id = b.id AND e.tenant_id = b.tenant_id
+        SELECT e.id, e.state, e.run, e.attempts, e.fenced_at, e.lead_id, e.address FROM batch b JOIN email e ON e.id = b.id AND e.tenant_id = b.tenant_id
         ORDER BY e.id", "FOR NO KEY UPDATE OF e");
     END = update((id: uuid, tenant_id: uuid, run: bigint, attempts: bigint, fenced: bigint, counted: bigint, state: text,
         due_at: time, code: bigint, enhanced: text, said: text, provider_id: text, thread: text, bounced: bigint, at: time) "
@@ -115,6 +115,8 @@ struct SeenKey {
 struct SeenRow {
     id: Uuid,
     state: String,
+    run: i64,
+    attempts: i64,
     fenced_at: Option<At>,
     lead_id: Uuid,
     address: String,
@@ -144,6 +146,19 @@ struct EndedRow {
     id: Uuid,
     #[sqlx(flatten)]
     of: Of,
+}
+
+impl EndEmail {
+    /// Whether it is this one whose word counts: of a run that is over it may be another's.
+    fn is_about(&self, seen: &SeenRow) -> Result<bool> {
+        let state: EmailState = word(&seen.state)?;
+        Ok(if self.fenced {
+            let out = matches!(state, EmailState::InFlight | EmailState::Unknown);
+            out && seen.attempts == i64::from(self.attempts) + 1
+        } else {
+            state == EmailState::Claimed && seen.run == self.run.run && seen.attempts == i64::from(self.attempts)
+        })
+    }
 }
 
 impl EmailEnd {
@@ -225,25 +240,32 @@ impl Batch for Ends {
     }
 
     async fn apply(&self, tx: &mut Tx<'_>, members: &[Arc<EndEmail>]) -> Result<Vec<bool>> {
-        let mut by_id: BTreeMap<Uuid, &EndEmail> = BTreeMap::new();
-        for member in members {
-            by_id.entry(member.id.uuid()).or_insert(member);
-        }
-        let keys: Vec<_> =
-            by_id.values().map(|one| SeenKey { id: one.id.uuid(), tenant_id: one.run.tenant.uuid() }).collect();
+        let places: BTreeSet<(Uuid, Uuid)> = members.iter().map(|one| (one.id.uuid(), one.run.tenant.uuid())).collect();
+        let keys: Vec<_> = places.into_iter().map(|(id, tenant_id)| SeenKey { id, tenant_id }).collect();
         let seen: Vec<SeenRow> = tx.batch(SEEN, &keys).rows().await?;
         let seen: BTreeMap<Uuid, SeenRow> = seen.into_iter().map(|row| (row.id, row)).collect();
-        let rows: Vec<_> = by_id.values().map(|one| EndRow::of(one)).collect();
+        // Of several that say something of one email, the first counts that knows how it stands.
+        let mut counts: BTreeMap<Uuid, usize> = BTreeMap::new();
+        for (place, member) in members.iter().enumerate() {
+            let id = member.id.uuid();
+            if let Some(seen) = seen.get(&id)
+                && member.is_about(seen)?
+            {
+                counts.entry(id).or_insert(place);
+            }
+        }
+        let rows: Vec<_> = counts.values().map(|place| EndRow::of(&members[*place])).collect();
         let ended: Vec<EndedRow> = tx.batch(END, &rows).rows().await?;
         let mut after = After::default();
+        let mut kept = vec![false; members.len()];
         for row in &ended {
-            if let Some((member, seen)) = by_id.get(&row.id).zip(seen.get(&row.id)) {
-                after.ended(member, seen, row.of)?;
+            if let Some((place, seen)) = counts.get(&row.id).zip(seen.get(&row.id)) {
+                after.ended(&members[*place], seen, row.of)?;
+                kept[*place] = true;
             }
         }
         after.write(tx).await?;
-        let kept: std::collections::BTreeSet<Uuid> = ended.iter().map(|row| row.id).collect();
-        Ok(members.iter().map(|member| kept.contains(&member.id.uuid())).collect())
+        Ok(kept)
     }
 }
 

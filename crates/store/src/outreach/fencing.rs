@@ -1,7 +1,7 @@
 //! The step before the first byte goes out that could make a server accept an email: from here on nobody can say for certain
 //! that it was not sent, until the server says so. Whoever was stopped meanwhile gets nothing.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use mainstay_domain::{EmailId, EmailState, LeadState, TenantId, Timestamp};
@@ -30,10 +30,10 @@ statements! {
           AND EXISTS (SELECT 1 FROM campaign c WHERE c.id = email.campaign_id AND c.tenant_id = b.tenant_id AND c.state = 'running')
           AND NOT EXISTS (SELECT 1 FROM suppression s WHERE s.tenant_id = b.tenant_id AND s.subject = email.address)
           AND NOT EXISTS (SELECT 1 FROM suppression s WHERE s.tenant_id = b.tenant_id AND s.subject = '@' || email.domain)
-        RETURNING email.id");
+        RETURNING email.id, email.run");
     /// Only on a repeat: what a commit that was not confirmed has said.
     FENCED = batch((id: uuid, tenant_id: uuid, account_id: uuid, run: bigint, attempts: bigint, at: time, day: bigint) "
-        SELECT e.id FROM batch b JOIN email e ON e.id = b.id AND e.tenant_id = b.tenant_id
+        SELECT e.id, e.run FROM batch b JOIN email e ON e.id = b.id AND e.tenant_id = b.tenant_id
         WHERE e.state = 'in_flight' AND e.run = b.run AND e.attempts = b.attempts + 1 AND e.fenced_at = b.at");
     /// Those that are not to go out now but may later: their campaign is paused, or their account rests.
     RELEASE = update((id: uuid, tenant_id: uuid, run: bigint) "
@@ -77,6 +77,13 @@ struct FenceRow {
     attempts: u32,
     at: i64,
     day: i64,
+}
+
+/// An email that may go out, and the run that may send it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, sqlx::FromRow)]
+struct FencedRow {
+    id: Uuid,
+    run: i64,
 }
 
 #[derive(Serialize)]
@@ -131,6 +138,10 @@ impl FenceRow {
             day: day_of(member.now),
         }
     }
+
+    const fn fenced(&self) -> FencedRow {
+        FencedRow { id: self.id, run: self.run }
+    }
 }
 
 /// Says of what is about to go out that it is.
@@ -152,27 +163,29 @@ impl Batch for Fences {
         let rows: Vec<FenceRow> = members.iter().map(|member| FenceRow::of(member)).collect();
         let mut before = Vec::new();
         if tx.attempt > 0 {
-            before = tx.batch(FENCED, &rows).rows::<crate::value::Id>().await?;
+            before = tx.batch(FENCED, &rows).rows::<FencedRow>().await?;
         }
         let mut tally = Tally::default();
-        let fenced: Vec<crate::value::Id> = tx.batch(FENCE, &rows).rows().await?;
-        let fresh = super::ids(&fenced);
-        let charges = rows.iter().filter(|row| fresh.contains(&row.id)).map(|row| Charge {
+        let fresh: BTreeSet<FencedRow> = tx.batch(FENCE, &rows).rows().await?.into_iter().collect();
+        let charges = fresh.iter().filter_map(|fenced| rows.iter().find(|row| row.fenced() == *fenced));
+        let charges = charges.map(|row| Charge {
             account_id: row.account_id,
             tenant_id: row.tenant_id,
             bucket: bucket_of(Timestamp::from_millis(row.at)),
             sent: 1,
         });
         let charges: Vec<_> = charges.collect();
+        // A run that is over may ask for the same email at the same moment: one is told that it may, and one only.
         let mut may = fresh;
-        may.extend(super::ids(&before));
-        let not: Vec<_> = rows.iter().filter(|row| !may.contains(&row.id)).collect();
+        may.extend(before);
+        let answers: Vec<bool> = rows.iter().map(|row| may.remove(&row.fenced())).collect();
+        let not: Vec<_> = rows.iter().zip(&answers).filter(|(_, may)| !**may).map(|(row, _)| row).collect();
         if !not.is_empty() {
             refuse(tx, &not, &mut tally).await?;
         }
         charge(tx, charges).await?;
         tally.write(tx).await?;
-        Ok(rows.iter().map(|row| may.contains(&row.id)).collect())
+        Ok(answers)
     }
 }
 
