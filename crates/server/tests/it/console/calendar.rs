@@ -4,6 +4,7 @@ use mainstay_testing::Browser;
 use serde_json::{Value, json};
 
 use super::view::View;
+use crate::calls::{line_of, use_tool};
 use crate::reception::Practice;
 use crate::support::{Engine, TestApp};
 
@@ -154,7 +155,14 @@ async fn one_of_two_wins(page: &Page<'_>) {
     page.types("name", "Grace Hopper").await;
     page.types("phone", "030 901820").await;
     view.picture("calendar-book").await;
-    let other = page.books("11:00", 1, "Mary Jackson").await;
+    // On the phone the agent books the same for a caller.
+    let line = line_of(&page.practice).await;
+    let wish = |time: &str, name: &str| json!({"date": page.day, "time": time, "staff": "Dr. 1", "name": name});
+    let agent = async |id: &str, wish: Value| {
+        use_tool(page.practice.server, &line, ("call-1", id), "book_appointment", wish).await
+    };
+    let booked = agent("t1", wish("11:00", "Mary Jackson")).await;
+    assert!(booked.as_ref().is_ok_and(|told| told.ends_with(" with Dr. 1.")), "{booked:?}");
     view.click("dialog[open] [type=submit]").await;
     view.shows("document.querySelector('dialog .taken[data-code=slot_taken]')?.textContent.includes('Somebody else has this time already')").await;
     view.picture("calendar-taken").await;
@@ -164,7 +172,11 @@ async fn one_of_two_wins(page: &Page<'_>) {
     view.shows("document.querySelector('dialog') === null").await;
     let own = page.stands(1, "Grace Hopper").await;
     assert_eq!(page.stored(&own).await["starts_at"], *page.at("11:30"));
-    assert_eq!(page.stands(1, "Mary Jackson").await, text(&other["id"]));
+    let other = page.stands(1, "Mary Jackson").await;
+    assert_eq!(page.stored(&other).await["starts_at"], *page.at("11:00"));
+    // What was booked in the page the agent does not get either, and can tell why.
+    let told = agent("t2", wish("11:30", "Eve")).await.expect_err("taken");
+    assert!(told.starts_with("That time was just taken. The next free times are "), "{told}");
     // What is wrong is said beside its field.
     view.click("[data-action=book]").await;
     view.shows("document.querySelector('dialog [data-time]')").await;
