@@ -111,6 +111,8 @@ id! {
     StepVariantId;
     /// Somebody that a campaign writes to.
     LeadId;
+    /// A list of people that is read into a campaign.
+    LeadImportId;
     /// An account that emails of campaigns are sent by.
     SendingAccountId;
     /// An email of a campaign to a lead.

@@ -50,14 +50,15 @@ pub use hexadecimal::{from_hexadecimal, hexadecimal};
 pub use id::{
     ApiKeyId, AppointmentId, CalendarConflictId, CalendarConnectionId, CalendarFeedId, CalendarSignInId, CampaignId,
     ContactId, ConversationId, DeliveryId, DocumentId, EmailId, EndpointId, EventId, ExperimentId, GenerationId,
-    ImageId, InboxEventId, InboxSourceId, JobId, LeadId, MessageId, PersonId, PhoneCallId, PhoneMessageId, RequestId,
-    SendingAccountId, ServiceId, SessionId, StaffId, StepVariantId, StreamId, TenantId, TextMessageId,
+    ImageId, InboxEventId, InboxSourceId, JobId, LeadId, LeadImportId, MessageId, PersonId, PhoneCallId,
+    PhoneMessageId, RequestId, SendingAccountId, ServiceId, SessionId, StaffId, StepVariantId, StreamId, TenantId,
+    TextMessageId,
 };
 pub use image::{ImageKind, MessageImage};
 pub use inbox::InboxState;
 pub use job::{JobPriority, JobState};
 pub use knowledge::{DocumentText, DocumentTitle, IndexedText, Language, Passage, Question, QuestionWord, sentences};
-pub use outreach::{AccountState, CampaignState, EmailState, LeadState, StopReason, SuppressionReason};
+pub use outreach::{AccountState, CampaignState, EmailState, ImportState, LeadState, StopReason, SuppressionReason};
 pub use reception::{
     AppointmentState, CalendarDay, CalendarEvent, CalendarMethod, CallingCode, Opening, PhoneNumber, ServiceTimes,
     Span, SpecialDay, StaffHours, Step, Week, Zone, calendar_file, free_starts,

@@ -19,7 +19,7 @@ pub use pace::{
     AccountHealth, BUCKET, HealthReason, RampUp, SentBucket, WINDOW, bucket_of, first_bucket, next_after, room,
     room_again, slot,
 };
-pub use state::{AccountState, CampaignState, EmailState, LeadState, StopReason, SuppressionReason};
+pub use state::{AccountState, CampaignState, EmailState, ImportState, LeadState, StopReason, SuppressionReason};
 pub use template::{
     Escape, Fields, LaunchCheck, LaunchProblem, NamedField, ProblemKind, RenderFault, Template, TemplateFault,
     TemplatePart, field_name, known_fields,

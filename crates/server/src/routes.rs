@@ -30,7 +30,7 @@ use crate::ops::backup::api as backup;
 use crate::ops::client_reports as reports;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
-use crate::outreach::api::{accounts as sending, campaigns, emails, leads, suppressions, test_emails};
+use crate::outreach::api::{accounts as sending, campaigns, emails, imports, leads, suppressions, test_emails};
 use crate::outreach::leaving;
 use crate::reception::api::{appointments, availability, contacts, services, settings as reception, staff};
 use crate::sync::api as sync;
@@ -74,6 +74,8 @@ const ALERT_TEST: Duration = Duration::from_secs(45);
 
 /// How long a test email may take: its server, and what comes before.
 const TEST_EMAIL: Duration = Duration::from_secs(45);
+/// How long a part of a list may take that is read into a campaign.
+const IMPORT: Duration = Duration::from_secs(60);
 
 /// How much longer than the reply a request that waits for one may take.
 const AFTER_THE_REPLY: Duration = Duration::from_secs(10);
@@ -192,7 +194,21 @@ fn outreach_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         )
         .get("/v1/campaigns/{id}/figures", campaigns::figures, MEMBER.statements(2).priority(HEAVY))
         .get("/v1/campaigns/{id}/leads", leads::list, MEMBER.statements(2).priority(HEAVY))
-        .post("/v1/campaigns/{id}/leads", leads::add, ADMIN.body(2 * 1024 * 1024).statements(9))
+        // Of two that wait for each other one begins again.
+        .post("/v1/campaigns/{id}/leads", leads::add, ADMIN.body(2 * 1024 * 1024).statements(14))
+        // A thousand rows take 13: to see how far the list is read, to add them, to count them and to say how far it is read.
+        .post("/v1/campaigns/{id}/imports", imports::begin, ADMIN.statements(6))
+        .get("/v1/campaigns/{id}/imports", imports::list, MEMBER.statements(2).priority(HEAVY))
+        .post("/v1/imports/preview", imports::preview, MEMBER.body(128 * 1024))
+        .get("/v1/imports/{id}", imports::get, MEMBER.statements(1))
+        .post(
+            "/v1/imports/{id}/content",
+            imports::content,
+            ADMIN.body(8 * 1024 * 1024).statements(2_000).priority(HEAVY).deadline(IMPORT),
+        )
+        .post("/v1/imports/{id}/cancel", imports::cancel, ADMIN.statements(4).priority(ALWAYS))
+        .get("/v1/imports/{id}/faults", imports::faults, MEMBER.statements(2).priority(HEAVY))
+        .get("/v1/imports/{id}/faults.csv", imports::faults_table, MEMBER.statements(25).priority(HEAVY))
         .get("/v1/leads/{id}", leads::get, MEMBER.statements(1))
         .post("/v1/leads/{id}/stop", leads::stop, ADMIN.statements(6).priority(ALWAYS))
         .get("/v1/sending-accounts", sending::list, MEMBER.statements(1).priority(HEAVY))

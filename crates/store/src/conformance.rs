@@ -295,6 +295,8 @@ cases! {
     outreach::stopping::whoever_stops_gets_nothing_more,
     outreach::stopping::what_is_unknown_is_resolved,
     outreach::stopping::an_account_is_woken_and_rests,
+    outreach::importing::a_list_is_read_once,
+    outreach::importing::a_list_has_its_bounds,
     outreach::test_emails::a_test_email_counts_against_its_account,
     outreach::model::the_model_of_outreach_holds,
     outreach::model::many_workers_lose_nothing,

@@ -221,6 +221,10 @@ pub use outreach::due::{LaneDue, ReadDue};
 pub use outreach::ending::{EmailEnd, EndEmail, ServerSaid};
 pub use outreach::fencing::FenceEmail;
 pub use outreach::figures::{Became, CountFigures, OutreachFigure, ReadFigures};
+pub use outreach::importing::{
+    BEGINNING_AN_IMPORT, BeginImport, CancelImport, GetImport, ImportFault, LeadImport, ListImportFaults, ListImports,
+    MOST_IMPORT_FAULTS, ReadIntoCampaign, ReadStep,
+};
 pub use outreach::leads::{AddLeads, AddedLeads, FindLacking, GetLead, Lead, ListLeads, MOST_LEADS, NewLead};
 pub use outreach::listing::{Email, EmailsOf, FindByMessage, FoundEmail, GetEmail, ListEmails};
 pub use outreach::resolving::{EmailPlace, ReadPlace, Resolution, ResolveEmail, Resolved};

@@ -85,6 +85,8 @@ pub const TABLES: &[Table] = &[
     table("account_bucket", TableKind::Tenant, true),
     table("account_domain", TableKind::Tenant, true),
     table("lead", TableKind::Tenant, true),
+    table("lead_import", TableKind::Tenant, true),
+    table("lead_import_fault", TableKind::Tenant, true),
     table("email", TableKind::Tenant, true),
     table("outreach_figure", TableKind::Tenant, true),
     table("suppression", TableKind::Tenant, true),

@@ -77,6 +77,20 @@ impl LeadState {
     }
 }
 
+/// How far a list of people is read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ImportState {
+    /// More of it is to come.
+    Running,
+    /// It was read to its end.
+    Finished,
+    /// Somebody has ended it. What was read by then stays.
+    Cancelled,
+}
+
+words!(ImportState { Running = "running", Finished = "finished", Cancelled = "cancelled" });
+
 /// Where an email is in its life.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -24,6 +24,8 @@ const BEYOND_A_REPLY: Duration = Duration::from_secs(10 * 60);
 const SWEPT_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
 /// For how long it is kept what went wrong in browsers.
 const REPORTS_LAST: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How long lists that were read into campaigns are told of. Their leads stay.
+const IMPORTS_LAST: Duration = Duration::from_secs(90 * 86_400);
 /// How much longer than the longest a voice session may seem to last before its node is taken to be gone.
 const VOICE_LEFT: Duration = Duration::from_secs(10 * 60);
 /// How long after its removal what an experiment found is erased: no node still writes of it then.
@@ -86,9 +88,10 @@ async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<()> {
         let delivered = app.deliveries.sweep(&call(), now).await?;
         let reported = app.store.forget_client_reports(&call(), now.minus(REPORTS_LAST)).await?;
         let unsent = app.images.sweep(&call(), now).await?;
+        let imports = app.store.forget_imports(&call(), now.minus(IMPORTS_LAST)).await?;
         let texts = app.store.forget_texts(&call(), now.minus(app.config.texts.kept())).await?;
         let settled = forgotten == 0 && purged == 0 && tombstones == 0 && swept == 0 && old == 0 && !erased;
-        if settled && arrived == 0 && delivered == 0 && reported == 0 && unsent == 0 && texts == 0 {
+        if settled && arrived == 0 && delivered == 0 && reported == 0 && unsent == 0 && imports == 0 && texts == 0 {
             break;
         }
     }

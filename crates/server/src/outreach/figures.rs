@@ -64,6 +64,7 @@ pub(super) struct OutreachFigures {
     left: Family<OutcomeLabel, Counter>,
     stops: Family<OutcomeLabel, Counter>,
     tried: Family<OutcomeLabel, Counter>,
+    imported: Family<OutcomeLabel, Counter>,
 }
 
 impl OutreachFigures {
@@ -75,6 +76,7 @@ impl OutreachFigures {
             left: Family::default(),
             stops: Family::default(),
             tried: Family::default(),
+            imported: Family::default(),
         };
         let f = &figures;
         registry.register(
@@ -104,12 +106,23 @@ impl OutreachFigures {
             "Emails that try a text, by what came of them: accepted, refused or unknown",
             f.tried.clone(),
         );
+        registry.register(
+            "mainstay_outreach_import_rows",
+            "Rows of lists that were read into campaigns: good, or bad with something wrong in them",
+            f.imported.clone(),
+        );
         registry.register("mainstay_outreach_stops", "Leads that are written to no more, by why", f.stops.clone());
         figures
     }
 
     pub(super) fn email(&self, outcome: &'static str) {
         self.emails.get_or_create(&OutcomeLabel { outcome }).inc();
+    }
+
+    /// Rows of a list, and how many of them were bad.
+    pub(super) fn imported(&self, rows: usize, bad: u64) {
+        self.imported.get_or_create(&OutcomeLabel { outcome: "good" }).inc_by((rows as u64).saturating_sub(bad));
+        self.imported.get_or_create(&OutcomeLabel { outcome: "bad" }).inc_by(bad);
     }
 
     /// What came of an email that tries a text.

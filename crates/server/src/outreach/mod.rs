@@ -11,6 +11,7 @@ pub mod api;
 mod clearing;
 mod compose;
 mod figures;
+mod importing;
 pub mod leaving;
 mod line;
 mod readiness;

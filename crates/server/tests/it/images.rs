@@ -90,7 +90,7 @@ fn resized(mut png: Vec<u8>, width: u32, height: u32) -> Vec<u8> {
 }
 
 async fn upload(server: &TestApp, person: &Person, bytes: Vec<u8>) -> Answer {
-    server.upload(Some(&person.access_token), "image/png", bytes).await
+    server.upload("/v1/images", Some(&person.access_token), "image/png", bytes).await
 }
 
 async fn shown(server: &TestApp, token: &str, id: &Value) -> (reqwest::header::HeaderMap, Vec<u8>) {
@@ -142,9 +142,9 @@ async fn what_is_no_image_is_refused_by_its_content(engine: Engine) {
     for (bytes, kind) in
         [(good_png, "text/html"), (good_jpeg, "image/png"), (good_webp, "application/json"), (good_gif, "x/y")]
     {
-        server.upload(Some(&ada.access_token), kind, bytes).await.expect(201);
+        server.upload("/v1/images", Some(&ada.access_token), kind, bytes).await.expect(201);
     }
-    server.upload(None, "image/png", png(3, 3)).await.refused(401, "unauthenticated");
+    server.upload("/v1/images", None, "image/png", png(3, 3)).await.refused(401, "unauthenticated");
     // One byte too many.
     let mut large = png(3, 3);
     large.resize(10 * 1024 * 1024 + 1, 0);

@@ -1,6 +1,7 @@
 //! Outreach: a campaign goes out step by step, each email once; whoever leaves gets nothing more; what a mail server says is
 //! kept and told.
 
+mod importing;
 mod trying;
 
 use std::time::Duration;

@@ -40,7 +40,8 @@ macro_rules! migrations {
             17 "reception" "0017_reception", 18 "calls" "0018_calls", 19 "voice" "0019_voice",
             20 "knowledge" "0020_knowledge", 21 "images" "0021_images", 22 "text messages" "0022_text_messages",
             23 "calendars" "0023_calendars", 24 "tools" "0024_tools",
-            25 "text messages owed" "0025_text_messages_owed", 26 "outreach" "0026_outreach")
+            25 "text messages owed" "0025_text_messages_owed", 26 "outreach" "0026_outreach",
+            27 "lead import" "0027_lead_import")
     };
     ($engine:literal, $($version:literal $description:literal $file:literal),+) => {
         vec![$(Migration {

@@ -117,46 +117,54 @@ impl Intent for AddLeads {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        let Some(campaign) = campaign_of(tx, self.tenant, self.campaign).await? else { return Ok(None) };
-        if campaign.state == CampaignState::Stopped {
-            return Ok(None);
-        }
-        let (tenant, id) = (self.tenant.uuid(), self.campaign.uuid());
-        // Of two with one address in a batch the first stands for both.
-        let mut firsts: BTreeMap<&str, &NewLead> = BTreeMap::new();
-        for lead in &self.leads {
-            firsts.entry(lead.address.as_str()).or_insert(lead);
-        }
-        let zone = |lead: &'_ NewLead| lead.zone.as_ref().map(|zone| zone.name().to_owned());
-        let zones: BTreeMap<&str, String> = firsts
-            .iter()
-            .map(|(address, lead)| (*address, zone(lead).unwrap_or_else(|| campaign.settings.zone.clone())))
-            .collect();
-        let mut rows = Vec::with_capacity(firsts.len());
-        for (address, lead) in &firsts {
-            let (fields, zone) = (json(&lead.fields)?, zones.get(address).map_or("", String::as_str));
-            rows.push(LeadInsert { id: lead.id.uuid(), address, domain: domain_of(address), fields, zone });
-        }
-        let add = tx.batch(ADD, &rows).bind(tenant).bind(id).bind(At(self.now));
-        let added: Vec<AddedRow> = add.rows().await?;
-        let names: BTreeSet<&str> = rows.iter().map(|row| row.zone).collect();
-        let zones: Vec<_> = names.into_iter().map(|zone| ZoneRow { zone }).collect();
-        tx.batch(ZONES, &zones).bind(tenant).bind(id).run().await?;
-        let (mut answer, mut tally) = (AddedLeads::default(), Tally::default());
-        for row in added {
-            let state: LeadState = word(&row.state)?;
-            tally.leads(tenant, id, state, 1);
-            answer.new.insert(LeadId(row.id));
-            if state == LeadState::Stopped {
-                answer.suppressed.insert(LeadId(row.id));
-            }
-        }
-        tally.write(tx).await?;
-        if campaign.state == CampaignState::Running && !answer.new.is_empty() {
-            wake(tx, self.tenant, self.campaign, self.now).await?;
-        }
-        Ok(Some(answer))
+        add(tx, (self.tenant, self.campaign), &self.leads, self.now).await
     }
+}
+
+/// Adds leads to a campaign. Nothing when there is no such campaign, or it has stopped.
+pub(super) async fn add(
+    tx: &mut Tx<'_>,
+    (tenant, campaign): (TenantId, CampaignId),
+    leads: &[NewLead],
+    now: Timestamp,
+) -> Result<Option<AddedLeads>> {
+    let Some(campaign) = campaign_of(tx, tenant, campaign).await?.filter(|one| one.state != CampaignState::Stopped)
+    else {
+        return Ok(None);
+    };
+    let (mut answer, mut tally) = (AddedLeads::default(), Tally::default());
+    if leads.is_empty() {
+        return Ok(Some(answer));
+    }
+    // Of two with one address in a batch the first stands for both.
+    let mut firsts: BTreeMap<&str, &NewLead> = BTreeMap::new();
+    for lead in leads {
+        firsts.entry(lead.address.as_str()).or_insert(lead);
+    }
+    let mut rows = Vec::with_capacity(firsts.len());
+    for (address, lead) in &firsts {
+        let zone = lead.zone.as_ref().map_or(campaign.settings.zone.as_str(), Zone::name);
+        let fields = json(&lead.fields)?;
+        rows.push(LeadInsert { id: lead.id.uuid(), address, domain: domain_of(address), fields, zone });
+    }
+    let id = campaign.id.uuid();
+    let added: Vec<AddedRow> = tx.batch(ADD, &rows).bind(tenant.uuid()).bind(id).bind(At(now)).rows().await?;
+    let names: BTreeSet<&str> = rows.iter().map(|row| row.zone).collect();
+    let zones: Vec<_> = names.into_iter().map(|zone| ZoneRow { zone }).collect();
+    tx.batch(ZONES, &zones).bind(tenant.uuid()).bind(id).run().await?;
+    for row in added {
+        let state: LeadState = word(&row.state)?;
+        tally.leads(tenant.uuid(), id, state, 1);
+        answer.new.insert(LeadId(row.id));
+        if state == LeadState::Stopped {
+            answer.suppressed.insert(LeadId(row.id));
+        }
+    }
+    tally.write(tx).await?;
+    if campaign.state == CampaignState::Running && !answer.new.is_empty() {
+        wake(tx, tenant, campaign.id, now).await?;
+    }
+    Ok(Some(answer))
 }
 
 /// A lead.

@@ -14,6 +14,8 @@ pub(crate) mod due;
 pub(crate) mod ending;
 pub(crate) mod fencing;
 pub(crate) mod figures;
+pub(crate) mod housekeeping;
+pub(crate) mod importing;
 pub(crate) mod leads;
 pub(crate) mod listing;
 pub(crate) mod quota;
@@ -36,6 +38,8 @@ pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     ending::STATEMENTS,
     fencing::STATEMENTS,
     figures::STATEMENTS,
+    housekeeping::STATEMENTS,
+    importing::STATEMENTS,
     leads::STATEMENTS,
     listing::STATEMENTS,
     quota::STATEMENTS,

@@ -1,8 +1,9 @@
-//! `/v1/campaigns`, `/v1/leads`, `/v1/sending-accounts`, `/v1/emails` and `/v1/suppressions`.
+//! `/v1/campaigns`, `/v1/imports`, `/v1/leads`, `/v1/sending-accounts`, `/v1/emails` and `/v1/suppressions`.
 
 pub mod accounts;
 pub mod campaigns;
 pub mod emails;
+pub mod imports;
 pub mod leads;
 pub mod suppressions;
 pub mod test_emails;

@@ -45,7 +45,7 @@ pub(super) async fn drive(driver: &mut Driver<'_>, token: Option<&str>) {
 
 /// An image, uploaded, sent and shown.
 async fn drive_images(driver: &mut Driver<'_>, token: Option<&str>) {
-    let uploaded = driver.server.upload(token, "image/png", crate::images::png(3, 2)).await;
+    let uploaded = driver.server.upload("/v1/images", token, "image/png", crate::images::png(3, 2)).await;
     driver.seen.entry(("POST".to_owned(), "/v1/images".to_owned())).or_default().insert(uploaded.status);
     let id = text(&uploaded.expect(201)["id"]);
     let body = json!({"content": "Hello", "images": [id]});

@@ -120,6 +120,20 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     driver.good(200, "POST /v1/campaigns/{id}/launch", id, token, None).await;
     driver.good(200, "PUT /v1/campaigns/{id}", id, token, Some(campaign("Summer"))).await;
     driver.good(201, "POST /v1/campaigns/{id}/leads", id, token, Some(leads(3))).await;
+    let wish = json!({"name": "people.csv", "columns": [{"is": "address"}, {"is": "own", "field": "nick"}]});
+    let begun = driver.good(201, "POST /v1/campaigns/{id}/imports", id, token, Some(wish)).await;
+    let import = text(&begun["id"]);
+    let import = Some(import.as_str());
+    driver.good(200, "GET /v1/campaigns/{id}/imports", id, token, None).await;
+    driver.good(200, "GET /v1/imports/{id}", import, token, None).await;
+    driver.upload(("/v1/imports/preview", "?whole=true"), None, token, list(2, 1)).await;
+    driver.upload(("/v1/imports/{id}/content", ""), import, token, list(2, 1)).await;
+    driver.good(200, "GET /v1/imports/{id}/faults", import, token, None).await;
+    let table = driver.call("GET /v1/imports/{id}/faults.csv", import, token, None, &[]).await;
+    assert!(table.status == 200 && table.text.starts_with("line,column,"), "{}", table.text);
+    let wish = json!({"name": "more.csv"});
+    let begun = driver.good(201, "POST /v1/campaigns/{id}/imports", id, token, Some(wish)).await;
+    driver.good(200, "POST /v1/imports/{id}/cancel", Some(&text(&begun["id"])), token, None).await;
     let lead = text(&added["data"][0]["id"]);
     driver.good(200, "GET /v1/leads/{id}", Some(&lead), token, None).await;
     driver.good(200, "POST /v1/leads/{id}/stop", Some(&lead), token, None).await;
@@ -141,8 +155,24 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     driver.good(204, "DELETE /v1/suppressions/{subject}", Some("somebody@example.com"), token, None).await;
 }
 
-/// Five of each list, and the campaign that has five leads.
-pub(super) async fn five(server: &TestApp, ada: &Person) -> String {
+/// A list of people, of whom some have bad addresses.
+pub(crate) fn list(good: usize, bad: usize) -> String {
+    let good = (0..good).map(|n| format!("listed{n}@example.org,Eve\n"));
+    let bad = (0..bad).map(|n| format!("nobody{n},Eve\n"));
+    std::iter::once("email,first name\n".to_owned()).chain(good).chain(bad).collect()
+}
+
+/// Reads a list into a campaign. The answer is the import.
+pub(crate) async fn read(server: &TestApp, person: &Person, campaign: &str, list: &str) -> Value {
+    let token = Some(person.access_token.as_str());
+    let wish = json!({"name": "people.csv", "bytes": list.len()});
+    let begun = server.send("POST", &format!("/v1/campaigns/{campaign}/imports"), token, Some(wish)).await.expect(201);
+    let path = format!("/v1/imports/{}/content", text(&begun["id"]));
+    server.upload(&path, token, "text/csv", list.as_bytes().to_vec()).await.expect(200)
+}
+
+/// Five of each list, the campaign that has five leads, and the import that has five faults.
+pub(super) async fn five(server: &TestApp, ada: &Person) -> (String, String) {
     let token = Some(ada.access_token.as_str());
     let (id, ..) = running(server, ada, 5).await;
     for number in 0..4 {
@@ -151,5 +181,9 @@ pub(super) async fn five(server: &TestApp, ada: &Person) -> String {
     }
     let subjects = json!({"subjects": (0..5).map(|n| format!("{n}@example.net")).collect::<Vec<_>>()});
     server.send("POST", "/v1/suppressions", token, Some(subjects)).await.expect(201);
-    id
+    let mut import = String::new();
+    for _ in 0..5 {
+        import = text(&read(server, ada, &id, &list(0, 5)).await["id"]);
+    }
+    (id, import)
 }

@@ -267,8 +267,8 @@ impl TestApp {
     }
 
     /// Uploads a file, as somebody, as what it is said to be.
-    pub(crate) async fn upload(&self, token: Option<&str>, kind: &str, bytes: Vec<u8>) -> Answer {
-        let mut request = self.client.post(format!("{}/v1/images", self.address)).header("content-type", kind);
+    pub(crate) async fn upload(&self, path: &str, token: Option<&str>, kind: &str, bytes: Vec<u8>) -> Answer {
+        let mut request = self.client.post(format!("{}{path}", self.address)).header("content-type", kind);
         if let Some(token) = token {
             request = request.bearer_auth(token);
         }

@@ -36,6 +36,7 @@ pub(super) struct Things {
     pub(super) campaign: String,
     pub(super) lead: String,
     pub(super) sending_account: String,
+    pub(super) import: String,
     pub(super) campaign_email: String,
     /// Of somebody else, who belongs to neither organisation.
     pub(super) email: String,
@@ -44,7 +45,8 @@ pub(super) struct Things {
 }
 
 /// The paths of outreach.
-const OUTREACH: &[&str] = &["/v1/campaigns", "/v1/leads", "/v1/emails", "/v1/sending-accounts", "/v1/suppressions"];
+const OUTREACH: &[&str] =
+    &["/v1/campaigns", "/v1/imports", "/v1/leads", "/v1/emails", "/v1/sending-accounts", "/v1/suppressions"];
 
 impl Things {
     /// A name that nobody had: an account can be made once.
@@ -78,6 +80,7 @@ impl Things {
             &self.image,
             &self.campaign,
             &self.lead,
+            &self.import,
             &self.sending_account,
             &self.campaign_email,
         ]
@@ -132,6 +135,7 @@ impl Things {
             "/v1/images/" => &self.image,
             "/v1/campaigns/" => &self.campaign,
             "/v1/leads/" => &self.lead,
+            "/v1/imports/" => &self.import,
             "/v1/sending-accounts/" => &self.sending_account,
             "/v1/emails/" => &self.campaign_email,
             "/v1/conversations/" => &self.conversation,
@@ -152,6 +156,8 @@ impl Things {
             ("PUT", "/v1/campaigns/{id}/steps") => Some(outreach::steps()),
             ("PUT", "/v1/campaigns/{id}/accounts") => Some(json!({"account_ids": []})),
             ("POST", "/v1/campaigns/{id}/leads") => Some(outreach::leads(1)),
+            ("POST", "/v1/campaigns/{id}/imports") => Some(json!({"name": "people.csv"})),
+            ("POST", "/v1/imports/{id}/cancel") => None,
             ("POST", "/v1/campaigns/{id}/preview") => Some(json!({"step": 1})),
             ("POST", "/v1/campaigns/{id}/test-emails") => {
                 Some(json!({"step": 1, "to": "me@example.com", "account_id": self.sending_account}))
@@ -262,12 +268,13 @@ pub(super) async fn things_of(server: &TestApp, person: &Person, other: &Person)
     let deliveries = server.send("GET", "/v1/webhook-deliveries", token, None).await.expect(200);
     let known = json!({"title": "The canary knows", "content": "Hello, says the canary."});
     let document = server.send("POST", "/v1/documents", token, Some(known)).await.expect(201);
-    let image = server.upload(token, "image/png", crate::images::png(5, 5)).await.expect(201);
+    let image = server.upload("/v1/images", token, "image/png", crate::images::png(5, 5)).await.expect(201);
     let reception = crate::calls::canary(server, person, &sender).await;
     let feed = json!({"name": "canary feed"});
     let feed = server.send("POST", "/v1/calendar-feeds", token, Some(feed)).await.expect(201);
     connect(server, person, &text(&reception["staff"])).await;
     let (campaign, sending_account, emails) = outreach::running(server, person, 1).await;
+    let import = text(&outreach::read(server, person, &campaign, &outreach::list(1, 1)).await["id"]);
     let path = format!("/v1/campaigns/{campaign}/leads");
     let leads = server.send("GET", &path, token, None).await.expect(200);
     let created = server.now().as_millis();
@@ -303,6 +310,7 @@ pub(super) async fn things_of(server: &TestApp, person: &Person, other: &Person)
         campaign,
         lead: text(&leads["data"][0]["id"]),
         sending_account,
+        import,
         campaign_email: emails[0].clone(),
         made: AtomicUsize::new(0),
         email: other.email.clone(),

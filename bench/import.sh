@@ -1,0 +1,97 @@
+#!/usr/bin/env bash
+# How long a list of people takes to become leads, and what that takes of the server's memory. See README.md.
+#   bench/import.sh                                                SQLite in a temporary directory
+#   DATABASE_URL=postgres://owner@127.0.0.1/empty bench/import.sh
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+cd "$here/.."
+
+: "${BINARY:=}"                # the program; built when not given
+: "${DATABASE_URL:=}"          # an empty PostgreSQL database whose login may make others; SQLite when not given
+: "${PORT:=3131}"
+: "${ROWS:=100000}"
+
+. "$here/server.sh"
+. "$here/no-limits.sh"
+start_server
+BASE="http://127.0.0.1:$PORT" ROWS=$ROWS python3 - <<'PYTHON'
+import http.client, json, os, threading, time, urllib.parse
+
+host = urllib.parse.urlparse(os.environ["BASE"])
+rows = int(os.environ["ROWS"])
+token = None
+
+
+def ask(method, path, body=None, kind="application/json"):
+    connection = http.client.HTTPConnection(host.hostname, host.port, timeout=90)
+    headers = {"Content-Type": kind}
+    if token:
+        headers["Authorization"] = "Bearer " + token
+    if body is not None and not isinstance(body, bytes):
+        body = json.dumps(body).encode()
+    connection.request(method, path, body, headers)
+    answer = connection.getresponse()
+    text = answer.read().decode()
+    assert 200 <= answer.status < 300, (method, path, answer.status, text)
+    return text
+
+
+def resident():
+    connection = http.client.HTTPConnection(host.hostname, host.port, timeout=10)
+    connection.request("GET", "/metrics")
+    for line in connection.getresponse().read().decode().splitlines():
+        if line.startswith("mainstay_process_resident_bytes "):
+            return float(line.split()[1])
+    return 0.0
+
+
+made = json.loads(ask("POST", "/v1/auth/sign-up", {"email": "ada@example.com", "password": "correct horse battery", "name": "Ada"}))
+token = made["access_token"]
+campaign = json.loads(ask("POST", "/v1/campaigns", {"name": "A list", "time_zone": "Europe/Berlin"}))["id"]
+lines = ["email;first name;last name;company;job title;city"]
+for n in range(rows):
+    lines.append(f"person{n}@{n % 997}.example;Zoë {n};Müller;Firma {n % 500};Head of {n % 40};Town {n % 900}")
+content = ("\n".join(lines) + "\n").encode()
+before, most, over = resident(), 0.0, threading.Event()
+
+
+def watch():
+    global most
+    while not over.wait(0.1):
+        most = max(most, resident())
+
+
+watching = threading.Thread(target=watch)
+watching.start()
+begun = time.monotonic()
+id = json.loads(ask("POST", f"/v1/campaigns/{campaign}/imports", {"name": "people.csv", "bytes": len(content)}))["id"]
+at, size = 0, 4 << 20
+while at < len(content):
+    last = "true" if at + size >= len(content) else "false"
+    path = f"/v1/imports/{id}/content?offset={at}&last={last}"
+    now = json.loads(ask("POST", path, content[at : at + size], "text/csv"))
+    at = now["read_bytes"]
+took = time.monotonic() - begun
+over.set()
+watching.join()
+assert now["added"] == rows and now["state"] == "finished", now
+mib = 1 << 20
+print(f"{rows} rows, {len(content) / mib:.1f} MiB: {took:.1f} s, {rows / took:.0f} a second; {before / mib:.0f} MiB before, {most / mib:.0f} MiB at the most")
+
+
+def timed(name, path):
+    waits = []
+    for _ in range(20):
+        begun = time.monotonic()
+        text = ask("GET", path)
+        waits.append((time.monotonic() - begun) * 1000)
+    waits.sort()
+    print(f"{name}: median {waits[10]:.1f} ms, most {waits[-1]:.1f} ms")
+    return json.loads(text)
+
+
+page = timed("the first page of leads", f"/v1/campaigns/{campaign}/leads?limit=100")
+for _ in range(5):
+    page = json.loads(ask("GET", f"/v1/campaigns/{campaign}/leads?limit=100&after={page['next']}"))
+timed("a page further on", f"/v1/campaigns/{campaign}/leads?limit=100&after={page['next']}")
+PYTHON

@@ -1,0 +1,2 @@
+DROP TABLE lead_import_fault;
+DROP TABLE lead_import;
