@@ -3,6 +3,7 @@
 //! Everything here is a function of what it is given: no clock, no chance and no disk of its own.
 
 mod choose;
+mod hits;
 mod html;
 mod lead;
 mod links;
@@ -13,6 +14,7 @@ mod tracking;
 mod window;
 
 pub use choose::{StepVariant, email_of, message_id, variant};
+pub use hits::{Asked, EmailHits, HitMarks, HitRow, IMAGE, Noted, VisitorKind};
 pub use lead::NewLead;
 pub use links::{Link, links, rewrite, rewrite_text, text_links};
 pub use pace::{

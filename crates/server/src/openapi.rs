@@ -26,8 +26,10 @@ use crate::ops::backup::api as backup;
 use crate::ops::client_reports as reports;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
-use crate::outreach::api::{accounts as sending, campaigns, emails, imports, leads, suppressions, test_emails};
-use crate::outreach::leaving;
+use crate::outreach::api::{
+    accounts as sending, campaigns, conversions, emails, imports, leads, suppressions, test_emails,
+};
+use crate::outreach::{leaving, tracking};
 use crate::reception::api::{appointments, availability, contacts, services, settings as reception, staff};
 use crate::sync::api as sync;
 use crate::texts::{api as texts, link};
@@ -71,11 +73,11 @@ use crate::webhooks::receive as hooks;
         contacts::know, contacts::list, contacts::get, contacts::change, contacts::appointments,
         campaigns::list, campaigns::create, campaigns::get, campaigns::change, campaigns::launch, campaigns::pause,
         campaigns::stop, campaigns::steps, campaigns::put_steps, campaigns::accounts, campaigns::use_accounts,
-        campaigns::figures, test_emails::preview, test_emails::send, leads::list, leads::add, leads::get, leads::stop,
+        campaigns::figures, conversions::convert, test_emails::preview, test_emails::send, leads::list, leads::add, leads::get, leads::stop,
         sending::list, sending::create, sending::get, sending::change, sending::pause, sending::resume,
         emails::list, emails::get, emails::resend, emails::sent,
         imports::preview, imports::begin, imports::list, imports::get, imports::content, imports::cancel,
-        imports::faults, imports::faults_table, suppressions::list, suppressions::add, suppressions::remove, leaving::show, leaving::leave,
+        imports::faults, imports::faults_table, suppressions::list, suppressions::add, suppressions::remove, leaving::show, leaving::leave, tracking::follow,
         texts::list, texts::get, texts::settings, texts::put_settings, texts::opt_outs, link::show, link::cancel,
         link::calendar,
         appointments::book, appointments::list, appointments::get, appointments::change, appointments::shift,

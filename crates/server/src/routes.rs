@@ -30,8 +30,10 @@ use crate::ops::backup::api as backup;
 use crate::ops::client_reports as reports;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
-use crate::outreach::api::{accounts as sending, campaigns, emails, imports, leads, suppressions, test_emails};
-use crate::outreach::leaving;
+use crate::outreach::api::{
+    accounts as sending, campaigns, conversions, emails, imports, leads, suppressions, test_emails,
+};
+use crate::outreach::{leaving, tracking};
 use crate::reception::api::{appointments, availability, contacts, services, settings as reception, staff};
 use crate::sync::api as sync;
 use crate::texts::{api as texts, link};
@@ -193,6 +195,7 @@ fn outreach_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
             ADMIN.statements(13).priority(HEAVY).deadline(TEST_EMAIL),
         )
         .get("/v1/campaigns/{id}/figures", campaigns::figures, MEMBER.statements(2).priority(HEAVY))
+        .post("/v1/campaigns/{id}/conversions", conversions::convert, ADMIN.statements(8))
         .get("/v1/campaigns/{id}/leads", leads::list, MEMBER.statements(2).priority(HEAVY))
         // Of two that wait for each other one begins again.
         .post("/v1/campaigns/{id}/leads", leads::add, ADMIN.body(2 * 1024 * 1024).statements(14))
@@ -224,6 +227,8 @@ fn outreach_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .get("/v1/suppressions", suppressions::list, MEMBER.statements(1).priority(HEAVY))
         .post("/v1/suppressions", suppressions::add, ADMIN.statements(6))
         .delete("/v1/suppressions/{subject}", suppressions::remove, ADMIN.statements(1))
+        // What is new of an email, what it comes to, and what it led to.
+        .get("/t/{token}", tracking::follow, OPEN.statements(14))
         .get("/u/{token}", leaving::show, OPEN.statements(1))
         .post("/u/{token}", leaving::leave, OPEN.statements(10).priority(ALWAYS))
 }

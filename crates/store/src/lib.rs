@@ -225,7 +225,8 @@ pub use outreach::importing::{
     BEGINNING_AN_IMPORT, BeginImport, CancelImport, GetImport, ImportFault, LeadImport, ListImportFaults, ListImports,
     MOST_IMPORT_FAULTS, ReadIntoCampaign, ReadStep,
 };
-pub use outreach::leads::{AddLeads, AddedLeads, FindLacking, GetLead, Lead, ListLeads, MOST_LEADS, NewLead};
+pub use outreach::lead_list::{LeadOrder, ListLeads};
+pub use outreach::leads::{AddLeads, AddedLeads, FindLacking, GetLead, Lead, MOST_LEADS, NewLead};
 pub use outreach::listing::{Email, EmailsOf, FindByMessage, FoundEmail, GetEmail, ListEmails};
 pub use outreach::resolving::{EmailPlace, ReadPlace, Resolution, ResolveEmail, Resolved};
 pub use outreach::running::{AccountRun, BeginRun, RunCampaign};
@@ -233,6 +234,7 @@ pub use outreach::steps::{CampaignStep, PutSteps, ReadSteps, ReadVariant, StepVa
 pub use outreach::stopping::{StopBy, StopLead};
 pub use outreach::suppressing::{Allow, ListSuppressions, Suppress, Suppression};
 pub use outreach::test_emails::{ReserveTestEmail, TestEmailRoom};
+pub use outreach::tracking::{Conversion, ConvertLead, NoteHit, NotedHit};
 pub use outreach::waking::{BringForward, RestAccount};
 pub use outreach::{ACCOUNT_KIND, ACCOUNT_WAKE_KIND, CLEAR_KIND, NextEmail, OUTREACH, RunOf, message_id};
 pub use preflight::DatabaseSeen;

@@ -19,6 +19,8 @@ pub enum Purpose {
     AppointmentLink,
     /// Signs the links by which people say that they want no more mail.
     UnsubscribeLink,
+    /// Signs the links of emails that are followed.
+    TrackingLink,
 }
 
 impl Purpose {
@@ -30,6 +32,7 @@ impl Purpose {
             Self::Ticket => b"mainstay ticket",
             Self::AppointmentLink => b"mainstay appointment link",
             Self::UnsubscribeLink => b"mainstay unsubscribe link",
+            Self::TrackingLink => b"mainstay tracking link",
         }
     }
 }

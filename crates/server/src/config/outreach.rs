@@ -40,6 +40,8 @@ pub struct Outreach {
     pub hello: String,
     /// Networks of mail servers that are called although they are not public, such as 10.1.0.0/16.
     pub allow_private: Vec<String>,
+    /// Networks from which machines look into mail, such as 192.0.2.0/24: what they open and follow is not told as what people did.
+    pub machine_networks: Vec<String>,
 }
 
 durations!(Outreach {
@@ -57,6 +59,12 @@ impl Outreach {
         rules::networks(&self.allow_private)
     }
 
+    /// Networks from which machines look into mail.
+    #[must_use]
+    pub fn machine_ranges(&self) -> Vec<IpNet> {
+        rules::networks(&self.machine_networks)
+    }
+
     /// The wait before an email is offered for the time after so many refusals, before chance.
     #[must_use]
     pub fn wait_after(&self, attempts: u32) -> Duration {
@@ -66,6 +74,7 @@ impl Outreach {
 
     pub(super) fn validate(&self, faults: &mut Vec<Fault>) {
         faults.extend(rules::no_network("outreach.allow_private", &self.allow_private));
+        faults.extend(rules::no_network("outreach.machine_networks", &self.machine_networks));
         if !self.hello.bytes().all(|byte| byte.is_ascii_graphic()) || self.hello.len() > 255 {
             let reason = "is no name of a machine".to_owned();
             faults.push(Fault::new("outreach.hello", reason, "Write it as mail.example.com"));

@@ -29,6 +29,7 @@ pub(super) struct AccountWish {
     pub(super) gap_seconds: u64,
     pub(super) domain_gap_seconds: u64,
     pub(super) connections: u32,
+    pub(super) tracking_domain: Option<String>,
 }
 
 fn one_line(faults: &mut Faults, field: &str, text: &str, most: usize) {
@@ -37,6 +38,17 @@ fn one_line(faults: &mut Faults, field: &str, text: &str, most: usize) {
     } else if text.len() > most {
         faults.add(field, "too_long", format!("It has at most {most} bytes."));
     }
+}
+
+/// Whether it is the name of a machine, with a domain.
+fn is_host(text: &str) -> bool {
+    let label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && label.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+    };
+    text.len() <= 253 && text.contains('.') && text.split('.').all(label)
 }
 
 /// What is wrong with a wish, by field; or the address.
@@ -63,6 +75,11 @@ fn checked(wish: &AccountWish) -> Result<String> {
         if number > most {
             faults.add(field, "out_of_range", format!("It is at most {most}."));
         }
+    }
+    if let Some(domain) = &wish.tracking_domain
+        && !is_host(domain)
+    {
+        faults.add("tracking_domain", "invalid_host", "Write a name alone, such as links.example.com.");
     }
     if !(1..=20).contains(&wish.connections) {
         faults.add("connections", "out_of_range", "An account has 1 to 20 connections.");
@@ -114,6 +131,7 @@ impl Outreach {
             gap: Duration::from_secs(wish.gap_seconds),
             domain_gap: Duration::from_secs(wish.domain_gap_seconds),
             connections: wish.connections,
+            tracking_domain: wish.tracking_domain.map(|domain| domain.to_ascii_lowercase()),
         };
         Ok((address, settings))
     }

@@ -7,9 +7,10 @@ use mainstay_domain::outreach::{Fields, Template, TemplatePart};
 use mainstay_domain::{CampaignId, StepVariantId, TenantId, Timestamp};
 use mainstay_mail::dkim::{Signer, sign};
 use mainstay_mail::message::{Address, Letter, Mailbox, Unsubscribe};
-use mainstay_store::{Call, ClaimedEmail, EarlierEmail, ReadVariant, SendingAccount, StepVariant};
+use mainstay_store::{Call, CampaignSettings, ClaimedEmail, EarlierEmail, ReadVariant, SendingAccount, StepVariant};
 
 use super::Outreach;
+use super::tracking::Tracking;
 
 /// A text of a campaign, read and ready to be filled in.
 #[derive(Debug)]
@@ -41,6 +42,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) earlier: &'a [EarlierEmail],
     /// The link by which whoever gets it leaves.
     pub(super) link: &'a str,
+    /// What of it is followed; nothing where it is for nobody.
+    pub(super) tracking: Option<Tracking<'a>>,
 }
 
 /// Why a text cannot be used, or cannot be filled in: what is wrong and what helps.
@@ -135,7 +138,7 @@ impl Outreach {
         call: &Call,
         tenant: TenantId,
         (account, signer): (&SendingAccount, Option<&Signer>),
-        email: &ClaimedEmail,
+        (email, campaign): (&ClaimedEmail, &CampaignSettings),
     ) -> Result<Ready, Unwritable> {
         let text = self.text(call, tenant, email.variant).await?;
         let now = self.clock.now();
@@ -151,6 +154,14 @@ impl Outreach {
             fields: &email.fields,
             earlier: &email.earlier,
             link: &self.leaving_link(tenant, email.id),
+            tracking: Some(Tracking {
+                links: &self.tracking,
+                tenant,
+                email: email.id,
+                opens: campaign.track_opens,
+                clicks: campaign.track_clicks,
+                domain: account.settings.tracking_domain.as_deref(),
+            }),
         };
         ready((account, signer), &outgoing, (&text, subject.as_deref()), now)
     }
@@ -167,7 +178,10 @@ pub(super) fn ready(
     (text, first): (&Text, Option<&Text>),
     now: Timestamp,
 ) -> Result<Ready, Unwritable> {
-    let filled = text.fill(first, &fields(email.fields, email.address, email.link))?;
+    let mut filled = text.fill(first, &fields(email.fields, email.address, email.link))?;
+    if let Some(tracking) = &email.tracking {
+        tracking.put_in(&mut filled, email.link);
+    }
     let letter = letter((account, email), filled, now)?;
     let message = letter.write().map_err(|fault| format!("{}: {}", fault.field, fault.detail))?;
     let message = match signer {

@@ -18,6 +18,12 @@ struct OutcomeLabel {
 }
 
 #[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
+struct HitLabel {
+    kind: &'static str,
+    outcome: &'static str,
+}
+
+#[derive(Clone, Debug, Hash, PartialEq, Eq, EncodeLabelSet)]
 struct StageLabel {
     stage: &'static str,
 }
@@ -65,6 +71,7 @@ pub(super) struct OutreachFigures {
     stops: Family<OutcomeLabel, Counter>,
     tried: Family<OutcomeLabel, Counter>,
     imported: Family<OutcomeLabel, Counter>,
+    hits: Family<HitLabel, Counter>,
 }
 
 impl OutreachFigures {
@@ -77,6 +84,7 @@ impl OutreachFigures {
             stops: Family::default(),
             tried: Family::default(),
             imported: Family::default(),
+            hits: Family::default(),
         };
         let f = &figures;
         registry.register(
@@ -111,6 +119,11 @@ impl OutreachFigures {
             "Rows of lists that were read into campaigns: good, or bad with something wrong in them",
             f.imported.clone(),
         );
+        registry.register(
+            "mainstay_outreach_hits",
+            "Requests for images (open) and links (click) of emails: human, machine, gone with their email, or lost because they could not be noted",
+            f.hits.clone(),
+        );
         registry.register("mainstay_outreach_stops", "Leads that are written to no more, by why", f.stops.clone());
         figures
     }
@@ -123,6 +136,11 @@ impl OutreachFigures {
     pub(super) fn imported(&self, rows: usize, bad: u64) {
         self.imported.get_or_create(&OutcomeLabel { outcome: "good" }).inc_by((rows as u64).saturating_sub(bad));
         self.imported.get_or_create(&OutcomeLabel { outcome: "bad" }).inc_by(bad);
+    }
+
+    /// Something of an email was asked for.
+    pub(super) fn hit(&self, kind: &'static str, outcome: &'static str) {
+        self.hits.get_or_create(&HitLabel { kind, outcome }).inc();
     }
 
     /// What came of an email that tries a text.

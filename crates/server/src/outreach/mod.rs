@@ -10,6 +10,7 @@ mod accounts;
 pub mod api;
 mod clearing;
 mod compose;
+mod converting;
 mod figures;
 mod importing;
 pub mod leaving;
@@ -18,10 +19,12 @@ mod readiness;
 mod run;
 mod sending;
 mod service;
+pub mod tracking;
 mod trying;
 
 use std::sync::Arc;
 
+use ipnet::IpNet;
 use mainstay_domain::{CampaignId, Clock, EmailId, Entropy, Ids, Result, SendingAccountId, TenantId};
 use mainstay_jobs::{Job, Queue};
 use mainstay_store::{ACCOUNT_KIND, ACCOUNT_WAKE_KIND, CLEAR_KIND, OUTREACH, QueueLimits, Store};
@@ -39,6 +42,7 @@ use crate::outgoing::{Lookup, Rules};
 
 use compose::Text;
 use figures::OutreachFigures;
+use tracking::TrackingLinks;
 
 pub(crate) use clearing::clear;
 pub(crate) use run::{run, wake};
@@ -103,6 +107,10 @@ pub struct Outreach {
     hello: String,
     /// By which somebody says that they want no more mail.
     links: SignedLinks<16>,
+    /// By which it is noted what readers do.
+    tracking: TrackingLinks,
+    /// Where machines ask from that look into mail.
+    machine_ranges: Vec<IpNet>,
     /// Texts never change under their id.
     texts: Cache<uuid::Uuid, Arc<Text>>,
     figures: OutreachFigures,
@@ -138,9 +146,17 @@ impl Outreach {
             settings: config.outreach.clone(),
             hello,
             links: SignedLinks::new(key, Purpose::UnsubscribeLink, format!("{address}/u/")),
+            tracking: TrackingLinks::new(key, &address),
+            machine_ranges: config.outreach.machine_ranges(),
             texts: Cache::new(MOST_TEXTS),
             figures: OutreachFigures::register(registry),
         })
+    }
+
+    /// The address of the image of an email, by which it is noted that it was opened.
+    #[must_use]
+    pub fn image_link(&self, tenant: TenantId, email: EmailId) -> String {
+        self.tracking.image(tenant, email)
     }
 
     /// The link by which whoever got an email says that they want no more.

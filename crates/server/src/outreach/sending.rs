@@ -54,7 +54,14 @@ impl Sender<'_> {
     pub(super) async fn send(&self, line: &mut Option<Session>, email: &ClaimedEmail) -> Result<(), Halt> {
         let began = Instant::now();
         let account = (&self.run.account, self.signer.as_ref());
-        let ready = match self.outreach.compose(&Call::within(PATIENCE), self.tenant, account, email).await {
+        let written = match self.run.campaigns.iter().find(|one| one.campaign.id == email.campaign) {
+            Some(of) => {
+                let of = (email, &of.campaign.settings);
+                self.outreach.compose(&Call::within(PATIENCE), self.tenant, account, of).await
+            }
+            None => Err("The campaign is not sent by this account any more.".to_owned()),
+        };
+        let ready = match written {
             Ok(ready) => ready,
             Err(why) => {
                 let said = in_words(&why);

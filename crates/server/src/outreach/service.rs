@@ -33,6 +33,7 @@ pub(super) struct CampaignWish {
     pub(super) track_opens: bool,
     pub(super) track_clicks: bool,
     pub(super) stop_on_reply: bool,
+    pub(super) goal_url: Option<String>,
 }
 
 /// How a step is wanted.
@@ -60,7 +61,13 @@ pub(super) struct LeadWish {
     pub(super) fields: BTreeMap<String, String>,
 }
 
-fn missing(what: &'static str) -> Error {
+/// Whether a link may lead there.
+fn is_web_address(text: &str) -> bool {
+    let web = |url: url::Url| matches!(url.scheme(), "https" | "http") && url.host().is_some();
+    text.len() <= 2_000 && !text.chars().any(char::is_control) && url::Url::parse(text).is_ok_and(web)
+}
+
+pub(super) fn missing(what: &'static str) -> Error {
     Error::not_found(what)
 }
 
@@ -81,6 +88,11 @@ impl Outreach {
         faults.keep("name", Label::parse(&wish.name));
         let zone = faults.keep("time_zone", Zone::parse(&wish.zone));
         let window: Option<SendingWindow> = faults.keep("sending_window", wish.window.parse());
+        if let Some(goal) = &wish.goal_url
+            && !is_web_address(goal)
+        {
+            faults.add("goal_url", "invalid_url", "Write it as https://example.com/thanks, with at most 2,000 bytes.");
+        }
         faults.judge()?;
         Ok(CampaignSettings {
             name: wish.name.trim().to_owned(),
@@ -90,6 +102,7 @@ impl Outreach {
             track_opens: wish.track_opens,
             track_clicks: wish.track_clicks,
             stop_on_reply: wish.stop_on_reply,
+            goal_url: wish.goal_url,
         })
     }
 

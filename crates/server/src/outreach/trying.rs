@@ -154,6 +154,7 @@ impl Outreach {
             fields: &draft.fields,
             earlier: &[],
             link: &self.leaving_link(tenant, NOBODY),
+            tracking: None,
         };
         let texts = (&draft.text, draft.first.as_ref());
         let ready = ready((&account, signer.as_ref()), &outgoing, texts, now).map_err(unwritable)?;

@@ -2,6 +2,7 @@
 //! kept and told.
 
 mod importing;
+mod tracking;
 mod trying;
 
 use std::time::Duration;

@@ -53,6 +53,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/readyz"),
     ("GET", "/sw.js"),
     ("GET", "/system"),
+    ("GET", "/t/{token}"),
     ("GET", "/texts"),
     ("GET", "/u/{token}"),
     ("POST", "/a/{token}"),

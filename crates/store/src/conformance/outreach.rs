@@ -5,6 +5,7 @@ pub(super) mod importing;
 pub(super) mod model;
 pub(super) mod stopping;
 pub(super) mod test_emails;
+pub(super) mod tracking;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -19,10 +20,10 @@ use super::{Harness, sealed};
 use crate::{
     AccountRun, AccountSettings, AccountsOf, AddLeads, BeginRun, CampaignSettings, ClaimEmails, ClaimedEmail,
     ClearCampaign, CountFigures, Email, EmailClaim, EmailEnd, EmailsOf, EndEmail, Error, FenceEmail, FindByMessage,
-    FindLacking, GetAccount, GetCampaign, GetEmail, GetLead, ListAccounts, ListCampaigns, ListEmails, ListLeads,
-    NewLead, NextEmail, Once, OutreachFigure, PutAccount, PutCampaign, PutSteps, Ramp, ReadDue, ReadFigures, ReadSteps,
-    ReadVariant, RunOf, SendingLane, ServerSaid, SetAccountState, SetCampaignState, StepVariant, StopBy, StopLead,
-    UseAccounts,
+    FindLacking, GetAccount, GetCampaign, GetEmail, GetLead, LeadOrder, ListAccounts, ListCampaigns, ListEmails,
+    ListLeads, NewLead, NextEmail, Once, OutreachFigure, PutAccount, PutCampaign, PutSteps, Ramp, ReadDue, ReadFigures,
+    ReadSteps, ReadVariant, RunOf, SendingLane, ServerSaid, SetAccountState, SetCampaignState, StepVariant, StopBy,
+    StopLead, UseAccounts,
 };
 
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
@@ -50,6 +51,7 @@ pub(super) fn settings(name: &str) -> CampaignSettings {
         track_opens: true,
         track_clicks: false,
         stop_on_reply: true,
+        goal_url: Some("https://example.com/thanks".to_owned()),
     }
 }
 
@@ -70,6 +72,7 @@ pub(super) fn sender(cap: u32) -> AccountSettings {
         gap: Duration::ZERO,
         domain_gap: Duration::ZERO,
         connections: 2,
+        tracking_domain: Some("links.example.com".to_owned()),
     }
 }
 
@@ -377,9 +380,16 @@ pub(super) async fn what_is_made_is_read_again(h: &Harness) {
     let listed = agency.run(ListCampaigns { tenant, before: None, limit: 10 }).await;
     assert_eq!(listed.iter().map(|one| one.id).collect::<Vec<_>>(), [made.id]);
     let leads = agency.add(made.id, &["a@one.test", "b@one.test"]).await;
-    let list = ListLeads { tenant, campaign: made.id, before: None, limit: 1 };
-    let first = agency.run(list).await;
-    let second = agency.run(ListLeads { before: Some(first[0].id), ..list }).await;
+    let list = ListLeads {
+        tenant,
+        campaign: made.id,
+        order: LeadOrder::Newest(None),
+        state: None,
+        query: String::new(),
+        limit: 1,
+    };
+    let first = agency.run(list.clone()).await;
+    let second = agency.run(ListLeads { order: LeadOrder::Newest(Some(first[0].id)), ..list }).await;
     assert_eq!((first[0].id, second[0].id, first[0].zone.as_str()), (leads[1], leads[0], "Europe/Berlin"));
     let fields = ["first_name", "pet\"s name"].map(str::to_owned).into();
     let lacking = FindLacking { tenant, campaign: made.id, fields, limit: 10 };

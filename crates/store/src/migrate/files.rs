@@ -41,7 +41,8 @@ macro_rules! migrations {
             20 "knowledge" "0020_knowledge", 21 "images" "0021_images", 22 "text messages" "0022_text_messages",
             23 "calendars" "0023_calendars", 24 "tools" "0024_tools",
             25 "text messages owed" "0025_text_messages_owed", 26 "outreach" "0026_outreach",
-            27 "lead import" "0027_lead_import")
+            27 "lead import" "0027_lead_import", 28 "tracking" "0028_tracking",
+            29 "lead search" "0029_lead_search")
     };
     ($engine:literal, $($version:literal $description:literal $file:literal),+) => {
         vec![$(Migration {

@@ -18,25 +18,25 @@ statements! {
     INSERT = both("
         INSERT INTO sending_account (id, tenant_id, address, sender_name, reply_to, kind, host, port, security, user_name, secret,
           dkim_selector, dkim_domain, dkim_key, state, daily_cap, ramp_start, ramp_step, ramp_from, gap_millis, domain_gap_millis,
-          connections, run, wakes, next_at, sent, bounced, complained, created_at, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'active', $15, $16, $17, $18, $19, $20, $21, 0, 0,
-          $22, 0, 0, 0, $22, $22)
+          connections, tracking_domain, run, wakes, next_at, sent, bounced, complained, created_at, updated_at)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'active', $15, $16, $17, $18, $19, $20, $21, $22, 0, 0,
+          $23, 0, 0, 0, $23, $23)
         ON CONFLICT (tenant_id, address) DO NOTHING");
     UPDATE = both("
         UPDATE sending_account SET sender_name = $4, reply_to = $5, kind = $6, host = $7, port = $8, security = $9, user_name = $10,
           secret = coalesce($11, secret), dkim_selector = $12, dkim_domain = $13, dkim_key = coalesce($14, dkim_key),
           daily_cap = $15, ramp_start = $16, ramp_step = $17, ramp_from = $18, gap_millis = $19, domain_gap_millis = $20,
-          connections = $21, updated_at = $22
+          connections = $21, tracking_domain = $22, updated_at = $23
         WHERE id = $1 AND tenant_id = $2 AND address = $3");
     GET = both("
         SELECT id, address, sender_name, reply_to, kind, host, port, security, user_name, secret, dkim_selector, dkim_domain,
-          dkim_key, state, reason, daily_cap, ramp_start, ramp_step, ramp_from, gap_millis, domain_gap_millis, connections, run,
-          wakes, next_at, sent, bounced, complained, created_at, updated_at
+          dkim_key, state, reason, daily_cap, ramp_start, ramp_step, ramp_from, gap_millis, domain_gap_millis, connections,
+          tracking_domain, run, wakes, next_at, sent, bounced, complained, created_at, updated_at
         FROM sending_account WHERE id = $1 AND tenant_id = $2");
     LIST = both("
         SELECT id, address, sender_name, reply_to, kind, host, port, security, user_name, secret, dkim_selector, dkim_domain,
-          dkim_key, state, reason, daily_cap, ramp_start, ramp_step, ramp_from, gap_millis, domain_gap_millis, connections, run,
-          wakes, next_at, sent, bounced, complained, created_at, updated_at
+          dkim_key, state, reason, daily_cap, ramp_start, ramp_step, ramp_from, gap_millis, domain_gap_millis, connections,
+          tracking_domain, run, wakes, next_at, sent, bounced, complained, created_at, updated_at
         FROM sending_account WHERE tenant_id = $1 AND (created_at, id) > ($2, $3) ORDER BY created_at, id LIMIT $4");
     /// What it sent before counts no more once somebody says that it is to go on.
     SET_STATE = both("
@@ -82,6 +82,8 @@ pub struct AccountSettings {
     pub domain_gap: Duration,
     /// How many connections it may have at once.
     pub connections: u32,
+    /// The name under which links of its emails are followed; nothing for that of this server.
+    pub tracking_domain: Option<String>,
 }
 
 /// How an account warms up: some on the first day, and some more on each.
@@ -155,6 +157,7 @@ pub(super) struct AccountRow {
     gap_millis: i64,
     domain_gap_millis: i64,
     connections: i64,
+    tracking_domain: Option<String>,
     run: i64,
     wakes: i64,
     next_at: At,
@@ -192,6 +195,7 @@ impl TryFrom<AccountRow> for SendingAccount {
             gap: Duration::from_millis(unsigned(row.gap_millis)),
             domain_gap: Duration::from_millis(unsigned(row.domain_gap_millis)),
             connections: count(row.connections),
+            tracking_domain: row.tracking_domain,
         };
         Ok(Self {
             id: SendingAccountId(row.id),
@@ -253,7 +257,7 @@ impl Intent for PutAccount {
         let put = put.bind(i64::from(settings.daily_cap)).bind(ramp.map_or(0, |ramp| i64::from(ramp.start)));
         let put = put.bind(ramp.map_or(0, |ramp| i64::from(ramp.step))).bind(ramp.map(|ramp| At(ramp.from)));
         let put = put.bind(millis(settings.gap)).bind(millis(settings.domain_gap));
-        let put = put.bind(i64::from(settings.connections)).bind(At(self.now));
+        let put = put.bind(i64::from(settings.connections)).bind(settings.tracking_domain.clone()).bind(At(self.now));
         if put.run().await? == 0 {
             return Ok(false);
         }

@@ -9,6 +9,7 @@ use uuid::Uuid;
 use super::campaigns::campaign_of;
 use super::domain_of;
 use super::figures::Tally;
+use super::lead_list::searched;
 use super::waking::wake;
 use crate::error::{Error, Result};
 use crate::intent::Intent;
@@ -19,9 +20,9 @@ use crate::value::{At, count, json};
 
 statements! {
     /// Whoever has said that they want no mail is there, and is never written to.
-    ADD = insert((id: uuid, address: text, domain: text, fields: text, zone: text) "
-        lead (id, tenant_id, campaign_id, address, domain, fields, zone, state, step, created_at, updated_at)
-        SELECT b.id, $2, $3, b.address, b.domain, b.fields, b.zone,
+    ADD = insert((id: uuid, address: text, domain: text, fields: text, searched: text, zone: text) "
+        lead (id, tenant_id, campaign_id, address, domain, fields, searched, zone, state, step, created_at, updated_at)
+        SELECT b.id, $2, $3, b.address, b.domain, b.fields, b.searched, b.zone,
           CASE WHEN EXISTS (SELECT 1 FROM suppression s WHERE s.tenant_id = $2 AND s.subject = b.address)
             OR EXISTS (SELECT 1 FROM suppression s WHERE s.tenant_id = $2 AND s.subject = '@' || b.domain)
             THEN 'stopped' ELSE 'new' END, 0, $4, $4
@@ -43,10 +44,10 @@ statements! {
     GET = both("
         SELECT id, campaign_id, address, fields, zone, state, step, account_id, created_at, updated_at
         FROM lead WHERE id = $1 AND tenant_id = $2");
-    LIST = both("
-        SELECT id, campaign_id, address, fields, zone, state, step, account_id, created_at, updated_at
-        FROM lead WHERE tenant_id = $1 AND campaign_id = $2 AND id < $3 ORDER BY id DESC LIMIT $4");
 }
+
+/// The fields by which leads are found, beside their address.
+const NAMED: [&str; 3] = ["first_name", "last_name", "company"];
 
 /// The most leads that are added at once.
 pub const MOST_LEADS: usize = 1_000;
@@ -93,6 +94,7 @@ struct LeadInsert<'a> {
     address: &'a str,
     domain: &'a str,
     fields: String,
+    searched: String,
     zone: &'a str,
 }
 
@@ -145,7 +147,9 @@ pub(super) async fn add(
     for (address, lead) in &firsts {
         let zone = lead.zone.as_ref().map_or(campaign.settings.zone.as_str(), Zone::name);
         let fields = json(&lead.fields)?;
-        rows.push(LeadInsert { id: lead.id.uuid(), address, domain: domain_of(address), fields, zone });
+        let named = NAMED.iter().filter_map(|name| lead.fields.get(*name).map(String::as_str));
+        let searched = searched(address, named);
+        rows.push(LeadInsert { id: lead.id.uuid(), address, domain: domain_of(address), fields, searched, zone });
     }
     let id = campaign.id.uuid();
     let added: Vec<AddedRow> = tx.batch(ADD, &rows).bind(tenant.uuid()).bind(id).bind(At(now)).rows().await?;
@@ -191,7 +195,7 @@ pub struct Lead {
 }
 
 #[derive(sqlx::FromRow)]
-struct LeadRow {
+pub(super) struct LeadRow {
     id: Uuid,
     campaign_id: Uuid,
     address: String,
@@ -247,36 +251,6 @@ impl Intent for GetLead {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
         let row: Option<LeadRow> = tx.query(GET).bind(self.id.uuid()).bind(self.tenant.uuid()).row().await?;
         row.map(Lead::try_from).transpose()
-    }
-}
-
-/// Lists the leads of a campaign, the newest first.
-#[derive(Clone, Copy, Debug)]
-pub struct ListLeads {
-    /// The organisation.
-    pub tenant: TenantId,
-    /// The campaign.
-    pub campaign: CampaignId,
-    /// Those before this one.
-    pub before: Option<LeadId>,
-    /// At most so many.
-    pub limit: u32,
-}
-
-impl Intent for ListLeads {
-    type Output = Vec<Lead>;
-    const WRITES: bool = false;
-    const ONE_STATEMENT: bool = true;
-
-    fn scope(&self) -> Scope {
-        Scope::Tenant(self.tenant)
-    }
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        let before = self.before.map_or(Uuid::max(), LeadId::uuid);
-        let list = tx.query(LIST).bind(self.tenant.uuid()).bind(self.campaign.uuid()).bind(before);
-        let rows: Vec<LeadRow> = list.bind(i64::from(self.limit)).rows().await?;
-        rows.into_iter().map(Lead::try_from).collect()
     }
 }
 

@@ -16,6 +16,7 @@ pub(crate) mod fencing;
 pub(crate) mod figures;
 pub(crate) mod housekeeping;
 pub(crate) mod importing;
+pub(crate) mod lead_list;
 pub(crate) mod leads;
 pub(crate) mod listing;
 pub(crate) mod quota;
@@ -25,6 +26,7 @@ pub(crate) mod steps;
 pub(crate) mod stopping;
 pub(crate) mod suppressing;
 pub(crate) mod test_emails;
+pub(crate) mod tracking;
 pub(crate) mod turns;
 pub(crate) mod waking;
 
@@ -40,6 +42,7 @@ pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     figures::STATEMENTS,
     housekeeping::STATEMENTS,
     importing::STATEMENTS,
+    lead_list::STATEMENTS,
     leads::STATEMENTS,
     listing::STATEMENTS,
     quota::STATEMENTS,
@@ -49,6 +52,7 @@ pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     stopping::STATEMENTS,
     suppressing::STATEMENTS,
     test_emails::STATEMENTS,
+    tracking::STATEMENTS,
     turns::STATEMENTS,
     waking::STATEMENTS,
 ];

@@ -80,6 +80,10 @@ pub struct AccountWishBody {
     /// How many connections it may have at once: 1 to 20.
     #[serde(default = "one")]
     connections: u32,
+    /// The name under which links of its emails are followed, such as `links.example.com`: it leads to this server, by HTTPS.
+    /// Links have the name of this server when it is left out.
+    #[serde(default)]
+    tracking_domain: Option<String>,
 }
 
 const fn submission() -> u16 {
@@ -113,6 +117,7 @@ impl From<AccountWishBody> for AccountWish {
             gap_seconds: body.gap_seconds,
             domain_gap_seconds: body.domain_gap_seconds,
             connections: body.connections,
+            tracking_domain: body.tracking_domain,
         }
     }
 }
@@ -152,6 +157,7 @@ pub struct AccountBody {
     gap_seconds: u64,
     domain_gap_seconds: u64,
     connections: u32,
+    tracking_domain: Option<String>,
     /// Of what it has sent since it was last told to: what servers took, what came back for good, what was called junk.
     sent: u32,
     bounced: u32,
@@ -184,6 +190,7 @@ fn body(account: SendingAccount, now: Timestamp) -> AccountBody {
         gap_seconds: settings.gap.as_secs(),
         domain_gap_seconds: settings.domain_gap.as_secs(),
         connections: settings.connections,
+        tracking_domain: settings.tracking_domain,
         sent: account.health.0,
         bounced: account.health.1,
         complained: account.health.2,

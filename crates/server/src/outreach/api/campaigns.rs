@@ -37,6 +37,15 @@ pub struct CampaignWishBody {
     /// Whether a lead that answers is written to no more.
     #[serde(default = "yes")]
     stop_on_reply: bool,
+    /// Whether it is noted who opens an email that has HTML, by an image in it.
+    #[serde(default)]
+    track_opens: bool,
+    /// Whether it is noted who follows a link.
+    #[serde(default)]
+    track_clicks: bool,
+    /// A link that leads there, or below it, is what the campaign is for: following it converts a lead.
+    #[serde(default)]
+    goal_url: Option<String>,
 }
 
 const fn yes() -> bool {
@@ -54,9 +63,10 @@ impl From<CampaignWishBody> for CampaignWish {
             zone: body.time_zone,
             window: body.sending_window,
             starts_at: body.starts_at,
-            track_opens: false,
-            track_clicks: false,
+            track_opens: body.track_opens,
+            track_clicks: body.track_clicks,
             stop_on_reply: body.stop_on_reply,
+            goal_url: body.goal_url,
         }
     }
 }
@@ -75,6 +85,9 @@ pub struct CampaignBody {
     #[schema(value_type = Option<String>, format = DateTime)]
     starts_at: Option<Timestamp>,
     stop_on_reply: bool,
+    track_opens: bool,
+    track_clicks: bool,
+    goal_url: Option<String>,
     /// When it first ran.
     #[schema(value_type = Option<String>, format = DateTime)]
     launched_at: Option<Timestamp>,
@@ -94,6 +107,9 @@ impl From<Campaign> for CampaignBody {
             sending_window: campaign.settings.window,
             starts_at: campaign.settings.starts_at,
             stop_on_reply: campaign.settings.stop_on_reply,
+            track_opens: campaign.settings.track_opens,
+            track_clicks: campaign.settings.track_clicks,
+            goal_url: campaign.settings.goal_url,
             launched_at: campaign.launched_at,
             created_at: campaign.created_at,
             updated_at: campaign.updated_at,

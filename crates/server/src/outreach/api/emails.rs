@@ -42,6 +42,18 @@ pub struct EmailBody {
     code: Option<u32>,
     enhanced_code: Option<String>,
     said: Option<String>,
+    /// The first time that somebody opened it or followed one of its links, and that a machine did.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    opened_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    machine_opened_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    clicked_at: Option<Timestamp>,
+    #[schema(value_type = Option<String>, format = DateTime)]
+    machine_clicked_at: Option<Timestamp>,
+    /// When it led to what the campaign is for.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    converted_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
     replied_at: Option<Timestamp>,
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -74,6 +86,11 @@ impl From<Email> for EmailBody {
             code: email.code.0,
             enhanced_code: email.code.1,
             said: email.said,
+            opened_at: email.opened_at.0,
+            machine_opened_at: email.opened_at.1,
+            clicked_at: email.clicked_at.0,
+            machine_clicked_at: email.clicked_at.1,
+            converted_at: email.converted_at,
             replied_at: email.replied_at,
             bounced_at: email.bounced_at,
             complained_at: email.complained_at,

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use axum::extract::State;
 use axum::http::StatusCode;
 use mainstay_domain::{CampaignId, Error, LeadId, LeadState, Timestamp};
-use mainstay_store::{GetLead, Lead, ListLeads};
+use mainstay_store::{GetLead, Lead, LeadOrder, ListLeads};
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::super::service::LeadWish;
 use crate::accounts::{Administrator, Reader};
 use crate::app::App;
-use crate::http::page::{Page, PageQuery};
+use crate::http::page::{self, Page};
 use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 
 /// A lead.
@@ -94,22 +94,73 @@ pub struct AddedLeadsBody {
     data: Vec<AddedLeadBody>,
 }
 
-/// Lists the leads of a campaign, the newest first.
-#[utoipa::path(get, path = "/v1/campaigns/{id}/leads", tag = "outreach", params(("id" = Uuid, Path), PageQuery),
+/// Which leads, and in which order.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct LeadsQuery {
+    /// Those in whose address, first or last name or company this stands, in letters of any size: at most 100 characters.
+    #[serde(default)]
+    query: Option<String>,
+    /// Those in this state.
+    #[serde(default)]
+    #[param(value_type = Option<String>)]
+    state: Option<LeadState>,
+    /// `-created_at` (the newest first) when it is left out, `created_at`, `email` or `-email`.
+    #[serde(default)]
+    sort: Option<String>,
+    /// Rows of a page: 1 to 100, 50 when it is left out.
+    #[serde(default)]
+    limit: Option<u32>,
+    /// `next` of the page before, which had the same `sort`.
+    #[serde(default)]
+    after: Option<String>,
+}
+
+impl LeadsQuery {
+    fn order(&self) -> Result<LeadOrder, Error> {
+        let after = self.after.as_deref();
+        let id = || page::cursor(after, |text| text.parse().ok());
+        let address = || page::cursor(after, |text| text.contains('@').then(|| text.to_owned()));
+        match self.sort.as_deref().unwrap_or("-created_at") {
+            "-created_at" => Ok(LeadOrder::Newest(id()?)),
+            "created_at" => Ok(LeadOrder::Oldest(id()?)),
+            "email" => Ok(LeadOrder::Address(address()?)),
+            "-email" => Ok(LeadOrder::AddressBack(address()?)),
+            _ => Err(Error::invalid_field(
+                "sort",
+                "unknown",
+                "It is created_at or email, with a - for the other direction.",
+            )),
+        }
+    }
+
+    fn query(&self) -> Result<String, Error> {
+        let query = self.query.clone().unwrap_or_default();
+        if query.chars().count() > 100 {
+            return Err(Error::invalid_field("query", "too_long", "It has at most 100 characters."));
+        }
+        Ok(query)
+    }
+}
+
+/// Lists the leads of a campaign.
+#[utoipa::path(get, path = "/v1/campaigns/{id}/leads", tag = "outreach", params(("id" = Uuid, Path), LeadsQuery),
     responses((status = 200, body = Page<LeadBody>), (status = "default", body = Document<'static>)))]
 pub async fn list(
     State(app): State<Arc<App>>,
     context: RequestContext,
     Reader(by): Reader,
     Path(id): Path<Uuid>,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<LeadsQuery>,
 ) -> Result<Json<Page<LeadBody>>, Problem> {
-    let limit = query.limit()?;
-    let before = query.cursor(|text| text.parse().ok())?;
+    let limit = page::limit(query.limit)?;
+    let (order, text) = (query.order()?, query.query()?);
+    let by_id = matches!(order, LeadOrder::Newest(_) | LeadOrder::Oldest(_));
     let campaign = app.outreach.campaign(&context.call, by.tenant, CampaignId(id)).await?.id;
-    let list = ListLeads { tenant: by.tenant, campaign, before, limit };
+    let list = ListLeads { tenant: by.tenant, campaign, order, state: query.state, query: text, limit };
     let rows = app.store.run(&context.call, list).await?;
-    Ok(Json(Page::of(rows, limit, |row: &Lead| row.id.to_string())))
+    Ok(Json(Page::of(rows, limit, |row: &Lead| if by_id { row.id.to_string() } else { row.address.clone() })))
 }
 
 /// Adds leads to a campaign, at most 100. One whose address is there already stays as it is, so that asking again adds none.

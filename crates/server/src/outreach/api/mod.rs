@@ -2,6 +2,7 @@
 
 pub mod accounts;
 pub mod campaigns;
+pub mod conversions;
 pub mod emails;
 pub mod imports;
 pub mod leads;

@@ -147,6 +147,11 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     let leave = link.rsplit('/').next();
     driver.good_page("GET /u/{token}", leave).await;
     driver.good_page("POST /u/{token}", leave).await;
+    let image = driver.server.app.outreach.image_link(tenant, email);
+    driver.good_page("GET /t/{token}", image.rsplit('/').next()).await;
+    let sent = driver.server.send("GET", &format!("/v1/emails/{}", emails[1]), token, None).await.expect(200);
+    let wish = Some(json!({"email": sent["to"]}));
+    driver.good(200, "POST /v1/campaigns/{id}/conversions", Some(&text(&sent["campaign_id"])), token, wish).await;
     driver.good(200, "POST /v1/campaigns/{id}/pause", id, token, None).await;
     driver.good(200, "POST /v1/campaigns/{id}/stop", id, token, None).await;
     let subjects = json!({"subjects": ["@example.net", "somebody@example.com"]});

@@ -156,6 +156,7 @@ impl Things {
             ("PUT", "/v1/campaigns/{id}/steps") => Some(outreach::steps()),
             ("PUT", "/v1/campaigns/{id}/accounts") => Some(json!({"account_ids": []})),
             ("POST", "/v1/campaigns/{id}/leads") => Some(outreach::leads(1)),
+            ("POST", "/v1/campaigns/{id}/conversions") => Some(json!({"email": "somebody@example.com"})),
             ("POST", "/v1/campaigns/{id}/imports") => Some(json!({"name": "people.csv"})),
             ("POST", "/v1/imports/{id}/cancel") => None,
             ("POST", "/v1/campaigns/{id}/preview") => Some(json!({"step": 1})),
