@@ -2,6 +2,7 @@
 
 mod canonical;
 mod key;
+mod record;
 
 use std::fmt::Write as _;
 
@@ -12,6 +13,8 @@ use ring::digest::{SHA256, digest};
 
 use canonical::{body, header, headers, picked};
 pub use key::Key;
+pub(crate) use record::KeyRecord;
+pub use record::PublicKey;
 
 /// What is signed of a message, where it is there. `From` is signed once more than it is there, so that nobody can add one.
 ///
@@ -63,16 +66,34 @@ impl Signer {
         Ok(Self { domain: domain.to_ascii_lowercase(), selector: selector.to_ascii_lowercase(), key })
     }
 
+    /// The domain that signs.
+    #[must_use]
+    pub fn domain(&self) -> &str {
+        &self.domain
+    }
+
+    /// The name of the key within its domain.
+    #[must_use]
+    pub fn selector(&self) -> &str {
+        &self.selector
+    }
+
+    /// What others verify with.
+    #[must_use]
+    pub fn public_key(&self) -> PublicKey {
+        PublicKey::from(&self.key)
+    }
+
     /// Where the record of the public key belongs.
     #[must_use]
     pub fn record_name(&self) -> String {
         format!("{}._domainkey.{}", self.selector, self.domain)
     }
 
-    /// The record itself, a TXT: `v=DKIM1; k=rsa; p=...`. One longer than 255 bytes is written to the zone in several strings.
+    /// The record itself, as [`PublicKey::record`] gives it.
     #[must_use]
     pub fn record(&self) -> String {
-        format!("v=DKIM1; k={}; p={}", self.key.kind(), STANDARD.encode(self.key.public()))
+        self.public_key().record()
     }
 
     /// The header `DKIM-Signature`, folded and with its end, to be put before the message.
