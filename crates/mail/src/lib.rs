@@ -14,3 +14,4 @@ pub mod heard;
 pub mod lint;
 pub mod message;
 pub mod smtp;
+mod stream;
