@@ -5,12 +5,14 @@
 //! - [`lint`] checks a raw message without knowing the writer.
 //! - [`smtp`] hands it over. The stages are apart, so that whoever keeps the books can write them before the first byte
 //!   that could make the server accept, and whatever is in doubt afterwards is said to be in doubt.
+//! - [`imap`] reads a mailbox, without leaving a trace in it.
 //! - [`heard`] tells apart what comes back into a mailbox: bounces, complaints, automatic answers, replies.
 //!
 //! Nothing here knows a tenant, a database or a configuration.
 
 pub mod dkim;
 pub mod heard;
+pub mod imap;
 pub mod lint;
 pub mod message;
 pub mod smtp;
