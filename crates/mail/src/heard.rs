@@ -314,14 +314,15 @@ fn put_ids(ids: &mut Vec<String>, value: &HeaderValue<'_>) {
     }
 }
 
-fn clean_id(text: &str) -> Option<String> {
+/// A message id without brackets, when it is one.
+pub(crate) fn clean_id(text: &str) -> Option<String> {
     let id = text.trim().trim_matches(['<', '>']).trim();
     let fine = !id.is_empty() && id.len() <= 998 && id.bytes().all(|byte| byte.is_ascii_graphic());
     fine.then(|| id.to_owned())
 }
 
 /// The id in a text that has headers among its lines.
-fn id_in(text: &str) -> Option<String> {
+pub(crate) fn id_in(text: &str) -> Option<String> {
     let mut lines = text.lines().take(2_000);
     while let Some(line) = lines.next() {
         let line = line.trim_start_matches(['>', ' ', '\t']);

@@ -8,6 +8,7 @@
 //!   that could make the server accept, and whatever is in doubt afterwards is said to be in doubt.
 //! - [`dns`] asks name servers what there is under a name.
 //! - [`domain_check`] tells what the DNS says about a sender, and the cure for what is missing.
+//! - [`imap`] reads a mailbox, without leaving a trace in it.
 //! - [`heard`] tells apart what comes back into a mailbox: bounces, complaints, automatic answers, replies.
 //!
 //! Nothing here knows a tenant, a database or a configuration.
@@ -16,7 +17,9 @@ pub mod dkim;
 pub mod dns;
 pub mod domain_check;
 pub mod heard;
+pub mod imap;
 pub mod lint;
 pub mod message;
 pub mod smtp;
+mod stream;
 mod tags;

@@ -1,5 +1,5 @@
-//! Private servers for tests: PostgreSQL, Redis, Chromium, a mail server and a name server on free ports, and any program
-//! of ours as a process.
+//! Private servers for tests: PostgreSQL, Redis, Chromium, a mail server, a mailbox and a name server on free ports, and any
+//! program of ours as a process.
 //!
 //! Whatever is started here belongs to the test process. It is killed when its handle is dropped, and also when the
 //! test process dies, `kill -9` included. Files live in one [`Scratch`] directory each; those that a killed test left
@@ -9,6 +9,7 @@
 //! must be there. Linux only: it relies on `/proc` and on `setpriv` from util-linux.
 
 pub mod browser;
+pub mod imap_server;
 pub mod name_server;
 pub mod postgres;
 pub mod process;
@@ -20,6 +21,7 @@ mod spawn;
 mod table;
 
 pub use browser::Browser;
+pub use imap_server::{ImapAct, ImapFault, ImapOptions, ImapServer, ImapStage};
 pub use name_server::{Asked, NameFault, NameServer, RecordType};
 pub use postgres::{Cluster, Database};
 pub use process::{Process, Program};

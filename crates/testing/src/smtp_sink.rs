@@ -200,7 +200,8 @@ impl Drop for SmtpSink {
     }
 }
 
-fn server_config() -> Result<ServerConfig> {
+/// What the servers of tests encrypt with, under [`SmtpSink::root`].
+pub(crate) fn server_config() -> Result<ServerConfig> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(include_bytes!("smtp_sink/key.der").as_slice()));
     let certificate = CertificateDer::from_slice(include_bytes!("smtp_sink/certificate.der"));

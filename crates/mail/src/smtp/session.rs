@@ -1,18 +1,15 @@
 //! One conversation with a server.
 
 use std::fmt;
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustls::pki_types::ServerName;
 use tokio::net::TcpStream;
-use tokio::time::timeout;
-use tokio_rustls::TlsConnector;
 
 use super::sign_in::sign_in;
 use super::wire::Wire;
 use super::{Cause, Outcome, Refused, Reply, Security, Server, SignIn, Stage, Timeouts};
 use crate::message::Address;
+use crate::stream::{self, NoTls};
 
 /// What a server says that it can do.
 #[derive(Clone, Debug, Default)]
@@ -318,13 +315,11 @@ async fn greet(wire: &mut Wire, name: &str, timeouts: &Timeouts) -> Result<Capab
 
 async fn encrypt(wire: Wire, server: &Server, timeouts: &Timeouts) -> Result<Wire, Cause> {
     let stream = wire.into_stream()?;
-    let name = ServerName::try_from(server.name.clone())
-        .map_err(|_| Cause::Unsuitable("The name of the server is no host name; set it as its certificate has it."))?;
-    let connector = TlsConnector::from(Arc::clone(&server.tls));
-    match timeout(timeouts.start_tls, connector.connect(name, stream)).await {
-        Err(_) => Err(Cause::TimedOut),
-        Ok(Err(why)) if why.get_ref().is_some() => Err(Cause::Tls(why.to_string())),
-        Ok(Err(_)) => Err(Cause::Cut),
-        Ok(Ok(stream)) => Ok(Wire::new(Box::new(stream), timeouts.idle)),
+    match stream::encrypt(stream, &server.name, &server.tls, timeouts.start_tls).await {
+        Ok(stream) => Ok(Wire::new(stream, timeouts.idle)),
+        Err(NoTls::Name) => Err(Cause::Unsuitable(NoTls::NAME)),
+        Err(NoTls::TimedOut) => Err(Cause::TimedOut),
+        Err(NoTls::Cut) => Err(Cause::Cut),
+        Err(NoTls::Failed(why)) => Err(Cause::Tls(why)),
     }
 }

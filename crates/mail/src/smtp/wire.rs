@@ -4,19 +4,15 @@ use std::pin::Pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncRead as _, AsyncReadExt as _, AsyncWriteExt as _, ReadBuf};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::Cause;
 use super::reply::{LONGEST_LINE, MOST_BYTES, Reader, Reply};
+use crate::stream::{LONGEST_WAIT, Stream};
 
-/// No wait is longer, whatever is set: the clock of the runtime has an end.
-const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How much of a message is written under one timeout.
 const BLOCK: usize = 64 * 1024;
-
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 
 pub(super) struct Wire {
     stream: Box<dyn Stream>,
