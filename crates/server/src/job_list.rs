@@ -33,7 +33,7 @@ pub const INBOX: &str = "inbox";
 
 /// The queues, with their bounds.
 #[must_use]
-pub fn queues(config: &Config) -> [Queue; 11] {
+pub fn queues(config: &Config) -> [Queue; 12] {
     let jobs = &config.jobs;
     let queue = |name| Queue { name, slots: jobs.slots, limits: QueueLimits::default(), oldest: jobs.oldest() };
     let backups = Queue { slots: 1, ..queue(backup::BACKUPS) };
@@ -49,6 +49,7 @@ pub fn queues(config: &Config) -> [Queue; 11] {
         queue(alerts::QUEUE),
         calendars::queue(config),
         outreach::queue(config),
+        outreach::mailboxes_queue(config),
     ]
 }
 
@@ -71,6 +72,7 @@ fn list(app: &Arc<App>) -> JobList {
         .kind(with(app, outreach::run))
         .kind(with(app, outreach::wake))
         .kind(with(app, outreach::clear))
+        .kind(with(app, outreach::read))
         .kind(with(app, alerts::run))
         .kind(with(app, calendars::write))
         .kind(with(app, calendars::read))

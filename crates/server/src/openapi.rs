@@ -27,7 +27,8 @@ use crate::ops::client_reports as reports;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::outreach::api::{
-    accounts as sending, campaigns, conversions, emails, imports, leads, suppressions, test_emails,
+    accounts as sending, campaigns, checklist, conversions, emails, imports, leads, mailboxes, suppressions,
+    test_emails,
 };
 use crate::outreach::{leaving, tracking};
 use crate::reception::api::{appointments, availability, contacts, services, settings as reception, staff};
@@ -73,9 +74,9 @@ use crate::webhooks::receive as hooks;
         contacts::know, contacts::list, contacts::get, contacts::change, contacts::appointments,
         campaigns::list, campaigns::create, campaigns::get, campaigns::change, campaigns::launch, campaigns::pause,
         campaigns::stop, campaigns::steps, campaigns::put_steps, campaigns::accounts, campaigns::use_accounts,
-        campaigns::figures, conversions::convert, test_emails::preview, test_emails::send, leads::list, leads::add, leads::get, leads::stop,
+        campaigns::figures, checklist::get, conversions::convert, test_emails::preview, test_emails::send, leads::list, leads::add, leads::get, leads::stop,
         sending::list, sending::create, sending::get, sending::change, sending::pause, sending::resume,
-        emails::list, emails::get, emails::resend, emails::sent,
+        mailboxes::get, mailboxes::put, mailboxes::remove, emails::list, emails::get, emails::resend, emails::sent,
         imports::preview, imports::begin, imports::list, imports::get, imports::content, imports::cancel,
         imports::faults, imports::faults_table, suppressions::list, suppressions::add, suppressions::remove, leaving::show, leaving::leave, tracking::follow,
         texts::list, texts::get, texts::settings, texts::put_settings, texts::opt_outs, link::show, link::cancel,

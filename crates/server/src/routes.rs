@@ -31,7 +31,8 @@ use crate::ops::client_reports as reports;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::outreach::api::{
-    accounts as sending, campaigns, conversions, emails, imports, leads, suppressions, test_emails,
+    accounts as sending, campaigns, checklist, conversions, emails, imports, leads, mailboxes, suppressions,
+    test_emails,
 };
 use crate::outreach::{leaving, tracking};
 use crate::reception::api::{appointments, availability, contacts, services, settings as reception, staff};
@@ -76,6 +77,8 @@ const ALERT_TEST: Duration = Duration::from_secs(45);
 
 /// How long a test email may take: its server, and what comes before.
 const TEST_EMAIL: Duration = Duration::from_secs(45);
+/// How long it may take to ask about the domains of senders.
+const CHECKLIST: Duration = Duration::from_secs(30);
 /// How long a part of a list may take that is read into a campaign.
 const IMPORT: Duration = Duration::from_secs(60);
 
@@ -181,7 +184,7 @@ fn outreach_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .get("/v1/campaigns/{id}", campaigns::get, MEMBER.statements(1))
         .put("/v1/campaigns/{id}", campaigns::change, ADMIN.statements(8))
         // Before it begins its leads are looked through, a thousand at a time.
-        .post("/v1/campaigns/{id}/launch", campaigns::launch, ADMIN.statements(13).priority(HEAVY))
+        .post("/v1/campaigns/{id}/launch", campaigns::launch, ADMIN.statements(14).priority(HEAVY).deadline(CHECKLIST))
         .post("/v1/campaigns/{id}/pause", campaigns::pause, ADMIN.statements(3).priority(ALWAYS))
         .post("/v1/campaigns/{id}/stop", campaigns::stop, ADMIN.statements(4).priority(ALWAYS))
         .get("/v1/campaigns/{id}/steps", campaigns::steps, MEMBER.statements(4))
@@ -195,6 +198,7 @@ fn outreach_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
             ADMIN.statements(13).priority(HEAVY).deadline(TEST_EMAIL),
         )
         .get("/v1/campaigns/{id}/figures", campaigns::figures, MEMBER.statements(2).priority(HEAVY))
+        .get("/v1/campaigns/{id}/checklist", checklist::get, MEMBER.statements(4).priority(HEAVY).deadline(CHECKLIST))
         .post("/v1/campaigns/{id}/conversions", conversions::convert, ADMIN.statements(8))
         .get("/v1/campaigns/{id}/leads", leads::list, MEMBER.statements(2).priority(HEAVY))
         // Of two that wait for each other one begins again.
@@ -220,6 +224,9 @@ fn outreach_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .put("/v1/sending-accounts/{id}", sending::change, ADMIN.statements(8))
         .post("/v1/sending-accounts/{id}/pause", sending::pause, ADMIN.statements(3).priority(ALWAYS))
         .post("/v1/sending-accounts/{id}/resume", sending::resume, ADMIN.statements(8))
+        .get("/v1/sending-accounts/{id}/mailbox", mailboxes::get, MEMBER.statements(1))
+        .put("/v1/sending-accounts/{id}/mailbox", mailboxes::put, ADMIN.statements(9))
+        .delete("/v1/sending-accounts/{id}/mailbox", mailboxes::remove, ADMIN.statements(1))
         .get("/v1/emails", emails::list, MEMBER.statements(1).priority(HEAVY))
         .get("/v1/emails/{id}", emails::get, MEMBER.statements(1))
         .post("/v1/emails/{id}/resend", emails::resend, ADMIN.statements(12))

@@ -300,6 +300,8 @@ cases! {
     outreach::tracking::what_readers_do_is_counted,
     outreach::tracking::a_lead_is_converted_once,
     outreach::tracking::leads_are_found_and_sorted,
+    outreach::mailboxes::a_mailbox_is_read_on,
+    outreach::mailboxes::what_became_is_noted_once,
     outreach::test_emails::a_test_email_counts_against_its_account,
     outreach::model::the_model_of_outreach_holds,
     outreach::model::many_workers_lose_nothing,

@@ -210,7 +210,7 @@ pub use metering::reservation::{Cost, ForgetSwept};
 pub use migrate::{Applied, Migrator, Planned, StatementRisk, Step, StepState, file_fault, folder_fault};
 pub use nodes::{PositionsOf, WatchNodes, Watched};
 pub use outreach::accounts::{
-    AccountSettings, GetAccount, ListAccounts, PutAccount, Ramp, SendingAccount, SetAccountState,
+    AccountSettings, AccountsInUse, GetAccount, ListAccounts, PutAccount, Ramp, SendingAccount, SetAccountState,
 };
 pub use outreach::campaigns::{
     AccountsOf, Campaign, CampaignSettings, ClearCampaign, GetCampaign, ListCampaigns, MAKING_A_CAMPAIGN, PutCampaign,
@@ -228,6 +228,10 @@ pub use outreach::importing::{
 pub use outreach::lead_list::{LeadOrder, ListLeads};
 pub use outreach::leads::{AddLeads, AddedLeads, FindLacking, GetLead, Lead, MOST_LEADS, NewLead};
 pub use outreach::listing::{Email, EmailsOf, FindByMessage, FoundEmail, GetEmail, ListEmails};
+pub use outreach::mailboxes::{
+    FindLastTo, GetMailbox, ListUnknown, MailboxRead, MailboxSettings, NoteBecame, NoteMailbox, PutMailbox,
+    RemoveMailbox, StoredMailbox,
+};
 pub use outreach::resolving::{EmailPlace, ReadPlace, Resolution, ResolveEmail, Resolved};
 pub use outreach::running::{AccountRun, BeginRun, RunCampaign};
 pub use outreach::steps::{CampaignStep, PutSteps, ReadSteps, ReadVariant, StepVariant, VariantShare};
@@ -236,7 +240,9 @@ pub use outreach::suppressing::{Allow, ListSuppressions, Suppress, Suppression};
 pub use outreach::test_emails::{ReserveTestEmail, TestEmailRoom};
 pub use outreach::tracking::{Conversion, ConvertLead, NoteHit, NotedHit};
 pub use outreach::waking::{BringForward, RestAccount};
-pub use outreach::{ACCOUNT_KIND, ACCOUNT_WAKE_KIND, CLEAR_KIND, NextEmail, OUTREACH, RunOf, message_id};
+pub use outreach::{
+    ACCOUNT_KIND, ACCOUNT_WAKE_KIND, CLEAR_KIND, MAILBOX_KIND, MAILBOXES, NextEmail, OUTREACH, RunOf, message_id,
+};
 pub use preflight::DatabaseSeen;
 pub use reception::appointments::{BookAppointment, Booking, ChangeAppointment, MoveAppointment};
 pub use reception::availability::{Availability, ReadAvailability, StaffTime, TakenTime};

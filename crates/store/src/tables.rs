@@ -89,6 +89,7 @@ pub const TABLES: &[Table] = &[
     table("lead_import_fault", TableKind::Tenant, true),
     table("email", TableKind::Tenant, true),
     table("email_hit", TableKind::Tenant, true),
+    table("mailbox", TableKind::Tenant, true),
     table("outreach_figure", TableKind::Tenant, true),
     table("suppression", TableKind::Tenant, true),
     table("calendar_connection", TableKind::Tenant, true),

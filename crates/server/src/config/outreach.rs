@@ -1,5 +1,6 @@
 //! The section `[outreach]`.
 
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::IpNet;
@@ -17,6 +18,8 @@ pub(super) const BOUNDS: &[Bound] = &[
     ("outreach.accept_seconds", 10, 900),
     ("outreach.retry_seconds", 1, 86_400),
     ("outreach.most_attempts", 1, 100),
+    ("outreach.mailbox_seconds", 1, 86_400),
+    ("outreach.mailbox_slots", 1, 1_000),
 ];
 
 /// Campaigns of email.
@@ -40,6 +43,14 @@ pub struct Outreach {
     pub hello: String,
     /// Networks of mail servers that are called although they are not public, such as 10.1.0.0/16.
     pub allow_private: Vec<String>,
+    /// How long after a mailbox was read to its end it is read again, in seconds.
+    pub mailbox_seconds: u64,
+    /// How many mailboxes a node reads at once.
+    pub mailbox_slots: u32,
+    /// Whether a campaign does not begin while the DNS says that its mail would be refused. The checklist of a campaign tells what it says in any case.
+    pub check_domains: bool,
+    /// The name servers that are asked about the domains of senders, such as 192.0.2.53 or 192.0.2.53:5353, at most three; those of the system where none is named.
+    pub name_servers: Vec<String>,
     /// Networks from which machines look into mail, such as 192.0.2.0/24: what they open and follow is not told as what people did.
     pub machine_networks: Vec<String>,
 }
@@ -50,13 +61,26 @@ durations!(Outreach {
     answer: from_secs(answer_seconds),
     accept: from_secs(accept_seconds),
     retry: from_secs(retry_seconds),
+    mailbox: from_secs(mailbox_seconds),
 });
+
+/// The address of a name server, with its port or without.
+fn name_server(text: &str) -> Option<SocketAddr> {
+    let alone = |address: IpAddr| SocketAddr::new(address, 53);
+    text.parse().ok().or_else(|| text.parse().ok().map(alone))
+}
 
 impl Outreach {
     /// Networks that are called although they are not public.
     #[must_use]
     pub fn private_networks(&self) -> Vec<IpNet> {
         rules::networks(&self.allow_private)
+    }
+
+    /// The name servers that are asked about the domains of senders; those of the system where there is none.
+    #[must_use]
+    pub fn name_servers(&self) -> Vec<SocketAddr> {
+        self.name_servers.iter().filter_map(|text| name_server(text)).collect()
     }
 
     /// Networks from which machines look into mail.
@@ -75,6 +99,13 @@ impl Outreach {
     pub(super) fn validate(&self, faults: &mut Vec<Fault>) {
         faults.extend(rules::no_network("outreach.allow_private", &self.allow_private));
         faults.extend(rules::no_network("outreach.machine_networks", &self.machine_networks));
+        if let Some(bad) = self.name_servers.iter().find(|text| name_server(text).is_none()) {
+            let reason = format!("{bad:?} is no address");
+            faults.push(Fault::new("outreach.name_servers", reason, "Write it as 192.0.2.53 or [2001:db8::53]:53"));
+        } else if self.name_servers.len() > 3 {
+            let reason = "are more than three".to_owned();
+            faults.push(Fault::new("outreach.name_servers", reason, "Name at most three"));
+        }
         if !self.hello.bytes().all(|byte| byte.is_ascii_graphic()) || self.hello.len() > 255 {
             let reason = "is no name of a machine".to_owned();
             faults.push(Fault::new("outreach.hello", reason, "Write it as mail.example.com"));

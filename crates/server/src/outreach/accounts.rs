@@ -32,7 +32,7 @@ pub(super) struct AccountWish {
     pub(super) tracking_domain: Option<String>,
 }
 
-fn one_line(faults: &mut Faults, field: &str, text: &str, most: usize) {
+pub(super) fn one_line(faults: &mut Faults, field: &str, text: &str, most: usize) {
     if text.chars().any(char::is_control) {
         faults.add(field, "invalid_text", "It must be one line without control characters.");
     } else if text.len() > most {

@@ -40,6 +40,8 @@ pub(super) struct Outgoing<'a> {
     pub(super) fields: &'a BTreeMap<String, String>,
     /// What was sent to the same lead before, in order.
     pub(super) earlier: &'a [EarlierEmail],
+    /// The address of whoever sends.
+    pub(super) postal_address: Option<&'a str>,
     /// The link by which whoever gets it leaves.
     pub(super) link: &'a str,
     /// What of it is followed; nothing where it is for nobody.
@@ -73,6 +75,13 @@ impl Text {
         [Some(&self.subject), Some(&self.body), self.html.as_ref()].into_iter().flatten().flat_map(needed).collect()
     }
 
+    /// Whether one of its parts names a field; with `true`, without anything else in its place.
+    pub(super) fn names(&self, name: &str, alone: bool) -> bool {
+        let parts = [Some(&self.subject), Some(&self.body), self.html.as_ref()];
+        let mut fields = parts.into_iter().flatten().flat_map(Template::fields);
+        fields.any(|field| field.name == name && !(alone && field.has_fallback))
+    }
+
     /// Those of its subject, under which later steps go.
     pub(super) fn needed_of_subject(&self) -> BTreeSet<String> {
         needed(&self.subject).collect()
@@ -102,7 +111,10 @@ fn needed(template: &Template) -> impl Iterator<Item = String> {
 }
 
 /// Fields that every lead has.
-const OURS: [&str; 2] = ["email", Template::UNSUBSCRIBE_URL];
+const OURS: [&str; 3] = ["email", Template::UNSUBSCRIBE_URL, POSTAL_ADDRESS];
+
+/// The field for the address of whoever sends.
+pub(super) const POSTAL_ADDRESS: &str = "postal_address";
 
 /// A letter that is ready to go.
 #[derive(Debug)]
@@ -153,6 +165,7 @@ impl Outreach {
             message_id: &email.message_id,
             fields: &email.fields,
             earlier: &email.earlier,
+            postal_address: campaign.postal_address.as_deref(),
             link: &self.leaving_link(tenant, email.id),
             tracking: Some(Tracking {
                 links: &self.tracking,
@@ -178,7 +191,7 @@ pub(super) fn ready(
     (text, first): (&Text, Option<&Text>),
     now: Timestamp,
 ) -> Result<Ready, Unwritable> {
-    let mut filled = text.fill(first, &fields(email.fields, email.address, email.link))?;
+    let mut filled = text.fill(first, &fields(email.fields, email.address, (email.link, email.postal_address)))?;
     if let Some(tracking) = &email.tracking {
         tracking.put_in(&mut filled, email.link);
     }
@@ -192,11 +205,18 @@ pub(super) fn ready(
     Ok(Ready { sender: letter.from.address, recipient: letter.to.address, message })
 }
 
-/// What templates may name of a lead, with the link by which it leaves.
-pub(super) fn fields(of: &BTreeMap<String, String>, address: &str, link: &str) -> Fields {
+/// What templates may name of a lead, with the link by which it leaves and the address of whoever sends.
+pub(super) fn fields(
+    of: &BTreeMap<String, String>,
+    address: &str,
+    (link, postal_address): (&str, Option<&str>),
+) -> Fields {
     let mut fields: Fields = of.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
     fields.set("email", address);
     fields.set(Template::UNSUBSCRIBE_URL, link);
+    if let Some(postal_address) = postal_address {
+        fields.set(POSTAL_ADDRESS, postal_address);
+    }
     fields
 }
 

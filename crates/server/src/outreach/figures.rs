@@ -72,6 +72,7 @@ pub(super) struct OutreachFigures {
     tried: Family<OutcomeLabel, Counter>,
     imported: Family<OutcomeLabel, Counter>,
     hits: Family<HitLabel, Counter>,
+    heard: Family<OutcomeLabel, Counter>,
 }
 
 impl OutreachFigures {
@@ -85,6 +86,7 @@ impl OutreachFigures {
             tried: Family::default(),
             imported: Family::default(),
             hits: Family::default(),
+            heard: Family::default(),
         };
         let f = &figures;
         registry.register(
@@ -124,6 +126,11 @@ impl OutreachFigures {
             "Requests for images (open) and links (click) of emails: human, machine, gone with their email, or lost because they could not be noted",
             f.hits.clone(),
         );
+        registry.register(
+            "mainstay_outreach_heard",
+            "Messages of mailboxes by what they are: reply, automatic, bounce, soft_bounce, delayed, complaint, unsubscribe, other, or unmatched with any email; emails that were found_sent; and failed attempts to read one",
+            f.heard.clone(),
+        );
         registry.register("mainstay_outreach_stops", "Leads that are written to no more, by why", f.stops.clone());
         figures
     }
@@ -141,6 +148,11 @@ impl OutreachFigures {
     /// Something of an email was asked for.
     pub(super) fn hit(&self, kind: &'static str, outcome: &'static str) {
         self.hits.get_or_create(&HitLabel { kind, outcome }).inc();
+    }
+
+    /// Something was heard in a mailbox.
+    pub(super) fn heard(&self, outcome: &'static str) {
+        self.heard.get_or_create(&OutcomeLabel { outcome }).inc();
     }
 
     /// What came of an email that tries a text.

@@ -12,9 +12,11 @@ mod clearing;
 mod compose;
 mod converting;
 mod figures;
+mod hearing;
 mod importing;
 pub mod leaving;
 mod line;
+mod mailboxes;
 mod readiness;
 mod run;
 mod sending;
@@ -25,9 +27,12 @@ mod trying;
 use std::sync::Arc;
 
 use ipnet::IpNet;
-use mainstay_domain::{CampaignId, Clock, EmailId, Entropy, Ids, Result, SendingAccountId, TenantId};
+use mainstay_domain::{CampaignId, Clock, EmailId, Entropy, Ids, Result, SendingAccountId, TenantId, Timestamp};
 use mainstay_jobs::{Job, Queue};
-use mainstay_store::{ACCOUNT_KIND, ACCOUNT_WAKE_KIND, CLEAR_KIND, OUTREACH, QueueLimits, Store};
+use mainstay_mail::dns::Resolver;
+use mainstay_store::{
+    ACCOUNT_KIND, ACCOUNT_WAKE_KIND, CLEAR_KIND, MAILBOX_KIND, MAILBOXES, OUTREACH, QueueLimits, Store,
+};
 use moka::sync::Cache;
 use prometheus_client::registry::Registry;
 use rustls::ClientConfig;
@@ -45,6 +50,7 @@ use figures::OutreachFigures;
 use tracking::TrackingLinks;
 
 pub(crate) use clearing::clear;
+pub(crate) use hearing::read;
 pub(crate) use run::{run, wake};
 
 /// How many texts of campaigns are kept in memory. One is at most some hundred KiB.
@@ -75,6 +81,21 @@ impl Job for WakeAccount {
     const QUEUE: &'static str = OUTREACH;
 }
 
+/// A mailbox is read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ReadMailbox {
+    account: SendingAccountId,
+    made_at: Timestamp,
+}
+
+impl Job for ReadMailbox {
+    const KIND: &'static str = MAILBOX_KIND;
+    const QUEUE: &'static str = MAILBOXES;
+    const MOST_ATTEMPTS: u32 = u32::MAX;
+    /// One command of a slow server may take minutes.
+    const DEADLINE: std::time::Duration = std::time::Duration::from_secs(15 * 60);
+}
+
 /// What a campaign that was stopped has left is cleared.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ClearLeft {
@@ -92,6 +113,13 @@ pub fn queue(config: &Config) -> Queue {
     Queue { name: OUTREACH, slots: config.outreach.slots, limits: QueueLimits::default(), oldest: config.jobs.oldest() }
 }
 
+/// The queue of mailboxes that are read.
+#[must_use]
+pub fn mailboxes_queue(config: &Config) -> Queue {
+    let slots = config.outreach.mailbox_slots;
+    Queue { name: MAILBOXES, slots, limits: QueueLimits::default(), oldest: config.jobs.oldest() }
+}
+
 /// The campaigns of every organisation, as this node sees them.
 pub struct Outreach {
     store: Store,
@@ -102,9 +130,13 @@ pub struct Outreach {
     lookup: Arc<dyn Lookup>,
     rules: Rules,
     tls: Arc<ClientConfig>,
+    /// What asks name servers about the domains of senders.
+    resolver: Resolver,
     settings: config::Outreach,
     /// By what name mail servers are greeted.
     hello: String,
+    /// The host of the public address.
+    host: Option<String>,
     /// By which somebody says that they want no more mail.
     links: SignedLinks<16>,
     /// By which it is noted what readers do.
@@ -114,6 +146,18 @@ pub struct Outreach {
     /// Texts never change under their id.
     texts: Cache<uuid::Uuid, Arc<Text>>,
     figures: OutreachFigures,
+}
+
+/// What asks the name servers that are set, or those of the system.
+fn resolver(settings: &config::Outreach, entropy: &Arc<dyn Entropy>) -> Resolver {
+    let set = settings.name_servers();
+    if !set.is_empty() {
+        return Resolver::new(set, Arc::clone(entropy));
+    }
+    Resolver::system(Arc::clone(entropy)).unwrap_or_else(|error| {
+        tracing::warn!(%error, "the name servers of this system are not known: set outreach.name_servers");
+        Resolver::new(Vec::new(), Arc::clone(entropy))
+    })
 }
 
 impl Outreach {
@@ -130,7 +174,7 @@ impl Outreach {
         let address = config.http.public_address(config.http.port);
         let host = url::Url::parse(&address).ok().and_then(|url| url.host_str().map(str::to_owned));
         let hello = match config.outreach.hello.as_str() {
-            "" => host.unwrap_or_else(|| "localhost".to_owned()),
+            "" => host.clone().unwrap_or_else(|| "localhost".to_owned()),
             hello => hello.to_owned(),
         };
         let rules = Rules { allow_http: false, allowed: config.outreach.private_networks(), refused: Vec::new() };
@@ -143,8 +187,10 @@ impl Outreach {
             lookup: Arc::clone(&outside.lookup),
             rules,
             tls: line::tls()?,
+            resolver: resolver(&config.outreach, &outside.entropy),
             settings: config.outreach.clone(),
             hello,
+            host,
             links: SignedLinks::new(key, Purpose::UnsubscribeLink, format!("{address}/u/")),
             tracking: TrackingLinks::new(key, &address),
             machine_ranges: config.outreach.machine_ranges(),

@@ -34,6 +34,7 @@ pub(super) struct CampaignWish {
     pub(super) track_clicks: bool,
     pub(super) stop_on_reply: bool,
     pub(super) goal_url: Option<String>,
+    pub(super) postal_address: Option<String>,
 }
 
 /// How a step is wanted.
@@ -93,6 +94,13 @@ impl Outreach {
         {
             faults.add("goal_url", "invalid_url", "Write it as https://example.com/thanks, with at most 2,000 bytes.");
         }
+        let address = wish.postal_address.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty());
+        if address
+            .as_ref()
+            .is_some_and(|text| text.len() > 500 || text.chars().any(|one| one.is_control() && one != '\n'))
+        {
+            faults.add("postal_address", "invalid_text", "It has at most 500 bytes, and no control characters.");
+        }
         faults.judge()?;
         Ok(CampaignSettings {
             name: wish.name.trim().to_owned(),
@@ -103,6 +111,7 @@ impl Outreach {
             track_clicks: wish.track_clicks,
             stop_on_reply: wish.stop_on_reply,
             goal_url: wish.goal_url,
+            postal_address: address,
         })
     }
 
@@ -352,7 +361,7 @@ impl Outreach {
         self.stop_by(call, tenant, StopBy::Email(email), StopReason::Unsubscribed).await
     }
 
-    async fn stop_by(&self, call: &Call, tenant: TenantId, by: StopBy, reason: StopReason) -> Result<()> {
+    pub(super) async fn stop_by(&self, call: &Call, tenant: TenantId, by: StopBy, reason: StopReason) -> Result<()> {
         let stop = StopLead { tenant, by, reason, now: self.clock.now() };
         if !self.store.run(call, stop).await? {
             return Err(missing(match by {

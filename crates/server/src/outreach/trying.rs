@@ -11,13 +11,14 @@ use mainstay_domain::{
 };
 use mainstay_mail::smtp::{Outcome, Session};
 use mainstay_store::{
-    Call, GetLead, ReserveTestEmail, SendingAccount, ServerSaid, StepVariant, TestEmailRoom, choose, message_id,
+    Call, GetLead, ReadSteps, ReserveTestEmail, SendingAccount, ServerSaid, StepVariant, TestEmailRoom, choose,
+    message_id,
 };
 use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::Outreach;
-use super::compose::{Filled, Outgoing, Ready, Text, Unwritable, fields, ready};
+use super::compose::{Filled, Outgoing, POSTAL_ADDRESS, Ready, Text, Unwritable, fields, ready};
 use super::line::NoLine;
 use super::sending::{in_words, said_in, said_of};
 
@@ -82,13 +83,17 @@ struct Draft {
     /// That of the lead.
     address: Option<String>,
     fields: BTreeMap<String, String>,
+    /// The address of whoever sends.
+    postal_address: Option<String>,
 }
 
 impl Draft {
     /// The fields that it names, and that there is nothing for.
     fn missing(&self) -> BTreeSet<String> {
         let of_subject = self.first.as_ref().map(Text::needed_of_subject).unwrap_or_default();
-        let needed = self.text.needed().into_iter().chain(of_subject);
+        let postal = self.postal_address.is_none() && self.text.names(POSTAL_ADDRESS, true);
+        let postal = postal.then(|| POSTAL_ADDRESS.to_owned());
+        let needed = self.text.needed().into_iter().chain(of_subject).chain(postal);
         needed.filter(|name| self.fields.get(name).is_none_or(|value| value.trim().is_empty())).collect()
     }
 }
@@ -115,7 +120,8 @@ impl Outreach {
             draft.fields.insert(name.clone(), format!("{{{{{name}}}}}"));
         }
         let address = draft.address.as_deref().unwrap_or("somebody@example.com");
-        let fields = fields(&draft.fields, address, &self.leaving_link(tenant, NOBODY));
+        let link = self.leaving_link(tenant, NOBODY);
+        let fields = fields(&draft.fields, address, (&link, draft.postal_address.as_deref()));
         let filled = draft.text.fill(draft.first.as_ref(), &fields).map_err(unwritable)?;
         Ok(Preview { variant: draft.variant, filled, missing })
     }
@@ -153,6 +159,7 @@ impl Outreach {
             message_id: &message_id(id, &account.address),
             fields: &draft.fields,
             earlier: &[],
+            postal_address: draft.postal_address.as_deref(),
             link: &self.leaving_link(tenant, NOBODY),
             tracking: None,
         };
@@ -202,7 +209,8 @@ impl Outreach {
 
     /// Reads a text and what is filled in.
     async fn draft(&self, call: &Call, tenant: TenantId, campaign: CampaignId, wish: TryWish) -> Result<Draft> {
-        let (steps, texts) = self.steps(call, tenant, campaign).await?;
+        let postal_address = self.campaign(call, tenant, campaign).await?.settings.postal_address;
+        let (steps, texts) = self.store.run(call, ReadSteps { tenant, campaign }).await?;
         let lead = match wish.lead {
             Some(id) => {
                 let lead = self.store.run(call, GetLead { tenant, id }).await?;
@@ -235,7 +243,7 @@ impl Outreach {
         let mut fields = lead.as_ref().map(|lead| lead.fields.clone()).unwrap_or_default();
         fields.extend(wish.fields);
         let address = lead.map(|lead| lead.address);
-        Ok(Draft { variant: variant.id, text: read(variant)?, first, address, fields })
+        Ok(Draft { variant: variant.id, text: read(variant)?, first, address, fields, postal_address })
     }
 }
 

@@ -1,6 +1,8 @@
 //! Outreach: a campaign goes out step by step, each email once; whoever leaves gets nothing more; what a mail server says is
 //! kept and told.
 
+mod checklist;
+mod hearing;
 mod importing;
 mod tracking;
 mod trying;

@@ -10,8 +10,9 @@ use super::{EngineKind, Harness, sealed_under};
 use crate::{
     AccountSettings, ActivateKey, Activated, CountSealed, CreateEndpoint, CreateInboxSource, EndpointSettings,
     ExchangeSealed, ForgetKeyHolder, GetInboxSource, InboxSource, Intent, KEY_ROTATION_KIND, KeyHolder, KeyUse,
-    ListJobs, ListKeyHolders, ListKeyUses, ListKeys, LoseKey, MakeKeyKnown, PutAccount, ReadPlain, ReadSealed,
-    RegisterKeyUse, ReleaseKeyUse, Result, RetireKey, Retired, SealedColumn, SealedRow, SigningKeyOr, TellKeys,
+    ListJobs, ListKeyHolders, ListKeyUses, ListKeys, LoseKey, MailboxSettings, MakeKeyKnown, PutAccount, PutMailbox,
+    ReadPlain, ReadSealed, RegisterKeyUse, ReleaseKeyUse, Result, RetireKey, Retired, SealedColumn, SealedRow,
+    SigningKeyOr, TellKeys,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -47,7 +48,7 @@ async fn fill(h: &Harness, (tenant, person): (TenantId, PersonId), under: KeyVer
     run(h, CreateEndpoint { id, tenant, person, settings, secrets, claim: None, now }).await.expect("made");
 }
 
-/// An account of an organisation with both of its secrets sealed under a key.
+/// An account of an organisation with both of its secrets, and that of its mailbox, sealed under a key.
 async fn fill_account(h: &Harness, tenant: TenantId, under: KeyVersion) {
     let id: SendingAccountId = h.ids.make();
     let settings = AccountSettings {
@@ -57,6 +58,9 @@ async fn fill_account(h: &Harness, tenant: TenantId, under: KeyVersion) {
     };
     let put = PutAccount { tenant, id, address: format!("{id}@example.com"), new: true, settings, now: h.now() };
     assert_eq!(run(h, put).await, Ok(true));
+    let settings =
+        MailboxSettings { secret: sealed_under(under, "mailbox"), ..super::outreach::mailboxes::settings("h") };
+    assert_eq!(run(h, PutMailbox { tenant, account: id, settings, now: h.now() }).await, Ok(true));
 }
 
 async fn counts(h: &Harness, under: KeyVersion) -> Vec<u32> {
@@ -79,7 +83,7 @@ pub(super) async fn what_is_sealed_is_counted_read_and_exchanged(h: &Harness) {
     }
     let candidate = sealed_under(key(1), "signing");
     run(h, SigningKeyOr { name: "tokens", candidate, now: h.now() }).await.expect("made");
-    assert_eq!((counts(h, key(1)).await, counts(h, key(2)).await), (vec![5, 5, 0, 5, 5, 1], vec![0; 6]));
+    assert_eq!((counts(h, key(1)).await, counts(h, key(2)).await), (vec![5, 5, 0, 5, 5, 5, 1], vec![0; 7]));
     for column in SealedColumn::ALL.iter().copied() {
         // The tokens of calendars belong to staff, and have a case of their own.
         if column == SealedColumn::CalendarToken {

@@ -2,6 +2,7 @@
 //! the rows.
 
 pub(super) mod importing;
+pub(super) mod mailboxes;
 pub(super) mod model;
 pub(super) mod stopping;
 pub(super) mod test_emails;
@@ -52,6 +53,7 @@ pub(super) fn settings(name: &str) -> CampaignSettings {
         track_clicks: false,
         stop_on_reply: true,
         goal_url: Some("https://example.com/thanks".to_owned()),
+        postal_address: Some("1 Main Street".to_owned()),
     }
 }
 

@@ -93,6 +93,7 @@ const FILL: &[&str] = &[
     "INSERT INTO lead_import_fault (import_id, tenant_id, line, place, column_name, code, detail, excerpt) SELECT {id:m:i%5000}, {id:o:i%5000}, i, 0, 'c', 'x', 'd', 'e' FROM {n:200000}",
     "INSERT INTO email (id, tenant_id, campaign_id, lead_id, step, variant_id, account_id, address, domain, zone, message_id, state, due_at, in_turn, attempts, run, day, created_at, updated_at) SELECT {id:m:i}, {id:o:i%5000}, {id:k:i%5000}, {id:m:i}, 1, {id:s:i%5000}, {id:p:i%5000}, i || '@example.com', 'example.com', 'UTC', i || 'm', CASE WHEN i % 10 = 0 THEN 'scheduled' WHEN i % 1000 = 1 THEN 'unknown' WHEN i % 1000 = 2 THEN 'claimed' ELSE 'accepted' END, {at+i}, 0, 1, 1, 20000, {at}, {at} FROM {n:200000}",
     "INSERT INTO email_hit (email_id, tenant_id, link, visitor, hits, first_at, last_at) SELECT {id:m:i}, {id:o:i%5000}, 1, 'human', 1, {at+i}, {at+i} FROM {n:200000}",
+    "INSERT INTO mailbox (id, tenant_id, host, port, security, user_name, secret, folder, state, last_uid, created_at, updated_at) SELECT {id:p:i}, {id:o:i}, 'h', 993, 'tls', 'u', 'sealed1:' || (10000000 + i % 1000) || ':x', 'INBOX', 'active', 1, {at+i}, {at} FROM {n:5000}",
     "INSERT INTO outreach_figure (campaign_id, tenant_id, step, variant_id, account_id, day, kind, number) SELECT {id:k:i%5000}, {id:o:i%5000}, 1, {id:s:i%5000}, {id:p:i%5000}, i, 'accepted', 1 FROM {n:200000}",
     "INSERT INTO suppression (subject, tenant_id, reason, created_at) SELECT i || '@example.com', {id:o:i%5000}, 'manual', {at+i} FROM {n:100000}",
 ];

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use mainstay_domain::outreach::{AccountHealth, HealthReason, RampUp};
-use mainstay_domain::{AccountState, Sealed, SendingAccountId, TenantId, Timestamp};
+use mainstay_domain::{AccountState, CampaignId, Sealed, SendingAccountId, TenantId, Timestamp};
 use uuid::Uuid;
 
 use super::waking::wake_account;
@@ -38,6 +38,13 @@ statements! {
           dkim_key, state, reason, daily_cap, ramp_start, ramp_step, ramp_from, gap_millis, domain_gap_millis, connections,
           tracking_domain, run, wakes, next_at, sent, bounced, complained, created_at, updated_at
         FROM sending_account WHERE tenant_id = $1 AND (created_at, id) > ($2, $3) ORDER BY created_at, id LIMIT $4");
+    OF_CAMPAIGN = both("
+        SELECT a.id, a.address, a.sender_name, a.reply_to, a.kind, a.host, a.port, a.security, a.user_name, a.secret,
+          a.dkim_selector, a.dkim_domain, a.dkim_key, a.state, a.reason, a.daily_cap, a.ramp_start, a.ramp_step, a.ramp_from,
+          a.gap_millis, a.domain_gap_millis, a.connections, a.tracking_domain, a.run, a.wakes, a.next_at, a.sent, a.bounced,
+          a.complained, a.created_at, a.updated_at
+        FROM campaign_account u JOIN sending_account a ON a.id = u.account_id AND a.tenant_id = u.tenant_id
+        WHERE u.campaign_id = $1 AND u.tenant_id = $2 ORDER BY u.account_id LIMIT $3");
     /// What it sent before counts no more once somebody says that it is to go on.
     SET_STATE = both("
         UPDATE sending_account SET state = $3, reason = $4, updated_at = $5,
@@ -324,6 +331,33 @@ impl Intent for ListAccounts {
         let (at, id) = self.after.unwrap_or((Timestamp::EPOCH, SendingAccountId(Uuid::nil())));
         let list = tx.query(LIST).bind(self.tenant.uuid()).bind(At(at)).bind(id.uuid()).bind(i64::from(self.limit));
         let rows: Vec<AccountRow> = list.rows().await?;
+        rows.into_iter().map(SendingAccount::try_from).collect()
+    }
+}
+
+/// Reads the accounts that send for a campaign.
+#[derive(Clone, Copy, Debug)]
+pub struct AccountsInUse {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// The campaign.
+    pub campaign: CampaignId,
+    /// At most so many.
+    pub limit: u32,
+}
+
+impl Intent for AccountsInUse {
+    type Output = Vec<SendingAccount>;
+    const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        let list = tx.query(OF_CAMPAIGN).bind(self.campaign.uuid()).bind(self.tenant.uuid());
+        let rows: Vec<AccountRow> = list.bind(i64::from(self.limit)).rows().await?;
         rows.into_iter().map(SendingAccount::try_from).collect()
     }
 }

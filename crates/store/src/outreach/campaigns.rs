@@ -31,19 +31,19 @@ pub const MAKING_A_CAMPAIGN: &str = "campaign";
 statements! {
     INSERT = both("
         INSERT INTO campaign (id, tenant_id, name, state, zone, sending_window, starts_at, track_opens, track_clicks, stop_on_reply,
-          goal_url, created_at, updated_at)
-        VALUES ($1, $2, $3, 'draft', $4, $5, $6, $7, $8, $9, $10, $11, $11) ON CONFLICT (id, tenant_id) DO NOTHING");
+          goal_url, postal_address, created_at, updated_at)
+        VALUES ($1, $2, $3, 'draft', $4, $5, $6, $7, $8, $9, $10, $11, $12, $12) ON CONFLICT (id, tenant_id) DO NOTHING");
     UPDATE = both("
         UPDATE campaign SET name = $3, zone = $4, sending_window = $5, starts_at = $6, track_opens = $7, track_clicks = $8,
-          stop_on_reply = $9, goal_url = $10, updated_at = $11
+          stop_on_reply = $9, goal_url = $10, postal_address = $11, updated_at = $12
         WHERE id = $1 AND tenant_id = $2 AND state <> 'stopped'");
     GET = both("
-        SELECT id, name, state, zone, sending_window, starts_at, track_opens, track_clicks, stop_on_reply, goal_url, launched_at,
-          created_at, updated_at
+        SELECT id, name, state, zone, sending_window, starts_at, track_opens, track_clicks, stop_on_reply, goal_url, postal_address,
+          launched_at, created_at, updated_at
         FROM campaign WHERE id = $1 AND tenant_id = $2");
     LIST = both("
-        SELECT id, name, state, zone, sending_window, starts_at, track_opens, track_clicks, stop_on_reply, goal_url, launched_at,
-          created_at, updated_at
+        SELECT id, name, state, zone, sending_window, starts_at, track_opens, track_clicks, stop_on_reply, goal_url, postal_address,
+          launched_at, created_at, updated_at
         FROM campaign WHERE tenant_id = $1 AND (created_at, id) < ($2, $3) ORDER BY created_at DESC, id DESC LIMIT $4");
     SET_STATE = both("
         UPDATE campaign SET state = $4, updated_at = $5,
@@ -102,6 +102,8 @@ pub struct CampaignSettings {
     pub stop_on_reply: bool,
     /// A link that leads there, or below it, is what the campaign is for.
     pub goal_url: Option<String>,
+    /// The address of whoever sends, as it stands in emails.
+    pub postal_address: Option<String>,
 }
 
 /// A campaign.
@@ -133,6 +135,7 @@ pub(super) struct CampaignRow {
     track_clicks: i64,
     stop_on_reply: i64,
     goal_url: Option<String>,
+    postal_address: Option<String>,
     launched_at: Option<At>,
     created_at: At,
     updated_at: At,
@@ -153,6 +156,7 @@ impl TryFrom<CampaignRow> for Campaign {
                 track_clicks: row.track_clicks == 1,
                 stop_on_reply: row.stop_on_reply == 1,
                 goal_url: row.goal_url,
+                postal_address: row.postal_address,
             },
             state: word(&row.state)?,
             launched_at: moment(row.launched_at),
@@ -197,7 +201,9 @@ impl Intent for PutCampaign {
         let put = put.bind(settings.name.clone()).bind(settings.zone.clone()).bind(settings.window.clone());
         let put = put.bind(settings.starts_at.map(At)).bind(i64::from(settings.track_opens));
         let put = put.bind(i64::from(settings.track_clicks)).bind(i64::from(settings.stop_on_reply));
-        if put.bind(settings.goal_url.clone()).bind(At(self.now)).run().await? == 0 {
+        if put.bind(settings.goal_url.clone()).bind(settings.postal_address.clone()).bind(At(self.now)).run().await?
+            == 0
+        {
             return Ok(Once::Done(false));
         }
         if !self.new {

@@ -19,6 +19,7 @@ pub(crate) mod importing;
 pub(crate) mod lead_list;
 pub(crate) mod leads;
 pub(crate) mod listing;
+pub(crate) mod mailboxes;
 pub(crate) mod quota;
 pub(crate) mod resolving;
 pub(crate) mod running;
@@ -45,6 +46,7 @@ pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     lead_list::STATEMENTS,
     leads::STATEMENTS,
     listing::STATEMENTS,
+    mailboxes::STATEMENTS,
     quota::STATEMENTS,
     resolving::STATEMENTS,
     running::STATEMENTS,
@@ -75,6 +77,10 @@ pub const OUTREACH: &str = "outreach";
 pub const ACCOUNT_KIND: &str = "sending_account";
 /// The job that brings that one forward.
 pub const ACCOUNT_WAKE_KIND: &str = "sending_account_wake";
+/// The queue of mailboxes that are read.
+pub const MAILBOXES: &str = "mailboxes";
+/// The job that reads a mailbox. There is one for each.
+pub const MAILBOX_KIND: &str = "mailbox";
 /// The job that clears what a campaign that was stopped has left.
 pub const CLEAR_KIND: &str = "campaign_clear";
 

@@ -24,8 +24,8 @@ statements! {
         WHERE account_id = $1 AND tenant_id = $2 AND state IN ('claimed', 'in_flight')
         RETURNING tenant_id, campaign_id, step, variant_id, account_id, day, state");
     CAMPAIGNS = both("
-        SELECT c.id, c.name, c.state, c.zone, c.sending_window, c.starts_at, c.track_opens, c.track_clicks, c.stop_on_reply, c.goal_url,
-          c.launched_at, c.created_at, c.updated_at
+        SELECT c.id, c.name, c.state, c.zone, c.sending_window, c.starts_at, c.track_opens, c.track_clicks, c.stop_on_reply,
+          c.goal_url, c.postal_address, c.launched_at, c.created_at, c.updated_at
         FROM campaign_account a JOIN campaign c ON c.id = a.campaign_id AND c.tenant_id = a.tenant_id
         WHERE a.account_id = $1 AND a.tenant_id = $2 AND c.state = 'running' ORDER BY c.id LIMIT 200");
     ZONES = both("

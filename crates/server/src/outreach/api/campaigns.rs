@@ -46,6 +46,9 @@ pub struct CampaignWishBody {
     /// A link that leads there, or below it, is what the campaign is for: following it converts a lead.
     #[serde(default)]
     goal_url: Option<String>,
+    /// The address of whoever sends, which the law of many countries wants in each email: texts name it `{{postal_address}}`.
+    #[serde(default)]
+    postal_address: Option<String>,
 }
 
 const fn yes() -> bool {
@@ -67,6 +70,7 @@ impl From<CampaignWishBody> for CampaignWish {
             track_clicks: body.track_clicks,
             stop_on_reply: body.stop_on_reply,
             goal_url: body.goal_url,
+            postal_address: body.postal_address,
         }
     }
 }
@@ -88,6 +92,7 @@ pub struct CampaignBody {
     track_opens: bool,
     track_clicks: bool,
     goal_url: Option<String>,
+    postal_address: Option<String>,
     /// When it first ran.
     #[schema(value_type = Option<String>, format = DateTime)]
     launched_at: Option<Timestamp>,
@@ -110,6 +115,7 @@ impl From<Campaign> for CampaignBody {
             track_opens: campaign.settings.track_opens,
             track_clicks: campaign.settings.track_clicks,
             goal_url: campaign.settings.goal_url,
+            postal_address: campaign.settings.postal_address,
             launched_at: campaign.launched_at,
             created_at: campaign.created_at,
             updated_at: campaign.updated_at,

@@ -2,9 +2,11 @@
 
 pub mod accounts;
 pub mod campaigns;
+pub mod checklist;
 pub mod conversions;
 pub mod emails;
 pub mod imports;
 pub mod leads;
+pub mod mailboxes;
 pub mod suppressions;
 pub mod test_emails;

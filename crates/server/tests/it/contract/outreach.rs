@@ -26,6 +26,11 @@ pub(crate) fn steps() -> Value {
         {"delay": "3d", "variants": [{"name": "A", "subject": "Again", "text": "Again"}]}]})
 }
 
+/// A mailbox that nobody reads: its server is not there.
+pub(crate) fn mailbox() -> Value {
+    json!({"host": "127.0.0.1", "port": 9, "user_name": "ada", "password": "secret"})
+}
+
 /// So many leads.
 pub(crate) fn leads(count: usize) -> Value {
     let lead = |n: usize| json!({"email": format!("canary{n}@example.org"), "fields": {"first_name": "Canary"}});
@@ -117,6 +122,11 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     driver.good(200, "POST /v1/campaigns/{id}/preview", id, token, Some(wish)).await;
     let wish = json!({"step": 1, "lead_id": lead, "to": "me@example.com", "account_id": account_id});
     driver.good(200, "POST /v1/campaigns/{id}/test-emails", id, token, Some(wish)).await;
+    driver.good(200, "GET /v1/campaigns/{id}/checklist", id, token, None).await;
+    let account = Some(account_id.as_str());
+    driver.good(200, "PUT /v1/sending-accounts/{id}/mailbox", account, token, Some(mailbox())).await;
+    driver.good(200, "GET /v1/sending-accounts/{id}/mailbox", account, token, None).await;
+    driver.good(204, "DELETE /v1/sending-accounts/{id}/mailbox", account, token, None).await;
     driver.good(200, "POST /v1/campaigns/{id}/launch", id, token, None).await;
     driver.good(200, "PUT /v1/campaigns/{id}", id, token, Some(campaign("Summer"))).await;
     driver.good(201, "POST /v1/campaigns/{id}/leads", id, token, Some(leads(3))).await;

@@ -63,7 +63,7 @@ async fn a_life_of_keys(installation: Installation, url: &str) {
         (&first["keys"][0]["state"], &first["keys"][0]["here"], &first["left"]),
         (&json!("active"), &json!(true), &json!(0))
     );
-    let rows = json!({"inbox_source.scheme": 1, "webhook_endpoint.secrets": 1, "calendar_connection.token": 0, "sending_account.secret": 0, "sending_account.dkim_key": 0,
+    let rows = json!({"inbox_source.scheme": 1, "webhook_endpoint.secrets": 1, "calendar_connection.token": 0, "sending_account.secret": 0, "sending_account.dkim_key": 0, "mailbox.secret": 0,
         "signing_key.secret": 1});
     assert_eq!(first["keys"][0]["rows"], rows);
     installation.run(&["keys", "retire", "1"]).await.says(1, &["Key 1 seals", "mainstay keys rotate"]);

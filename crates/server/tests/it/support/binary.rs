@@ -53,6 +53,7 @@ impl Installation {
             .fold(installation, |installation, key| installation.set(&key, "1000000"))
             .with("PORT", "0")
             .with("MAINSTAY_ALERTS__DISK_PERCENT", "100")
+            .with("MAINSTAY_OUTREACH__CHECK_DOMAINS", "false")
             .with("MAINSTAY_AUTH__PASSWORD_MEMORY_KIB", "64")
             .with("MAINSTAY_AUTH__PASSWORD_PASSES", "1")
     }

@@ -192,6 +192,8 @@ impl TestApp {
             ("auth.sign_in_failures", "1000"),
             ("providers.offline.word_ms", "1"),
             // Nothing goes out of the machine.
+            ("outreach.check_domains", "false"),
+            ("outreach.name_servers", r#"["127.0.0.1:9"]"#),
             ("texts.twilio_url", r#""http://127.0.0.1:9""#),
             // A machine that runs many tests at once is slow, and nothing is to be refused for that.
             ("overload.least_in_flight", "1024"),

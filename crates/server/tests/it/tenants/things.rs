@@ -167,6 +167,7 @@ impl Things {
             ("POST", "/v1/leads/{id}/stop" | "/v1/emails/{id}/resend" | "/v1/emails/{id}/sent") => None,
             ("POST", "/v1/sending-accounts") => Some(outreach::account(&self.fresh_name())),
             ("PUT", "/v1/sending-accounts/{id}") => Some(outreach::account("ada")),
+            ("PUT", "/v1/sending-accounts/{id}/mailbox") => Some(outreach::mailbox()),
             ("POST", "/v1/sending-accounts/{id}/pause" | "/v1/sending-accounts/{id}/resume") => None,
             ("POST", "/v1/suppressions") => Some(json!({"subjects": ["somebody@example.net"]})),
             _ => panic!("say here what a good body of {} {} is", route.method, route.path),
@@ -275,6 +276,8 @@ pub(super) async fn things_of(server: &TestApp, person: &Person, other: &Person)
     let feed = server.send("POST", "/v1/calendar-feeds", token, Some(feed)).await.expect(201);
     connect(server, person, &text(&reception["staff"])).await;
     let (campaign, sending_account, emails) = outreach::running(server, person, 1).await;
+    let path = format!("/v1/sending-accounts/{sending_account}/mailbox");
+    server.send("PUT", &path, token, Some(outreach::mailbox())).await.expect(200);
     let import = text(&outreach::read(server, person, &campaign, &outreach::list(1, 1)).await["id"]);
     let path = format!("/v1/campaigns/{campaign}/leads");
     let leads = server.send("GET", &path, token, None).await.expect(200);

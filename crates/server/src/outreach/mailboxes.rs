@@ -1,0 +1,93 @@
+//! The verbs of mailboxes that are read for accounts, and their rules.
+
+use mainstay_domain::{Error, Faults, Result, Secret, SendingAccountId, TenantId};
+use mainstay_store::{Call, GetMailbox, MailboxSettings, PutMailbox, RemoveMailbox, SealedColumn, StoredMailbox};
+
+use super::Outreach;
+use super::accounts::one_line;
+use super::service::missing;
+use crate::keys::Place;
+
+/// How a mailbox is wanted.
+#[derive(Clone, Debug)]
+pub(super) struct MailboxWish {
+    pub(super) host: String,
+    pub(super) port: u16,
+    pub(super) security: String,
+    pub(super) user_name: String,
+    pub(super) password: Option<Secret>,
+    pub(super) folder: String,
+}
+
+impl Outreach {
+    /// How the mailbox of an account is read.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) async fn mailbox(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        account: SendingAccountId,
+    ) -> Result<StoredMailbox> {
+        self.store.run(call, GetMailbox { tenant, account }).await?.ok_or_else(|| missing("mailbox"))
+    }
+
+    /// Has the mailbox of an account be read. Mail that is in it already is not.
+    ///
+    /// # Errors
+    /// `invalid_input` by field.
+    pub(super) async fn put_mailbox(
+        &self,
+        call: &Call,
+        tenant: TenantId,
+        account: SendingAccountId,
+        wish: MailboxWish,
+    ) -> Result<StoredMailbox> {
+        let mut faults = Faults::default();
+        one_line(&mut faults, "user_name", &wish.user_name, 254);
+        one_line(&mut faults, "folder", &wish.folder, 200);
+        if wish.folder.is_empty() {
+            faults.add("folder", "missing", "Name the folder that mail comes into, such as INBOX.");
+        }
+        if wish.host.is_empty() || wish.host.len() > 253 || !wish.host.bytes().all(|byte| byte.is_ascii_graphic()) {
+            faults.add("host", "invalid_host", "Write the name of the server, such as imap.example.com.");
+        }
+        if !["none", "start_tls", "tls"].contains(&wish.security.as_str()) {
+            faults.add("security", "unknown", "It is tls (port 993), start_tls (port 143) or none.");
+        }
+        let known = self.store.run(call, GetMailbox { tenant, account }).await?;
+        let place = Place { column: SealedColumn::MailboxSecret, tenant, row: account.uuid() };
+        let secret = match (&wish.password, known) {
+            (Some(password), _) => Some(self.keys.seal(place, password)?),
+            (None, Some(known)) => Some(known.settings.secret),
+            (None, None) => {
+                faults.add("password", "missing", "Give the password, or one for programs that the provider makes.");
+                None
+            }
+        };
+        faults.judge()?;
+        let Some(secret) = secret else { return Err(missing("mailbox")) };
+        let settings = MailboxSettings {
+            host: wish.host,
+            port: wish.port,
+            security: wish.security,
+            user_name: wish.user_name,
+            secret,
+            folder: wish.folder,
+        };
+        if !self.store.run(call, PutMailbox { tenant, account, settings, now: self.clock.now() }).await? {
+            return Err(Error::not_found("sending account"));
+        }
+        self.mailbox(call, tenant, account).await
+    }
+
+    /// Has the mailbox of an account be read no more.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub(super) async fn remove_mailbox(&self, call: &Call, tenant: TenantId, account: SendingAccountId) -> Result<()> {
+        let removed = self.store.run(call, RemoveMailbox { tenant, account }).await?;
+        if removed { Ok(()) } else { Err(missing("mailbox")) }
+    }
+}
