@@ -5,8 +5,8 @@ use mainstay_domain::{AccountState, EmailState};
 use super::super::{Harness, sealed};
 use super::{Agency, accepted, sender};
 use crate::{
-    Became, FindLastTo, GetAccount, GetMailbox, ListUnknown, MailboxRead, MailboxSettings, NoteBecame, NoteMailbox,
-    PutMailbox, RemoveMailbox,
+    AccountsInUse, Became, FindLastTo, GetAccount, GetMailbox, ListUnknown, MailboxRead, MailboxSettings, NoteBecame,
+    NoteMailbox, PutMailbox, RemoveMailbox,
 };
 
 pub(in super::super) fn settings(host: &str) -> MailboxSettings {
@@ -60,6 +60,9 @@ pub(in super::super) async fn what_became_is_noted_once(h: &Harness) {
     let account = agency.account("ada@example.com", sender(100)).await;
     let made = agency.campaign("Spring", &[account]).await;
     agency.add(made.id, &["a@one.test", "b@two.test"]).await;
+    let other = agency.account("bob@example.com", sender(100)).await;
+    let in_use = agency.run(AccountsInUse { tenant, campaign: made.id, limit: 10 }).await;
+    assert_eq!(in_use.iter().map(|one| one.id).collect::<Vec<_>>(), [account], "{other} does not send for it");
     agency.launch(made.id).await;
     let run = agency.begin(account).await;
     let claimed = agency.claim(&run, 2).await;
