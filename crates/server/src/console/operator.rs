@@ -52,7 +52,7 @@ pub(super) struct Shown {
 }
 
 /// The pages, beside that of experiments, which has a frame of its own.
-pub(super) static PAGES: [Shown; 12] = [
+pub(super) static PAGES: [Shown; 14] = [
     Shown {
         path: "/calendar",
         title: "Calendar",
@@ -79,6 +79,20 @@ pub(super) static PAGES: [Shown; 12] = [
         title: "Text messages",
         about: "What people are told of their appointments by text message, and what became of it.",
         script: "texts.js",
+        audience: Audience::Members,
+    },
+    Shown {
+        path: "/campaigns",
+        title: "Campaigns",
+        about: "Emails that go out step by step: who gets them, what they say, and what came of them.",
+        script: "campaigns.js",
+        audience: Audience::Members,
+    },
+    Shown {
+        path: "/sending-accounts",
+        title: "Sending accounts",
+        about: "What sends the emails of campaigns, what is not settled, and whom nobody writes to.",
+        script: "sending-accounts.js",
         audience: Audience::Members,
     },
     Shown {
@@ -163,6 +177,33 @@ const OF_RECEPTION: [&str; 13] = [
 ];
 const RECEPTION_STYLES: &str = "reception.css";
 
+/// Files of the pages of outreach beside their modules.
+const OF_OUTREACH: [&str; 20] = [
+    "campaign.js",
+    "campaign-figures.js",
+    "campaign-list.js",
+    "campaign-settings.js",
+    "emails.js",
+    "figure-tables.js",
+    "import-columns.js",
+    "import-faults.js",
+    "imports.js",
+    "leads.js",
+    "parts.js",
+    "plot.js",
+    "sending-account.js",
+    "sequence.js",
+    "sequence-step.js",
+    "sequence-trial.js",
+    "suppressions.js",
+    "template-faults.js",
+    "upload.js",
+    OUTREACH_STYLES,
+];
+const OUTREACH_STYLES: &str = "outreach.css";
+/// The pages that these files belong to.
+const OUTREACH: [&str; 2] = ["/campaigns", "/sending-accounts"];
+
 /// A link of the menu on each of these pages.
 pub(super) struct Link {
     /// Where it leads.
@@ -186,11 +227,13 @@ impl Link {
 }
 
 /// The menu.
-pub(super) static LINKS: [Link; 13] = [
+pub(super) static LINKS: [Link; 15] = [
     Link { path: "/calendar", title: "Calendar", audience: Audience::Members },
     Link { path: "/calls", title: "Calls", audience: Audience::Members },
     Link { path: "/contacts", title: "Contacts", audience: Audience::Members },
     Link { path: "/texts", title: "Texts", audience: Audience::Members },
+    Link { path: "/campaigns", title: "Campaigns", audience: Audience::Members },
+    Link { path: "/sending-accounts", title: "Sending", audience: Audience::Members },
     Link { path: "/knowledge", title: "Knowledge", audience: Audience::Administrators },
     Link { path: "/inbox", title: "Inbox", audience: Audience::Administrators },
     Link { path: "/deliveries", title: "Deliveries", audience: Audience::Administrators },
@@ -206,6 +249,7 @@ pub(super) static LINKS: [Link; 13] = [
 pub(super) fn has(name: &str) -> bool {
     SHARED.contains(&name)
         || OF_RECEPTION.contains(&name)
+        || OF_OUTREACH.contains(&name)
         || super::experiments::FILES.contains(&name)
         || PAGES.iter().any(|shown| shown.script == name)
 }
@@ -221,8 +265,8 @@ struct Page<'a> {
     title: &'a str,
     about: &'a str,
     script: &'a str,
-    /// A sheet of its own.
-    styles: Option<&'static str>,
+    /// Sheets of its own.
+    styles: &'static [&'static str],
     /// What somebody is told whom it is not for.
     refused: &'static str,
 }
@@ -230,9 +274,18 @@ struct Page<'a> {
 impl<'a> Page<'a> {
     fn of(shown: &'a Shown) -> Self {
         let Shown { path, title, about, script, audience } = shown;
-        let styles = (*audience == Audience::Members).then_some(RECEPTION_STYLES);
+        let styles = styles(path, *audience);
         let refused = audience.refused();
         Self { base: assets().base(), links: &LINKS, current: path, title, about, script, styles, refused }
+    }
+}
+
+/// The sheets of a page, beside those of all. What members use has forms, and those are styled with the reception.
+fn styles(path: &str, audience: Audience) -> &'static [&'static str] {
+    match audience {
+        Audience::Members if OUTREACH.contains(&path) => &[RECEPTION_STYLES, OUTREACH_STYLES],
+        Audience::Members => &[RECEPTION_STYLES],
+        Audience::Administrators | Audience::Operators => &[],
     }
 }
 
@@ -254,7 +307,7 @@ mod tests {
     #[test]
     fn each_names_files_that_exist_and_has_nothing_inline() {
         let known: BTreeSet<&str> = assets().names().collect();
-        assert!(SHARED.iter().chain(&OF_RECEPTION).all(|name| known.contains(name)));
+        assert!(SHARED.iter().chain(&OF_RECEPTION).chain(&OF_OUTREACH).all(|name| known.contains(name)));
         for shown in &PAGES {
             assert!(LINKS.iter().any(|link| link.path == shown.path), "{} is on the menu", shown.path);
             let html = Page::of(shown).render().expect("a page");

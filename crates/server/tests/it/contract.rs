@@ -223,7 +223,7 @@ fn answered_as_documented(driver: &Driver<'_>, documented: &BTreeMap<(String, St
 }
 
 /// The pages of the console, which are in no document.
-const PAGES: [&str; 16] = [
+const PAGES: [&str; 18] = [
     "/knowledge",
     "/",
     "/sw.js",
@@ -233,6 +233,8 @@ const PAGES: [&str; 16] = [
     "/calls",
     "/contacts",
     "/texts",
+    "/campaigns",
+    "/sending-accounts",
     "/inbox",
     "/deliveries",
     "/jobs",

@@ -13,8 +13,8 @@ const SEARCH_ON = 3;
  * Fills `root`. The options:
  * - `path`: where the list is asked for; an item is at `{path}/{id}`.
  * - `nouns`: what the items are called, one and many: `["job", "jobs"]`.
- * - `filters`: `{ name, label, options?, wide? }`; with options (words, or `{ value, label }`) one of them is chosen, else a text
- *   is typed.
+ * - `filters`: `{ name, label, options?, usual?, wide? }`; with options (words, or `{ value, label }`) one of them is chosen, else a
+ *   text is typed; `usual` is what it is called when nothing is chosen.
  * - `columns`: `{ label, cell(item), main? }`; a cell is a text or an element. The main one is the link to the item.
  * - `detail(item)`: the elements of an item in full, its heading first. A `details` with a `data-key` stays open while it is
  *   the same item.
@@ -22,11 +22,13 @@ const SEARCH_ON = 3;
  *   of the item that is shown after it.
  * - `bulk(filter)`: what can be done with all that a filter names: `{ label, name, ask, run(tell), said(result) }`.
  * - `lasts(item)`: true while the item may still change.
+ * - `one`: where an item is asked for, when it is not below `path`; `keep`: what else stands in the address and stays there;
+ *   `changed()` is called after something was done with an item.
  * Returns, among others, `renew`, which asks again for what is shown; `show(filter)`, which sets the filters; `one(id)`, which
  * opens an item; and `offer(name, choices)`, which adds to what one of them may be.
  */
 export function listing(life, root, options) {
-  const { path, nouns, filters, columns } = options;
+  const { path, nouns, filters, columns, one = path, keep = {} } = options;
   const state = { items: [], next: null, isLoading: false, isLong: false, id: null, item: null, asked: new AbortController() };
   life.onStop(() => state.asked.abort());
 
@@ -64,7 +66,7 @@ export function listing(life, root, options) {
   function field(filter) {
     const id = `filter-${filter.name}`;
     const control = filter.options
-      ? make("select", { id, name: filter.name }, make("option", { value: "", text: "any" }), ...filter.options.map(option))
+      ? make("select", { id, name: filter.name }, make("option", { value: "", text: filter.usual ?? "any" }), ...filter.options.map(option))
       : make("input", { id, name: filter.name, autocomplete: "off", spellcheck: "false", autocapitalize: "none", placeholder: "any" });
     const label = make("label", { class: filter.wide ? "wide" : null }, make("span", { text: filter.label }), control);
     return { name: filter.name, control, label };
@@ -77,7 +79,7 @@ export function listing(life, root, options) {
   }
 
   function address(filter, id) {
-    const query = new URLSearchParams();
+    const query = new URLSearchParams(keep);
     for (const [name, value] of Object.entries(filter)) if (value) query.set(name, value);
     if (id) query.set("id", id);
     const text = query.toString();
@@ -97,7 +99,8 @@ export function listing(life, root, options) {
     const before = state.id;
     state.id = new URLSearchParams(location.search).get("id");
     const isOne = state.id !== null;
-    form.hidden = list.hidden = bar.hidden = isOne;
+    list.hidden = bar.hidden = isOne;
+    form.hidden = isOne || filters.length === 0;
     item.hidden = !isOne;
     notice.replaceChildren();
     if (isOne) {
@@ -183,7 +186,7 @@ export function listing(life, root, options) {
   async function loadItem(quiet = false) {
     const { id } = state;
     try {
-      const found = await ask(life, "GET", `${path}/${encodeURIComponent(id)}`);
+      const found = await ask(life, "GET", `${one}/${encodeURIComponent(id)}`);
       if (state.id !== id) return;
       state.item = found;
       drawItem();
@@ -212,7 +215,10 @@ export function listing(life, root, options) {
         result = await ask(life, "POST", target);
         say(said(result));
       },
-      done: () => (leadsTo ? go(filterOf(), leadsTo(result)) : loadItem(true)),
+      done: () => {
+        options.changed?.();
+        return leadsTo ? go(filterOf(), leadsTo(result)) : loadItem(true);
+      },
     });
   }
 

@@ -96,7 +96,7 @@ impl View {
 
     pub(super) async fn rows(&self, count: usize) {
         self.shows(&format!(
-            "document.querySelector('.listing').getAttribute('aria-busy') === 'false'
+            "document.querySelector('.listing')?.getAttribute('aria-busy') === 'false'
                 && document.querySelectorAll('.listing tbody tr').length === {count}"
         ))
         .await;
