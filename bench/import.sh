@@ -79,19 +79,29 @@ mib = 1 << 20
 print(f"{rows} rows, {len(content) / mib:.1f} MiB: {took:.1f} s, {rows / took:.0f} a second; {before / mib:.0f} MiB before, {most / mib:.0f} MiB at the most")
 
 
-def timed(name, path):
-    waits = []
-    for _ in range(20):
-        begun = time.monotonic()
-        text = ask("GET", path)
-        waits.append((time.monotonic() - begun) * 1000)
+def timed(path):
+    begun = time.monotonic()
+    answer = json.loads(ask("GET", path))
+    return (time.monotonic() - begun) * 1000, answer
+
+
+def told(name, waits):
     waits.sort()
-    print(f"{name}: median {waits[10]:.1f} ms, most {waits[-1]:.1f} ms")
-    return json.loads(text)
+    print(f"{name}: median {waits[len(waits) // 2]:.1f} ms, worst {waits[-1]:.1f} ms of {len(waits)}")
 
 
-page = timed("the first page of leads", f"/v1/campaigns/{campaign}/leads?limit=100")
-for _ in range(5):
-    page = json.loads(ask("GET", f"/v1/campaigns/{campaign}/leads?limit=100&after={page['next']}"))
-timed("a page further on", f"/v1/campaigns/{campaign}/leads?limit=100&after={page['next']}")
+leads = f"/v1/campaigns/{campaign}/leads?limit=100"
+for sort in ["-created_at", "created_at", "email", "-email"]:
+    waits, after, walked = [], "", 0
+    while after is not None:
+        took, page = timed(f"{leads}&sort={sort}{after}")
+        waits.append(took)
+        walked += len(page["data"])
+        after = f"&after={page['next']}" if page["next"] else None
+    assert walked == rows, (sort, walked)
+    told(f"every page by {sort}", waits)
+for text in ["nobody-of-this-name", f"person{rows - 1}@", urllib.parse.quote("müller")]:
+    for more in ["", "&state=new", "&sort=email", "&state=new&sort=-email"]:
+        told(f"searched for {text}{more}", [timed(f"{leads}&query={text}{more}")[0] for _ in range(20)])
+told("the figures of the campaign", [timed(f"/v1/campaigns/{campaign}/figures")[0] for _ in range(20)])
 PYTHON

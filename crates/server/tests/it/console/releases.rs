@@ -56,15 +56,17 @@ impl Front {
     }
 }
 
-/// The names of what is kept, and the folders that it is kept from.
+/// The names of what is kept, and the folders that it is kept from. Only what is wanted is opened: to open a cache that is
+/// just being deleted makes it again.
 async fn kept(desk: &Desk, base: &str) {
     let release = base.rsplit('/').next().unwrap();
     let script = format!(
         "(async () => {{
-            const names = await caches.keys();
-            const all = await Promise.all(names.map(async (name) => (await caches.open(name)).keys()));
-            const folders = new Set(all.flat().map(({{url}}) => new URL(url).pathname.replace(/[^/]*$/, '')));
-            window.kept = [names.join(), [...folders].toSorted().join()];
+            const names = (await caches.keys()).join();
+            if (names !== 'mainstay.{release}') return;
+            const all = await (await caches.open(names)).keys();
+            const folders = new Set(all.map(({{url}}) => new URL(url).pathname.replace(/[^/]*$/, '')));
+            window.kept = [names, [...folders].toSorted().join()];
         }})();
         return JSON.stringify(window.kept) === {}",
         json!(json!([format!("mainstay.{release}"), format!("/,{base}/")]).to_string())
