@@ -199,7 +199,7 @@ fn outreach_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         )
         .get("/v1/campaigns/{id}/figures", campaigns::figures, MEMBER.statements(2).priority(HEAVY))
         .get("/v1/campaigns/{id}/checklist", checklist::get, MEMBER.statements(6).priority(HEAVY).deadline(CHECKLIST))
-        .post("/v1/campaigns/{id}/conversions", conversions::convert, ADMIN.statements(8))
+        .post("/v1/campaigns/{id}/conversions", conversions::convert, ADMIN.statements(12))
         .get("/v1/campaigns/{id}/leads", leads::list, MEMBER.statements(2).priority(HEAVY))
         // Of two that wait for each other one begins again.
         .post("/v1/campaigns/{id}/leads", leads::add, ADMIN.body(2 * 1024 * 1024).statements(14))
@@ -230,14 +230,14 @@ fn outreach_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .get("/v1/emails", emails::list, MEMBER.statements(1).priority(HEAVY))
         .get("/v1/emails/{id}", emails::get, MEMBER.statements(1))
         .post("/v1/emails/{id}/resend", emails::resend, ADMIN.statements(12))
-        .post("/v1/emails/{id}/sent", emails::sent, ADMIN.statements(18))
+        .post("/v1/emails/{id}/sent", emails::sent, ADMIN.statements(22))
         .get("/v1/suppressions", suppressions::list, MEMBER.statements(1).priority(HEAVY))
         .post("/v1/suppressions", suppressions::add, ADMIN.statements(6))
         .delete("/v1/suppressions/{subject}", suppressions::remove, ADMIN.statements(1))
-        // What is new of an email, what it comes to, and what it led to.
-        .get("/t/{token}", tracking::follow, OPEN.statements(14))
+        // What is new of an email, what it comes to, what it led to; and 4 where an endpoint is told.
+        .get("/t/{token}", tracking::follow, OPEN.statements(18))
         .get("/u/{token}", leaving::show, OPEN.statements(1))
-        .post("/u/{token}", leaving::leave, OPEN.statements(10).priority(ALWAYS))
+        .post("/u/{token}", leaving::leave, OPEN.statements(14).priority(ALWAYS))
 }
 
 /// What is offered, by whom and when, and the appointments.

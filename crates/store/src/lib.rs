@@ -219,6 +219,7 @@ pub use outreach::campaigns::{
 pub use outreach::claiming::{ClaimEmails, ClaimedEmail, EarlierEmail, EmailClaim, SendingLane, choose};
 pub use outreach::due::{LaneDue, ReadDue};
 pub use outreach::ending::{EmailEnd, EndEmail, ServerSaid};
+pub use outreach::events::EMAIL_EVENTS;
 pub use outreach::fencing::FenceEmail;
 pub use outreach::figures::{Became, CountFigures, OutreachFigure, ReadFigures};
 pub use outreach::importing::{

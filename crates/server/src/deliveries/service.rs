@@ -7,10 +7,10 @@ use mainstay_domain::{
 };
 use mainstay_store::{
     Call, CancelDelivery, CancelledDelivery, ChangeEndpoint, ChangeSecrets, Claim, CountDeliveries, CountedDeliveries,
-    CreateEndpoint, DeleteEndpoint, DeliveryLog, DeliveryPage, Endpoint, EndpointMade, EndpointSettings, FindEvent,
-    GetDelivery, GetEndpoint, ListDeliveries, ListEndpoints, ListEventTypes, MAKING_AN_ENDPOINT, MOST_ENDPOINTS,
-    NewEvent, Once, PUBLISHING, PublishEvents, PublishTo, PublishedEvent, Replay, ReplayDelivery, Replayed,
-    RequestReplay, SecretsChanged, TEST_EVENT,
+    CreateEndpoint, DeleteEndpoint, DeliveryLog, DeliveryPage, EMAIL_EVENTS, Endpoint, EndpointMade, EndpointSettings,
+    FindEvent, GetDelivery, GetEndpoint, ListDeliveries, ListEndpoints, ListEventTypes, MAKING_AN_ENDPOINT,
+    MOST_ENDPOINTS, NewEvent, Once, PUBLISHING, PublishEvents, PublishTo, PublishedEvent, Replay, ReplayDelivery,
+    Replayed, RequestReplay, SecretsChanged, TEST_EVENT,
 };
 use uuid::Uuid;
 
@@ -251,8 +251,11 @@ impl Deliveries {
         claim: Option<Claim>,
     ) -> Result<PublishedEvent> {
         let kind = EventType::parse(kind).map_err(|refused| Error::invalid(vec![refused.of("type")]))?;
-        if OWN_TYPES.iter().any(|own| kind.as_str().starts_with(own)) {
-            let detail = "Types that begin with webhook. or webhook_endpoint. are told of by this server alone.";
+        let is_own = |kind: &str| {
+            OWN_TYPES.iter().any(|own| kind.starts_with(own)) || EMAIL_EVENTS.iter().any(|(own, _)| *own == kind)
+        };
+        if is_own(kind.as_str()) {
+            let detail = "Types that begin with webhook. or webhook_endpoint., and those of emails of campaigns, are told of by this server alone.";
             return Err(Error::invalid_field("type", "reserved", detail));
         }
         if payload.len() > LARGEST_PAYLOAD {

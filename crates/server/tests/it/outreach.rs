@@ -2,6 +2,7 @@
 //! kept and told.
 
 mod checklist;
+mod events;
 mod hearing;
 mod importing;
 mod tracking;

@@ -23,6 +23,10 @@ statements! {
     LISTENERS = both("
         SELECT e.id, e.event_types, e.rest_until FROM webhook_endpoint e
         WHERE e.tenant_id = $1 AND e.state = 'enabled' ORDER BY e.created_at, e.id LIMIT 100");
+    /// Whoever is told of them, or would be if it were enabled.
+    ENDPOINTS = both("
+        SELECT e.id, e.event_types, e.rest_until, e.state FROM webhook_endpoint e
+        WHERE e.tenant_id = $1 ORDER BY e.created_at, e.id LIMIT 100");
     DELIVERIES_OF = insert((id: uuid, tenant_id: uuid, event_id: uuid, endpoint_id: uuid, kind: text, next_at: time, created_at: time) "
         webhook_delivery (id, tenant_id, event_id, endpoint_id, kind, state, attempts, next_at, created_at)
         SELECT id, tenant_id, event_id, endpoint_id, kind, 'pending', 0, next_at, created_at FROM batch");
@@ -160,17 +164,8 @@ async fn store_events(tx: &mut Tx<'_>, tenant: TenantId, events: &[NewEvent], no
     tx.batch(EVENTS, &rows).run().await.map(|_| ())
 }
 
-/// Publishes events of an organisation in this transaction: to whichever of its endpoints want them. The answer is to how
-/// many each of them goes.
-pub(crate) async fn publish(
-    tx: &mut Tx<'_>,
-    tenant: TenantId,
-    events: &[NewEvent],
-    now: Timestamp,
-) -> Result<Vec<u32>> {
-    store_events(tx, tenant, events, now).await?;
-    let listeners: Vec<ListenerRow> = tx.query(LISTENERS).bind(tenant.uuid()).rows().await?;
-    let listeners: Vec<Listener> = listeners.into_iter().map(Listener::try_from).collect::<Result<_>>()?;
+/// What is to be delivered to whichever of these wants it, and to how many of them each event goes.
+fn due_to<'a>(listeners: &'a [Listener], events: &'a [NewEvent]) -> (Vec<Due<'a>>, Vec<u32>) {
     let mut due = Vec::new();
     let mut counts = Vec::with_capacity(events.len());
     for event in events {
@@ -184,8 +179,57 @@ pub(crate) async fn publish(
         }));
         counts.push(u32::try_from(due.len() - before).unwrap_or(u32::MAX));
     }
+    (due, counts)
+}
+
+/// Publishes events of an organisation in this transaction: to whichever of its endpoints want them. The answer is to how
+/// many each of them goes.
+pub(crate) async fn publish(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    events: &[NewEvent],
+    now: Timestamp,
+) -> Result<Vec<u32>> {
+    store_events(tx, tenant, events, now).await?;
+    let listeners: Vec<ListenerRow> = tx.query(LISTENERS).bind(tenant.uuid()).rows().await?;
+    let listeners: Vec<Listener> = listeners.into_iter().map(Listener::try_from).collect::<Result<_>>()?;
+    let (due, counts) = due_to(&listeners, events);
     promise(tx, tenant, &due, now).await?;
     Ok(counts)
+}
+
+#[derive(sqlx::FromRow)]
+struct EndpointRow {
+    #[sqlx(flatten)]
+    listener: ListenerRow,
+    state: String,
+}
+
+/// Publishes events in this transaction that tell of what is stored elsewhere, too: those that an endpoint wants, be it
+/// enabled or not. Of the others there is no trace, so that nobody pays for what they do not listen to.
+pub(crate) async fn publish_wanted(
+    tx: &mut Tx<'_>,
+    tenant: TenantId,
+    mut events: Vec<NewEvent>,
+    now: Timestamp,
+) -> Result<()> {
+    let rows: Vec<EndpointRow> = tx.query(ENDPOINTS).bind(tenant.uuid()).rows().await?;
+    let (mut wanted, mut listeners) = (Vec::new(), Vec::new());
+    for row in rows {
+        let enabled = row.state == "enabled";
+        let listener = Listener::try_from(row.listener)?;
+        wanted.push(listener.types.clone());
+        if enabled {
+            listeners.push(listener);
+        }
+    }
+    events.retain(|event| wanted.iter().any(|types| wants(types, event.kind.as_str())));
+    if events.is_empty() {
+        return Ok(());
+    }
+    store_events(tx, tenant, &events, now).await?;
+    let (due, _) = due_to(&listeners, &events);
+    promise(tx, tenant, &due, now).await
 }
 
 /// Publishes events of an organisation.

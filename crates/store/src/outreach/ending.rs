@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::accounts::weigh;
 use super::advancing::{Advance, advance};
+use super::events::{Subject, Told};
 use super::figures::{Became, Kind, Of, Tally};
 use super::quota::{Charge, bucket_of, charge};
 use super::stopping::{Stop, stop};
@@ -293,17 +294,21 @@ impl<'a> After<'a> {
             let (account_id, tenant_id) = (of.account_id, of.tenant_id);
             self.charges.push(Charge { account_id, tenant_id, bucket: bucket_of(fenced_at), sent: -1 });
         }
+        let subject = Subject { of, email: seen.id, lead: seen.lead_id, address: seen.address.clone() };
         let health = self.health.entry((member.run.tenant, member.run.account)).or_default();
         match &member.end {
             EmailEnd::Accepted { next, .. } => {
                 health.0 += 1;
+                self.tally.tell(subject, Told::Sent, member.now);
                 let (tenant, lead) = (member.run.tenant, LeadId(seen.lead_id));
                 self.advances.push(Advance { tenant, lead, next: next.as_ref(), now: member.now });
             }
             EmailEnd::Rejected { stop, .. } => {
+                self.tally.tell(subject.clone(), Told::Rejected, member.now);
                 if *stop == StopReason::Bounced {
                     health.1 += 1;
                     self.tally.add(of, Kind::Became(Became::Bounced), 1);
+                    self.tally.tell(subject, Told::Became(Became::Bounced), member.now);
                 }
                 self.stops.push(Stop {
                     tenant: member.run.tenant,
@@ -313,7 +318,8 @@ impl<'a> After<'a> {
                     email: Some(member.id),
                 });
             }
-            EmailEnd::Deferred { .. } | EmailEnd::Released { .. } | EmailEnd::Unknown(_) => {}
+            EmailEnd::Unknown(_) => self.tally.tell(subject, Told::Unknown, member.now),
+            EmailEnd::Deferred { .. } | EmailEnd::Released { .. } => {}
         }
         Ok(())
     }

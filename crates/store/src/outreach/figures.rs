@@ -3,10 +3,11 @@
 
 use std::collections::BTreeMap;
 
-use mainstay_domain::{CampaignId, EmailState, LeadState, TenantId};
+use mainstay_domain::{CampaignId, EmailState, LeadState, TenantId, Timestamp};
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::events::{Subject, Told, tell};
 use crate::error::Result;
 use crate::intent::Intent;
 use crate::sql::statements;
@@ -143,9 +144,12 @@ pub(crate) struct Of {
 }
 
 /// Changes of figures, gathered until all of a transaction are known: each figure is then changed once, and transactions
-/// that change the same ones wait for each other in one order.
+/// that change the same ones wait for each other in one order. With them goes what endpoints are told.
 #[derive(Debug, Default)]
-pub(crate) struct Tally(BTreeMap<(Of, Kind), i64>);
+pub(crate) struct Tally {
+    figures: BTreeMap<(Of, Kind), i64>,
+    told: Vec<(Subject, Told, Timestamp)>,
+}
 
 #[derive(Serialize)]
 struct AddRow {
@@ -163,7 +167,12 @@ impl Tally {
     /// So many more of a kind.
     pub(crate) fn add(&mut self, of: Of, kind: Kind, number: i64) {
         let of = if kind.has_day() { of } else { Of { day: 0, ..of } };
-        *self.0.entry((of, kind)).or_default() += number;
+        *self.figures.entry((of, kind)).or_default() += number;
+    }
+
+    /// Endpoints that want to know are told what became of an email.
+    pub(crate) fn tell(&mut self, subject: Subject, told: Told, at: Timestamp) {
+        self.told.push((subject, told, at));
     }
 
     /// An email has gone from one state to another.
@@ -181,7 +190,7 @@ impl Tally {
 
     /// Writes them. Late in the transaction: from here on it holds rows that others want.
     pub(crate) async fn write(self, tx: &mut Tx<'_>) -> Result<()> {
-        let changed = self.0.into_iter().filter(|(_, number)| *number != 0);
+        let changed = self.figures.into_iter().filter(|(_, number)| *number != 0);
         let rows: Vec<AddRow> = changed
             .map(|((of, kind), number)| AddRow {
                 campaign_id: of.campaign_id,
@@ -194,10 +203,10 @@ impl Tally {
                 number,
             })
             .collect();
-        if rows.is_empty() {
-            return Ok(());
+        if !rows.is_empty() {
+            tx.batch(ADD, &rows).run().await?;
         }
-        tx.batch(ADD, &rows).run().await.map(drop)
+        tell(tx, &self.told).await
     }
 }
 

@@ -12,6 +12,7 @@ pub(crate) mod campaigns;
 pub(crate) mod claiming;
 pub(crate) mod due;
 pub(crate) mod ending;
+pub(crate) mod events;
 pub(crate) mod fencing;
 pub(crate) mod figures;
 pub(crate) mod housekeeping;

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use super::NextEmail;
 use super::advancing::{Advance, advance};
+use super::events::{Subject, Told};
 use super::figures::{Kind, Of, Tally};
 use super::waking::wake_account;
 use crate::error::Result;
@@ -19,7 +20,7 @@ statements! {
     SENT = both("
         UPDATE email SET state = 'accepted', accepted_at = coalesce(accepted_at, fenced_at), updated_at = $3
         WHERE id = $1 AND tenant_id = $2 AND state = 'unknown'
-        RETURNING tenant_id, campaign_id, step, variant_id, account_id, day, lead_id");
+        RETURNING tenant_id, campaign_id, step, variant_id, account_id, day, id, lead_id, address");
     FAILED = pair(sqlite "
         SELECT e.lead_id, e.campaign_id, e.step, e.variant_id, e.account_id, e.day, e.tenant_id, e.state,
           EXISTS (SELECT 1 FROM suppression s WHERE s.tenant_id = $2 AND s.subject = e.address)
@@ -49,7 +50,9 @@ statements! {
 struct SentRow {
     #[sqlx(flatten)]
     of: Of,
+    id: Uuid,
     lead_id: Uuid,
+    address: String,
 }
 
 #[derive(sqlx::FromRow)]
@@ -78,6 +81,8 @@ pub(super) async fn sent(
     let row: Option<SentRow> = sent.row().await?;
     Ok(row.map(|row| {
         tally.moved(row.of, EmailState::Unknown, EmailState::Accepted);
+        let subject = Subject { of: row.of, email: row.id, lead: row.lead_id, address: row.address };
+        tally.tell(subject, Told::Sent, now);
         LeadId(row.lead_id)
     }))
 }

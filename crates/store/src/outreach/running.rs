@@ -5,6 +5,7 @@ use uuid::Uuid;
 
 use super::accounts::{SendingAccount, account_of};
 use super::campaigns::{Campaign, CampaignRow};
+use super::events::{Subject, Told};
 use super::figures::{Of, Tally};
 use super::quota::forget;
 use super::steps::{CampaignStep, steps_of};
@@ -22,7 +23,7 @@ statements! {
         UPDATE email SET state = CASE WHEN state = 'claimed' THEN 'scheduled' ELSE 'unknown' END, updated_at = $3,
           said = CASE WHEN state = 'claimed' THEN said ELSE 'The server that was sending it ended.' END
         WHERE account_id = $1 AND tenant_id = $2 AND state IN ('claimed', 'in_flight')
-        RETURNING tenant_id, campaign_id, step, variant_id, account_id, day, state");
+        RETURNING tenant_id, campaign_id, step, variant_id, account_id, day, state, id, lead_id, address");
     CAMPAIGNS = both("
         SELECT c.id, c.name, c.state, c.zone, c.sending_window, c.starts_at, c.track_opens, c.track_clicks, c.stop_on_reply,
           c.goal_url, c.postal_address, c.launched_at, c.created_at, c.updated_at
@@ -75,6 +76,9 @@ struct RecoveredRow {
     #[sqlx(flatten)]
     of: Of,
     state: String,
+    id: Uuid,
+    lead_id: Uuid,
+    address: String,
 }
 
 impl Intent for BeginRun {
@@ -116,6 +120,8 @@ async fn recover(tx: &mut Tx<'_>, (account, tenant): (Uuid, Uuid), now: Timestam
             EmailState::Unknown => {
                 in_flight += 1;
                 tally.moved(row.of, EmailState::InFlight, EmailState::Unknown);
+                let subject = Subject { of: row.of, email: row.id, lead: row.lead_id, address: row.address };
+                tally.tell(subject, Told::Unknown, now);
             }
             _ => claimed += 1,
         }

@@ -10,6 +10,7 @@ use mainstay_domain::{EmailId, EmailState, LeadId, LeadState, StopReason, Tenant
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::events::{Subject, Told};
 use super::figures::{Became, Kind, Of, Tally};
 use crate::error::Result;
 use crate::intent::Intent;
@@ -56,7 +57,8 @@ statements! {
           WHEN 'replied' THEN email.replied_at WHEN 'bounced' THEN email.bounced_at
           WHEN 'complained' THEN email.complained_at WHEN 'unsubscribed' THEN email.unsubscribed_at
           ELSE email.converted_at END IS NULL
-        RETURNING email.tenant_id, email.campaign_id, email.step, email.variant_id, email.account_id, email.day");
+        RETURNING email.tenant_id, email.campaign_id, email.step, email.variant_id, email.account_id, email.day, email.id,
+          email.lead_id, email.address");
     CAUSE = both("
         SELECT lead_id, address, campaign_id, state, account_id FROM email WHERE id = $1 AND tenant_id = $2");
     ADDRESS = both("SELECT address FROM lead WHERE id = $1 AND tenant_id = $2");
@@ -145,6 +147,15 @@ struct MarkRow {
     tenant_id: Uuid,
     what: &'static str,
     at: i64,
+}
+
+#[derive(sqlx::FromRow)]
+struct MarkedRow {
+    #[sqlx(flatten)]
+    of: Of,
+    id: Uuid,
+    lead_id: Uuid,
+    address: String,
 }
 
 const fn said(reason: StopReason) -> &'static str {
@@ -245,11 +256,13 @@ pub(super) async fn mark(
     at: Timestamp,
 ) -> Result<bool> {
     let row = MarkRow { id: email.uuid(), tenant_id: tenant.uuid(), what: became.as_str(), at: at.as_millis() };
-    let marked: Vec<Of> = tx.batch(MARK, &[row]).rows().await?;
-    for of in &marked {
-        tally.add(*of, Kind::Became(became), 1);
+    let marked: Vec<MarkedRow> = tx.batch(MARK, &[row]).rows().await?;
+    let first = !marked.is_empty();
+    for MarkedRow { of, id, lead_id, address } in marked {
+        tally.add(of, Kind::Became(became), 1);
+        tally.tell(Subject { of, email: id, lead: lead_id, address }, Told::Became(became), at);
     }
-    Ok(!marked.is_empty())
+    Ok(first)
 }
 
 /// What stops somebody: an email to them, or their lead itself.

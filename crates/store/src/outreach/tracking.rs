@@ -10,6 +10,7 @@ use mainstay_domain::{CampaignId, EmailId, EmailState, LeadId, TenantId, Timesta
 use serde::Serialize;
 use uuid::Uuid;
 
+use super::events::{Subject, Told};
 use super::figures::{Became, Kind, Of, Tally};
 use super::stopping::mark;
 use crate::error::Result;
@@ -26,7 +27,7 @@ statements! {
         postgres "SELECT campaign_id AS id FROM lead WHERE id = $1 AND tenant_id = $2 FOR NO KEY UPDATE",
         differs "SQLite has one writer and no row locks");
     EMAIL = both("
-        SELECT e.tenant_id, e.campaign_id, e.step, e.variant_id, e.account_id, e.day, e.state, e.accepted_at, e.opened_at,
+        SELECT e.tenant_id, e.campaign_id, e.step, e.variant_id, e.account_id, e.day, e.address, e.state, e.accepted_at, e.opened_at,
           e.machine_opened_at, e.clicked_at, e.machine_clicked_at, c.goal_url
         FROM email e JOIN campaign c ON c.id = e.campaign_id AND c.tenant_id = e.tenant_id
         WHERE e.id = $1 AND e.tenant_id = $2");
@@ -85,6 +86,7 @@ struct IdRow {
 struct EmailRow {
     #[sqlx(flatten)]
     of: Of,
+    address: String,
     state: String,
     accepted_at: Option<At>,
     opened_at: Option<At>,
@@ -193,7 +195,8 @@ impl Intent for NoteHit {
         let noted = hits.note(&self.asked, row.after_delivery(state, self.asked.at));
         self.keep(tx, &noted).await?;
         let (before, after, mut tally) = (row.marks(), hits.marks(), Tally::default());
-        self.mark(tx, row.of, (before, after), &mut tally).await?;
+        let subject = Subject { of: row.of, email, lead: lead.id, address: row.address };
+        self.mark(tx, &subject, (before, after), &mut tally).await?;
         let human = noted.visitor == Visitor::Human;
         let is_goal =
             human && self.url.as_deref().zip(row.goal_url.as_deref()).is_some_and(|(url, goal)| leads_to(url, goal));
@@ -228,7 +231,7 @@ impl NoteHit {
     async fn mark(
         &self,
         tx: &mut Tx<'_>,
-        of: Of,
+        subject: &Subject,
         (before, after): (HitMarks, HitMarks),
         tally: &mut Tally,
     ) -> Result<()> {
@@ -246,7 +249,10 @@ impl NoteHit {
             (Became::MachineClicked, before.machine_clicked_at, after.machine_clicked_at),
         ];
         for (became, before, after) in kinds {
-            tally.add(of, Kind::Became(became), i64::from(after.is_some()) - i64::from(before.is_some()));
+            tally.add(subject.of, Kind::Became(became), i64::from(after.is_some()) - i64::from(before.is_some()));
+            if before.is_none() && after.is_some() {
+                tally.tell(subject.clone(), Told::Became(became), self.asked.at);
+            }
         }
         Ok(())
     }

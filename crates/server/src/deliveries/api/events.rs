@@ -6,8 +6,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use mainstay_domain::{DeliveryId, DeliveryState, EndpointId, Error, Timestamp};
 use mainstay_store::{
-    CountedDeliveries, Delivery, DeliveryCounts, DeliveryLog, ENDPOINT_DISABLED, ListDeliveries, LoggedAttempt,
-    PUBLISHING, PublishedEvent, TEST_EVENT,
+    CountedDeliveries, Delivery, DeliveryCounts, DeliveryLog, EMAIL_EVENTS, ENDPOINT_DISABLED, ListDeliveries,
+    LoggedAttempt, PUBLISHING, PublishedEvent, TEST_EVENT,
 };
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -280,9 +280,10 @@ pub async fn types(
         (TEST_EVENT, "Somebody sees whether an endpoint works."),
         (ENDPOINT_DISABLED, "Another endpoint of the organisation was disabled, and why."),
     ];
+    let own = [own.as_slice(), EMAIL_EVENTS.as_slice()].concat();
     let mut data: Vec<_> = own
-        .into_iter()
-        .map(|(kind, description)| EventTypeBody { kind: kind.to_owned(), description: Some(description) })
+        .iter()
+        .map(|(kind, description)| EventTypeBody { kind: (*kind).to_owned(), description: Some(description) })
         .collect();
     let published = app.deliveries.types(&context.call, by.tenant).await?;
     let published = published.into_iter().filter(|kind| own.iter().all(|(known, _)| known != kind));
