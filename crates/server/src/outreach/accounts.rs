@@ -40,6 +40,16 @@ pub(super) fn one_line(faults: &mut Faults, field: &str, text: &str, most: usize
     }
 }
 
+/// What is wrong with the name of a server and with how the line to it is protected, with the cure for each.
+pub(super) fn check_server(faults: &mut Faults, (host, security): (&str, &str), cures: (&'static str, &'static str)) {
+    if host.is_empty() || host.len() > 253 || !host.bytes().all(|byte| byte.is_ascii_graphic()) {
+        faults.add("host", "invalid_host", cures.0);
+    }
+    if !["none", "start_tls", "tls"].contains(&security) {
+        faults.add("security", "unknown", cures.1);
+    }
+}
+
 /// Whether it is the name of a machine, with a domain.
 fn is_host(text: &str) -> bool {
     let label = |label: &str| {
@@ -60,12 +70,11 @@ fn checked(wish: &AccountWish) -> Result<String> {
     }
     one_line(&mut faults, "sender_name", &wish.sender_name, 200);
     one_line(&mut faults, "user_name", &wish.user_name, 254);
-    if wish.host.is_empty() || wish.host.len() > 253 || !wish.host.bytes().all(|byte| byte.is_ascii_graphic()) {
-        faults.add("host", "invalid_host", "Write the name of the server, such as smtp.example.com.");
-    }
-    if !["none", "start_tls", "tls"].contains(&wish.security.as_str()) {
-        faults.add("security", "unknown", "It is start_tls (port 587), tls (port 465) or none.");
-    }
+    let cures = (
+        "Write the name of the server, such as smtp.example.com.",
+        "It is start_tls (port 587), tls (port 465) or none.",
+    );
+    check_server(&mut faults, (&wish.host, &wish.security), cures);
     let bounds = [
         ("daily_cap", u64::from(wish.daily_cap), 1_000_000),
         ("gap_seconds", wish.gap_seconds, 86_400),

@@ -10,17 +10,17 @@ use std::time::Duration;
 use mainstay_domain::{AccountState, EmailAddress, EmailId, EmailState, StopReason, TenantId};
 use mainstay_jobs::{Done, Failure, JobContext, JobResult, Retry};
 use mainstay_mail::heard::{Action, Bounce, BounceKind, Heard, Reply, hear};
-use mainstay_mail::imap::{Failed, Folder, Letter, Security, Server, Session, SignIn, Timeouts};
+use mainstay_mail::imap::{Failed, Folder, Letter, Server, Session, SignIn, Timeouts};
 use mainstay_store::{
     Became, Call, FindByMessage, FindLastTo, GetEmail, GetMailbox, ListUnknown, MailboxRead, NoteBecame, NoteMailbox,
     SealedColumn, StopBy, StoredMailbox,
 };
 use tokio::time::Instant;
 
+use super::line::{NoLine, security};
 use super::{Outreach, ReadMailbox};
 use crate::app::App;
 use crate::keys::Place;
-use crate::outgoing::{Undialable, dial};
 
 /// How long one step on the database may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -56,8 +56,8 @@ pub(crate) async fn read(app: Weak<App>, context: JobContext, job: ReadMailbox) 
     let read = match reading.read().await {
         Ok(true) => return Ok(Done::Snoozed(Duration::ZERO)),
         Ok(false) => return Ok(Done::Snoozed(again)),
-        Err(Unread::Later(why)) => MailboxRead::Away(why),
-        Err(Unread::Person(why)) => MailboxRead::Halted(why),
+        Err(NoLine::Away(why)) => MailboxRead::Away(why),
+        Err(NoLine::Account(why)) => MailboxRead::Halted(why),
     };
     if let MailboxRead::Away(why) | MailboxRead::Halted(why) = &read {
         tracing::warn!(why, account = %job.account, "a mailbox was not read");
@@ -70,30 +70,22 @@ pub(crate) async fn read(app: Weak<App>, context: JobContext, job: ReadMailbox) 
     Ok(Done::Snoozed(again))
 }
 
-/// Why a mailbox was not read.
-pub(super) enum Unread {
-    /// It may go well later.
-    Later(String),
-    /// Somebody has to see to it.
-    Person(String),
-}
-
-impl From<Failed> for Unread {
+impl From<Failed> for NoLine {
     fn from(failed: Failed) -> Self {
         let why = failed.to_string();
-        if failed.needs_a_person() { Self::Person(why) } else { Self::Later(why) }
+        if failed.needs_a_person() { Self::Account(why) } else { Self::Away(why) }
     }
 }
 
-impl From<mainstay_store::Error> for Unread {
+impl From<mainstay_store::Error> for NoLine {
     fn from(error: mainstay_store::Error) -> Self {
-        Self::Later(format!("The database did not answer: {error}"))
+        Self::Away(format!("The database did not answer: {error}"))
     }
 }
 
-impl From<mainstay_domain::Error> for Unread {
+impl From<mainstay_domain::Error> for NoLine {
     fn from(error: mainstay_domain::Error) -> Self {
-        Self::Later(error.to_string())
+        Self::Away(error.to_string())
     }
 }
 
@@ -107,29 +99,16 @@ struct Reading<'a> {
 
 impl Outreach {
     /// Opens a mailbox, with its folder.
-    pub(super) async fn open_mailbox(
-        &self,
-        tenant: TenantId,
-        mailbox: &StoredMailbox,
-    ) -> Result<(Session, Folder), Unread> {
+    async fn open_mailbox(&self, tenant: TenantId, mailbox: &StoredMailbox) -> Result<(Session, Folder), NoLine> {
         let settings = &mailbox.settings;
         let place = Place { column: SealedColumn::MailboxSecret, tenant, row: mailbox.account.uuid() };
         let password = self.keys.open(place, &settings.secret);
         let password =
-            password.map_err(|_| Unread::Later("The password of the mailbox cannot be opened here.".to_owned()))?;
-        let place = (settings.host.as_str(), settings.port);
-        let stream = dial(&*self.lookup, &self.rules, place, self.settings.connect_timeout()).await;
-        let stream = stream.map_err(|error| match error {
-            Undialable::Refused(_) => Unread::Person(error.to_string()),
-            _ => Unread::Later(error.to_string()),
-        })?;
+            password.map_err(|_| NoLine::Away("The password of the mailbox cannot be opened here.".to_owned()))?;
+        let stream = self.dial((&settings.host, settings.port)).await?;
         let server = Server {
             name: settings.host.clone(),
-            security: match settings.security.as_str() {
-                "tls" => Security::Tls,
-                "none" => Security::None,
-                _ => Security::StartTls,
-            },
+            security: security(&settings.security),
             tls: Arc::clone(&self.tls),
             sign_in: SignIn::Password { user: settings.user_name.clone(), password },
         };
@@ -141,7 +120,7 @@ impl Outreach {
 
 impl Reading<'_> {
     /// Reads what is new. True when there is more to read at once.
-    async fn read(&self) -> Result<bool, Unread> {
+    async fn read(&self) -> Result<bool, NoLine> {
         let ends = Instant::now() + TURN;
         let (mut session, folder) = self.outreach.open_mailbox(self.tenant, self.mailbox).await?;
         let mut last = match self.mailbox.read {
@@ -170,14 +149,14 @@ impl Reading<'_> {
         Ok(false)
     }
 
-    async fn note(&self, read: MailboxRead) -> Result<(), Unread> {
+    async fn note(&self, read: MailboxRead) -> Result<(), NoLine> {
         let now = self.outreach.clock.now();
         let note = NoteMailbox { tenant: self.tenant, account: self.mailbox.account, read, now };
         Ok(self.outreach.store.run_for_jobs(&Call::within(PATIENCE), note).await?)
     }
 
     /// What nobody knows of may be kept where sent mail is kept.
-    async fn look_for_unknown(&self, session: &mut Session) -> Result<(), Unread> {
+    async fn look_for_unknown(&self, session: &mut Session) -> Result<(), NoLine> {
         let list = ListUnknown { tenant: self.tenant, account: self.mailbox.account, limit: MOST_UNKNOWN };
         let unknown = self.outreach.store.run_for_jobs(&Call::within(PATIENCE), list).await?;
         if unknown.is_empty() {
@@ -195,7 +174,7 @@ impl Reading<'_> {
     }
 
     /// Hears one message.
-    async fn hear(&self, letter: &Letter) -> Result<(), Unread> {
+    async fn hear(&self, letter: &Letter) -> Result<(), NoLine> {
         let heard = hear(&letter.raw);
         let kind = match heard {
             Heard::Bounce(bounce) => self.bounced(bounce).await?,
@@ -221,7 +200,7 @@ impl Reading<'_> {
         Ok(())
     }
 
-    async fn bounced(&self, bounce: Bounce) -> Result<&'static str, Unread> {
+    async fn bounced(&self, bounce: Bounce) -> Result<&'static str, NoLine> {
         let Some(email) = self.find(bounce.message_ids, None).await? else { return Ok("unmatched") };
         match (bounce.action, bounce.kind) {
             (Action::Failed, BounceKind::Hard) => self.stops(Some(email), StopReason::Bounced, "bounce").await,
@@ -234,7 +213,7 @@ impl Reading<'_> {
         }
     }
 
-    async fn replied(&self, reply: Reply) -> Result<&'static str, Unread> {
+    async fn replied(&self, reply: Reply) -> Result<&'static str, NoLine> {
         let Some(email) = self.find(reply.message_ids, Some(&reply.from)).await? else { return Ok("unmatched") };
         if reply.unsubscribe_wish {
             return self.stops(Some(email), StopReason::Unsubscribed, "unsubscribe").await;
@@ -247,12 +226,14 @@ impl Reading<'_> {
             return self.stops(Some(email), StopReason::Replied, "reply").await;
         }
         self.became(email, Became::Replied).await?;
-        self.was_sent_if_unknown(email).await?;
+        if found.state == EmailState::Unknown {
+            self.was_sent(email).await;
+        }
         Ok("reply")
     }
 
     /// The email that a message is about: that which it names, or the last one to whoever wrote it.
-    async fn find(&self, mut message_ids: Vec<String>, from: Option<&str>) -> Result<Option<EmailId>, Unread> {
+    async fn find(&self, mut message_ids: Vec<String>, from: Option<&str>) -> Result<Option<EmailId>, NoLine> {
         message_ids.truncate(100);
         let (tenant, call) = (self.tenant, Call::within(PATIENCE));
         if !message_ids.is_empty() {
@@ -272,19 +253,19 @@ impl Reading<'_> {
         email: Option<EmailId>,
         reason: StopReason,
         kind: &'static str,
-    ) -> Result<&'static str, Unread> {
+    ) -> Result<&'static str, NoLine> {
         let Some(email) = email else { return Ok("unmatched") };
         self.outreach.stop_by(&Call::within(PATIENCE), self.tenant, StopBy::Email(email), reason).await?;
         Ok(kind)
     }
 
-    async fn became(&self, email: EmailId, became: Became) -> Result<(), Unread> {
+    async fn became(&self, email: EmailId, became: Became) -> Result<(), NoLine> {
         let note = NoteBecame { tenant: self.tenant, email, became, now: self.outreach.clock.now() };
         self.outreach.store.run_for_jobs(&Call::within(PATIENCE), note).await?;
         Ok(())
     }
 
-    async fn was_sent_if_unknown(&self, email: EmailId) -> Result<(), Unread> {
+    async fn was_sent_if_unknown(&self, email: EmailId) -> Result<(), NoLine> {
         let get = GetEmail { tenant: self.tenant, id: email };
         let found = self.outreach.store.run_for_jobs(&Call::within(PATIENCE), get).await?;
         if found.is_some_and(|found| found.state == EmailState::Unknown) {

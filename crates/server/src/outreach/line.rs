@@ -8,6 +8,7 @@ use mainstay_mail::smtp::{Refused, Security, Server, Session, SignIn, Timeouts};
 use mainstay_store::{SealedColumn, SendingAccount};
 use rustls::ClientConfig;
 use rustls_platform_verifier::ConfigVerifierExt as _;
+use tokio::net::TcpStream;
 
 use super::Outreach;
 use crate::keys::Place;
@@ -81,24 +82,24 @@ impl Outreach {
     ) -> std::result::Result<Session, NoLine> {
         let settings = &account.settings;
         let sign_in = self.sign_in(tenant, account)?;
-        let place = (settings.host.as_str(), settings.port);
-        let stream = dial(&*self.lookup, &self.rules, place, self.settings.connect_timeout()).await;
-        let stream = stream.map_err(|error| match error {
-            Undialable::Refused(_) => NoLine::Account(error.to_string()),
-            _ => NoLine::Away(error.to_string()),
-        })?;
+        let stream = self.dial((&settings.host, settings.port)).await?;
         let server = Server {
             name: settings.host.clone(),
-            security: match settings.security.as_str() {
-                "tls" => Security::Tls,
-                "none" => Security::None,
-                _ => Security::StartTls,
-            },
+            security: security(&settings.security),
             tls: Arc::clone(&self.tls),
             sign_in,
             hello: self.hello.clone(),
         };
         Session::open(stream, &server, &self.timeouts()).await.map_err(|refused| no_line(&refused))
+    }
+
+    /// Dials a server that somebody has named.
+    pub(super) async fn dial(&self, place: (&str, u16)) -> std::result::Result<TcpStream, NoLine> {
+        let stream = dial(&*self.lookup, &self.rules, place, self.settings.connect_timeout()).await;
+        stream.map_err(|error| match error {
+            Undialable::Refused(_) => NoLine::Account(error.to_string()),
+            _ => NoLine::Away(error.to_string()),
+        })
     }
 
     fn timeouts(&self) -> Timeouts {
@@ -115,6 +116,15 @@ impl Outreach {
             answer: self.settings.accept(),
             ..Timeouts::default()
         }
+    }
+}
+
+/// How a line is protected, by its word.
+pub(super) fn security(word: &str) -> Security {
+    match word {
+        "tls" => Security::Tls,
+        "none" => Security::None,
+        _ => Security::StartTls,
     }
 }
 

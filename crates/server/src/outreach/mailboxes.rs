@@ -4,7 +4,7 @@ use mainstay_domain::{Error, Faults, Result, Secret, SendingAccountId, TenantId}
 use mainstay_store::{Call, GetMailbox, MailboxSettings, PutMailbox, RemoveMailbox, SealedColumn, StoredMailbox};
 
 use super::Outreach;
-use super::accounts::one_line;
+use super::accounts::{check_server, one_line};
 use super::service::missing;
 use crate::keys::Place;
 
@@ -50,12 +50,11 @@ impl Outreach {
         if wish.folder.is_empty() {
             faults.add("folder", "missing", "Name the folder that mail comes into, such as INBOX.");
         }
-        if wish.host.is_empty() || wish.host.len() > 253 || !wish.host.bytes().all(|byte| byte.is_ascii_graphic()) {
-            faults.add("host", "invalid_host", "Write the name of the server, such as imap.example.com.");
-        }
-        if !["none", "start_tls", "tls"].contains(&wish.security.as_str()) {
-            faults.add("security", "unknown", "It is tls (port 993), start_tls (port 143) or none.");
-        }
+        let cures = (
+            "Write the name of the server, such as imap.example.com.",
+            "It is tls (port 993), start_tls (port 143) or none.",
+        );
+        check_server(&mut faults, (&wish.host, &wish.security), cures);
         let known = self.store.run(call, GetMailbox { tenant, account }).await?;
         let place = Place { column: SealedColumn::MailboxSecret, tenant, row: account.uuid() };
         let secret = match (&wish.password, known) {

@@ -49,7 +49,6 @@ statements! {
           AND state IN ('accepted', 'unknown', 'in_flight') ORDER BY id DESC LIMIT 1");
     UNKNOWN = both("
         SELECT id, message_id FROM email WHERE tenant_id = $1 AND account_id = $2 AND state = 'unknown' ORDER BY id DESC LIMIT $3");
-    ACCOUNT = both("SELECT account_id AS id FROM email WHERE id = $1 AND tenant_id = $2");
 }
 
 /// How a mailbox is read.
@@ -381,14 +380,12 @@ impl Intent for NoteBecame {
         let mut tally = Tally::default();
         let first = mark(tx, (self.tenant, self.email), self.became, &mut tally, self.now).await?;
         tally.write(tx).await?;
-        if first && self.became == Became::Bounced {
-            let account: Option<crate::value::Id> =
-                tx.query(ACCOUNT).bind(self.email.uuid()).bind(self.tenant.uuid()).row().await?;
-            if let Some(account) = account {
-                let account = SendingAccountId(account.id);
-                super::accounts::weigh(tx, (self.tenant, account), (0, 1, 0), self.now).await?;
-            }
+        if let Some(of) = first
+            && self.became == Became::Bounced
+        {
+            let account = SendingAccountId(of.account_id);
+            super::accounts::weigh(tx, (self.tenant, account), (0, 1, 0), self.now).await?;
         }
-        Ok(first)
+        Ok(first.is_some())
     }
 }

@@ -60,7 +60,7 @@ statements! {
         RETURNING email.tenant_id, email.campaign_id, email.step, email.variant_id, email.account_id, email.day, email.id,
           email.lead_id, email.address");
     CAUSE = both("
-        SELECT lead_id, address, campaign_id, state, account_id FROM email WHERE id = $1 AND tenant_id = $2");
+        SELECT lead_id, address, campaign_id, state FROM email WHERE id = $1 AND tenant_id = $2");
     ADDRESS = both("SELECT address FROM lead WHERE id = $1 AND tenant_id = $2");
 }
 
@@ -247,22 +247,21 @@ pub(super) async fn end_leads(
     Ok(())
 }
 
-/// Notes what became of an email. True the first time.
+/// Notes what became of an email. The first time it tells what it is counted by.
 pub(super) async fn mark(
     tx: &mut Tx<'_>,
     (tenant, email): (TenantId, EmailId),
     became: Became,
     tally: &mut Tally,
     at: Timestamp,
-) -> Result<bool> {
+) -> Result<Option<Of>> {
     let row = MarkRow { id: email.uuid(), tenant_id: tenant.uuid(), what: became.as_str(), at: at.as_millis() };
-    let marked: Vec<MarkedRow> = tx.batch(MARK, &[row]).rows().await?;
-    let first = !marked.is_empty();
-    for MarkedRow { of, id, lead_id, address } in marked {
+    let marked: Option<MarkedRow> = tx.batch(MARK, &[row]).row().await?;
+    Ok(marked.map(|MarkedRow { of, id, lead_id, address }| {
         tally.add(of, Kind::Became(became), 1);
         tally.tell(Subject { of, email: id, lead: lead_id, address }, Told::Became(became), at);
-    }
-    Ok(first)
+        of
+    }))
 }
 
 /// What stops somebody: an email to them, or their lead itself.
@@ -292,7 +291,6 @@ pub struct StopLead {
 struct CauseRow {
     lead_id: Uuid,
     address: String,
-    account_id: Uuid,
     state: String,
 }
 
@@ -354,8 +352,8 @@ impl StopLead {
             Became::Complained => (0, 1),
             _ => return Ok(()),
         };
-        if first {
-            let account = mainstay_domain::SendingAccountId(cause.account_id);
+        if let Some(of) = first {
+            let account = mainstay_domain::SendingAccountId(of.account_id);
             super::accounts::weigh(tx, (self.tenant, account), (0, bounced, complained), self.now).await?;
         }
         Ok(())
