@@ -198,6 +198,7 @@ fn outreach_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
             ADMIN.statements(13).priority(HEAVY).deadline(TEST_EMAIL),
         )
         .get("/v1/campaigns/{id}/figures", campaigns::figures, MEMBER.statements(2).priority(HEAVY))
+        .get("/v1/campaigns/{id}/sums", campaigns::sums, MEMBER.statements(4))
         .get("/v1/campaigns/{id}/checklist", checklist::get, MEMBER.statements(6).priority(HEAVY).deadline(CHECKLIST))
         .post("/v1/campaigns/{id}/conversions", conversions::convert, ADMIN.statements(12))
         .get("/v1/campaigns/{id}/leads", leads::list, MEMBER.statements(2).priority(HEAVY))

@@ -13,6 +13,7 @@ mod postgres;
 mod record;
 mod split;
 mod sqlite;
+mod statistics;
 
 use std::time::Duration;
 
@@ -212,6 +213,9 @@ impl Migrator {
             if let Some(took) = took {
                 done.push(Applied { version: file.version, description: file.description.to_owned(), took });
             }
+        }
+        if let Engine::Sqlite(engine) = &mut self.engine {
+            engine.presume().await?;
         }
         Ok(done)
     }

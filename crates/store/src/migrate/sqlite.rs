@@ -8,7 +8,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions, Connection, Row, SqliteConnection};
 use tokio::time::Instant;
 
 use super::files::Migration;
-use super::{Record, record, split};
+use super::{Record, record, split, statistics};
 use crate::engine::sqlite::{close, options};
 use crate::error::{Error, Result};
 
@@ -95,6 +95,11 @@ impl Engine {
         record::done!(tx, file, now, took)?;
         tx.commit().await?;
         Ok(Some(took))
+    }
+
+    /// Sees to it that statements are planned for tables that are large.
+    pub(super) async fn presume(&mut self) -> Result<()> {
+        statistics::presume(&mut self.connection).await
     }
 
     pub(super) async fn undo(&mut self, file: &Migration) -> Result<Duration> {

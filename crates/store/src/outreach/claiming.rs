@@ -66,9 +66,10 @@ statements! {
         FROM lead l WHERE l.tenant_id = $1 AND l.campaign_id = $2 AND l.zone = $3 AND l.state = 'new' ORDER BY l.id LIMIT $4
         FOR NO KEY UPDATE OF l SKIP LOCKED",
         differs "on PostgreSQL another account may be taking leads of the campaign, and a truth is no number");
-    TAKE = update((id: uuid, state: text, step: bigint, account_id: uuid) "
-        lead SET state = b.state, step = b.step, account_id = nullif(b.account_id, $4), updated_at = $3
-        FROM batch b WHERE lead.id = b.id AND lead.tenant_id = $2 AND lead.state = 'new'
+    /// Each by its id: an index of new leads alone would be walked for each of them, and is not to be seen here.
+    TAKE = update((id: uuid, tenant_id: uuid, state: text, step: bigint, account_id: uuid) "
+        lead SET state = b.state, step = b.step, account_id = nullif(b.account_id, $3), updated_at = $2
+        FROM batch b WHERE lead.id = b.id AND lead.tenant_id = b.tenant_id AND coalesce(lead.state, '') = 'new'
         RETURNING lead.id");
     FIRST = insert((id: uuid, lead_id: uuid, variant_id: uuid, message_id: text, state: text, due_at: time, in_turn: bigint) "
         email (id, tenant_id, campaign_id, lead_id, step, variant_id, account_id, address, domain, zone, message_id, state, due_at,
@@ -217,6 +218,7 @@ struct LeadKey {
 #[derive(Serialize)]
 struct TakeRow {
     id: Uuid,
+    tenant_id: Uuid,
     state: &'static str,
     step: i64,
     /// The nil UUID for none.
@@ -389,12 +391,16 @@ impl Taking<'_> {
     async fn first(&mut self, tx: &mut Tx<'_>, lane: &SendingLane, new: Vec<NewRow>, tally: &mut Tally) -> Result<()> {
         let (claim, account) = (self.claim, self.account);
         let (tenant, campaign) = (claim.run.tenant.uuid(), lane.campaign.uuid());
-        let take = |row: &NewRow| match row.suppressed {
-            0 => TakeRow { id: row.id, state: LeadState::Active.as_str(), step: 1, account_id: account.id.uuid() },
-            _ => TakeRow { id: row.id, state: LeadState::Stopped.as_str(), step: 0, account_id: Uuid::nil() },
+        let becomes = |row: &NewRow| match row.suppressed {
+            0 => (LeadState::Active, 1, account.id.uuid()),
+            _ => (LeadState::Stopped, 0, Uuid::nil()),
+        };
+        let take = |row: &NewRow| {
+            let (state, step, account_id) = becomes(row);
+            TakeRow { id: row.id, tenant_id: tenant, state: state.as_str(), step, account_id }
         };
         let takes: Vec<_> = new.iter().map(take).collect();
-        let taken: Vec<Id> = tx.batch(TAKE, &takes).bind(tenant).bind(At(claim.now)).bind(Uuid::nil()).rows().await?;
+        let taken: Vec<Id> = tx.batch(TAKE, &takes).bind(At(claim.now)).bind(Uuid::nil()).rows().await?;
         let taken = super::ids(&taken);
         let (active, stopped): (Vec<_>, Vec<_>) =
             new.into_iter().filter(|row| taken.contains(&row.id)).partition(|row| row.suppressed == 0);

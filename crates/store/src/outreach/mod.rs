@@ -26,6 +26,7 @@ pub(crate) mod resolving;
 pub(crate) mod running;
 pub(crate) mod steps;
 pub(crate) mod stopping;
+pub(crate) mod sums;
 pub(crate) mod suppressing;
 pub(crate) mod test_emails;
 pub(crate) mod tracking;
@@ -53,6 +54,7 @@ pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     running::STATEMENTS,
     steps::STATEMENTS,
     stopping::STATEMENTS,
+    sums::STATEMENTS,
     suppressing::STATEMENTS,
     test_emails::STATEMENTS,
     tracking::STATEMENTS,

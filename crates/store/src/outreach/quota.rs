@@ -18,8 +18,10 @@ statements! {
     /// One for each five minutes in which something was sent: 289 at the most, and what a clock that was set back has ahead.
     LEDGER = both("
         SELECT bucket, sent FROM account_bucket WHERE account_id = $1 AND bucket >= $2 AND tenant_id = $3 ORDER BY bucket LIMIT 1000");
+    /// The states are those of the index, which SQLite does not see in the one.
     HELD = both("
-        SELECT count(*) AS number FROM email WHERE account_id = $1 AND tenant_id = $2 AND state = 'claimed'");
+        SELECT count(*) AS number FROM email WHERE account_id = $1 AND tenant_id = $2
+          AND state IN ('claimed', 'in_flight') AND state = 'claimed'");
     CHARGE = insert((account_id: uuid, tenant_id: uuid, bucket: bigint, sent: bigint) "
         account_bucket (account_id, tenant_id, bucket, sent)
         SELECT account_id, tenant_id, bucket, sent FROM batch WHERE true ORDER BY account_id, bucket

@@ -22,14 +22,16 @@ statements! {
         WHERE tenant_id = $1 AND (created_at, subject) < ($2, $3) ORDER BY created_at DESC, subject DESC LIMIT $4");
     FIND = both("
         SELECT subject, reason, email_id, created_at FROM suppression WHERE subject = $1 AND tenant_id = $2");
-    OF_DOMAIN = locking((domain: text) "
-        SELECT l.id, l.tenant_id, l.campaign_id, l.state FROM batch b JOIN lead l ON l.tenant_id = $2 AND l.domain = b.domain
+    OF_DOMAIN = locking((domain: text, tenant_id: uuid) "
+        SELECT l.id, l.tenant_id, l.campaign_id, l.state FROM batch b
+        JOIN lead l ON l.tenant_id = b.tenant_id AND l.domain = b.domain
         WHERE l.state IN ('new', 'active') ORDER BY l.id LIMIT 1000", "FOR NO KEY UPDATE OF l");
 }
 
 #[derive(Serialize)]
 struct DomainKey<'a> {
     domain: &'a str,
+    tenant_id: Uuid,
 }
 
 /// An entry of the list of those whom nobody of the organisation writes to.
@@ -105,9 +107,9 @@ impl Intent for Suppress {
         let keys: Vec<_> = addresses.map(|address| AddressKey { address, tenant_id }).collect();
         let mut leads = stopping::leads_of(tx, &keys).await?;
         let domains = self.subjects.iter().filter_map(|subject| subject.strip_prefix('@'));
-        let domains: Vec<_> = domains.map(|domain| DomainKey { domain }).collect();
+        let domains: Vec<_> = domains.map(|domain| DomainKey { domain, tenant_id }).collect();
         if !domains.is_empty() {
-            leads.extend(tx.batch(OF_DOMAIN, &domains).bind(tenant_id).rows::<LeadRow>().await?);
+            leads.extend(tx.batch(OF_DOMAIN, &domains).rows::<LeadRow>().await?);
         }
         let leads: BTreeMap<Uuid, LeadRow> = leads.into_iter().map(|lead| (lead.id, lead)).collect();
         let leads: Vec<_> = leads.into_values().map(|lead| (lead, StopReason::Stopped)).collect();

@@ -31,8 +31,8 @@ statements! {
     CLEAR = both("DELETE FROM staff_service WHERE staff_id = $1 AND tenant_id = $2");
     OFFER = insert((staff_id: uuid, service_id: uuid, tenant_id: uuid) "
         staff_service (staff_id, service_id, tenant_id) SELECT staff_id, service_id, tenant_id FROM batch");
-    OFFERS = batch((id: uuid) "
-        SELECT o.staff_id, o.service_id FROM batch b JOIN staff_service o ON o.staff_id = b.id AND o.tenant_id = $2
+    OFFERS = batch((id: uuid, tenant_id: uuid) "
+        SELECT o.staff_id, o.service_id FROM batch b JOIN staff_service o ON o.staff_id = b.id AND o.tenant_id = b.tenant_id
         ORDER BY o.service_id");
     /// Those who offer a service and are not archived. What a calendar holds that has never been read is not known, and is
     /// not taken for free.
@@ -50,6 +50,12 @@ pub const MAKING_STAFF: &str = "staff";
 
 /// The most people of an organisation's staff, with those who do not work there any more.
 pub const MOST_STAFF: u32 = 200;
+
+#[derive(Serialize)]
+struct OffersKey {
+    id: Uuid,
+    tenant_id: Uuid,
+}
 
 /// Somebody who does what is offered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -232,7 +238,8 @@ impl Intent for GetStaff {
 /// What each of these offers.
 async fn offers(tx: &mut Tx<'_>, tenant: TenantId, ids: &[Id]) -> Result<HashMap<Uuid, Vec<ServiceId>>> {
     let mut offers: HashMap<Uuid, Vec<ServiceId>> = HashMap::new();
-    for offer in tx.batch(OFFERS, ids).bind(tenant.uuid()).rows::<OfferedRow>().await? {
+    let keys: Vec<_> = ids.iter().map(|Id { id }| OffersKey { id: *id, tenant_id: tenant.uuid() }).collect();
+    for offer in tx.batch(OFFERS, &keys).rows::<OfferedRow>().await? {
         offers.entry(offer.staff_id).or_default().push(ServiceId(offer.service_id));
     }
     Ok(offers)

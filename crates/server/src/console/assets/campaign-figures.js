@@ -77,7 +77,7 @@ export async function campaignFigures(life, root, { path, known }) {
   root.append(notice, top, byDay, tables);
 
   let drawn = "";
-  let rows = [];
+  let sums = { texts: [], accounts: [], days: [] };
   const names = { steps: [], accounts: new Map() };
   const asked = new Set();
 
@@ -92,13 +92,13 @@ export async function campaignFigures(life, root, { path, known }) {
       const found = variants.find((one) => one.id === variant);
       if (found) return `Step ${step}, ${found.name}`;
     }
-    const { step } = rows.find((row) => row.variant_id === variant);
+    const { step } = sums.texts.find((row) => row.variant_id === variant);
     return `Step ${step}, an earlier text`;
   }
 
   function drawDays() {
     const { label } = OUTCOMES.find(({ kind }) => kind === beside.value);
-    const all = daysOf(rows, beside.value);
+    const all = daysOf(sums.days, beside.value);
     byDay.hidden = all.length === 0;
     if (!all.length) return;
     const told = ({ day, whole, part }) => `${dayLabel(day)}: ${number(whole)} sent, ${number(part)} ${label.toLowerCase()}`;
@@ -108,15 +108,15 @@ export async function campaignFigures(life, root, { path, known }) {
   }
 
   function draw() {
-    const sums = sumsOf(rows);
-    top.replaceChildren(tiles(sums, known.campaign), ...waiting(sums));
+    const all = sumsOf(sums.texts);
+    top.replaceChildren(tiles(all, known.campaign), ...waiting(all));
     drawDays();
-    const named = (keyOf, name) => [...sumsBy(rows, keyOf)].map(([key, sums]) => [name(key), sums]).sort(([left], [right]) => left.localeCompare(right, undefined, { numeric: true }));
-    if (!rows.some(({ step }) => step !== null)) return tables.replaceChildren(make("p", { class: "soft nothing", text: "Nothing was sent yet. What comes of each step, text and account stands here then." }));
+    const named = (rows, keyOf, name) => [...sumsBy(rows, keyOf)].map(([key, sums]) => [name(key), sums]).sort(([left], [right]) => left.localeCompare(right, undefined, { numeric: true }));
+    if (!sums.accounts.length) return tables.replaceChildren(make("p", { class: "soft nothing", text: "Nothing was sent yet. What comes of each step, text and account stands here then." }));
     const groups = [
-      ["By step", "Step", named(({ step }) => step, (step) => `Step ${step}`)],
-      ["By text", "Text", named((row) => row.variant_id, variantName)],
-      ["By account", "Account", named((row) => row.account_id, (account) => names.accounts.get(account) ?? "An account")],
+      ["By step", "Step", named(sums.texts, ({ step }) => step, (step) => `Step ${step}`)],
+      ["By text", "Text", named(sums.texts, (row) => row.variant_id, variantName)],
+      ["By account", "Account", named(sums.accounts, (row) => row.account_id, (account) => names.accounts.get(account) ?? "An account")],
     ];
     const scrolls = ([caption, first, all]) => make("div", { class: "listing scrolls", tabindex: "0", role: "region", "aria-label": caption }, figureTable(caption, first, all));
     return tables.replaceChildren(...groups.map(scrolls), make("p", { class: "soft", text: "Where something is opened or clicked, what machines did stands behind the +: programs that look at mail open and follow everything." }));
@@ -124,13 +124,13 @@ export async function campaignFigures(life, root, { path, known }) {
 
   async function look() {
     try {
-      rows = (await ask(life, "GET", `${path}/figures`)).data;
+      sums = await ask(life, "GET", `${path}/sums`);
       // Texts come while somebody writes. One that is not found is asked for once.
-      const strange = rows.filter(({ step, variant_id: variant }) => step !== null && !asked.has(variant));
+      const strange = sums.texts.filter(({ variant_id: variant }) => variant !== null && !asked.has(variant));
       if (strange.length) await readNames();
       for (const row of strange) asked.add(row.variant_id);
       // Whoever reads a table with the keyboard stays in it while nothing changes.
-      const text = JSON.stringify(rows);
+      const text = JSON.stringify(sums);
       if (text !== drawn) draw();
       drawn = text;
       notice.replaceChildren();

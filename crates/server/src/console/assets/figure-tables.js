@@ -1,5 +1,5 @@
 // The figures of a campaign, added up: all of them, and by step, text and account. They come as rows of
-// `{ step, variant_id, account_id, day, kind, count }`, those of leads without the first four.
+// `{ step, variant_id, account_id, day, kind, count }`; what they are not told apart by is null.
 
 import { make } from "./dom.js";
 
@@ -18,11 +18,11 @@ export function sumsOf(rows) {
   return sums;
 }
 
-/** The sums by what `keyOf(row)` gives, in the order in which they come up. Rows of leads have none. */
+/** The sums by what `keyOf(row)` gives, in the order in which they come up. Rows without it, as those of leads, are left out. */
 export function sumsBy(rows, keyOf) {
   const groups = new Map();
   for (const row of rows) {
-    const key = row.step === null ? null : keyOf(row);
+    const key = keyOf(row);
     if (key === null) continue;
     if (!groups.has(key)) groups.set(key, []);
     groups.get(key).push(row);

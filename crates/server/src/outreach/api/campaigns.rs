@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use mainstay_domain::{CampaignId, CampaignState, SendingAccountId, Timestamp};
 use mainstay_store::{
     AccountsOf, Campaign, CampaignStep, ListCampaigns, MAKING_A_CAMPAIGN, OutreachFigure, ReadFigures, StepVariant,
+    SumFigures,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -405,12 +406,12 @@ pub struct FigureBody {
 
 impl From<OutreachFigure> for FigureBody {
     fn from(figure: OutreachFigure) -> Self {
-        let is_lead = figure.step == 0;
+        let named = |id: Uuid| (!id.is_nil()).then_some(id);
         let midnight = Timestamp::from_millis(figure.day.saturating_mul(86_400_000));
         Self {
-            step: (!is_lead).then_some(figure.step),
-            variant_id: (!is_lead).then_some(figure.variant_id),
-            account_id: (!is_lead).then_some(figure.account_id),
+            step: (figure.step > 0).then_some(figure.step),
+            variant_id: named(figure.variant_id),
+            account_id: named(figure.account_id),
             day: (figure.day > 0).then(|| midnight.to_string().chars().take(10).collect()),
             kind: figure.kind,
             count: figure.number,
@@ -437,4 +438,31 @@ pub async fn figures(
     let campaign = app.outreach.campaign(&context.call, by.tenant, CampaignId(id)).await?.id;
     let figures = app.store.run(&context.call, ReadFigures { tenant: by.tenant, campaign }).await?;
     Ok(Json(FiguresBody { data: figures.into_iter().map(FigureBody::from).collect() }))
+}
+
+/// The figures of a campaign, added up: what is not told apart is null.
+#[derive(Serialize, ToSchema)]
+#[schema(as = OutreachSums)]
+pub struct SumsBody {
+    /// By step and text; with them those of leads, which have neither.
+    texts: Vec<FigureBody>,
+    /// By account.
+    accounts: Vec<FigureBody>,
+    /// By day (UTC) on which the emails last went out, the newest first.
+    days: Vec<FigureBody>,
+}
+
+/// Adds up the figures of a campaign, by text, by account and by day, all at one moment: few rows, however long it has run.
+#[utoipa::path(get, path = "/v1/campaigns/{id}/sums", tag = "outreach", params(("id" = Uuid, Path)),
+    responses((status = 200, body = SumsBody), (status = "default", body = Document<'static>)))]
+pub async fn sums(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Reader(by): Reader,
+    Path(id): Path<Uuid>,
+) -> Result<Json<SumsBody>, Problem> {
+    let campaign = app.outreach.campaign(&context.call, by.tenant, CampaignId(id)).await?.id;
+    let sums = app.store.run(&context.call, SumFigures { tenant: by.tenant, campaign }).await?;
+    let bodies = |figures: Vec<OutreachFigure>| figures.into_iter().map(FigureBody::from).collect();
+    Ok(Json(SumsBody { texts: bodies(sums.texts), accounts: bodies(sums.accounts), days: bodies(sums.days) }))
 }
