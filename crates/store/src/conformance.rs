@@ -312,6 +312,8 @@ cases! {
     outreach::test_emails::a_test_email_counts_against_its_account,
     outreach::model::the_model_of_outreach_holds,
     outreach::model::many_workers_lose_nothing,
+    outreach::month::an_autumn_keeps_within_what_it_may,
+    outreach::month::a_spring_keeps_within_what_it_may,
     billing::events_in_any_order_give_one_plan,
     billing::a_plan_changes_with_the_end_of_the_job,
     billing::the_grace_ends_by_time_alone,

@@ -5,6 +5,7 @@ pub(super) mod importing;
 pub(super) mod interleaving;
 pub(super) mod mailboxes;
 pub(super) mod model;
+pub(super) mod month;
 pub(super) mod stopping;
 pub(super) mod test_emails;
 pub(super) mod tracking;
