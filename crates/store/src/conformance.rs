@@ -14,6 +14,7 @@ mod deadlines;
 mod deliveries;
 mod facts;
 mod flags;
+pub(crate) mod gate;
 mod images;
 mod inbox;
 mod isolation;
@@ -295,6 +296,12 @@ cases! {
     outreach::stopping::whoever_stops_gets_nothing_more,
     outreach::stopping::what_is_unknown_is_resolved,
     outreach::stopping::an_account_is_woken_and_rests,
+    outreach::interleaving::a_stop_before_or_after_each_step_holds,
+    outreach::interleaving::a_stop_within_a_claim_holds,
+    outreach::interleaving::a_stop_within_a_fence_holds,
+    outreach::interleaving::a_claim_and_a_fence_within_a_stop_hold,
+    outreach::interleaving::a_stop_within_an_end_holds,
+    outreach::interleaving::stops_that_race_with_fences_hold,
     outreach::importing::a_list_is_read_once,
     outreach::importing::a_list_has_its_bounds,
     outreach::tracking::what_readers_do_is_counted,
@@ -305,6 +312,8 @@ cases! {
     outreach::test_emails::a_test_email_counts_against_its_account,
     outreach::model::the_model_of_outreach_holds,
     outreach::model::many_workers_lose_nothing,
+    outreach::month::an_autumn_keeps_within_what_it_may,
+    outreach::month::a_spring_keeps_within_what_it_may,
     billing::events_in_any_order_give_one_plan,
     billing::a_plan_changes_with_the_end_of_the_job,
     billing::the_grace_ends_by_time_alone,

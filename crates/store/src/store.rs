@@ -124,6 +124,9 @@ pub(crate) struct Inner {
     /// How many of the next commits are reported as not confirmed, though they were.
     #[cfg(test)]
     pub(crate) lost_commits: std::sync::atomic::AtomicU32,
+    /// Where a transaction can be held between two of its statements.
+    #[cfg(test)]
+    pub(crate) gate: Arc<crate::conformance::gate::Gate>,
 }
 
 /// The open store. Clones share it.
@@ -157,6 +160,8 @@ impl Store {
             meter: Meter::default(),
             #[cfg(test)]
             lost_commits: std::sync::atomic::AtomicU32::new(0),
+            #[cfg(test)]
+            gate: Arc::default(),
         });
         let bounds = Bounds {
             lanes,
@@ -400,6 +405,8 @@ impl Inner {
     async fn finish<I: Intent>(&self, call: &Call, intent: &I, mut tx: Tx<'_>, attempt: u32) -> Result<I::Output> {
         tx.attempt = attempt;
         tx.outside = self.listener.get().is_none();
+        #[cfg(test)]
+        tx.held_by(&self.gate);
         let outcome = match intent.run(&mut tx).await {
             // What it wrote last may fail as any statement may, and is rolled back as after any.
             Ok(output) => tx.flush().await.map(|()| output),

@@ -59,6 +59,9 @@ pub struct Tx<'c> {
     pub(crate) trace: Option<TraceContext>,
     /// The intent as a step of its trace.
     step: Option<&'c Step>,
+    /// Where it can be held, and the number that it is known by there.
+    #[cfg(test)]
+    gate: Option<crate::conformance::gate::Pass>,
 }
 
 enum Engine<'c> {
@@ -72,13 +75,32 @@ impl<'c> Tx<'c> {
     fn new(engine: Engine<'c>, prepared: bool) -> Self {
         let (advanced, promised, pending) = (Vec::new(), Vec::new(), Vec::new());
         let (trace, step) = (None, None);
-        Self { engine, statements: 0, prepared, attempt: 0, advanced, promised, outside: false, pending, trace, step }
+        Self {
+            engine,
+            statements: 0,
+            prepared,
+            attempt: 0,
+            advanced,
+            promised,
+            outside: false,
+            pending,
+            trace,
+            step,
+            #[cfg(test)]
+            gate: None,
+        }
     }
 
     /// Notes its statements as parts of this step.
     pub(crate) fn noted(mut self, step: &'c Step, trace: Option<TraceContext>) -> Self {
         (self.step, self.trace) = (step.is_noted().then_some(step), trace);
         self
+    }
+
+    /// Names the gate that each of its statements passes.
+    #[cfg(test)]
+    pub(crate) fn held_by(&mut self, gate: &std::sync::Arc<crate::conformance::gate::Gate>) {
+        self.gate = Some(gate.pass());
     }
 
     /// A statement is sent.
@@ -217,6 +239,10 @@ impl<'c> Tx<'c> {
         if !self.pending.is_empty() {
             return Err(Error::Bug("a commit before everything was written".to_owned()));
         }
+        #[cfg(test)]
+        if let Some(pass) = self.gate.clone() {
+            pass.before("commit").await;
+        }
         let bare = matches!(self.engine, Engine::SqliteBare(_));
         let _step = self.step.filter(|_| !bare).map(|step| step.part(StepKind::Statement, "commit"));
         let committed = match self.engine {
@@ -295,6 +321,10 @@ impl Query<'_, '_> {
 
     async fn begin(&mut self) -> Result<()> {
         self.tx.flush().await?;
+        #[cfg(test)]
+        if let Some(pass) = self.tx.gate.clone() {
+            pass.before(self.sql.name).await;
+        }
         self.tx.count(self.sql.name);
         self.bind_blob();
         if matches!(self.tx.engine, Engine::SqliteBare(_)) && self.tx.statements > 1 {

@@ -1,5 +1,5 @@
-//! Private servers for tests: PostgreSQL, Redis, Chromium, a mail server, a mailbox and a name server on free ports, and any
-//! program of ours as a process.
+//! Private servers for tests: PostgreSQL, Redis, Chromium, a mail server, a mailbox and a name server on free ports, any
+//! program of ours as a process, and a Python whose libraries read what we write.
 //!
 //! Whatever is started here belongs to the test process. It is killed when its handle is dropped, and also when the
 //! test process dies, `kill -9` included. Files live in one [`Scratch`] directory each; those that a killed test left
@@ -13,6 +13,7 @@ pub mod imap_server;
 pub mod name_server;
 pub mod postgres;
 pub mod process;
+mod python;
 pub mod redis;
 mod scratch;
 mod service;
@@ -25,6 +26,7 @@ pub use imap_server::{ImapAct, ImapFault, ImapOptions, ImapServer, ImapStage};
 pub use name_server::{Asked, NameFault, NameServer, RecordType};
 pub use postgres::{Cluster, Database};
 pub use process::{Process, Program};
+pub use python::python;
 pub use redis::RedisServer;
 pub use scratch::Scratch;
 pub use service::{free_port, required, skip};

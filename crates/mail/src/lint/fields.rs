@@ -65,7 +65,8 @@ fn atoms(text: &str) -> bool {
 
 /// One mailbox: an optional phrase of atoms, quoted strings and encoded words, and an address in angle brackets.
 fn mailbox(value: &str) -> Result<(), &'static str> {
-    let (phrase, address) = value.rsplit_once('<').ok_or("no angle bracket")?;
+    let (phrase, address) = value.split_at(angle(value).ok_or("no angle bracket")?);
+    let address = address.strip_prefix('<').unwrap_or(address);
     let address = address.strip_suffix('>').ok_or("the angle bracket is not closed at the end")?;
     check_address(address)?;
     let mut rest = phrase.trim();
@@ -91,6 +92,21 @@ fn mailbox(value: &str) -> Result<(), &'static str> {
         rest = rest.trim_start();
     }
     Ok(())
+}
+
+/// Where the address begins: a bracket inside quotes is a letter, in a name as in a local part.
+fn angle(value: &str) -> Option<usize> {
+    let (mut quoted, mut escaped) = (false, false);
+    for (place, letter) in value.char_indices() {
+        match letter {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            '<' if !quoted => return Some(place),
+            _ => {}
+        }
+    }
+    None
 }
 
 fn end_of_quote(text: &str) -> Option<usize> {

@@ -7,7 +7,9 @@ use base64::engine::general_purpose::STANDARD;
 pub(super) fn faults_of_line(line: &str) -> Vec<(&'static str, String)> {
     let mut faults = Vec::new();
     let mut any = false;
-    for token in line.split([' ', '\t']).filter(|token| token.contains("=?")) {
+    // Nothing is decoded inside an address, an identifier or a link (RFC 2047, 5): there it is a letter like any other.
+    let bracketed = |token: &str| token.starts_with('<') && token.trim_end_matches(',').ends_with('>');
+    for token in line.split([' ', '\t']).filter(|token| token.contains("=?") && !bracketed(token)) {
         any = true;
         let token = token.trim_matches(['(', ')', ',']);
         match decode(token) {

@@ -44,6 +44,12 @@ impl Address {
         if !local.bytes().all(|byte| byte.is_ascii_graphic()) {
             return bad("it holds a space or a control character");
         }
+        if local.split_once("=?").is_some_and(|(_, rest)| rest.contains("?=")) {
+            // It is a letter like any other (RFC 2047, 5), but readers decode it, and answer to somebody else.
+            return bad(
+                "the part before the @ looks like an encoded word, which mail programs take for another address",
+            );
+        }
         let Some(domain) = a_labels(domain) else { return bad("the part after the @ is not a domain") };
         let local = if is_dot_atom(&local) { local } else { quoted(&local) };
         let whole = format!("{local}@{domain}");
@@ -158,6 +164,8 @@ mod tests {
             "a\0@example.com",
             "ada@example.com>\r\nRCPT TO:<eve@example.com",
             "ada@example.com SIZE=1",
+            "=?utf-8?q?eve?=@example.com",
+            "\"=?utf-8?b?ZXZl?=\"@example.com",
         ];
         for text in bad {
             assert_eq!(wire(text), Err("invalid_email"), "{text:?}");

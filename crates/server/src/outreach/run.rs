@@ -130,10 +130,8 @@ impl Run<'_> {
             if campaign.campaign.settings.starts_at.is_some_and(|at| at > now) {
                 continue;
             }
-            let window = window_of(campaign);
             let first = campaign.steps.first().map(|step| step.variants.clone()).unwrap_or_default();
-            let open =
-                campaign.zones.iter().filter(|zone| zone_of(zone).is_some_and(|zone| window.is_open(now, &zone)));
+            let open = campaign.zones.iter().filter(|zone| is_open(campaign, zone, now));
             lanes.extend(open.map(|zone| SendingLane {
                 campaign: campaign.campaign.id,
                 zone: zone.clone(),
@@ -299,6 +297,11 @@ impl Run<'_> {
 /// When a campaign may send.
 fn window_of(campaign: &RunCampaign) -> SendingWindow {
     campaign.campaign.settings.window.parse().unwrap_or(SendingWindow::ALWAYS)
+}
+
+/// Whether a campaign may write at a moment to whoever lives in a zone.
+pub(super) fn is_open(campaign: &RunCampaign, zone: &str, now: Timestamp) -> bool {
+    zone_of(zone).is_some_and(|zone| window_of(campaign).is_open(now, &zone))
 }
 
 fn zone_of(name: &str) -> Option<Zone> {

@@ -19,11 +19,14 @@ use super::Outreach;
 use super::compose::{MOST_SAID, beginning};
 use super::figures::Step;
 use super::line::NoLine;
+use super::run::is_open;
 
 /// How long one step on the database may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How often storing what came of an email is tried: what cannot be stored is unknown.
 const TRIES: u32 = 6;
+/// Why an email is put back whose window has closed.
+const TOO_LATE: &str = "The window of whoever gets it has closed.";
 /// How long an account waits that was told to send less.
 const SLOWER: Duration = Duration::from_secs(60);
 
@@ -50,8 +53,18 @@ impl Sender<'_> {
         self.outreach.clock.now()
     }
 
+    /// Whether the window of whoever an email goes to has closed since it was claimed: those before it may have taken long.
+    fn is_too_late(&self, email: &ClaimedEmail) -> bool {
+        let campaign = self.run.campaigns.iter().find(|one| one.campaign.id == email.campaign);
+        campaign.is_some_and(|campaign| !is_open(campaign, &email.zone, self.now()))
+    }
+
     /// Sends an email over a line, which is opened where there is none.
     pub(super) async fn send(&self, line: &mut Option<Session>, email: &ClaimedEmail) -> Result<(), Halt> {
+        if self.is_too_late(email) {
+            self.release(email, TOO_LATE).await;
+            return Ok(());
+        }
         let began = Instant::now();
         let account = (&self.run.account, self.signer.as_ref());
         let written = match self.run.campaigns.iter().find(|one| one.campaign.id == email.campaign) {
@@ -84,6 +97,10 @@ impl Sender<'_> {
             Err(refused) => return self.refused(email, false, &refused).await,
         };
         self.took(Step::Offer, began);
+        if self.is_too_late(email) {
+            self.release(email, TOO_LATE).await;
+            return Ok(());
+        }
         let began = Instant::now();
         let fence = FenceEmail { run: self.of, id: email.id, attempts: email.attempts, now: self.now() };
         match self.outreach.store.fence_email(&Call::within(PATIENCE), fence).await {

@@ -40,13 +40,14 @@ const PAGES: [&str; 28] = [
     "docs/voice.md",
 ];
 /// Where the sources of each crate are, by the first part of a test's name.
-const SOURCES: [(&str, &str); 10] = [
+const SOURCES: [(&str, &str); 11] = [
     ("client", "crates/client/src"),
     ("import", "crates/import/src"),
     ("jobs", "crates/jobs/tests/it"),
     ("load", "crates/load/src"),
     ("domain", "crates/domain/src"),
     ("mail", "crates/mail/src"),
+    ("mail_it", "crates/mail/tests/it"),
     ("store", "crates/store/src"),
     ("server", "crates/server/src"),
     ("testing", "crates/testing/src"),

@@ -2,8 +2,10 @@
 //! the rows.
 
 pub(super) mod importing;
+pub(super) mod interleaving;
 pub(super) mod mailboxes;
 pub(super) mod model;
+pub(super) mod month;
 pub(super) mod stopping;
 pub(super) mod test_emails;
 pub(super) mod tracking;
@@ -156,7 +158,8 @@ impl<'a> Agency<'a> {
         RunOf { tenant: self.tenant, account: run.account.id, run: run.account.run }
     }
 
-    pub(super) async fn try_claim(&self, run: &AccountRun, most: usize) -> Result<EmailClaim, Error> {
+    /// A claim of all that a run sends for.
+    pub(super) fn claiming(&self, run: &AccountRun, most: usize) -> ClaimEmails {
         let mut lanes = Vec::new();
         for one in &run.campaigns {
             let first = one.steps.first().map(|step| step.variants.clone()).unwrap_or_default();
@@ -167,8 +170,11 @@ impl<'a> Agency<'a> {
         let ids = (0..most).map(|_| self.h.ids.make()).collect();
         let gap = run.account.settings.gap;
         let next_at = (!gap.is_zero()).then(|| self.h.now().plus(gap));
-        let claim = ClaimEmails { run: self.of(run), lanes, ids, next_at, now: self.h.now() };
-        Box::pin(self.h.store.run_for_jobs(&self.h.call(), claim)).await
+        ClaimEmails { run: self.of(run), lanes, ids, next_at, now: self.h.now() }
+    }
+
+    pub(super) async fn try_claim(&self, run: &AccountRun, most: usize) -> Result<EmailClaim, Error> {
+        Box::pin(self.h.store.run_for_jobs(&self.h.call(), self.claiming(run, most))).await
     }
 
     pub(super) async fn claim(&self, run: &AccountRun, most: usize) -> Vec<ClaimedEmail> {

@@ -19,7 +19,7 @@ use super::figures::{Of, Tally};
 use super::leads::fields_of;
 use super::quota::{Room, room_of};
 use super::steps::VariantShare;
-use super::turns::turns;
+use super::turns::{Wanting, turns};
 use super::{RunOf, message_id};
 use crate::error::{Error, Result};
 use crate::intent::Intent;
@@ -324,8 +324,7 @@ impl Taking<'_> {
             rows.extend(due);
         }
         rows.sort_by_key(|row| (row.due_at, row.id));
-        // A turn that was taken before is not taken again.
-        let waiting = rows.iter().filter(|row| row.in_turn == 0).map(|row| (row.id, row.domain.as_str()));
+        let waiting = rows.iter().map(|row| Wanting { email: row.id, domain: &row.domain, in_turn: row.in_turn != 0 });
         let turns = turns(tx, claim.run, self.account, claim.now, waiting.collect()).await?;
         let off = turns.iter().filter(|(_, at)| **at > claim.now);
         let off: Vec<_> = off.map(|(id, at)| PutOffRow { id: *id, due_at: at.as_millis() }).collect();
@@ -409,8 +408,9 @@ impl Taking<'_> {
         tally.leads(tenant, campaign, LeadState::Stopped, signed(stopped.len() as u64));
         let ids: Vec<EmailId> = claim.ids.iter().skip(self.made).take(active.len()).copied().collect();
         self.made += ids.len();
-        let wanted = ids.iter().zip(&active).map(|(id, row)| (id.uuid(), row.domain.as_str())).collect();
-        let turns = turns(tx, claim.run, account, claim.now, wanted).await?;
+        let wanted = ids.iter().zip(&active);
+        let wanted = wanted.map(|(id, row)| Wanting { email: id.uuid(), domain: &row.domain, in_turn: false });
+        let turns = turns(tx, claim.run, account, claim.now, wanted.collect()).await?;
         let mut rows = Vec::with_capacity(active.len());
         for (id, row) in ids.into_iter().zip(active) {
             let variant = choose(&lane.first, lane.campaign, 1, LeadId(row.id));

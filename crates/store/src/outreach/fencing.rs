@@ -1,5 +1,9 @@
 //! The step before the first byte goes out that could make a server accept an email: from here on nobody can say for certain
 //! that it was not sent, until the server says so. Whoever was stopped meanwhile gets nothing.
+//!
+//! Who is stopped has their email cancelled, so that one of the two transactions waits for the other at its row. A campaign
+//! that is paused or stopped changes none of its emails: its own row is held here, so that whoever pauses it waits for what is
+//! about to go out, or this waits and then sees it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -11,6 +15,7 @@ use uuid::Uuid;
 use super::RunOf;
 use super::figures::{Of, Tally};
 use super::quota::{Charge, bucket_of, charge};
+use super::turns::{DomainAt, keep};
 use crate::batcher::Batch;
 use crate::call::Call;
 use crate::engine::postgres::Pool;
@@ -20,6 +25,17 @@ use crate::store::Store;
 use crate::tx::Tx;
 
 statements! {
+    /// The campaigns are held as they are; and what there has to be between two emails.
+    HOLD = locking((id: uuid, tenant_id: uuid) "
+        SELECT e.id, e.domain, a.gap_millis, a.domain_gap_millis FROM batch b
+        JOIN email e ON e.id = b.id AND e.tenant_id = b.tenant_id
+        JOIN campaign c ON c.id = e.campaign_id AND c.tenant_id = b.tenant_id
+        JOIN sending_account a ON a.id = e.account_id AND a.tenant_id = b.tenant_id
+        ORDER BY c.id, e.id", "FOR SHARE OF c");
+    /// The next email of an account is as far from when this one goes out as from when it was claimed.
+    PACE = update((id: uuid, tenant_id: uuid, next_at: time) "
+        sending_account SET next_at = b.next_at FROM batch b
+        WHERE sending_account.id = b.id AND sending_account.tenant_id = b.tenant_id AND sending_account.next_at < b.next_at");
     FENCE = update((id: uuid, tenant_id: uuid, account_id: uuid, run: bigint, attempts: bigint, at: time, day: bigint) "
         email SET state = 'in_flight', attempts = email.attempts + 1, fenced_at = b.at, day = b.day, updated_at = b.at
         FROM batch b WHERE email.id = b.id AND email.tenant_id = b.tenant_id AND email.state = 'claimed' AND email.run = b.run
@@ -84,6 +100,28 @@ struct FenceRow {
 struct FencedRow {
     id: Uuid,
     run: i64,
+}
+
+#[derive(Serialize)]
+struct HoldKey {
+    id: Uuid,
+    tenant_id: Uuid,
+}
+
+/// What there has to be between an email and the next.
+#[derive(sqlx::FromRow)]
+struct PaceRow {
+    id: Uuid,
+    domain: String,
+    gap_millis: i64,
+    domain_gap_millis: i64,
+}
+
+#[derive(Serialize)]
+struct NextRow {
+    id: Uuid,
+    tenant_id: Uuid,
+    next_at: i64,
 }
 
 #[derive(Serialize)]
@@ -166,7 +204,12 @@ impl Batch for Fences {
             before = tx.batch(FENCED, &rows).rows::<FencedRow>().await?;
         }
         let mut tally = Tally::default();
+        let keys: BTreeSet<(Uuid, Uuid)> = rows.iter().map(|row| (row.id, row.tenant_id)).collect();
+        let keys: Vec<_> = keys.into_iter().map(|(id, tenant_id)| HoldKey { id, tenant_id }).collect();
+        let paces: Vec<PaceRow> = tx.batch(HOLD, &keys).rows().await?;
         let fresh: BTreeSet<FencedRow> = tx.batch(FENCE, &rows).rows().await?.into_iter().collect();
+        let out: Vec<_> = rows.iter().filter(|row| fresh.contains(&row.fenced())).collect();
+        pace(tx, &out, &paces).await?;
         let charges = fresh.iter().filter_map(|fenced| rows.iter().find(|row| row.fenced() == *fenced));
         let charges = charges.map(|row| Charge {
             account_id: row.account_id,
@@ -187,6 +230,40 @@ impl Batch for Fences {
         tally.write(tx).await?;
         Ok(answers)
     }
+}
+
+/// Nothing of the account, and nothing to the domain, so soon after these. A line may have taken long to stand, so that what
+/// the claim has reckoned from is over.
+async fn pace(tx: &mut Tx<'_>, out: &[&FenceRow], paces: &[PaceRow]) -> Result<()> {
+    let (mut accounts, mut domains) = (BTreeMap::new(), BTreeMap::new());
+    for row in out {
+        let Some(pace) = paces.iter().find(|pace| pace.id == row.id) else { continue };
+        if pace.gap_millis > 0 {
+            let next: &mut i64 = accounts.entry((row.account_id, row.tenant_id)).or_default();
+            *next = row.at.saturating_add(pace.gap_millis).max(*next);
+        }
+        if pace.domain_gap_millis > 0 {
+            let next: &mut i64 = domains.entry((row.account_id, row.tenant_id, pace.domain.as_str())).or_default();
+            *next = row.at.saturating_add(pace.domain_gap_millis).max(*next);
+        }
+    }
+    if !accounts.is_empty() {
+        let row = |((id, tenant_id), next_at)| NextRow { id, tenant_id, next_at };
+        let rows: Vec<_> = accounts.into_iter().map(row).collect();
+        tx.batch(PACE, &rows).run().await?;
+    }
+    if !domains.is_empty() {
+        let row = |((account_id, tenant_id, domain), at)| DomainAt {
+            account_id,
+            tenant_id,
+            domain,
+            next_at: at,
+            free_at: at,
+        };
+        let rows: Vec<_> = domains.into_iter().map(row).collect();
+        keep(tx, &rows).await?;
+    }
+    Ok(())
 }
 
 /// What is not to go out goes back to the others, or not at all.

@@ -1,0 +1,1 @@
+ALTER TABLE account_domain DROP COLUMN free_at;
