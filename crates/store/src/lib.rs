@@ -212,6 +212,10 @@ pub use nodes::{PositionsOf, WatchNodes, Watched};
 pub use outreach::accounts::{
     AccountSettings, AccountsInUse, GetAccount, ListAccounts, PutAccount, Ramp, SendingAccount, SetAccountState,
 };
+pub use outreach::auditing::{
+    AuditAccounts, AuditCampaigns, AuditedAccount, AuditedCampaign, AuditedMailbox, CompareFigures, ComparedFigures,
+    CountSent, FindLeftEmails, FindSentAfterStop, LeftEmails, SentAfterStop,
+};
 pub use outreach::campaigns::{
     AccountsOf, Campaign, CampaignSettings, ClearCampaign, GetCampaign, ListCampaigns, MAKING_A_CAMPAIGN, PutCampaign,
     SetCampaignState, UseAccounts,

@@ -8,6 +8,7 @@
 
 mod accounts;
 pub mod api;
+pub(crate) mod auditing;
 mod clearing;
 mod compose;
 mod converting;

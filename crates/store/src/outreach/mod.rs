@@ -8,6 +8,7 @@
 
 pub(crate) mod accounts;
 pub(crate) mod advancing;
+pub(crate) mod auditing;
 pub(crate) mod campaigns;
 pub(crate) mod claiming;
 pub(crate) mod due;
@@ -36,6 +37,7 @@ pub(crate) mod waking;
 pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     accounts::STATEMENTS,
     advancing::STATEMENTS,
+    auditing::STATEMENTS,
     campaigns::STATEMENTS,
     claiming::STATEMENTS,
     due::STATEMENTS,
