@@ -224,8 +224,9 @@ pub use outreach::claiming::{ClaimEmails, ClaimedEmail, EarlierEmail, EmailClaim
 pub use outreach::due::{LaneDue, ReadDue};
 pub use outreach::ending::{EmailEnd, EndEmail, ServerSaid};
 pub use outreach::events::EMAIL_EVENTS;
+pub use outreach::exporting::{CameOfLead, ExportLeads, ReadFieldNames};
 pub use outreach::fencing::FenceEmail;
-pub use outreach::figures::{Became, CountFigures, OutreachFigure, ReadFigures};
+pub use outreach::figures::{Became, CountFigures, OutreachFigure, ReadFigures, SumFigures};
 pub use outreach::importing::{
     BEGINNING_AN_IMPORT, BeginImport, CancelImport, GetImport, ImportFault, LeadImport, ListImportFaults, ListImports,
     MOST_IMPORT_FAULTS, ReadIntoCampaign, ReadStep,

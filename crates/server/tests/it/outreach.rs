@@ -3,6 +3,7 @@
 
 mod checklist;
 mod events;
+mod exporting;
 mod hearing;
 mod importing;
 mod tracking;

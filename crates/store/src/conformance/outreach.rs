@@ -25,7 +25,7 @@ use crate::{
     FindLacking, GetAccount, GetCampaign, GetEmail, GetLead, LeadOrder, ListAccounts, ListCampaigns, ListEmails,
     ListLeads, NewLead, NextEmail, Once, OutreachFigure, PutAccount, PutCampaign, PutSteps, Ramp, ReadDue, ReadFigures,
     ReadSteps, ReadVariant, RunOf, SendingLane, ServerSaid, SetAccountState, SetCampaignState, StepVariant, StopBy,
-    StopLead, UseAccounts,
+    StopLead, SumFigures, UseAccounts,
 };
 
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
@@ -304,6 +304,9 @@ pub(super) async fn an_email_goes_out_once(h: &Harness) {
         agency.figures(made.id).await,
         sums(&[("accepted", 3), ("lead_active", 1), ("lead_finished", 2), ("unknown", 1)])
     );
+    let (empty, all) = (agency.campaign("Summer", &[]).await.id, agency.figures(made.id).await);
+    let added_up = SumFigures { tenant: agency.tenant, campaigns: vec![empty, made.id] };
+    assert_eq!(agency.run(added_up).await, BTreeMap::from([(made.id, all)]), "and nothing of one that has none");
     let found = FindByMessage {
         tenant: agency.tenant,
         message_ids: vec!["x@y".to_owned(), next.message_id.clone(), claimed[0].earlier[0].message_id.clone()],

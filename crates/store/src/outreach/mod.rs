@@ -14,6 +14,7 @@ pub(crate) mod claiming;
 pub(crate) mod due;
 pub(crate) mod ending;
 pub(crate) mod events;
+pub(crate) mod exporting;
 pub(crate) mod fencing;
 pub(crate) mod figures;
 pub(crate) mod housekeeping;
@@ -42,6 +43,7 @@ pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     claiming::STATEMENTS,
     due::STATEMENTS,
     ending::STATEMENTS,
+    exporting::STATEMENTS,
     fencing::STATEMENTS,
     figures::STATEMENTS,
     housekeeping::STATEMENTS,
