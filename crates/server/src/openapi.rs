@@ -27,7 +27,7 @@ use crate::ops::client_reports as reports;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::outreach::api::{
-    accounts as sending, campaigns, checklist, conversions, emails, imports, leads, mailboxes, suppressions,
+    accounts as sending, campaigns, checklist, conversions, emails, exports, imports, leads, mailboxes, suppressions,
     test_emails,
 };
 use crate::outreach::{leaving, tracking};
@@ -74,7 +74,7 @@ use crate::webhooks::receive as hooks;
         contacts::know, contacts::list, contacts::get, contacts::change, contacts::appointments,
         campaigns::list, campaigns::create, campaigns::get, campaigns::change, campaigns::launch, campaigns::pause,
         campaigns::stop, campaigns::steps, campaigns::put_steps, campaigns::accounts, campaigns::use_accounts,
-        campaigns::figures, campaigns::sums, checklist::get, conversions::convert, test_emails::preview, test_emails::send, leads::list, leads::add, leads::get, leads::stop,
+        campaigns::figures, campaigns::sums, exports::figures, exports::leads, checklist::get, conversions::convert, test_emails::preview, test_emails::send, leads::list, leads::add, leads::get, leads::stop,
         sending::list, sending::create, sending::get, sending::change, sending::pause, sending::resume,
         mailboxes::get, mailboxes::put, mailboxes::remove, emails::list, emails::get, emails::resend, emails::sent,
         imports::preview, imports::begin, imports::list, imports::get, imports::content, imports::cancel,

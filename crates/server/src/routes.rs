@@ -31,7 +31,7 @@ use crate::ops::client_reports as reports;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::outreach::api::{
-    accounts as sending, campaigns, checklist, conversions, emails, imports, leads, mailboxes, suppressions,
+    accounts as sending, campaigns, checklist, conversions, emails, exports, imports, leads, mailboxes, suppressions,
     test_emails,
 };
 use crate::outreach::{leaving, tracking};
@@ -179,7 +179,7 @@ fn outreach_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
     // What gives accounts something to do takes 5: to count them up, to promise their jobs and find those that are there, and
     // the same for the jobs that bring these forward.
     routes
-        .get("/v1/campaigns", campaigns::list, MEMBER.statements(1).priority(HEAVY))
+        .get("/v1/campaigns", campaigns::list, MEMBER.statements(2).priority(HEAVY))
         .post("/v1/campaigns", campaigns::create, ADMIN.statements(4))
         .get("/v1/campaigns/{id}", campaigns::get, MEMBER.statements(1))
         .put("/v1/campaigns/{id}", campaigns::change, ADMIN.statements(8))
@@ -199,6 +199,8 @@ fn outreach_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         )
         .get("/v1/campaigns/{id}/figures", campaigns::figures, MEMBER.statements(2).priority(HEAVY))
         .get("/v1/campaigns/{id}/sums", campaigns::sums, MEMBER.statements(4))
+        .get("/v1/campaigns/{id}/figures.csv", exports::figures, MEMBER.statements(1).priority(HEAVY))
+        .get("/v1/campaigns/{id}/leads.csv", exports::leads, MEMBER.statements(1).priority(HEAVY))
         .get("/v1/campaigns/{id}/checklist", checklist::get, MEMBER.statements(6).priority(HEAVY).deadline(CHECKLIST))
         .post("/v1/campaigns/{id}/conversions", conversions::convert, ADMIN.statements(12))
         .get("/v1/campaigns/{id}/leads", leads::list, MEMBER.statements(2).priority(HEAVY))

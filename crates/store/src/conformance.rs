@@ -307,6 +307,7 @@ cases! {
     outreach::tracking::what_readers_do_is_counted,
     outreach::tracking::a_lead_is_converted_once,
     outreach::tracking::leads_are_found_and_sorted,
+    outreach::auditing::what_audits_look_for_is_found,
     outreach::mailboxes::a_mailbox_is_read_on,
     outreach::mailboxes::what_became_is_noted_once,
     outreach::test_emails::a_test_email_counts_against_its_account,

@@ -212,6 +212,10 @@ pub use nodes::{PositionsOf, WatchNodes, Watched};
 pub use outreach::accounts::{
     AccountSettings, AccountsInUse, GetAccount, ListAccounts, PutAccount, Ramp, SendingAccount, SetAccountState,
 };
+pub use outreach::auditing::{
+    AuditAccounts, AuditCampaigns, AuditedAccount, AuditedCampaign, AuditedMailbox, CompareFigures, ComparedFigures,
+    CountSent, FindLeftEmails, FindSentAfterStop, LeftEmails, SentAfterStop,
+};
 pub use outreach::campaigns::{
     AccountsOf, Campaign, CampaignSettings, ClearCampaign, GetCampaign, ListCampaigns, MAKING_A_CAMPAIGN, PutCampaign,
     SetCampaignState, UseAccounts,
@@ -220,8 +224,9 @@ pub use outreach::claiming::{ClaimEmails, ClaimedEmail, EarlierEmail, EmailClaim
 pub use outreach::due::{LaneDue, ReadDue};
 pub use outreach::ending::{EmailEnd, EndEmail, ServerSaid};
 pub use outreach::events::EMAIL_EVENTS;
+pub use outreach::exporting::{CameOfLead, ExportLeads, ReadFieldNames};
 pub use outreach::fencing::FenceEmail;
-pub use outreach::figures::{Became, CountFigures, OutreachFigure, ReadFigures};
+pub use outreach::figures::{Became, CountFigures, OutreachFigure, ReadFigures, SumFigures};
 pub use outreach::importing::{
     BEGINNING_AN_IMPORT, BeginImport, CancelImport, GetImport, ImportFault, LeadImport, ListImportFaults, ListImports,
     MOST_IMPORT_FAULTS, ReadIntoCampaign, ReadStep,

@@ -5,6 +5,7 @@ use std::time::Duration;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
@@ -73,6 +74,8 @@ pub(super) struct OutreachFigures {
     imported: Family<OutcomeLabel, Counter>,
     hits: Family<HitLabel, Counter>,
     heard: Family<OutcomeLabel, Counter>,
+    exports: Family<OutcomeLabel, Counter>,
+    exporting: Gauge,
 }
 
 impl OutreachFigures {
@@ -87,6 +90,8 @@ impl OutreachFigures {
             imported: Family::default(),
             hits: Family::default(),
             heard: Family::default(),
+            exports: Family::default(),
+            exporting: Gauge::default(),
         };
         let f = &figures;
         registry.register(
@@ -131,8 +136,33 @@ impl OutreachFigures {
             "Messages of mailboxes by what they are: reply, automatic, bounce, soft_bounce, delayed, complaint, unsubscribe, other, or unmatched with any email; emails that were found_sent; and failed attempts to read one",
             f.heard.clone(),
         );
+        figures.register_exports(registry);
         registry.register("mainstay_outreach_stops", "Leads that are written to no more, by why", f.stops.clone());
         figures
+    }
+
+    fn register_exports(&self, registry: &mut Registry) {
+        registry.register(
+            "mainstay_outreach_exports",
+            "Tables of leads and figures by how they ended: finished, gone with their client, failed, or refused because too many were being made",
+            self.exports.clone(),
+        );
+        registry.register(
+            "mainstay_outreach_exports_running",
+            "Tables of leads and figures that are being made",
+            self.exporting.clone(),
+        );
+    }
+
+    /// So many tables are being made.
+    pub(super) fn exporting(&self, running: usize) {
+        self.exporting.set(i64::try_from(running).unwrap_or(i64::MAX));
+    }
+
+    /// A table has ended so, and so many are still being made.
+    pub(super) fn exported(&self, outcome: &'static str, running: usize) {
+        self.exports.get_or_create(&OutcomeLabel { outcome }).inc();
+        self.exporting(running);
     }
 
     pub(super) fn email(&self, outcome: &'static str) {

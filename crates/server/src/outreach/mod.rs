@@ -8,9 +8,11 @@
 
 mod accounts;
 pub mod api;
+pub(crate) mod auditing;
 mod clearing;
 mod compose;
 mod converting;
+mod exporting;
 mod figures;
 mod hearing;
 mod importing;
@@ -46,6 +48,7 @@ use crate::keys::Keys;
 use crate::outgoing::{Lookup, Rules};
 
 use compose::Text;
+use exporting::Exports;
 use figures::OutreachFigures;
 use tracking::TrackingLinks;
 
@@ -145,6 +148,8 @@ pub struct Outreach {
     machine_ranges: Vec<IpNet>,
     /// Texts never change under their id.
     texts: Cache<uuid::Uuid, Arc<Text>>,
+    /// The tables that are being made.
+    exports: Exports,
     figures: OutreachFigures,
 }
 
@@ -195,6 +200,7 @@ impl Outreach {
             tracking: TrackingLinks::new(key, &address),
             machine_ranges: config.outreach.machine_ranges(),
             texts: Cache::new(MOST_TEXTS),
+            exports: Exports::default(),
             figures: OutreachFigures::register(registry),
         })
     }

@@ -152,7 +152,7 @@ impl Outreach {
     }
 
     /// What the DNS says of the accounts that send, those together of which it says the same.
-    async fn domains(&self, tenant: TenantId, accounts: &[SendingAccount]) -> Vec<Check> {
+    pub(super) async fn domains(&self, tenant: TenantId, accounts: &[SendingAccount]) -> Vec<Check> {
         let mut senders: BTreeMap<SenderKey, Vec<&SendingAccount>> = BTreeMap::new();
         for account in accounts {
             let key = SenderKey {

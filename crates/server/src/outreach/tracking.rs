@@ -100,6 +100,11 @@ impl TrackingLinks {
         self.of(None, &Tracked { tenant, email, link: IMAGE, links: 0, url: None })
     }
 
+    /// The only link of an email, to where it leads.
+    pub(super) fn link(&self, tenant: TenantId, email: EmailId, url: &str) -> String {
+        self.of(None, &Tracked { tenant, email, link: 1, links: 1, url: Some(url.to_owned()) })
+    }
+
     /// What a token names; nothing when it was not made here.
     fn read(&self, token: &str) -> Option<Tracked> {
         let bytes = URL_SAFE_NO_PAD.decode(token).ok()?;

@@ -3,6 +3,7 @@
 
 mod checklist;
 mod events;
+mod exporting;
 mod hearing;
 mod importing;
 mod tracking;
@@ -64,7 +65,7 @@ impl Agency {
         Self::set(engine, options, &[]).await
     }
 
-    async fn set(engine: Engine, options: SinkOptions, further: &[(&str, &str)]) -> Option<Self> {
+    pub(crate) async fn set(engine: Engine, options: SinkOptions, further: &[(&str, &str)]) -> Option<Self> {
         let sink = SmtpSink::start(options).expect("a sink");
         let settings = [
             ("outreach.allow_private", r#"["127.0.0.0/8"]"#),
@@ -77,17 +78,17 @@ impl Agency {
         Some(Self { server, owner, sink })
     }
 
-    async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
+    pub(crate) async fn send(&self, method: &str, path: &str, body: Option<Value>) -> Answer {
         self.server.send(method, path, Some(&self.owner.access_token), body).await
     }
 
-    async fn account(&self, address: &str, more: &Value) -> String {
+    pub(crate) async fn account(&self, address: &str, more: &Value) -> String {
         let made = self.send("POST", "/v1/sending-accounts", Some(account(&self.sink, address, more))).await;
         text(&made.expect(201)["id"])
     }
 
     /// A campaign with two steps, which some accounts send.
-    async fn campaign(&self, name: &str, accounts: &[&str], delay: &str) -> String {
+    pub(crate) async fn campaign(&self, name: &str, accounts: &[&str], delay: &str) -> String {
         let wish = json!({"name": name, "time_zone": "Europe/Berlin"});
         let id = text(&self.send("POST", "/v1/campaigns", Some(wish)).await.expect(201)["id"]);
         self.send("PUT", &format!("/v1/campaigns/{id}/steps"), Some(steps(delay))).await.expect(200);
@@ -96,7 +97,7 @@ impl Agency {
         id
     }
 
-    async fn add(&self, campaign: &str, addresses: &[String]) -> Vec<Value> {
+    pub(crate) async fn add(&self, campaign: &str, addresses: &[String]) -> Vec<Value> {
         let lead = |(n, address): (usize, &String)| {
             let fields = if n % 2 == 0 { json!({"first_name": format!("Zoë {n} <script>")}) } else { json!({}) };
             json!({"email": address, "fields": fields})
@@ -106,7 +107,7 @@ impl Agency {
         added.expect(201)["data"].as_array().expect("rows").clone()
     }
 
-    async fn launch(&self, campaign: &str) {
+    pub(crate) async fn launch(&self, campaign: &str) {
         self.send("POST", &format!("/v1/campaigns/{campaign}/launch"), None).await.expect(200);
     }
 
@@ -122,7 +123,7 @@ impl Agency {
     }
 
     /// Waits until the figures of a campaign are these.
-    async fn until(&self, campaign: &str, wanted: Value) {
+    pub(crate) async fn until(&self, campaign: &str, wanted: Value) {
         let wanted = wanted.as_object().expect("an object").clone();
         let end = tokio::time::Instant::now() + PATIENCE;
         loop {
@@ -142,7 +143,7 @@ impl Agency {
 }
 
 /// What an account signs with: a key of its own.
-fn signed(domain: &str) -> Value {
+pub(crate) fn signed(domain: &str) -> Value {
     let key: Secret = Key::make(&mainstay_server::outside::SystemEntropy as &dyn Entropy);
     json!({"dkim": {"selector": "s1", "domain": domain, "private_key": key.expose()}})
 }

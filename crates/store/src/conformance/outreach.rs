@@ -1,6 +1,7 @@
 //! Outreach: each email goes out once, within what its account may send, and not to whoever has stopped; and the figures are
 //! the rows.
 
+pub(super) mod auditing;
 pub(super) mod importing;
 pub(super) mod interleaving;
 pub(super) mod mailboxes;
@@ -330,6 +331,9 @@ pub(super) async fn an_email_goes_out_once(h: &Harness) {
         agency.figures(made.id).await,
         sums(&[("accepted", 3), ("lead_active", 1), ("lead_finished", 2), ("unknown", 1)])
     );
+    let (empty, all) = (agency.campaign("Summer", &[]).await.id, agency.figures(made.id).await);
+    let added_up = SumFigures { tenant: agency.tenant, campaigns: vec![empty, made.id] };
+    assert_eq!(agency.run(added_up).await, BTreeMap::from([(made.id, all)]), "and nothing of one that has none");
     let found = FindByMessage {
         tenant: agency.tenant,
         message_ids: vec!["x@y".to_owned(), next.message_id.clone(), claimed[0].earlier[0].message_id.clone()],

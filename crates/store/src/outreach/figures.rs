@@ -25,6 +25,10 @@ statements! {
         SELECT step, variant_id, account_id, day, kind, number FROM outreach_figure
         WHERE campaign_id = $1 AND tenant_id = $2 AND number <> 0
         ORDER BY step, variant_id, account_id, day, kind LIMIT 100000");
+    SUMS = batch((id: uuid) "
+        SELECT b.id AS campaign_id, f.kind, cast(sum(f.number) AS bigint) AS number FROM batch b
+        JOIN outreach_figure f ON f.campaign_id = b.id AND f.tenant_id = $2 GROUP BY b.id, f.kind
+        HAVING sum(f.number) <> 0");
     /// The rows themselves.
     COUNT = both("
         SELECT step, variant_id, account_id, day, kind, cast(count(*) AS bigint) AS number FROM (
@@ -272,5 +276,46 @@ impl Intent for CountFigures {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
         tx.query(COUNT).bind(self.campaign.uuid()).bind(self.tenant.uuid()).bind(Uuid::nil()).rows().await
+    }
+}
+
+#[derive(Serialize)]
+struct CampaignKey {
+    id: Uuid,
+}
+
+#[derive(sqlx::FromRow)]
+struct SumRow {
+    campaign_id: Uuid,
+    kind: String,
+    number: i64,
+}
+
+/// Adds up the figures of some campaigns, at most 100, each by its kinds.
+#[derive(Clone, Debug)]
+pub struct SumFigures {
+    /// The organisation.
+    pub tenant: TenantId,
+    /// Which.
+    pub campaigns: Vec<CampaignId>,
+}
+
+impl Intent for SumFigures {
+    type Output = BTreeMap<CampaignId, BTreeMap<String, i64>>;
+    const WRITES: bool = false;
+    const ONE_STATEMENT: bool = true;
+
+    fn scope(&self) -> Scope {
+        Scope::Tenant(self.tenant)
+    }
+
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
+        let keys: Vec<CampaignKey> = self.campaigns.iter().map(|id| CampaignKey { id: id.uuid() }).collect();
+        let rows: Vec<SumRow> = tx.batch(SUMS, &keys).bind(self.tenant.uuid()).rows().await?;
+        let mut sums = Self::Output::new();
+        for row in rows {
+            sums.entry(CampaignId(row.campaign_id)).or_default().insert(row.kind, row.number);
+        }
+        Ok(sums)
     }
 }

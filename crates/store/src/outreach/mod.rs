@@ -8,11 +8,13 @@
 
 pub(crate) mod accounts;
 pub(crate) mod advancing;
+pub(crate) mod auditing;
 pub(crate) mod campaigns;
 pub(crate) mod claiming;
 pub(crate) mod due;
 pub(crate) mod ending;
 pub(crate) mod events;
+pub(crate) mod exporting;
 pub(crate) mod fencing;
 pub(crate) mod figures;
 pub(crate) mod housekeeping;
@@ -37,10 +39,12 @@ pub(crate) mod waking;
 pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     accounts::STATEMENTS,
     advancing::STATEMENTS,
+    auditing::STATEMENTS,
     campaigns::STATEMENTS,
     claiming::STATEMENTS,
     due::STATEMENTS,
     ending::STATEMENTS,
+    exporting::STATEMENTS,
     fencing::STATEMENTS,
     figures::STATEMENTS,
     housekeeping::STATEMENTS,

@@ -2,9 +2,10 @@
 
 import { make } from "./dom.js";
 import { figureTable, number, share, sumsBy, sumsOf } from "./figure-tables.js";
-import { ask, trouble, whileSeen } from "./operator.js";
+import { actionButton, ask, trouble, whileSeen } from "./operator.js";
 import { dayLabel, dayPlot } from "./plot.js";
 import { choice, everything, labelled } from "./reception.js";
+import { fileName, saveFile } from "./save-file.js";
 
 const LOOK_MS = 4000;
 /** The last days of the plot. */
@@ -74,7 +75,10 @@ export async function campaignFigures(life, root, { path, known }) {
   const asTable = make("details", { class: "fold" }, make("summary", { text: "The days as a table" }), make("div", { class: "scrolls", tabindex: "0", role: "region", "aria-label": "Days" }, make("table", {}, make("thead", {}, head), days)));
   const byDay = make("section", { class: "by-day", hidden: true }, make("h3", { text: "By day" }), make("div", { class: "fields" }, labelled("Shown among what was sent", beside)), plotPlace, asTable);
   const tables = make("div", { class: "figure-tables" });
-  root.append(notice, top, byDay, tables);
+  const fileSlot = make("div", { class: "listing-notice" });
+  const save = () => saveFile(`${path}/figures.csv`, `${fileName(known.campaign.name)}-figures.csv`);
+  const file = actionButton(life, { label: "Download the figures as a table", name: "figures-file", slot: fileSlot, run: save });
+  root.append(notice, top, byDay, tables, make("div", { class: "bulk" }, file), fileSlot);
 
   let drawn = "";
   let sums = { texts: [], accounts: [], days: [] };

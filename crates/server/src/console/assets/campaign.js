@@ -4,6 +4,7 @@ import { Problem } from "./api.js";
 import { campaignFigures } from "./campaign-figures.js";
 import { stateOf } from "./campaign-list.js";
 import { campaignSettings } from "./campaign-settings.js";
+import { checklist } from "./checklist.js";
 import { make, say } from "./dom.js";
 import { imports } from "./imports.js";
 import { leads } from "./leads.js";
@@ -63,6 +64,8 @@ export async function campaign(life, root, id, page) {
   const notice = make("div", { class: "listing-notice" });
   const buttons = make("div", { class: "item-buttons" });
 
+  const before = checklist(life, path, (problem) => curesOf(id, problem));
+
   function button(label, name, verb, question, done, isMain = false) {
     const run = async () => {
       try {
@@ -96,6 +99,7 @@ export async function campaign(life, root, id, page) {
     known.campaign = found;
     heading.replaceChildren(found.name, " ", stateOf(found));
     words.replaceChildren(...sentence(found));
+    before.hidden = found.state !== "draft" && found.state !== "paused";
     if (isSame || !page.mayChange) return;
     const focused = buttons.contains(document.activeElement);
     buttons.replaceChildren(...buttonsOf(found));
@@ -104,7 +108,8 @@ export async function campaign(life, root, id, page) {
 
   show(known.campaign);
   const back = goLink({}, "← All campaigns", { class: "back" });
-  root.append(back, heading, words, buttons, notice);
+  before.open = known.campaign.state === "draft";
+  root.append(back, heading, words, buttons, notice, before);
   heading.focus();
   whileSeen(life, LOOK_MS, async (tick) => {
     // What cannot be asked now is asked the next time.

@@ -1,22 +1,11 @@
 // What is wrong with rows of a list: as a table, and as a file for whoever mends it.
 
-import { fetchBlob } from "./api.js";
-import { make, say } from "./dom.js";
+import { make } from "./dom.js";
 import { actionButton, ask, trouble } from "./operator.js";
+import { saveFile } from "./save-file.js";
 
 const PAGE = 20;
 const HEADS = ["Line", "Column", "What is wrong", "The row"];
-
-/** A file that the API gives only with a token: read, and put into the hands of the browser. */
-async function save(path, name) {
-  const url = URL.createObjectURL(await fetchBlob(path));
-  const link = make("a", { href: url, download: name, hidden: true });
-  document.body.append(link);
-  link.click();
-  link.remove();
-  URL.revokeObjectURL(url);
-  say("The file is saved.");
-}
 
 /** The section about the bad rows of an import. It asks when it is opened. */
 export function importFaults(life, { id, name, bad }) {
@@ -47,7 +36,7 @@ export function importFaults(life, { id, name, bad }) {
 
   const more = actionButton(life, { label: "Show more", name: "more-faults", slot, run: read });
   more.hidden = true;
-  const file = actionButton(life, { label: "Download as a table", name: "faults-file", slot, run: () => save(`/v1/imports/${id}/faults.csv`, `${name.replace(/\.\w+$/, "")}-faults.csv`) });
+  const file = actionButton(life, { label: "Download as a table", name: "faults-file", slot, run: () => saveFile(`/v1/imports/${id}/faults.csv`, `${name.replace(/\.\w+$/, "")}-faults.csv`) });
   const fold = make("details", { class: "fold", "data-part": "faults" }, make("summary", { text: bad === 1 ? "One bad row" : `${bad} bad rows` }), make("div", { class: "item-buttons" }, file), slot, table, more);
   life.on(fold, "toggle", async () => {
     if (!fold.open || isRead) return;

@@ -4,8 +4,9 @@ import { Problem } from "./api.js";
 import { make, say } from "./dom.js";
 import { emailLine } from "./emails.js";
 import { listing } from "./listing.js";
-import { ask, badge, facts, moment, moments, trouble, whileSeen } from "./operator.js";
+import { actionButton, ask, badge, facts, moment, moments, trouble, whileSeen } from "./operator.js";
 import { everything, faults, input, labelled, onSubmit, sheet, submitButton } from "./reception.js";
+import { fileName, saveFile } from "./save-file.js";
 
 const LOOK_MS = 10_000;
 const KINDS = { new: "", active: "live", finished: "good", replied: "good", unsubscribed: "bad", bounced: "bad", complained: "bad", stopped: "" };
@@ -140,8 +141,10 @@ export async function leads(life, root, { id, path, known, mayChange }) {
     },
     lasts: ({ state }) => GOES_ON.has(state),
   });
-  if (mayChange && !isOver) root.append(make("div", { class: "bulk only-list" }, add));
-  root.append(told, below);
+  const slot = make("div", { class: "listing-notice" });
+  const save = () => saveFile(`${path}/leads.csv`, `${fileName(known.campaign.name)}-leads.csv`);
+  const file = actionButton(life, { label: "Download all as a table", name: "leads-file", slot, run: save });
+  root.append(make("div", { class: "bulk only-list" }, ...(mayChange && !isOver ? [add] : []), file), slot, told, below);
   life.on(add, "click", () =>
     addSheet(life, `${path}/leads`, zone, async ({ outcome }) => {
       told.textContent = ADDED[outcome] ?? outcome;

@@ -4,6 +4,7 @@
 import { make, say } from "./dom.js";
 import { emails } from "./emails.js";
 import { number, share } from "./figure-tables.js";
+import { mailboxPart } from "./mailbox.js";
 import { actionButton, ask, badge, begin, facts, trouble, whileSeen } from "./operator.js";
 import { followLinks, parts } from "./parts.js";
 import { rampPlot } from "./plot.js";
@@ -24,7 +25,7 @@ function whyNot({ state, reason }) {
   return [make("p", { class: state === "reconnect" ? "off" : "soft" }, ...(reason ? [make("span", { class: "reason", text: reason }), " "] : []), cure)];
 }
 
-function card(life, account, { mayChange, renew, slotOf }) {
+function card(life, account, { mayChange, renew, slotOf, mailboxOf }) {
   const { id, state, address } = account;
   const [word, kind] = STATES[state] ?? [state, ""];
   const slot = slotOf(id);
@@ -57,7 +58,7 @@ function card(life, account, { mayChange, renew, slotOf }) {
     buttons.push(change, state === "active" ? button("Pause", "pause", "pause", "It rests.") : button("Let it send", "resume", "resume", "It sends again.", RESUME));
   }
   const curve = ramp === null ? [] : [make("h4", { text: "How it warms up" }), rampPlot(ramp, most, now, CARD), make("p", { class: "soft", text: `${number(ramp.start)} on the first day, ${number(ramp.step)} more each day, up to ${number(most)}.` })];
-  return make("section", { class: "card account", "data-account": id }, make("h2", {}, address, " ", badge(word, kind)), ...whyNot(account), list, ...curve, make("div", { class: "card-buttons" }, ...buttons), slot);
+  return make("section", { class: "card account", "data-account": id }, make("h2", {}, address, " ", badge(word, kind)), ...whyNot(account), list, ...curve, make("div", { class: "card-buttons" }, ...buttons), slot, mailboxOf(account));
 }
 
 async function accounts(life, root, { mayChange }) {
@@ -68,6 +69,12 @@ async function accounts(life, root, { mayChange }) {
   const slotOf = (id) => {
     if (!slots.has(id)) slots.set(id, make("div", { class: "listing-notice" }));
     return slots.get(id);
+  };
+  // What is open stays so while its card is drawn anew.
+  const mailboxes = new Map();
+  const mailboxOf = (account) => {
+    if (!mailboxes.has(account.id)) mailboxes.set(account.id, mailboxPart(life, account, mayChange));
+    return mailboxes.get(account.id);
   };
   let drawn = "";
   if (mayChange) root.append(make("div", { class: "bulk" }, add));
@@ -80,7 +87,7 @@ async function accounts(life, root, { mayChange }) {
     drawn = text;
     const focused = list.contains(document.activeElement) ? document.activeElement.dataset.action : null;
     const nothing = make("p", { class: "soft nothing", text: mayChange ? "There is no account. Add one by SMTP: campaigns send through it, within what it may." : "There is no account." });
-    list.replaceChildren(...(all.length ? all.map((account) => card(life, account, { mayChange, renew, slotOf })) : [nothing]));
+    list.replaceChildren(...(all.length ? all.map((account) => card(life, account, { mayChange, renew, slotOf, mailboxOf })) : [nothing]));
     if (focused) list.querySelector(`[data-action="${CSS.escape(focused)}"]`)?.focus();
   }
 

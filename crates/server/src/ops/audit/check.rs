@@ -25,12 +25,21 @@ pub enum Group {
     Observability,
     /// What runs is what was meant to run.
     Delivery,
+    /// Mail goes to whom it may, once, and as the standards want it.
+    Outreach,
 }
 
 impl Group {
     /// All of them, in the order of the report.
-    pub const ALL: [Self; 6] =
-        [Self::Security, Self::Data, Self::Capacity, Self::Resilience, Self::Observability, Self::Delivery];
+    pub const ALL: [Self; 7] = [
+        Self::Security,
+        Self::Data,
+        Self::Capacity,
+        Self::Resilience,
+        Self::Observability,
+        Self::Delivery,
+        Self::Outreach,
+    ];
 
     /// The word before the point in the ids of its checks.
     #[must_use]
@@ -42,6 +51,7 @@ impl Group {
             Self::Resilience => "resilience",
             Self::Observability => "observability",
             Self::Delivery => "delivery",
+            Self::Outreach => "outreach",
         }
     }
 }

@@ -2,7 +2,8 @@
 
 use super::check::{Check, Mode};
 use super::checks::{
-    backups, capacity, conversations, data, delivery, observability, resilience, secrets, security, strangers,
+    backups, capacity, conversations, data, delivery, mail, observability, outreach, resilience, secrets, security,
+    strangers,
 };
 use super::profile::Profile;
 
@@ -19,6 +20,8 @@ pub static ALL: std::sync::LazyLock<Vec<&'static Check>> = std::sync::LazyLock::
         resilience::CHECKS,
         observability::CHECKS,
         delivery::CHECKS,
+        outreach::CHECKS,
+        mail::CHECKS,
     ];
     groups.into_iter().flatten().collect()
 });

@@ -1,5 +1,6 @@
 //! Campaigns: made, written, begun, paused, stopped; and their figures.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::State;
@@ -10,14 +11,14 @@ use mainstay_store::{
     SumFigures,
 };
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::super::service::{CampaignWish, StepWish, VariantWish};
 use crate::accounts::{Administrator, Reader};
 use crate::app::App;
 use crate::http::idempotency::Idempotency;
-use crate::http::page::{self, Page, PageQuery, moment_and_id};
+use crate::http::page::{self, Page, moment_and_id};
 use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 
 /// What a campaign is told to do.
@@ -101,6 +102,51 @@ pub struct CampaignBody {
     created_at: Timestamp,
     #[schema(value_type = String, format = DateTime)]
     updated_at: Timestamp,
+    /// In a list that was asked for with `figures`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    figures: Option<SumsBody>,
+}
+
+/// What came of a campaign in all: leads, emails by where they are, and those of what was sent that something became of.
+#[derive(Serialize, ToSchema)]
+#[schema(as = CampaignFigures)]
+pub struct SumsBody {
+    leads: i64,
+    queued: i64,
+    /// Servers took them.
+    sent: i64,
+    rejected: i64,
+    unknown: i64,
+    cancelled: i64,
+    /// By people, as are those that are clicked.
+    opened: i64,
+    clicked: i64,
+    replied: i64,
+    bounced: i64,
+    complained: i64,
+    unsubscribed: i64,
+    converted: i64,
+}
+
+impl From<BTreeMap<String, i64>> for SumsBody {
+    fn from(sums: BTreeMap<String, i64>) -> Self {
+        let of = |kind: &str| sums.get(kind).copied().unwrap_or(0);
+        Self {
+            leads: sums.iter().filter(|(kind, _)| kind.starts_with("lead_")).map(|(_, number)| number).sum(),
+            queued: of("queued"),
+            sent: of("accepted"),
+            rejected: of("rejected"),
+            unknown: of("unknown"),
+            cancelled: of("cancelled"),
+            opened: of("opened"),
+            clicked: of("clicked"),
+            replied: of("replied"),
+            bounced: of("bounced"),
+            complained: of("complained"),
+            unsubscribed: of("unsubscribed"),
+            converted: of("converted"),
+        }
+    }
 }
 
 impl From<Campaign> for CampaignBody {
@@ -120,23 +166,50 @@ impl From<Campaign> for CampaignBody {
             launched_at: campaign.launched_at,
             created_at: campaign.created_at,
             updated_at: campaign.updated_at,
+            figures: None,
         }
     }
 }
 
+/// Which campaigns.
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
+#[serde(deny_unknown_fields)]
+pub struct CampaignsQuery {
+    /// Whether each comes with what came of it.
+    #[serde(default)]
+    figures: bool,
+    /// Rows of a page: 1 to 100, 50 when it is left out.
+    #[serde(default)]
+    limit: Option<u32>,
+    /// `next` of the page before.
+    #[serde(default)]
+    after: Option<String>,
+}
+
 /// Lists campaigns, the newest first.
-#[utoipa::path(get, path = "/v1/campaigns", tag = "outreach", params(PageQuery),
+#[utoipa::path(get, path = "/v1/campaigns", tag = "outreach", params(CampaignsQuery),
     responses((status = 200, body = Page<CampaignBody>), (status = "default", body = Document<'static>)))]
 pub async fn list(
     State(app): State<Arc<App>>,
     context: RequestContext,
     Reader(by): Reader,
-    Query(query): Query<PageQuery>,
+    Query(query): Query<CampaignsQuery>,
 ) -> Result<Json<Page<CampaignBody>>, Problem> {
-    let limit = query.limit()?;
-    let before = query.cursor(moment_and_id)?.map(|(at, id)| (at, CampaignId(id)));
+    let limit = page::limit(query.limit)?;
+    let before = page::cursor(query.after.as_deref(), moment_and_id)?.map(|(at, id)| (at, CampaignId(id)));
     let rows = app.store.run(&context.call, ListCampaigns { tenant: by.tenant, before, limit }).await?;
-    Ok(Json(Page::of(rows, limit, |row: &Campaign| page::place(row.created_at, row.id))))
+    let mut sums = BTreeMap::new();
+    if query.figures && !rows.is_empty() {
+        let campaigns = rows.iter().map(|row| row.id).collect();
+        sums = app.store.run(&context.call, SumFigures { tenant: by.tenant, campaigns }).await?;
+    }
+    let body = |row: Campaign| {
+        let figures = query.figures.then(|| sums.remove(&row.id).unwrap_or_default().into());
+        CampaignBody { figures, ..row.into() }
+    };
+    let rows: Vec<CampaignBody> = rows.into_iter().map(body).collect();
+    Ok(Json(Page::of(rows, limit, |row: &CampaignBody| page::place(row.created_at, row.id))))
 }
 
 /// Makes a campaign. Nothing is sent before it is launched.

@@ -5,6 +5,7 @@ pub mod campaigns;
 pub mod checklist;
 pub mod conversions;
 pub mod emails;
+pub mod exports;
 pub mod imports;
 pub mod leads;
 pub mod mailboxes;

@@ -108,6 +108,17 @@ pub(super) const SPOILS: &[(&str, Spoil)] = &[
     ("observability.traces", |_, said| {
         said.text.push_str("mainstay_trace_spans_total{outcome=\"queue_full\"} 1000000\n")
     }),
+    ("outreach.links", |_, said| drop(said.headers.remove("content-security-policy"))),
+    ("outreach.links", |asked, said| {
+        if asked.path.starts_with("/u/") && said.status == 404 {
+            said.become_(200, "<p>You are unsubscribed</p>");
+        }
+    }),
+    ("outreach.links", |asked, said| {
+        if asked.path.starts_with("/t/") && said.status == 302 {
+            said.set("location", "https://elsewhere.example/");
+        }
+    }),
     ("delivery.version", |_, said| said.text = said.text.replace(env!("CARGO_PKG_VERSION"), "99.0.0")),
     ("delivery.interface", |_, said| said.text = said.text.replace("/v1/me", "/v1/us")),
     ("delivery.pages", |asked, said| {

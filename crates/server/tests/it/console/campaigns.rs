@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use mainstay_testing::smtp_sink::Kept;
+use mainstay_testing::{NameServer, RecordType};
 use serde_json::json;
 
 use super::calendar::HOSTILE;
@@ -40,6 +41,7 @@ async fn an_administrator_writes_a_campaign_launches_it_and_sees_what_comes_of_i
     office.arrive("/campaigns").await;
     view.counts("#campaigns .nothing", "There are no campaigns yet").await;
     let campaign = one_is_made(&office).await;
+    the_checklist_is_there_before(&office).await;
     what_is_missing_is_told(&office).await;
     the_sequence_is_written(&office, &campaign).await;
     a_list_is_read_in(&office).await;
@@ -47,6 +49,7 @@ async fn an_administrator_writes_a_campaign_launches_it_and_sees_what_comes_of_i
     a_text_is_tried(&office).await;
     what_leads_lack_is_told(&office).await;
     it_is_launched(&office, &campaign).await;
+    tables_are_saved(&office).await;
     a_lead_is_stopped(&office).await;
     settings_are_changed(&office, &campaign).await;
     on_a_phone(&office, &campaign).await;
@@ -73,6 +76,16 @@ async fn one_is_made(office: &Office) -> String {
     view.shows(&format!("document.querySelector('.campaign-name')?.textContent === {heading}")).await;
     view.shows("document.querySelectorAll('.campaign-name img').length === 0").await;
     text(&view.shows("new URLSearchParams(location.search).get('campaign')").await)
+}
+
+/// It opens by itself while nothing was launched, and leads to where each thing is mended.
+async fn the_checklist_is_there_before(office: &Office) {
+    let view = &office.view;
+    view.counts("[data-part=checklist] .verdict", "2 things stand in the way.").await;
+    view.counts("[data-check=missing]", "stands in the way").await;
+    view.counts("[data-check=postal_address_missing]", "would harm").await;
+    view.shows("document.querySelectorAll('.checks [data-severity=blocks] .cures a').length === 2").await;
+    view.picture("campaign-draft").await;
 }
 
 async fn what_is_missing_is_told(office: &Office) {
@@ -176,6 +189,22 @@ async fn a_list_is_read_in(office: &Office) {
     view.browser.execute(script, &[]).await.unwrap();
     view.click(".import [data-action=faults-file]").await;
     view.shows("window.savedAs === 'people-faults.csv' && window.saved?.includes('invalid_email')").await;
+}
+
+/// All leads, and all figures, as files that the browser makes of what it has fetched with its token.
+async fn tables_are_saved(office: &Office) {
+    let view = &office.view;
+    let script =
+        "URL.createObjectURL = (blob) => { blob.text().then((text) => (window.saved = text)); return 'blob:nothing'; };
+        HTMLAnchorElement.prototype.click = function () { window.savedAs = this.download; };";
+    view.browser.execute(script, &[]).await.unwrap();
+    office.part("figures").await;
+    view.click("[data-action=figures-file]").await;
+    view.shows("/^[a-z0-9-]+-figures\\.csv$/.test(window.savedAs) && window.saved?.startsWith('day,step,')").await;
+    office.part("leads").await;
+    view.click("[data-action=leads-file]").await;
+    view.shows("/^[a-z0-9-]+-leads\\.csv$/.test(window.savedAs) && window.saved?.split('\\r\\n').length === 6").await;
+    view.shows("window.saved.includes(\"'=SUM(A1)\")").await;
 }
 
 async fn who_sends_is_chosen(office: &Office, campaign: &str) {
@@ -297,6 +326,7 @@ async fn a_lead_is_stopped(office: &Office) {
     let view = &office.view;
     office.part("leads").await;
     view.rows(4).await;
+    view.shows("document.querySelector('#filter-sort').selectedOptions[0].text === 'newest first'").await;
     // By words, by state, and in another order.
     view.choose("sort", "address, A to Z").await;
     view.shows("document.querySelector('.listing tbody a')?.textContent === 'ada@lead.example'").await;
@@ -461,5 +491,46 @@ async fn a_list_goes_on_after_a_line_that_broke_and_after_a_reload() {
         view.counts(&format!(".import [data-count={name}]"), words).await;
     }
     view.shows("document.querySelectorAll('.import').length === 1").await;
+    view.complains_of_nothing_but(&["status of 401"]).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_record_that_is_missing_is_copied_and_looked_for_again() {
+    let names = NameServer::start().expect("a name server");
+    let servers = json!([names.address().to_string()]).to_string();
+    let Some(office) = Office::set(&[("outreach.name_servers", &servers)]).await else { return };
+    let view = &office.view;
+    let account = office.account("ada@sender.example").await;
+    let wish = json!({"name": "Spring", "time_zone": "UTC"});
+    let campaign = text(&office.send("POST", "/v1/campaigns", Some(wish), 201).await["id"]);
+    let path = format!("/v1/campaigns/{campaign}");
+    office.send("PUT", &format!("{path}/steps"), Some(crate::outreach::steps("3d")), 200).await;
+    office.send("PUT", &format!("{path}/accounts"), Some(json!({"account_ids": [account]})), 200).await;
+    office.arrive(&format!("/campaigns?campaign={campaign}")).await;
+    view.counts("[data-check=spf_missing]", "stands in the way").await;
+    view.counts("[data-check=dmarc_missing] .record", "_dmarc.sender.example").await;
+    view.shows("[...document.querySelectorAll('.checks button')].every((one) => /^Copy its (name|value)$/.test(one.getAttribute('aria-label')))").await;
+    // What is copied is what is to be published.
+    let script = "navigator.clipboard.writeText = async (text) => { window.copied = text; };";
+    view.browser.execute(script, &[]).await.unwrap();
+    view.click("[data-check=dmarc_missing] li:nth-of-type(2) button").await;
+    let copied = text(&view.shows("window.copied").await);
+    assert!(copied.starts_with("v=DMARC1"), "{copied}");
+    view.picture("campaign-checklist").await;
+    let size = json!({"width": 360, "height": 780, "deviceScaleFactor": 1, "mobile": true});
+    view.browser.devtools("Emulation.setDeviceMetricsOverride", size).await.unwrap();
+    view.fits().await;
+    view.picture("campaign-checklist-phone").await;
+    view.browser.devtools("Emulation.clearDeviceMetricsOverride", json!({})).await.unwrap();
+    names.set("_dmarc.sender.example", RecordType::Txt, &[&copied]).expect("a record");
+    names.set("mail.sender.example", RecordType::A, &["192.0.2.1"]).expect("a record");
+    names.set("sender.example", RecordType::Mx, &["10 mail.sender.example"]).expect("a record");
+    names.set("sender.example", RecordType::Txt, &["v=spf1 mx ~all"]).expect("a record");
+    view.click("[data-action=check-again]").await;
+    view.counts(".verdict", "Nothing stands in the way.").await;
+    view.shows("document.querySelector('[data-check=spf_missing], [data-check=dmarc_missing]') === null").await;
+    // Once it runs there is nothing to be looked at before.
+    office.send("POST", &format!("{path}/launch"), None, 200).await;
+    view.shows("!document.querySelector('[data-part=checklist]').checkVisibility()").await;
     view.complains_of_nothing_but(&["status of 401"]).await;
 }

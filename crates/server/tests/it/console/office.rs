@@ -19,6 +19,11 @@ pub(super) struct Office {
 impl Office {
     /// Opens it with an owner, ada, who is not signed in yet. Not where Chromium is missing.
     pub(super) async fn open() -> Option<Self> {
+        Self::set(&[]).await
+    }
+
+    /// The same with further settings.
+    pub(super) async fn set(further: &[(&str, &str)]) -> Option<Self> {
         let browser = Browser::start().await?;
         let sink = SmtpSink::start(SinkOptions { keep_bytes: true, ..SinkOptions::default() }).expect("a sink");
         let settings = [
@@ -27,7 +32,8 @@ impl Office {
             ("http.public_url", r#""https://mail.example.com""#),
             ("jobs.poll_ms", "100"),
         ];
-        let server = TestApp::start(Engine::Sqlite, &settings).await.expect("SQLite is always there");
+        let server =
+            TestApp::start(Engine::Sqlite, &[&settings, further].concat()).await.expect("SQLite is always there");
         let owner = server.person("ada").await;
         let view = View { browser };
         view.browser.set_window(1280, 900).await.unwrap();

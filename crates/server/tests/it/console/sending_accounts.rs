@@ -1,6 +1,7 @@
 //! The page of what sends the emails of campaigns: accounts, emails of which nobody knows, and whom nobody writes to.
 
 use mainstay_testing::smtp_sink::{SinkAct, SinkFault, SinkStage, When};
+use mainstay_testing::{ImapOptions, ImapServer};
 use serde_json::json;
 
 use super::calendar::HOSTILE;
@@ -10,7 +11,7 @@ use crate::support::text;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_administrator_sees_what_sends_and_settles_what_nobody_knows() {
-    let Some(office) = Office::open().await else { return };
+    let Some(office) = Office::set(&[("outreach.mailbox_seconds", "1")]).await else { return };
     let view = &office.view;
     let bob = office.server.person("bob").await;
     office.send("POST", "/v1/members", Some(json!({"email": bob.email, "role": "member"})), 201).await;
@@ -18,6 +19,7 @@ async fn an_administrator_sees_what_sends_and_settles_what_nobody_knows() {
     view.counts(".accounts .nothing", "There is no account").await;
     let account = one_is_added(&office).await;
     it_is_changed_and_rests(&office, &account).await;
+    its_mailbox_is_read(&office, &account).await;
     what_nobody_knows_is_settled(&office, &account).await;
     whom_nobody_writes_to(&office).await;
     on_a_phone(&office).await;
@@ -27,8 +29,11 @@ async fn an_administrator_sees_what_sends_and_settles_what_nobody_knows() {
     view.shows("document.querySelectorAll('#suppressions button, [data-form=suppress]').length === 0").await;
     view.click(".parts [data-part=accounts]").await;
     view.counts(".account", "ada@example.com").await;
+    view.click(".account [data-part=mailbox] summary").await;
+    view.counts(".account [data-part=mailbox]", "It has none").await;
     view.shows("document.querySelectorAll('.card-buttons button, [data-action=add-account]').length === 0").await;
-    view.complains_of_nothing_but(&["status of 400", "status of 401"]).await;
+    // A mailbox that is not there is asked for.
+    view.complains_of_nothing_but(&["status of 400", "status of 401", "status of 404"]).await;
 }
 
 async fn one_is_added(office: &Office) -> String {
@@ -86,6 +91,53 @@ async fn it_is_changed_and_rests(office: &Office, account: &str) {
         (&json!(null), &json!("Ada"), &json!(100))
     );
     view.picture("accounts").await;
+}
+
+async fn its_mailbox_is_read(office: &Office, account: &str) {
+    let view = &office.view;
+    let imap = ImapServer::start(ImapOptions::default()).expect("a mailbox");
+    let part = ".account [data-part=mailbox]";
+    view.click(&format!("{part} summary")).await;
+    view.counts(part, "answers, bounces and complaints are not heard").await;
+    view.click(&format!("[data-action=mailbox-{account}]")).await;
+    view.shows("document.activeElement.name === 'host'").await;
+    view.shows("[...document.querySelectorAll('[data-form=mailbox] :is(input, select)')].every((one) => one.labels.length === 1)").await;
+    let place = imap.address();
+    let fields = [
+        ("host", "no host"),
+        ("security", "none"),
+        ("port", &place.port().to_string()),
+        ("user_name", "ada"),
+        ("password", "hunter2"),
+    ];
+    for (name, words) in fields {
+        office.write(&format!("[data-form=mailbox] [name={name}]"), words).await;
+    }
+    view.click("[data-form=mailbox] [type=submit]").await;
+    office.refuses("[data-form=mailbox] [name=host]", "").await;
+    view.picture("mailbox-form").await;
+    office.write("[data-form=mailbox] [name=host]", &place.ip().to_string()).await;
+    view.click("[data-form=mailbox] [type=submit]").await;
+    view.counts(&format!("{part} .badge"), "is read").await;
+    // The page asks again by itself until it was.
+    view.shows(&format!("document.querySelector('{part} .facts time') !== null")).await;
+    view.picture("mailbox").await;
+    // A password that its server does not take, and the right one again: what is left empty stays.
+    view.click(&format!("[data-action=mailbox-{account}]")).await;
+    view.shows("document.querySelector('[data-form=mailbox] [name=password]')?.value === ''").await;
+    office.write("[data-form=mailbox] [name=password]", "<b>wrong</b>").await;
+    view.click("[data-form=mailbox] [type=submit]").await;
+    view.counts(&format!("{part} .badge"), "not let in").await;
+    view.counts(&format!("{part} [data-part=reason]"), "Correct the server, the user name or the password").await;
+    view.picture("mailbox-not-let-in").await;
+    let size = json!({"width": 360, "height": 780, "deviceScaleFactor": 1, "mobile": true});
+    view.browser.devtools("Emulation.setDeviceMetricsOverride", size).await.unwrap();
+    view.fits().await;
+    view.picture("mailbox-phone").await;
+    view.browser.devtools("Emulation.clearDeviceMetricsOverride", json!({})).await.unwrap();
+    view.mean(&format!("[data-action=remove-mailbox-{account}]")).await;
+    view.counts(part, "It has none").await;
+    view.shows(&format!("document.activeElement.dataset.action === 'mailbox-{account}'")).await;
 }
 
 async fn what_nobody_knows_is_settled(office: &Office, account: &str) {

@@ -149,6 +149,12 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     driver.good(200, "POST /v1/leads/{id}/stop", Some(&lead), token, None).await;
     driver.good(200, "GET /v1/campaigns/{id}/figures", Some(&running_campaign), token, None).await;
     driver.good(200, "GET /v1/campaigns/{id}/sums", Some(&running_campaign), token, None).await;
+    for (operation, head) in
+        [("GET /v1/campaigns/{id}/leads.csv", "email,"), ("GET /v1/campaigns/{id}/figures.csv", "day,step,")]
+    {
+        let table = driver.call(operation, Some(&running_campaign), token, None, &[]).await;
+        assert!(table.status == 200 && table.text.starts_with(head), "{}", table.text);
+    }
     driver.good(200, "GET /v1/emails", None, token, None).await;
     driver.good(200, "GET /v1/emails/{id}", Some(&emails[0]), token, None).await;
     driver.good(200, "POST /v1/emails/{id}/resend", Some(&emails[0]), token, None).await;
