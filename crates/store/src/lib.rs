@@ -242,7 +242,7 @@ pub use outreach::resolving::{EmailPlace, ReadPlace, Resolution, ResolveEmail, R
 pub use outreach::running::{AccountRun, BeginRun, RunCampaign};
 pub use outreach::steps::{CampaignStep, PutSteps, ReadSteps, ReadVariant, StepVariant, VariantShare};
 pub use outreach::stopping::{StopBy, StopLead};
-pub use outreach::sums::{CampaignSums, SumFigures};
+pub use outreach::sums::{CampaignSums, ReadSums};
 pub use outreach::suppressing::{Allow, ListSuppressions, Suppress, Suppression};
 pub use outreach::test_emails::{ReserveTestEmail, TestEmailRoom};
 pub use outreach::tracking::{Conversion, ConvertLead, NoteHit, NotedHit};

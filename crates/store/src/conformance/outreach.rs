@@ -27,8 +27,8 @@ use crate::{
     ClearCampaign, CountFigures, Email, EmailClaim, EmailEnd, EmailsOf, EndEmail, Error, FenceEmail, FindByMessage,
     FindLacking, GetAccount, GetCampaign, GetEmail, GetLead, LeadOrder, ListAccounts, ListCampaigns, ListEmails,
     ListLeads, NewLead, NextEmail, Once, OutreachFigure, PutAccount, PutCampaign, PutSteps, Ramp, ReadDue, ReadFigures,
-    ReadSteps, ReadVariant, RunOf, SendingLane, ServerSaid, SetAccountState, SetCampaignState, StepVariant, StopBy,
-    StopLead, SumFigures, UseAccounts,
+    ReadSteps, ReadSums, ReadVariant, RunOf, SendingLane, ServerSaid, SetAccountState, SetCampaignState, StepVariant,
+    StopBy, StopLead, UseAccounts,
 };
 
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
@@ -225,7 +225,7 @@ impl<'a> Agency<'a> {
         let figures = self.run(ReadFigures { tenant: self.tenant, campaign }).await;
         let rows: Vec<OutreachFigure> = self.run(CountFigures { tenant: self.tenant, campaign }).await;
         assert_eq!(figures, rows, "the figures are what the rows come to");
-        let sums = self.run(SumFigures { tenant: self.tenant, campaign }).await;
+        let sums = self.run(ReadSums { tenant: self.tenant, campaign }).await;
         let nil = Uuid::nil();
         assert_eq!(added_up(&sums.texts, Some), added_up(&figures, |of| Some((of.0, of.1, nil, 0))));
         assert_eq!(added_up(&sums.accounts, Some), added_up(&figures, |of| (of.0 > 0).then_some((0, nil, of.2, 0))));
@@ -332,7 +332,7 @@ pub(super) async fn an_email_goes_out_once(h: &Harness) {
         sums(&[("accepted", 3), ("lead_active", 1), ("lead_finished", 2), ("unknown", 1)])
     );
     let (empty, all) = (agency.campaign("Summer", &[]).await.id, agency.figures(made.id).await);
-    let added_up = SumFigures { tenant: agency.tenant, campaigns: vec![empty, made.id] };
+    let added_up = ReadSums { tenant: agency.tenant, campaigns: vec![empty, made.id] };
     assert_eq!(agency.run(added_up).await, BTreeMap::from([(made.id, all)]), "and nothing of one that has none");
     let found = FindByMessage {
         tenant: agency.tenant,

@@ -40,14 +40,14 @@ pub struct CampaignSums {
 
 /// Adds up the figures of a campaign, all at one moment.
 #[derive(Clone, Copy, Debug)]
-pub struct SumFigures {
+pub struct ReadSums {
     /// The organisation.
     pub tenant: TenantId,
     /// The campaign.
     pub campaign: CampaignId,
 }
 
-impl Intent for SumFigures {
+impl Intent for ReadSums {
     type Output = CampaignSums;
     const WRITES: bool = false;
 

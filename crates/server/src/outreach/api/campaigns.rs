@@ -7,8 +7,8 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use mainstay_domain::{CampaignId, CampaignState, SendingAccountId, Timestamp};
 use mainstay_store::{
-    AccountsOf, Campaign, CampaignStep, ListCampaigns, MAKING_A_CAMPAIGN, OutreachFigure, ReadFigures, StepVariant,
-    SumFigures,
+    AccountsOf, Campaign, CampaignStep, ListCampaigns, MAKING_A_CAMPAIGN, OutreachFigure, ReadFigures, ReadSums,
+    StepVariant, SumFigures,
 };
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
@@ -515,8 +515,8 @@ pub async fn figures(
 
 /// The figures of a campaign, added up: what is not told apart is null.
 #[derive(Serialize, ToSchema)]
-#[schema(as = OutreachSums)]
-pub struct SumsBody {
+#[schema(as = FiguresAddedUp)]
+pub struct AddedUpBody {
     /// By step and text; with them those of leads, which have neither.
     texts: Vec<FigureBody>,
     /// By account.
@@ -527,15 +527,15 @@ pub struct SumsBody {
 
 /// Adds up the figures of a campaign, by text, by account and by day, all at one moment: few rows, however long it has run.
 #[utoipa::path(get, path = "/v1/campaigns/{id}/sums", tag = "outreach", params(("id" = Uuid, Path)),
-    responses((status = 200, body = SumsBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = AddedUpBody), (status = "default", body = Document<'static>)))]
 pub async fn sums(
     State(app): State<Arc<App>>,
     context: RequestContext,
     Reader(by): Reader,
     Path(id): Path<Uuid>,
-) -> Result<Json<SumsBody>, Problem> {
+) -> Result<Json<AddedUpBody>, Problem> {
     let campaign = app.outreach.campaign(&context.call, by.tenant, CampaignId(id)).await?.id;
-    let sums = app.store.run(&context.call, SumFigures { tenant: by.tenant, campaign }).await?;
+    let sums = app.store.run(&context.call, ReadSums { tenant: by.tenant, campaign }).await?;
     let bodies = |figures: Vec<OutreachFigure>| figures.into_iter().map(FigureBody::from).collect();
-    Ok(Json(SumsBody { texts: bodies(sums.texts), accounts: bodies(sums.accounts), days: bodies(sums.days) }))
+    Ok(Json(AddedUpBody { texts: bodies(sums.texts), accounts: bodies(sums.accounts), days: bodies(sums.days) }))
 }
