@@ -45,7 +45,7 @@ bookings rounds="50":
     MAINSTAY_TEST_REQUIRE=all MAINSTAY_TEST_BOOKING_ROUNDS={{rounds}} MAINSTAY_TEST_CASES=two_hundred_callers cargo test --locked -p mainstay-store conformance:: -- --nocapture
 
 # Let months of campaigns with so many leads each pass on a virtual clock, on both engines.
-months leads="2000":
+months leads="800":
     MAINSTAY_TEST_REQUIRE=all MAINSTAY_TEST_MONTH_LEADS={{leads}} MAINSTAY_TEST_CASES=outreach::month cargo test --locked -p mainstay-store --lib -- --exact conformance::sqlite conformance::postgres --nocapture
 
 # Rotate the keys of this many rows under 32 clients, with the server killed twice in the middle.

@@ -324,7 +324,11 @@ impl Taking<'_> {
             rows.extend(due);
         }
         rows.sort_by_key(|row| (row.due_at, row.id));
-        let waiting = rows.iter().map(|row| Wanting { email: row.id, domain: &row.domain, in_turn: row.in_turn != 0 });
+        let waiting = rows.iter().map(|row| Wanting {
+            email: row.id,
+            domain: &row.domain,
+            turn: (row.in_turn != 0).then_some(row.due_at.0),
+        });
         let turns = turns(tx, claim.run, self.account, claim.now, waiting.collect()).await?;
         let off = turns.iter().filter(|(_, at)| **at > claim.now);
         let off: Vec<_> = off.map(|(id, at)| PutOffRow { id: *id, due_at: at.as_millis() }).collect();
@@ -409,7 +413,7 @@ impl Taking<'_> {
         let ids: Vec<EmailId> = claim.ids.iter().skip(self.made).take(active.len()).copied().collect();
         self.made += ids.len();
         let wanted = ids.iter().zip(&active);
-        let wanted = wanted.map(|(id, row)| Wanting { email: id.uuid(), domain: &row.domain, in_turn: false });
+        let wanted = wanted.map(|(id, row)| Wanting { email: id.uuid(), domain: &row.domain, turn: None });
         let turns = turns(tx, claim.run, account, claim.now, wanted.collect()).await?;
         let mut rows = Vec::with_capacity(active.len());
         for (id, row) in ids.into_iter().zip(active) {

@@ -63,30 +63,34 @@ pub(super) async fn keep(tx: &mut Tx<'_>, rows: &[DomainAt<'_>]) -> Result<()> {
 pub(super) struct Wanting<'a> {
     pub(super) email: Uuid,
     pub(super) domain: &'a str,
-    /// Whether it was given a turn, which has come.
-    pub(super) in_turn: bool,
+    /// The turn that it was given, which has come.
+    pub(super) turn: Option<Timestamp>,
 }
 
 /// How things stand with a domain.
 struct Place {
     next: Timestamp,
     free: Timestamp,
-    /// How many that have missed their turn wait until it is free.
+    /// How many that are a little late wait until it is free.
     waiting: u32,
 }
 
 impl Place {
     /// When an email has its turn.
-    fn turn(&mut self, in_turn: bool, now: Timestamp, gap: Duration) -> Timestamp {
-        let due = if !in_turn {
-            let (due, after) = slot(self.next, now, gap);
-            self.next = after;
-            due
-        } else if self.free <= now {
-            now
-        } else {
-            self.waiting += 1;
-            self.free.plus(gap.saturating_mul(self.waiting - 1))
+    fn turn(&mut self, given: Option<Timestamp>, now: Timestamp, gap: Duration) -> Timestamp {
+        let due = match given {
+            Some(_) if self.free <= now => now,
+            // The one before it was a little late, and so is this one.
+            Some(at) if now.since(at) < gap => {
+                self.waiting += 1;
+                self.free.plus(gap.saturating_mul(self.waiting - 1))
+            }
+            // Of many that have missed their turns each gets another one, and is not looked at before.
+            _ => {
+                let (due, after) = slot(self.next, now, gap);
+                self.next = after;
+                due
+            }
         };
         if due <= now {
             self.free = now.plus(gap);
@@ -122,7 +126,7 @@ pub(super) async fn turns(
     let mut turns = BTreeMap::new();
     for one in &wanted {
         if let Some(place) = places.get_mut(one.domain) {
-            turns.insert(one.email, place.turn(one.in_turn, now, gap));
+            turns.insert(one.email, place.turn(one.turn, now, gap));
         }
     }
     let mut rows = Vec::with_capacity(places.len());

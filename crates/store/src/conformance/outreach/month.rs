@@ -27,8 +27,9 @@ use crate::{
 
 /// How many leads each campaign has; `MAINSTAY_TEST_MONTH_LEADS` says another number. Accounts may send in proportion.
 const LEADS: usize = 200;
-/// The longest that anything may take, in days: what is put off, paused and lost has its time beyond the month.
-const LONGEST_DAYS: i64 = 90;
+/// The longest that all of it may take, in days: what is put off, paused and lost has its time beyond the month, and so have
+/// more leads, since gaps between emails stay as they are.
+const LONGEST_DAYS: i64 = 365;
 const MINUTE: Duration = Duration::from_secs(60);
 /// Where people live. Clocks are set by an hour, by half an hour, and not at all.
 const ZONES: [&str; 5] =
