@@ -3,6 +3,7 @@
 
 mod checklist;
 mod events;
+pub(crate) mod gmail;
 mod hearing;
 mod importing;
 mod tracking;

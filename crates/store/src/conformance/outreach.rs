@@ -1,6 +1,7 @@
 //! Outreach: each email goes out once, within what its account may send, and not to whoever has stopped; and the figures are
 //! the rows.
 
+pub(super) mod gmail;
 pub(super) mod importing;
 pub(super) mod mailboxes;
 pub(super) mod model;

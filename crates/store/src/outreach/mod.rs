@@ -15,6 +15,7 @@ pub(crate) mod ending;
 pub(crate) mod events;
 pub(crate) mod fencing;
 pub(crate) mod figures;
+pub(crate) mod gmail;
 pub(crate) mod housekeeping;
 pub(crate) mod importing;
 pub(crate) mod lead_list;
@@ -42,6 +43,7 @@ pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     ending::STATEMENTS,
     fencing::STATEMENTS,
     figures::STATEMENTS,
+    gmail::STATEMENTS,
     housekeeping::STATEMENTS,
     importing::STATEMENTS,
     lead_list::STATEMENTS,
