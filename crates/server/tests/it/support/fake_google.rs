@@ -290,7 +290,7 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
             return (StatusCode::FOUND, [("location", back)]).into_response();
         }
         "/revoke" => {
-            shared.lock().refresh_tokens.retain(|token, _| Some(&*token) != form.get("token"));
+            shared.lock().refresh_tokens.retain(|token, _| Some(token) != form.get("token"));
             return StatusCode::OK.into_response();
         }
         _ => {}
