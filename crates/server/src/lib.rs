@@ -12,6 +12,7 @@ pub mod console;
 pub mod controls;
 pub mod deliveries;
 pub mod flags;
+mod google;
 pub mod http;
 pub mod images;
 pub mod job_list;

@@ -110,7 +110,7 @@ pub use calendars::feeds::{
 };
 pub use calendars::housekeeping::{CalendarStates, CountCalendars, FindNeglected, Neglected, PromiseNeglected};
 pub use calendars::reading::{BeginCalendarRead, CalendarWasRead, ReadEnd, SeenEvent};
-pub use calendars::sign_ins::{BeginCalendarSignIn, TakeCalendarSignIn};
+pub use calendars::sign_ins::{BeginSignIn, TakeSignIn};
 pub use calendars::{
     CALENDAR_ATTEMPTS, CALENDAR_READ_KIND, CALENDAR_WRITE_KIND, CALENDARS, CalendarRead, CalendarWrite,
 };
@@ -227,6 +227,7 @@ pub use outreach::events::EMAIL_EVENTS;
 pub use outreach::exporting::{CameOfLead, ExportLeads, ReadFieldNames};
 pub use outreach::fencing::FenceEmail;
 pub use outreach::figures::{Became, CountFigures, OutreachFigure, ReadFigures, SumFigures};
+pub use outreach::gmail::{FindByThread, NoteProvider, SendNotBefore, SignInAccount};
 pub use outreach::importing::{
     BEGINNING_AN_IMPORT, BeginImport, CancelImport, GetImport, ImportFault, LeadImport, ListImportFaults, ListImports,
     MOST_IMPORT_FAULTS, ReadIntoCampaign, ReadStep,

@@ -5,30 +5,20 @@
 
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use mainstay_domain::{
-    CalendarConnectionId, CalendarSignInId, Error, Kind, Result, StaffId, TenantId, Timestamp, hexadecimal,
-};
+use mainstay_domain::{CalendarConnectionId, Error, Kind, Result, StaffId, TenantId, Timestamp};
 use mainstay_store::{
-    BeginCalendarSignIn, BusyTime, CalendarConnection, Call, ConnectCalendar, DisconnectCalendar, GetCalendarOf,
-    ListBusyTimes, ListCalendarConnections, SealedColumn, SwitchCalendar, TakeCalendarSignIn, WantCalendarRead,
+    BeginSignIn, BusyTime, CalendarConnection, Call, ConnectCalendar, DisconnectCalendar, GetCalendarOf, ListBusyTimes,
+    ListCalendarConnections, SealedColumn, SwitchCalendar, TakeSignIn, WantCalendarRead,
 };
-use ring::digest::{SHA256, digest};
 use serde_json::json;
-use uuid::Uuid;
 
 use super::Calendars;
-use super::google::{Ask, Holder};
 use crate::accounts::Member;
+use crate::google::{Ask, Holder, Purpose, SignIn};
 use crate::keys::Place;
 
 /// How long somebody may take at Google.
 const LASTS: Duration = Duration::from_secs(600);
-/// Bytes of the secret that comes back.
-const SECRET: usize = 32;
-/// The longest code that is taken, in bytes.
-const LONGEST_CODE: usize = 2_048;
 /// The longest id of a calendar that is taken, in bytes.
 const LONGEST_CALENDAR: usize = 500;
 /// The account's own calendar, whose id is its address.
@@ -41,11 +31,6 @@ const MOST_CHOICES: &str = "250";
 pub(super) struct Choice {
     pub(super) id: String,
     pub(super) name: String,
-}
-
-/// SHA-256 in hexadecimal.
-pub(super) fn hash(secret: &[u8]) -> String {
-    hexadecimal(digest(&SHA256, secret).as_ref())
 }
 
 fn missing() -> Error {
@@ -65,18 +50,15 @@ impl Calendars {
     /// Where somebody goes to connect a calendar, and until when they may come back.
     pub(super) async fn begin(&self, call: &Call, by: &Member, staff: StaffId) -> Result<(String, Timestamp)> {
         let google = self.set_up()?;
-        let id: CalendarSignInId = self.ids.make();
-        let mut secret = [0; SECRET];
-        self.entropy.fill(&mut secret);
-        let state = URL_SAFE_NO_PAD.encode([id.uuid().as_bytes(), &secret[..]].concat());
-        let url = google.authorization_url(&self.redirect(), &state, &secret)?;
+        let sign_in = SignIn::begin(&self.ids, &*self.entropy);
+        let url = google.authorization_url(&self.redirect(), &sign_in.state(), sign_in.secret())?;
         let (now, expires_at) = (self.clock.now(), self.clock.now().plus(LASTS));
-        let begin = BeginCalendarSignIn {
-            id,
+        let begin = BeginSignIn {
+            id: sign_in.id,
             tenant: by.tenant,
             person: by.person,
-            staff,
-            hash: hash(&secret),
+            subject: staff.uuid(),
+            hash: sign_in.hash(Purpose::Calendar),
             expires_at,
             now,
         };
@@ -87,23 +69,14 @@ impl Calendars {
     /// Somebody comes back with what Google gave them.
     pub(super) async fn finish(&self, call: &Call, by: &Member, state: &str, code: &str) -> Result<CalendarConnection> {
         let google = self.set_up()?;
-        let detail = "This sign-in was not begun by you, has been used, or is older than ten minutes. Begin it again.";
-        let refused = || Error::new(Kind::Conflict, "sign_in_expired", detail);
-        if code.is_empty() || code.len() > LONGEST_CODE {
-            let detail = format!("Give the code that Google gave, at most {LONGEST_CODE} bytes.");
-            return Err(Error::invalid_field("code", "invalid_code", detail));
-        }
-        let bytes = URL_SAFE_NO_PAD.decode(state).map_err(|_| refused())?;
-        let (id, secret) =
-            bytes.split_at_checked(16).filter(|(_, secret)| secret.len() == SECRET).ok_or_else(refused)?;
-        let id = CalendarSignInId(Uuid::from_slice(id).map_err(|_| refused())?);
+        let sign_in = SignIn::back(state, code)?;
         let (tenant, person, now) = (by.tenant, by.person, self.clock.now());
-        let take = TakeCalendarSignIn { id, tenant, person, hash: hash(secret), now };
-        let staff = self.store.run(call, take).await?.ok_or_else(refused)?;
+        let take = TakeSignIn { id: sign_in.id, tenant, person, hash: sign_in.hash(Purpose::Calendar), now };
+        let staff = StaffId(self.store.run(call, take).await?.ok_or_else(SignIn::refused)?);
         let before = self.store.run(call, GetCalendarOf { tenant, staff }).await?;
         let id: CalendarConnectionId = before.map_or_else(|| self.ids.make(), |before| before.id);
-        let refresh_token = google.exchange(id, (code, &self.redirect(), secret)).await?;
-        let holder = Holder { id, refresh_token: &refresh_token };
+        let refresh_token = google.exchange(id.uuid(), (code, &self.redirect(), sign_in.secret())).await?;
+        let holder = Holder { id: id.uuid(), refresh_token: &refresh_token };
         let primary = google.ask(&holder, &Ask::get(&["calendars", PRIMARY], &[])).await?;
         let account = primary["id"].as_str().filter(|id| !id.is_empty() && id.len() <= LONGEST_CALENDAR);
         let account = account.ok_or_else(|| {
@@ -114,7 +87,7 @@ impl Calendars {
         let (account, calendar) = (account.to_owned(), PRIMARY.to_owned());
         let connect = ConnectCalendar { id, tenant, staff, account, calendar, token, now };
         self.store.run(call, connect).await?.ok_or_else(|| {
-            google.forget(id);
+            google.forget(id.uuid());
             let detail = "The calendar of another account is connected. Disconnect it first, then connect this one.";
             Error::new(Kind::Conflict, "other_account", detail)
         })
@@ -150,7 +123,7 @@ impl Calendars {
     pub(super) async fn choices(&self, call: &Call, tenant: TenantId, staff: StaffId) -> Result<Vec<Choice>> {
         let connection = self.of(call, tenant, staff).await?;
         let refresh_token = self.refresh_token(&connection)?;
-        let holder = Holder { id: connection.id, refresh_token: &refresh_token };
+        let holder = Holder { id: connection.id.uuid(), refresh_token: &refresh_token };
         let query = [("minAccessRole", "writer"), ("maxResults", MOST_CHOICES)];
         let answer = self.google()?.ask(&holder, &Ask::get(&["users", "me", "calendarList"], &query)).await?;
         let items = answer["items"].as_array().map(Vec::as_slice).unwrap_or_default();
@@ -197,7 +170,7 @@ impl Calendars {
             if let Err(fault) = google.revoke(&refresh_token).await {
                 tracing::info!(code = fault.code(), connection = %was.id, "Google was not told of a calendar that is disconnected");
             }
-            google.forget(was.id);
+            google.forget(was.id.uuid());
         }
         Ok(())
     }
@@ -206,7 +179,7 @@ impl Calendars {
     pub(super) async fn stop(&self, connection: &CalendarConnection) {
         let Some(channel) = &connection.channel else { return };
         let (Ok(google), Ok(refresh_token)) = (self.google(), self.refresh_token(connection)) else { return };
-        let holder = Holder { id: connection.id, refresh_token: &refresh_token };
+        let holder = Holder { id: connection.id.uuid(), refresh_token: &refresh_token };
         let body = json!({"id": channel.id.to_string(), "resourceId": channel.resource});
         let ask = Ask::post(&["channels", "stop"], &body);
         if let Err(fault) = google.ask(&holder, &ask).await {

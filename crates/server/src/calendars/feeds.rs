@@ -15,8 +15,8 @@ use mainstay_store::{
 use uuid::Uuid;
 
 use super::Calendars;
-use super::connecting::hash;
 use super::watching::same;
+use crate::google::hash;
 use crate::http::idempotency::same as same_request;
 
 /// How far back a feed tells of appointments.

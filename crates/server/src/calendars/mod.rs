@@ -9,7 +9,6 @@ mod events;
 mod fault;
 mod feeds;
 mod figures;
-mod google;
 mod reading;
 mod resolving;
 mod watching;
@@ -30,11 +29,10 @@ use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
 
 use crate::app::{App, Outside};
-use crate::config::Config;
+use crate::config::{Config, GoogleCalendar};
+use crate::google::{Fault, GoogleApi, Use};
 use crate::keys::{Keys, Place};
-use fault::Fault;
 use figures::CalendarFigures;
-pub use google::GoogleApi;
 
 /// How long a job waits that could not read or store what it needs, or whose work goes on changing.
 const LATER: Duration = Duration::from_secs(1);
@@ -122,6 +120,23 @@ pub fn schedules(config: &Config) -> Vec<Scheduled> {
     schedule.map(of).into_iter().collect()
 }
 
+/// The largest answer that is read, in bytes: a page of a thousand events.
+const LARGEST: usize = 8 * 1024 * 1024;
+/// What is asked for: to write events, and to read calendars and which there are.
+const SCOPES: &str =
+    "https://www.googleapis.com/auth/calendar.events https://www.googleapis.com/auth/calendar.readonly";
+
+/// Google's API of calendars.
+fn google_api(settings: &GoogleCalendar) -> Use<'_> {
+    Use {
+        name: "google_calendar",
+        scopes: SCOPES,
+        api_url: &settings.api_url,
+        first_byte: settings.first_byte_timeout(),
+        largest: LARGEST,
+    }
+}
+
 /// The calendars of every organisation, as this node sees them.
 pub struct Calendars {
     store: Store,
@@ -151,7 +166,12 @@ impl Calendars {
         Ok(Self {
             store: store.clone(),
             keys: Arc::clone(keys),
-            google: GoogleApi::new(&config.calendars.google, &config.providers, Arc::clone(&clock))?,
+            google: GoogleApi::new(
+                &google_api(&config.calendars.google),
+                &config.calendars.google,
+                &config.providers,
+                Arc::clone(&clock),
+            )?,
             clock,
             entropy: Arc::clone(&outside.entropy),
             ids: ids.clone(),

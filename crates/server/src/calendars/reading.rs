@@ -9,9 +9,8 @@ use mainstay_store::{BeginCalendarRead, CalendarConnection, CalendarRead, Calend
 use serde_json::Value;
 
 use super::events;
-use super::fault::Fault;
-use super::google::{Ask, Holder};
 use super::{Calendars, LATER};
+use crate::google::{Ask, Fault, Holder};
 
 /// How many events are asked for at once.
 const PAGE: &str = "1000";
@@ -105,7 +104,7 @@ impl Calendars {
     ) -> Result<Read, Fault> {
         let google = self.google()?;
         let refresh_token = self.refresh_token(connection)?;
-        let holder = Holder { id: connection.id, refresh_token: &refresh_token };
+        let holder = Holder { id: connection.id.uuid(), refresh_token: &refresh_token };
         let path = ["calendars", connection.calendar.as_str(), "events"];
         let whole = sync_token.is_none();
         let window = Span::new(now.minus(OVER), now.plus(AHEAD));

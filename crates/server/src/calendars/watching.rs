@@ -12,9 +12,7 @@ use serde_json::json;
 use subtle::ConstantTimeEq as _;
 
 use super::Calendars;
-use super::connecting::hash;
-use super::fault::Fault;
-use super::google::{Ask, Holder};
+use crate::google::{Ask, Fault, Holder, hash};
 
 /// How long a channel is asked for, in seconds: as long as Google gives.
 const LASTS: &str = "604800";
@@ -48,7 +46,7 @@ impl Calendars {
 
     async fn open_channel(&self, connection: &CalendarConnection) -> std::result::Result<CalendarChannel, Fault> {
         let refresh_token = self.refresh_token(connection)?;
-        let holder = Holder { id: connection.id, refresh_token: &refresh_token };
+        let holder = Holder { id: connection.id.uuid(), refresh_token: &refresh_token };
         let mut secret = [0; 32];
         self.entropy.fill(&mut secret);
         let token = URL_SAFE_NO_PAD.encode(secret);

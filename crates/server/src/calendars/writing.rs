@@ -13,9 +13,8 @@ use reqwest::Method;
 use serde_json::Value;
 
 use super::events::{body, is_gone, is_of, times, version};
-use super::fault::Fault;
-use super::google::{Ask, GoogleApi, Holder};
 use super::{Calendars, LATER};
+use crate::google::{Ask, Fault, GoogleApi, Holder};
 
 /// How often an appointment that keeps changing is written by one attempt of the job.
 const ROUNDS: u32 = 5;
@@ -91,7 +90,7 @@ impl Calendars {
         }
         let google = self.google()?;
         let refresh_token = self.refresh_token(&due.connection)?;
-        let holder = Holder { id: due.connection.id, refresh_token: &refresh_token };
+        let holder = Holder { id: due.connection.id.uuid(), refresh_token: &refresh_token };
         let zone = due.told.as_ref().and_then(|told| told.zone.as_deref()).unwrap_or("UTC");
         let zone = Zone::parse(zone).map_err(|refused| Fault::Passing(refused.detail))?;
         let writer = Writer { google, holder, due, at, zone };

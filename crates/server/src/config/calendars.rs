@@ -24,7 +24,7 @@ pub struct Calendars {
 /// Google's calendars.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct GoogleCalendar {
-    /// The id of the OAuth client of the type "web application", from Google's console. Its redirect URI is http.public_url with /calendar behind it. Empty: no calendar can be connected.
+    /// The id of the OAuth client of the type "web application", from Google's console. Its redirect URI is http.public_url with /calendar behind it. Empty: no calendar can be connected, and nobody can sign in to an account at Gmail.
     pub client_id: String,
     /// The secret of the OAuth client.
     pub client_secret: Secret,

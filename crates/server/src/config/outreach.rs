@@ -20,6 +20,7 @@ pub(super) const BOUNDS: &[Bound] = &[
     ("outreach.most_attempts", 1, 100),
     ("outreach.mailbox_seconds", 1, 86_400),
     ("outreach.mailbox_slots", 1, 1_000),
+    ("outreach.gmail.first_byte_timeout_ms", 10, 120_000),
 ];
 
 /// Campaigns of email.
@@ -53,7 +54,20 @@ pub struct Outreach {
     pub name_servers: Vec<String>,
     /// Networks from which machines look into mail, such as 192.0.2.0/24: what they open and follow is not told as what people did.
     pub machine_networks: Vec<String>,
+    /// Accounts that send by the Gmail API.
+    pub gmail: Gmail,
 }
+
+/// Accounts that send by the Gmail API. Their OAuth client is that of [calendars.google], with the API "Gmail" switched on and http.public_url with /sending-accounts behind it as a further redirect URI.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Gmail {
+    /// Where the Gmail API is.
+    pub api_url: String,
+    /// How long Google may take to the beginning of an answer, in milliseconds. When it takes longer to take an email, nobody knows whether it has: too short, and many emails are unknown. Connecting, retries and the breaker are as in [providers]; an email is never sent twice.
+    pub first_byte_timeout_ms: u64,
+}
+
+durations!(Gmail { first_byte_timeout: from_millis(first_byte_timeout_ms) });
 
 durations!(Outreach {
     run: from_secs(run_seconds),
@@ -106,6 +120,7 @@ impl Outreach {
             let reason = "are more than three".to_owned();
             faults.push(Fault::new("outreach.name_servers", reason, "Name at most three"));
         }
+        faults.extend(rules::web_address("outreach.gmail.api_url", &self.gmail.api_url, rules::Path::Any).err());
         if !self.hello.bytes().all(|byte| byte.is_ascii_graphic()) || self.hello.len() > 255 {
             let reason = "is no name of a machine".to_owned();
             faults.push(Fault::new("outreach.hello", reason, "Write it as mail.example.com"));
@@ -113,6 +128,11 @@ impl Outreach {
     }
 
     pub(super) fn advise(&self, warnings: &mut Vec<Warning>) {
+        if rules::is_open(&self.gmail.api_url) {
+            let reason =
+                format!("{} is not encrypted: tokens can be read on the way", rules::shown(&self.gmail.api_url));
+            warnings.push(Fault::new("outreach.gmail.api_url", reason, "Use https"));
+        }
         if self.accept_seconds < 300 {
             let reason = "is short: many servers look at a message for minutes before they accept it";
             warnings.push(Fault::new("outreach.accept_seconds", reason, "Set it to 600"));

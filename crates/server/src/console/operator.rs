@@ -178,13 +178,14 @@ const OF_RECEPTION: [&str; 13] = [
 const RECEPTION_STYLES: &str = "reception.css";
 
 /// Files of the pages of outreach beside their modules.
-const OF_OUTREACH: [&str; 20] = [
+const OF_OUTREACH: [&str; 21] = [
     "campaign.js",
     "campaign-figures.js",
     "campaign-list.js",
     "campaign-settings.js",
     "emails.js",
     "figure-tables.js",
+    "gmail-account.js",
     "import-columns.js",
     "import-faults.js",
     "imports.js",

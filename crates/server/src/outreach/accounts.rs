@@ -9,11 +9,14 @@ use mainstay_store::{
 };
 
 use super::Outreach;
+use super::gmail::{GMAIL, LEAST_GAP, MOST_A_DAY};
 use crate::keys::Place;
 
 /// How an account is wanted.
 #[derive(Clone, Debug)]
 pub(super) struct AccountWish {
+    /// `smtp` or `gmail`.
+    pub(super) kind: String,
     pub(super) address: String,
     pub(super) sender_name: String,
     pub(super) reply_to: Option<String>,
@@ -61,6 +64,29 @@ fn is_host(text: &str) -> bool {
     text.len() <= 253 && text.contains('.') && text.split('.').all(label)
 }
 
+/// What an account at Gmail may not have, and what Google does not take.
+fn check_gmail(faults: &mut Faults, wish: &AccountWish) {
+    let server = [
+        ("host", !wish.host.is_empty()),
+        ("user_name", !wish.user_name.is_empty()),
+        ("password", wish.password.is_some()),
+    ];
+    for (field, _) in server.into_iter().filter(|(_, given)| *given) {
+        let detail = "An account at Gmail has no server and no password: leave it out, and sign in to the account.";
+        faults.add(field, "not_for_gmail", detail);
+    }
+    if wish.daily_cap > MOST_A_DAY {
+        let detail = format!(
+            "Google takes at most {MOST_A_DAY} emails of an account in any 24 hours: give {MOST_A_DAY} or less."
+        );
+        faults.add("daily_cap", "out_of_range", detail);
+    }
+    if wish.connections > 1 {
+        let detail = "An account at Gmail sends one email after the other: give 1, or leave it out.";
+        faults.add("connections", "out_of_range", detail);
+    }
+}
+
 /// What is wrong with a wish, by field; or the address.
 fn checked(wish: &AccountWish) -> Result<String> {
     let mut faults = Faults::default();
@@ -70,11 +96,17 @@ fn checked(wish: &AccountWish) -> Result<String> {
     }
     one_line(&mut faults, "sender_name", &wish.sender_name, 200);
     one_line(&mut faults, "user_name", &wish.user_name, 254);
-    let cures = (
-        "Write the name of the server, such as smtp.example.com.",
-        "It is start_tls (port 587), tls (port 465) or none.",
-    );
-    check_server(&mut faults, (&wish.host, &wish.security), cures);
+    match wish.kind.as_str() {
+        "smtp" => {
+            let cures = (
+                "Write the name of the server, such as smtp.example.com.",
+                "It is start_tls (port 587), tls (port 465) or none.",
+            );
+            check_server(&mut faults, (&wish.host, &wish.security), cures);
+        }
+        GMAIL => check_gmail(&mut faults, wish),
+        _ => faults.add("kind", "unknown", "It is smtp or gmail."),
+    }
     let bounds = [
         ("daily_cap", u64::from(wish.daily_cap), 1_000_000),
         ("gap_seconds", wish.gap_seconds, 86_400),
@@ -124,10 +156,11 @@ impl Outreach {
             let from = known.and_then(|known| known.settings.ramp).map_or(self.clock.now(), |ramp| ramp.from);
             Ramp { start, step, from }
         });
+        let gap = if wish.kind == GMAIL { wish.gap_seconds.max(LEAST_GAP) } else { wish.gap_seconds };
         let settings = AccountSettings {
             sender_name: wish.sender_name,
             reply_to: wish.reply_to,
-            kind: "smtp".to_owned(),
+            kind: wish.kind,
             host: wish.host,
             port: wish.port,
             security: wish.security,
@@ -137,7 +170,7 @@ impl Outreach {
             dkim_key: seal(SealedColumn::AccountDkimKey, &wish.dkim_key)?,
             daily_cap: wish.daily_cap,
             ramp,
-            gap: Duration::from_secs(wish.gap_seconds),
+            gap: Duration::from_secs(gap),
             domain_gap: Duration::from_secs(wish.domain_gap_seconds),
             connections: wish.connections,
             tracking_domain: wish.tracking_domain.map(|domain| domain.to_ascii_lowercase()),
@@ -177,6 +210,10 @@ impl Outreach {
         wish: AccountWish,
     ) -> Result<SendingAccount> {
         let known = self.account(call, tenant, id).await?;
+        if known.settings.kind != wish.kind {
+            let detail = format!("It is {}, and never changes. Make another account.", known.settings.kind);
+            return Err(Error::invalid_field("kind", "fixed", detail));
+        }
         let (address, settings) = self.account_settings((tenant, id), wish, Some(&known))?;
         let put = PutAccount { tenant, id, address, new: false, settings, now: self.clock.now() };
         if !self.store.run(call, put).await? {
@@ -197,7 +234,11 @@ impl Outreach {
         id: SendingAccountId,
         state: AccountState,
     ) -> Result<SendingAccount> {
-        self.account(call, tenant, id).await?;
+        let known = self.account(call, tenant, id).await?;
+        if state == AccountState::Active && known.settings.kind == GMAIL && known.settings.secret.is_none() {
+            let detail = "Nobody has signed in to the account yet. Sign in to it; then it sends.";
+            return Err(Error::new(Kind::Conflict, "not_signed_in", detail));
+        }
         let reason = (state == AccountState::Paused).then(|| "Somebody has paused it.".to_owned());
         self.store.run(call, SetAccountState { tenant, id, state, reason, now: self.clock.now() }).await?;
         self.account(call, tenant, id).await

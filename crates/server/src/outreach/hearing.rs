@@ -7,29 +7,30 @@
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use mainstay_domain::{AccountState, EmailAddress, EmailId, EmailState, StopReason, TenantId};
+use mainstay_domain::{AccountState, EmailAddress, EmailId, EmailState, SendingAccountId, StopReason, TenantId};
 use mainstay_jobs::{Done, Failure, JobContext, JobResult, Retry};
 use mainstay_mail::heard::{Action, Bounce, BounceKind, Heard, Reply, hear};
-use mainstay_mail::imap::{Failed, Folder, Letter, Server, Session, SignIn, Timeouts};
+use mainstay_mail::imap::{Failed, Folder, Server, Session, SignIn, Timeouts};
 use mainstay_store::{
-    Became, Call, FindByMessage, FindLastTo, GetEmail, GetMailbox, ListUnknown, MailboxRead, NoteBecame, NoteMailbox,
-    SealedColumn, StopBy, StoredMailbox,
+    Became, Call, FindByMessage, FindByThread, FindLastTo, GetAccount, GetEmail, GetMailbox, ListUnknown, MailboxRead,
+    NoteBecame, NoteMailbox, SealedColumn, StopBy, StoredMailbox,
 };
 use tokio::time::Instant;
 
+use super::gmail::{GMAIL, GmailReading};
 use super::line::{NoLine, security};
 use super::{Outreach, ReadMailbox};
 use crate::app::App;
 use crate::keys::Place;
 
 /// How long one step on the database may take.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 /// How many messages are taken at a time.
 const AT_A_TIME: usize = 50;
 /// How many emails that nobody knows of are looked for at a time.
-const MOST_UNKNOWN: u32 = 20;
+pub(super) const MOST_UNKNOWN: u32 = 20;
 /// How long a mailbox is read before others have their turn.
-const TURN: Duration = Duration::from_secs(120);
+pub(super) const TURN: Duration = Duration::from_secs(120);
 
 /// Reads a mailbox.
 pub(crate) async fn read(app: Weak<App>, context: JobContext, job: ReadMailbox) -> JobResult {
@@ -52,8 +53,7 @@ pub(crate) async fn read(app: Weak<App>, context: JobContext, job: ReadMailbox) 
     if mailbox.state != AccountState::Active {
         return Ok(Done::Snoozed(again));
     }
-    let reading = Reading { outreach, context: &context, tenant, mailbox: &mailbox };
-    let read = match reading.read().await {
+    let read = match outreach.read_mailbox(&context, tenant, &mailbox).await {
         Ok(true) => return Ok(Done::Snoozed(Duration::ZERO)),
         Ok(false) => return Ok(Done::Snoozed(again)),
         Err(NoLine::Away(why)) => MailboxRead::Away(why),
@@ -98,6 +98,21 @@ struct Reading<'a> {
 }
 
 impl Outreach {
+    /// Reads what is new in a mailbox. True when there is more to read at once.
+    async fn read_mailbox(
+        &self,
+        context: &JobContext,
+        tenant: TenantId,
+        mailbox: &StoredMailbox,
+    ) -> Result<bool, NoLine> {
+        let get = GetAccount { tenant, id: mailbox.account };
+        let account = self.store.run_for_jobs(&Call::within(PATIENCE), get).await?;
+        if account.is_some_and(|account| account.settings.kind == GMAIL) {
+            return GmailReading::of(self, context, tenant, mailbox)?.read().await;
+        }
+        Reading { outreach: self, context, tenant, mailbox }.read().await
+    }
+
     /// Opens a mailbox, with its folder.
     async fn open_mailbox(&self, tenant: TenantId, mailbox: &StoredMailbox) -> Result<(Session, Folder), NoLine> {
         let settings = &mailbox.settings;
@@ -134,7 +149,7 @@ impl Reading<'_> {
             let letters = session.newer(last, AT_A_TIME).await?;
             let Some(newest) = letters.iter().map(|letter| letter.uid).max() else { break };
             for letter in &letters {
-                self.hear(letter).await?;
+                self.hearing().hear(&letter.raw).await?;
             }
             last = newest;
             self.note(MailboxRead::To(folder.uid_validity, last)).await?;
@@ -147,6 +162,10 @@ impl Reading<'_> {
         self.look_for_unknown(&mut session).await?;
         session.sign_out().await;
         Ok(false)
+    }
+
+    const fn hearing(&self) -> Hearing<'_> {
+        Hearing { outreach: self.outreach, tenant: self.tenant, account: self.mailbox.account, thread: None }
     }
 
     async fn note(&self, read: MailboxRead) -> Result<(), NoLine> {
@@ -166,16 +185,28 @@ impl Reading<'_> {
         session.open(&folder).await?;
         for (email, message_id) in unknown {
             if session.find_message_id(&message_id).await?.is_some() {
-                self.was_sent(email).await;
+                self.hearing().was_sent(email).await;
                 self.outreach.figures.heard("found_sent");
             }
         }
         Ok(())
     }
+}
 
-    /// Hears one message.
-    async fn hear(&self, letter: &Letter) -> Result<(), NoLine> {
-        let heard = hear(&letter.raw);
+/// A message that is heard.
+pub(super) struct Hearing<'a> {
+    pub(super) outreach: &'a Outreach,
+    pub(super) tenant: TenantId,
+    /// The account into whose mailbox it came.
+    pub(super) account: SendingAccountId,
+    /// The thread that its provider has put it into, where it has such.
+    pub(super) thread: Option<&'a str>,
+}
+
+impl Hearing<'_> {
+    /// Hears it.
+    pub(super) async fn hear(&self, raw: &[u8]) -> Result<(), NoLine> {
+        let heard = hear(raw);
         let kind = match heard {
             Heard::Bounce(bounce) => self.bounced(bounce).await?,
             Heard::Complaint(complaint) => {
@@ -232,7 +263,8 @@ impl Reading<'_> {
         Ok("reply")
     }
 
-    /// The email that a message is about: that which it names, or the last one to whoever wrote it.
+    /// The email that a message is about: that which it names, the last one of its thread, or the last one to whoever wrote
+    /// it.
     async fn find(&self, mut message_ids: Vec<String>, from: Option<&str>) -> Result<Option<EmailId>, NoLine> {
         message_ids.truncate(100);
         let (tenant, call) = (self.tenant, Call::within(PATIENCE));
@@ -242,9 +274,15 @@ impl Reading<'_> {
                 return Ok(Some(found.id));
             }
         }
+        if let Some(thread) = self.thread {
+            let in_thread = FindByThread { tenant, account: self.account, thread: thread.to_owned() };
+            if let Some(found) = self.outreach.store.run_for_jobs(&call, in_thread).await? {
+                return Ok(Some(found));
+            }
+        }
         let Some(Ok(address)) = from.map(EmailAddress::parse) else { return Ok(None) };
         let address = address.as_str().to_owned();
-        let last = FindLastTo { tenant, account: self.mailbox.account, address };
+        let last = FindLastTo { tenant, account: self.account, address };
         Ok(self.outreach.store.run_for_jobs(&call, last).await?)
     }
 
@@ -275,7 +313,7 @@ impl Reading<'_> {
     }
 
     /// What was unknown was sent, it turns out: its lead goes on.
-    async fn was_sent(&self, email: EmailId) {
+    pub(super) async fn was_sent(&self, email: EmailId) {
         if let Err(error) = self.outreach.resolve(&Call::within(PATIENCE), self.tenant, email, false).await {
             tracing::debug!(%error, %email, "an email stays unknown");
         }

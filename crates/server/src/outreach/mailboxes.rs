@@ -1,10 +1,11 @@
 //! The verbs of mailboxes that are read for accounts, and their rules.
 
-use mainstay_domain::{Error, Faults, Result, Secret, SendingAccountId, TenantId};
+use mainstay_domain::{Error, Faults, Kind, Result, Secret, SendingAccountId, TenantId};
 use mainstay_store::{Call, GetMailbox, MailboxSettings, PutMailbox, RemoveMailbox, SealedColumn, StoredMailbox};
 
 use super::Outreach;
 use super::accounts::{check_server, one_line};
+use super::gmail::GMAIL;
 use super::service::missing;
 use crate::keys::Place;
 
@@ -44,6 +45,11 @@ impl Outreach {
         account: SendingAccountId,
         wish: MailboxWish,
     ) -> Result<StoredMailbox> {
+        if self.account(call, tenant, account).await?.settings.kind == GMAIL {
+            let detail =
+                "The mailbox of an account at Gmail is read by the Gmail API: sign in to the account, and it is.";
+            return Err(Error::new(Kind::Conflict, "read_by_gmail", detail));
+        }
         let mut faults = Faults::default();
         one_line(&mut faults, "user_name", &wish.user_name, 254);
         one_line(&mut faults, "folder", &wish.folder, 200);

@@ -14,6 +14,7 @@ mod compose;
 mod converting;
 mod exporting;
 mod figures;
+mod gmail;
 mod hearing;
 mod importing;
 pub mod leaving;
@@ -44,6 +45,7 @@ use crate::accounts::keys::{Purpose, SigningKey};
 use crate::accounts::signed::SignedLinks;
 use crate::app::Outside;
 use crate::config::{self, Config};
+use crate::google::GoogleApi;
 use crate::keys::Keys;
 use crate::outgoing::{Lookup, Rules};
 
@@ -146,6 +148,10 @@ pub struct Outreach {
     tracking: TrackingLinks,
     /// Where machines ask from that look into mail.
     machine_ranges: Vec<IpNet>,
+    /// The Gmail API, where it is set up.
+    gmail: Option<GoogleApi>,
+    /// Where people reach this server.
+    address: String,
     /// Texts never change under their id.
     texts: Cache<uuid::Uuid, Arc<Text>>,
     /// The tables that are being made.
@@ -169,7 +175,7 @@ impl Outreach {
     /// Makes it ready.
     ///
     /// # Errors
-    /// When TLS cannot be set up.
+    /// When TLS or the HTTP client cannot be set up.
     pub fn new(
         config: &Config,
         (store, keys, key): (&Store, &Arc<Keys>, &SigningKey),
@@ -199,6 +205,8 @@ impl Outreach {
             links: SignedLinks::new(key, Purpose::UnsubscribeLink, format!("{address}/u/")),
             tracking: TrackingLinks::new(key, &address),
             machine_ranges: config.outreach.machine_ranges(),
+            gmail: gmail::api(config, Arc::clone(&outside.clock))?,
+            address,
             texts: Cache::new(MOST_TEXTS),
             exports: Exports::default(),
             figures: OutreachFigures::register(registry),

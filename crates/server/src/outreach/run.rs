@@ -10,8 +10,8 @@ use mainstay_domain::{AccountState, EmailId, Timestamp, Zone};
 use mainstay_jobs::{Done, Failure, JobContext, JobResult, Retry};
 use mainstay_mail::smtp::Session;
 use mainstay_store::{
-    AccountRun, BeginRun, BringForward, Call, ClaimEmails, ClaimedEmail, EmailClaim, LaneDue, ReadDue, RestAccount,
-    RunCampaign, RunOf, SendingLane, SetAccountState,
+    AccountRun, BeginRun, BringForward, Call, ClaimEmails, ClaimedEmail, EmailClaim, GetAccount, LaneDue, ReadDue,
+    RestAccount, RunCampaign, RunOf, SendingLane, SetAccountState,
 };
 use tokio::time::Instant;
 
@@ -233,6 +233,13 @@ impl Run<'_> {
 
     /// Somebody has to see to the account. What it owes waits.
     async fn pause(&self, why: String) -> JobResult {
+        // Whoever has changed it while this run knew it as it was has seen to it.
+        let get = GetAccount { tenant: self.of.tenant, id: self.of.account };
+        match self.outreach.store.run_for_jobs(&Call::within(PATIENCE), get).await {
+            Ok(Some(now)) if now.settings == self.begun.account.settings => {}
+            Ok(_) => return Ok(Done::Snoozed(Duration::ZERO)),
+            Err(error) => return self.later(LATER, &error.to_string()),
+        }
         tracing::warn!(why, account = %self.of.account, "an account cannot send");
         let pause = SetAccountState {
             tenant: self.of.tenant,

@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use super::Outreach;
 use super::compose::{MOST_SAID, beginning};
 use super::figures::Step;
+use super::gmail::GMAIL;
 use super::line::NoLine;
 use super::run::is_open;
 
@@ -49,7 +50,7 @@ pub(super) struct Sender<'a> {
 }
 
 impl Sender<'_> {
-    fn now(&self) -> Timestamp {
+    pub(super) fn now(&self) -> Timestamp {
         self.outreach.clock.now()
     }
 
@@ -83,6 +84,9 @@ impl Sender<'_> {
             }
         };
         self.took(Step::Compose, began);
+        if self.run.account.settings.kind == GMAIL {
+            return self.send_by_gmail(email, &ready).await;
+        }
         let used = line.as_ref().is_some_and(|session| !session.is_spent());
         let session = self.line(line, email).await?;
         let began = Instant::now();
@@ -97,32 +101,38 @@ impl Sender<'_> {
             Err(refused) => return self.refused(email, false, &refused).await,
         };
         self.took(Step::Offer, began);
-        if self.is_too_late(email) {
-            self.release(email, TOO_LATE).await;
+        if !self.fence(email).await? {
             return Ok(());
         }
-        let began = Instant::now();
-        let fence = FenceEmail { run: self.of, id: email.id, attempts: email.attempts, now: self.now() };
-        match self.outreach.store.fence_email(&Call::within(PATIENCE), fence).await {
-            Ok(true) => {}
-            Ok(false) => {
-                self.outreach.figures.email("stopped");
-                return Ok(());
-            }
-            Err(error) => {
-                // It may be on the disk or not: it does not go out, and the next run sees what it was.
-                tracing::warn!(%error, email = %email.id, "an email is not sent: that it goes out could not be stored");
-                return Err(Halt::Later(Duration::from_secs(1), "The database did not answer.".to_owned()));
-            }
-        }
-        self.took(Step::Fence, began);
         let began = Instant::now();
         let outcome = offered.deliver(&ready.message).await;
         self.took(Step::Deliver, began);
         self.delivered(email, outcome).await
     }
 
-    fn took(&self, step: Step, since: Instant) {
+    /// Says that an email is about to go out. False when it may not.
+    pub(super) async fn fence(&self, email: &ClaimedEmail) -> Result<bool, Halt> {
+        // What went before may have taken long: a window closes meanwhile.
+        if self.is_too_late(email) {
+            self.release(email, TOO_LATE).await;
+            return Ok(false);
+        }
+        let began = Instant::now();
+        let fence = FenceEmail { run: self.of, id: email.id, attempts: email.attempts, now: self.now() };
+        let may = self.outreach.store.fence_email(&Call::within(PATIENCE), fence).await.map_err(|error| {
+            // It may be on the disk or not: it does not go out, and the next run sees what it was.
+            tracing::warn!(%error, email = %email.id, "an email is not sent: that it goes out could not be stored");
+            Halt::Later(Duration::from_secs(1), "The database did not answer.".to_owned())
+        })?;
+        if may {
+            self.took(Step::Fence, began);
+        } else {
+            self.outreach.figures.email("stopped");
+        }
+        Ok(may)
+    }
+
+    pub(super) fn took(&self, step: Step, since: Instant) {
         self.outreach.figures.step(step, since.elapsed());
     }
 
@@ -142,7 +152,7 @@ impl Sender<'_> {
     }
 
     /// Puts an email back that found no line.
-    async fn no_line(&self, email: &ClaimedEmail, no: NoLine) -> Halt {
+    pub(super) async fn no_line(&self, email: &ClaimedEmail, no: NoLine) -> Halt {
         let (halt, why) = match no {
             NoLine::Away(why) => (Halt::Later(self.spread(Duration::from_secs(60)), why.clone()), why),
             NoLine::Account(why) => (Halt::Account(why.clone()), why),
@@ -194,13 +204,18 @@ impl Sender<'_> {
     }
 
     /// The account's settings are not right. The email is put back, and nothing goes out before somebody has seen to it.
-    async fn account_is_wrong(&self, email: &ClaimedEmail, fenced: bool, said: ServerSaid) -> Result<(), Halt> {
+    pub(super) async fn account_is_wrong(
+        &self,
+        email: &ClaimedEmail,
+        fenced: bool,
+        said: ServerSaid,
+    ) -> Result<(), Halt> {
         let until = self.now();
         self.end(email, fenced, EmailEnd::Released { until, why: said.text.clone() }).await;
         Err(Halt::Account(said.text))
     }
 
-    async fn rejected(
+    pub(super) async fn rejected(
         &self,
         email: &ClaimedEmail,
         fenced: bool,
@@ -213,7 +228,7 @@ impl Sender<'_> {
     }
 
     /// Is offered again later; or not, when that was often enough.
-    async fn deferred(&self, email: &ClaimedEmail, fenced: bool, mut said: ServerSaid) {
+    pub(super) async fn deferred(&self, email: &ClaimedEmail, fenced: bool, mut said: ServerSaid) {
         let settings = &self.outreach.settings;
         let attempts = email.attempts + 1;
         let end = if attempts >= settings.most_attempts {
@@ -251,14 +266,14 @@ impl Sender<'_> {
     }
 
     /// What comes after an email.
-    fn next(&self, email: &ClaimedEmail) -> Option<NextEmail> {
+    pub(super) fn next(&self, email: &ClaimedEmail) -> Option<NextEmail> {
         let place = (email.step, email.lead, email.zone.as_str());
         let id = self.outreach.ids.make();
         next_email(self.campaign(email)?, place, (id, &self.run.account.address), self.now())
     }
 
     /// Stores what came of an email. It is tried for as long as it may help: what is not stored is unknown to the next run.
-    async fn end(&self, email: &ClaimedEmail, fenced: bool, end: EmailEnd) {
+    pub(super) async fn end(&self, email: &ClaimedEmail, fenced: bool, end: EmailEnd) {
         let outcome = match &end {
             EmailEnd::Accepted { .. } => None,
             EmailEnd::Deferred { .. } => Some("deferred"),
@@ -284,7 +299,7 @@ impl Sender<'_> {
     }
 
     /// A wait with some chance in it, so that what waits together does not come back together.
-    fn spread(&self, wait: Duration) -> Duration {
+    pub(super) fn spread(&self, wait: Duration) -> Duration {
         wait.mul_f64(0.8 + 0.4 * self.outreach.entropy.fraction())
     }
 }

@@ -19,8 +19,10 @@ use uuid::Uuid;
 
 use super::Outreach;
 use super::compose::{Filled, Outgoing, POSTAL_ADDRESS, Ready, Text, Unwritable, fields, ready};
+use super::gmail::{GMAIL, said_by_gmail};
 use super::line::NoLine;
 use super::sending::{in_words, said_in, said_of};
+use crate::providers::api::ApiFault;
 
 /// How long somebody waits for a server.
 const PATIENCE: Duration = Duration::from_secs(25);
@@ -191,6 +193,9 @@ impl Outreach {
         account: &SendingAccount,
         ready: &Ready,
     ) -> Tried {
+        if account.settings.kind == GMAIL {
+            return self.offer_once_by_gmail(tenant, account, ready).await;
+        }
         let session = match self.open(tenant, account).await {
             Ok(session) => line.insert(session),
             Err(no) => return no.into(),
@@ -204,6 +209,21 @@ impl Outreach {
             Outcome::Refused(no) => Tried::refused(said_of(&no)),
             Outcome::Unknown { why, whole: false } => Tried::refused(in_words(&why.to_string())),
             Outcome::Unknown { why, whole: true } => Tried::unknown(in_words(&why.to_string())),
+        }
+    }
+
+    /// Hands an email to Gmail, once.
+    async fn offer_once_by_gmail(&self, tenant: TenantId, account: &SendingAccount, ready: &Ready) -> Tried {
+        let leave = match self.gmail_leave(tenant, account).await {
+            Ok(leave) => leave,
+            Err(no) => return Tried::refused(no.into()),
+        };
+        match leave.send(&ready.message, None).await {
+            Ok(_) => Tried { outcome: "accepted", said: ServerSaid { code: Some(200), ..in_words("Google has it.") } },
+            Err(fault) => {
+                let said = said_by_gmail(&fault);
+                if matches!(fault, ApiFault::Unknown(_)) { Tried::unknown(said) } else { Tried::refused(said) }
+            }
         }
     }
 

@@ -11,6 +11,7 @@ mod controls;
 mod deliveries;
 mod desk;
 mod experiments;
+mod gmail;
 mod images;
 mod inbox;
 mod jobs;

@@ -301,7 +301,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     inbox::drive(&mut driver, &ada).await;
     reception::drive(&mut driver, &ada).await;
     calendars::drive(&mut driver, &google, &ada).await;
-    outreach::drive(&mut driver, &ada).await;
+    outreach::drive(&mut driver, &google, &ada).await;
     driver.call("GET /openapi.json", None, None, None, &[("if-none-match", "\"x\"")]).await;
     assert_eq!(driver.seen.keys().cloned().collect::<BTreeSet<_>>(), served, "every operation was driven");
     answered_as_documented(&driver, &documented);

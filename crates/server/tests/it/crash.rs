@@ -6,6 +6,7 @@
 mod bookings;
 mod calendars;
 mod day;
+mod gmail;
 mod importing;
 mod ledger;
 mod outreach;

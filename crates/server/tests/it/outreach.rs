@@ -4,6 +4,7 @@
 mod checklist;
 mod events;
 mod exporting;
+pub(crate) mod gmail;
 mod hearing;
 mod importing;
 mod tracking;

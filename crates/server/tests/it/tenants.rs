@@ -188,8 +188,8 @@ async fn nothing_crosses_between_organisations(engine: Engine) {
                 assert_eq!(answer.status, 409, "nothing is sold here, nor was: {name}: {}", answer.text);
             } else if (route.method.as_str(), route.path) == ("PUT", "/v1/text-settings") {
                 assert_eq!(answer.status, 400, "the sender is somebody else's: {name}: {}", answer.text);
-            } else if route.path == "/v1/calendar-sign-ins" {
-                assert_eq!(answer.status, 409, "no calendars are set up here: {name}: {}", answer.text);
+            } else if ["/v1/calendar-sign-ins", "/v1/gmail-sign-ins"].contains(&route.path) {
+                assert_eq!(answer.status, 409, "there is no Google here: {name}: {}", answer.text);
             } else if ["/v1/live", "/v1/voice"].contains(&route.path) {
                 assert_eq!(answer.status, 426, "it speaks WebSocket only: {}", answer.text);
             } else if (route.method.as_str(), route.path, by_key) == ("POST", "/v1/members", false) {

@@ -1,6 +1,7 @@
-//! Somebody is on the way to a provider of calendars, and comes back.
+//! Somebody is on the way to a provider, to connect a calendar or an account that sends, and comes back.
 
-use mainstay_domain::{CalendarSignInId, PersonId, StaffId, TenantId, Timestamp};
+use mainstay_domain::{CalendarSignInId, PersonId, TenantId, Timestamp};
+use uuid::Uuid;
 
 use crate::error::Result;
 use crate::intent::Intent;
@@ -20,15 +21,15 @@ statements! {
 
 /// Remembers that somebody is on the way to the provider. Those who did not come back are forgotten.
 #[derive(Clone, Debug)]
-pub struct BeginCalendarSignIn {
+pub struct BeginSignIn {
     /// Its id.
     pub id: CalendarSignInId,
     /// The organisation.
     pub tenant: TenantId,
     /// Who asks.
     pub person: PersonId,
-    /// Whose calendar it is about.
-    pub staff: StaffId,
+    /// What it is about: whose calendar, or which account.
+    pub subject: Uuid,
     /// SHA-256 of the secret that comes back, in hexadecimal.
     pub hash: String,
     /// Until when they may come back.
@@ -37,7 +38,7 @@ pub struct BeginCalendarSignIn {
     pub now: Timestamp,
 }
 
-impl Intent for BeginCalendarSignIn {
+impl Intent for BeginSignIn {
     type Output = ();
     const WRITES: bool = true;
 
@@ -48,14 +49,14 @@ impl Intent for BeginCalendarSignIn {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
         tx.query(FORGET_SIGN_INS).bind(self.tenant.uuid()).bind(At(self.now)).run().await?;
         let insert = tx.query(SIGN_IN).bind(self.id.uuid()).bind(self.tenant.uuid()).bind(self.person.uuid());
-        let insert = insert.bind(self.staff.uuid()).bind(self.hash.clone()).bind(At(self.expires_at));
+        let insert = insert.bind(self.subject).bind(self.hash.clone()).bind(At(self.expires_at));
         insert.run().await.map(drop)
     }
 }
 
-/// Somebody comes back: whose calendar it is about. Nothing when nobody is on the way with that secret, or somebody else.
+/// Somebody comes back: what it is about. Nothing when nobody is on the way with that secret, or somebody else.
 #[derive(Clone, Debug)]
-pub struct TakeCalendarSignIn {
+pub struct TakeSignIn {
     /// Its id.
     pub id: CalendarSignInId,
     /// The organisation.
@@ -68,8 +69,8 @@ pub struct TakeCalendarSignIn {
     pub now: Timestamp,
 }
 
-impl Intent for TakeCalendarSignIn {
-    type Output = Option<StaffId>;
+impl Intent for TakeSignIn {
+    type Output = Option<Uuid>;
     const WRITES: bool = true;
 
     fn scope(&self) -> Scope {
@@ -79,6 +80,6 @@ impl Intent for TakeCalendarSignIn {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
         let take = tx.query(TAKE_SIGN_IN).bind(self.id.uuid()).bind(self.tenant.uuid()).bind(self.person.uuid());
         let row: Option<Id> = take.bind(self.hash.clone()).bind(At(self.now)).row().await?;
-        Ok(row.map(|row| StaffId(row.id)))
+        Ok(row.map(|row| row.id))
     }
 }

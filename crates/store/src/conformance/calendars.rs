@@ -11,14 +11,14 @@ use super::jobs::worker_of;
 use super::reception::Practice;
 use super::{Harness, sealed};
 use crate::{
-    BeginCalendarRead, BeginCalendarSignIn, Booking, CALENDARS, CalendarChannel, CalendarConflict, CalendarFailed,
+    BeginCalendarRead, BeginSignIn, Booking, CALENDARS, CalendarChannel, CalendarConflict, CalendarFailed,
     CalendarFeed, CalendarWasRead, CalendarWrite, ClaimJobs, Claimed, ConflictEnd, ConflictKind, ConnectCalendar,
     CountCalendars, CountSealed, CreateCalendarFeed, DeleteCalendarFeed, DisconnectCalendar, EntryAt, EntryDue,
     EntryEnd, EntryWritten, EventStands, ExchangeSealed, Fence, FindNeglected, GetCalendar, GetCalendarConflict,
     GetCalendarFeed, GetCalendarOf, KeepOurs, ListBusyTimes, ListCalendarConflicts, ListCalendarConnections,
     ListCalendarFeeds, OverallLimits, PromiseNeglected, QueueLimits, ReadAvailability, ReadCalendarFeed, ReadEnd,
-    ReadEntryDue, ReadPlain, ReadSealed, SealedColumn, SeenEvent, SetCalendarChannel, TakeCalendarSignIn,
-    WantCalendarRead, event_id,
+    ReadEntryDue, ReadPlain, ReadSealed, SealedColumn, SeenEvent, SetCalendarChannel, TakeSignIn, WantCalendarRead,
+    event_id,
 };
 
 const HOUR: Duration = Duration::from_secs(3_600);
@@ -245,18 +245,18 @@ pub(super) async fn a_calendar_is_connected_and_removed(h: &Harness) {
     // Who comes back has the secret, in time, and once.
     let (id, person) = (h.ids.make(), h.ids.make::<PersonId>());
     let (hash, expires_at, now) = ("h".to_owned(), h.now().plus(HOUR), h.now());
-    let begin = BeginCalendarSignIn { id, tenant, person, staff, hash: hash.clone(), expires_at, now };
+    let begin = BeginSignIn { id, tenant, person, subject: staff.uuid(), hash: hash.clone(), expires_at, now };
     h.store.run(&h.call(), begin).await.expect("begun");
-    let take = TakeCalendarSignIn { id, tenant, person, hash, now };
+    let take = TakeSignIn { id, tenant, person, hash, now };
     let wrong = [
-        TakeCalendarSignIn { hash: "x".to_owned(), ..take.clone() },
-        TakeCalendarSignIn { person: h.ids.make(), ..take.clone() },
-        TakeCalendarSignIn { now: expires_at, ..take.clone() },
+        TakeSignIn { hash: "x".to_owned(), ..take.clone() },
+        TakeSignIn { person: h.ids.make(), ..take.clone() },
+        TakeSignIn { now: expires_at, ..take.clone() },
     ];
     for wrong in wrong {
         assert_eq!(h.store.run(&h.call(), wrong).await, Ok(None));
     }
-    assert_eq!(h.store.run(&h.call(), take.clone()).await, Ok(Some(staff)));
+    assert_eq!(h.store.run(&h.call(), take.clone()).await, Ok(Some(staff.uuid())));
     assert_eq!(h.store.run(&h.call(), take).await, Ok(None));
     // Its token is sealed, and found by its key.
     let (column, key) = (SealedColumn::CalendarToken, KeyVersion::FIRST);

@@ -2,6 +2,7 @@
 //! the rows.
 
 pub(super) mod auditing;
+pub(super) mod gmail;
 pub(super) mod importing;
 pub(super) mod interleaving;
 pub(super) mod mailboxes;

@@ -108,7 +108,7 @@ sealed_columns! {
     AccountSecret = "sending_account" "secret";
     /// What mail of an account is signed with.
     AccountDkimKey = "sending_account" "dkim_key";
-    /// The password of a mailbox.
+    /// The password, or the refresh token, of a mailbox.
     MailboxSecret = "mailbox" "secret";
     /// The key that signs tokens. Its row is the installation's, with the nil UUID for organisation and id.
     SigningKey = "signing_key" "secret";

@@ -15,12 +15,14 @@ use crate::tx::{Scope, Tx};
 use crate::value::{At, count, moment, unsigned};
 
 statements! {
+    /// One at Gmail does not send before somebody has signed in.
     INSERT = both("
         INSERT INTO sending_account (id, tenant_id, address, sender_name, reply_to, kind, host, port, security, user_name, secret,
           dkim_selector, dkim_domain, dkim_key, state, daily_cap, ramp_start, ramp_step, ramp_from, gap_millis, domain_gap_millis,
-          connections, tracking_domain, run, wakes, next_at, sent, bounced, complained, created_at, updated_at)
-        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, 'active', $15, $16, $17, $18, $19, $20, $21, $22, 0, 0,
-          $23, 0, 0, 0, $23, $23)
+          connections, tracking_domain, run, wakes, next_at, sent, bounced, complained, created_at, updated_at, reason)
+        VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, CASE WHEN $6 = 'gmail' THEN 'reconnect' ELSE 'active' END,
+          $15, $16, $17, $18, $19, $20, $21, $22, 0, 0, $23, 0, 0, 0, $23, $23,
+          CASE WHEN $6 = 'gmail' THEN 'Nobody has signed in to it yet.' END)
         ON CONFLICT (tenant_id, address) DO NOTHING");
     UPDATE = both("
         UPDATE sending_account SET sender_name = $4, reply_to = $5, kind = $6, host = $7, port = $8, security = $9, user_name = $10,

@@ -51,7 +51,7 @@ statements! {
     LEADS = batch((id: uuid) "
         SELECT l.id, l.fields FROM batch b JOIN lead l ON l.id = b.id AND l.tenant_id = $2");
     EARLIER = batch((id: uuid, campaign_id: uuid) "
-        SELECT e.lead_id, e.step, e.message_id, e.variant_id, e.thread FROM batch b
+        SELECT e.lead_id, e.step, coalesce(e.sent_message_id, e.message_id) AS message_id, e.variant_id, e.thread FROM batch b
         JOIN email e ON e.tenant_id = $2 AND e.campaign_id = b.campaign_id AND e.lead_id = b.id
         WHERE e.state = 'accepted' ORDER BY e.lead_id, e.step");
     NEW = pair(sqlite "

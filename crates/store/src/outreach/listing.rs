@@ -44,7 +44,10 @@ statements! {
         FROM email WHERE tenant_id = $1 AND state = 'rejected' AND id < $2 ORDER BY id DESC LIMIT $3");
     BY_MESSAGE = batch((message_id: text) "
         SELECT b.n, e.id, e.lead_id, e.campaign_id, e.address, e.state FROM batch b
-        JOIN email e ON e.tenant_id = $2 AND e.message_id = b.message_id ORDER BY b.n");
+        JOIN email e ON e.tenant_id = $2 AND e.message_id = b.message_id
+        UNION ALL
+        SELECT b.n, e.id, e.lead_id, e.campaign_id, e.address, e.state FROM batch b
+        JOIN email e ON e.tenant_id = $2 AND e.sent_message_id = b.message_id ORDER BY n");
 }
 
 /// An email.
@@ -240,7 +243,8 @@ impl Intent for ListEmails {
     }
 }
 
-/// Finds the email that something answers or reports: the first of these Message-IDs that is one of ours.
+/// Finds the email that something answers or reports: the first of these Message-IDs that is one of ours, or one that a
+/// provider has put in the place of ours.
 #[derive(Clone, Debug)]
 pub struct FindByMessage {
     /// The organisation.

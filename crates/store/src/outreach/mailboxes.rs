@@ -30,15 +30,20 @@ statements! {
         ON CONFLICT (id, tenant_id) DO UPDATE SET
           uid_validity = CASE WHEN mailbox.host = excluded.host AND mailbox.user_name = excluded.user_name
             AND mailbox.folder = excluded.folder THEN mailbox.uid_validity ELSE NULL END,
+          history_id = CASE WHEN mailbox.host = excluded.host AND mailbox.user_name = excluded.user_name
+            AND mailbox.folder = excluded.folder THEN mailbox.history_id ELSE NULL END,
           host = excluded.host, port = excluded.port, security = excluded.security, user_name = excluded.user_name,
           secret = excluded.secret, folder = excluded.folder, state = 'active', reason = NULL, updated_at = excluded.updated_at
         RETURNING created_at");
     GET = both("
-        SELECT id, host, port, security, user_name, secret, folder, state, reason, uid_validity, last_uid, looked_at, created_at
+        SELECT id, host, port, security, user_name, secret, folder, state, reason, uid_validity, last_uid, history_id, looked_at, created_at
         FROM mailbox WHERE id = $1 AND tenant_id = $2");
     REMOVE = both("DELETE FROM mailbox WHERE id = $1 AND tenant_id = $2");
     READ = both("
         UPDATE mailbox SET uid_validity = $3, last_uid = $4, looked_at = coalesce($5, looked_at), state = 'active', reason = NULL
+        WHERE id = $1 AND tenant_id = $2");
+    READ_HISTORY = both("
+        UPDATE mailbox SET history_id = $3, looked_at = coalesce($4, looked_at), state = 'active', reason = NULL
         WHERE id = $1 AND tenant_id = $2");
     HALT = both("
         UPDATE mailbox SET state = 'reconnect', reason = $3, updated_at = $4 WHERE id = $1 AND tenant_id = $2");
@@ -81,6 +86,8 @@ pub struct StoredMailbox {
     pub reason: Option<String>,
     /// The validity of the numbers of its messages, and the last that was read; nothing before the first time.
     pub read: Option<(u32, u32)>,
+    /// Up to where its history is read, at Gmail; nothing before the first time.
+    pub history: Option<String>,
     /// When it was last read to its end.
     pub looked_at: Option<Timestamp>,
     /// When it was made: its job knows it by that.
@@ -100,6 +107,7 @@ struct MailboxRow {
     reason: Option<String>,
     uid_validity: Option<i64>,
     last_uid: i64,
+    history_id: Option<String>,
     looked_at: Option<At>,
     created_at: At,
 }
@@ -124,6 +132,7 @@ impl TryFrom<MailboxRow> for StoredMailbox {
             state: word(&row.state)?,
             reason: row.reason,
             read: row.uid_validity.map(|validity| (number(validity), number(row.last_uid))),
+            history: row.history_id,
             looked_at: moment(row.looked_at),
             created_at: row.created_at.0,
         })
@@ -165,30 +174,38 @@ impl Intent for PutMailbox {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<bool> {
-        let settings = &self.settings;
-        let put = tx.query(PUT).bind(self.account.uuid()).bind(self.tenant.uuid()).bind(settings.host.clone());
-        let put = put.bind(i64::from(settings.port)).bind(settings.security.clone()).bind(settings.user_name.clone());
-        let put = put.bind(settings.secret.as_str().to_owned()).bind(settings.folder.clone()).bind(At(self.now));
-        let made: Option<MadeRow> = put.row().await?;
-        let Some(made_at) = made.map(|row| row.created_at.0) else { return Ok(false) };
-        let account = self.account;
-        let key = format!("{}/{account}/{}", self.tenant, made_at.as_millis());
-        let job = NewJob {
-            id: JobId(derived(self.now, &[account.uuid().as_bytes(), b"mailbox"])),
-            queue: MAILBOXES,
-            kind: MAILBOX_KIND,
-            group: account.to_string(),
-            tenant: Some(self.tenant),
-            priority: JobPriority::Normal,
-            arguments: json(&Arguments { account, made_at })?,
-            unique: Some(Unique { key, until: None }),
-            run_at: self.now,
-            most_attempts: u32::MAX,
-            trace: None,
-        };
-        enqueue(tx, &[job], self.now).await?;
-        Ok(true)
+        put_mailbox(tx, (self.tenant, self.account), &self.settings, self.now).await
     }
+}
+
+/// See [`PutMailbox`].
+pub(super) async fn put_mailbox(
+    tx: &mut Tx<'_>,
+    (tenant, account): (TenantId, SendingAccountId),
+    settings: &MailboxSettings,
+    now: Timestamp,
+) -> Result<bool> {
+    let put = tx.query(PUT).bind(account.uuid()).bind(tenant.uuid()).bind(settings.host.clone());
+    let put = put.bind(i64::from(settings.port)).bind(settings.security.clone()).bind(settings.user_name.clone());
+    let put = put.bind(settings.secret.as_str().to_owned()).bind(settings.folder.clone()).bind(At(now));
+    let made: Option<MadeRow> = put.row().await?;
+    let Some(made_at) = made.map(|row| row.created_at.0) else { return Ok(false) };
+    let key = format!("{tenant}/{account}/{}", made_at.as_millis());
+    let job = NewJob {
+        id: JobId(derived(now, &[account.uuid().as_bytes(), b"mailbox"])),
+        queue: MAILBOXES,
+        kind: MAILBOX_KIND,
+        group: account.to_string(),
+        tenant: Some(tenant),
+        priority: JobPriority::Normal,
+        arguments: json(&Arguments { account, made_at })?,
+        unique: Some(Unique { key, until: None }),
+        run_at: now,
+        most_attempts: u32::MAX,
+        trace: None,
+    };
+    enqueue(tx, &[job], now).await?;
+    Ok(true)
 }
 
 /// Reads how the mailbox of an account is read.
@@ -246,6 +263,8 @@ pub enum MailboxRead {
     To(u32, u32),
     /// It is read so far, and that is its end.
     ToTheEnd(u32, u32),
+    /// Its history at Gmail is read so far, and whether that is its end.
+    History(String, bool),
     /// It could not be read, for now.
     Away(String),
     /// It cannot be read before somebody has seen to it.
@@ -285,6 +304,10 @@ impl Intent for NoteMailbox {
             MailboxRead::ToTheEnd(validity, uid) => {
                 let read = tx.query(READ).bind(account).bind(tenant).bind(i64::from(*validity)).bind(i64::from(*uid));
                 read.bind(Some(At(self.now)))
+            }
+            MailboxRead::History(history, end) => {
+                let read = tx.query(READ_HISTORY).bind(account).bind(tenant).bind(history.clone());
+                read.bind(end.then_some(At(self.now)))
             }
             MailboxRead::Away(why) => tx.query(WHY).bind(account).bind(tenant).bind(why.clone()),
             MailboxRead::Halted(why) => tx.query(HALT).bind(account).bind(tenant).bind(why.clone()).bind(At(self.now)),

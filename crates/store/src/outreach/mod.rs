@@ -17,6 +17,7 @@ pub(crate) mod events;
 pub(crate) mod exporting;
 pub(crate) mod fencing;
 pub(crate) mod figures;
+pub(crate) mod gmail;
 pub(crate) mod housekeeping;
 pub(crate) mod importing;
 pub(crate) mod lead_list;
@@ -47,6 +48,7 @@ pub(crate) const ALL_STATEMENTS: &[&[crate::sql::Sql]] = &[
     exporting::STATEMENTS,
     fencing::STATEMENTS,
     figures::STATEMENTS,
+    gmail::STATEMENTS,
     housekeeping::STATEMENTS,
     importing::STATEMENTS,
     lead_list::STATEMENTS,

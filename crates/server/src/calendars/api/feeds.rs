@@ -14,7 +14,7 @@ use uuid::Uuid;
 
 use crate::accounts::Administrator;
 use crate::app::App;
-use crate::calendars::connecting::hash;
+use crate::google::hash;
 use crate::http::idempotency::Idempotency;
 use crate::http::page::{self, Page, PageQuery, moment_and_id};
 use crate::http::{Document, Json, Path, Problem, Query, RequestContext, knows};

@@ -44,10 +44,15 @@ pub(crate) fn services(app: &App) -> Vec<Service> {
         let (breaker, last) = api.standing();
         Service { name: "google_calendar", needed_for: None, breaker, last }
     });
+    // One OAuth client is for both: where nobody has an account at Gmail, it was never asked.
+    let mail = app.outreach.gmail().and_then(|api| {
+        let (breaker, last) = api.standing();
+        last.map(|last| Service { name: "gmail", needed_for: None, breaker, last: Some(last) })
+    });
     let watching = &app.watching;
     let told =
         watching.alerts.sender.services().chain(watching.error_reports.service()).chain(watching.traces.service());
-    models.chain(payments).chain(texts).chain(calendars).chain(told).collect()
+    models.chain(payments).chain(texts).chain(calendars).chain(mail).chain(told).collect()
 }
 
 /// How each is. One that is left alone fails only when no other can do its work.

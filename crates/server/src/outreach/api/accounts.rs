@@ -40,11 +40,14 @@ pub struct DkimBody {
     private_key: Option<String>,
 }
 
-/// How an account sends, by SMTP.
+/// How an account sends.
 #[derive(Deserialize, Serialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[schema(as = SendingAccountWish)]
 pub struct AccountWishBody {
+    /// `smtp`, or `gmail` for one that sends by the Gmail API once somebody has signed in to it. It never changes.
+    #[serde(default = "smtp")]
+    kind: String,
     /// The address that it sends from. It never changes.
     address: String,
     /// The name beside it.
@@ -53,7 +56,8 @@ pub struct AccountWishBody {
     /// Where answers go; to the address itself when it is left out.
     #[serde(default)]
     reply_to: Option<String>,
-    /// The server.
+    /// The server, for SMTP.
+    #[serde(default)]
     host: String,
     #[serde(default = "submission")]
     port: u16,
@@ -67,23 +71,27 @@ pub struct AccountWishBody {
     password: Option<String>,
     #[serde(default)]
     dkim: Option<DkimBody>,
-    /// The most emails in any 24 hours.
+    /// The most emails in any 24 hours; at Gmail at most 2,000.
     daily_cap: u32,
     #[serde(default)]
     ramp_up: Option<RampBody>,
-    /// The least seconds between two emails; up to three quarters more by chance.
+    /// The least seconds between two emails; up to three quarters more by chance. At Gmail never less than 1.
     #[serde(default)]
     gap_seconds: u64,
     /// The least seconds between two emails to one domain.
     #[serde(default)]
     domain_gap_seconds: u64,
-    /// How many connections it may have at once: 1 to 20.
+    /// How many connections it may have at once: 1 to 20, and 1 at Gmail.
     #[serde(default = "one")]
     connections: u32,
     /// The name under which links of its emails are followed, such as `links.example.com`: it leads to this server, by HTTPS.
     /// Links have the name of this server when it is left out.
     #[serde(default)]
     tracking_domain: Option<String>,
+}
+
+fn smtp() -> String {
+    "smtp".to_owned()
 }
 
 const fn submission() -> u16 {
@@ -102,6 +110,7 @@ impl From<AccountWishBody> for AccountWish {
     fn from(body: AccountWishBody) -> Self {
         let dkim_key = body.dkim.as_ref().and_then(|dkim| dkim.private_key.clone()).map(Secret::new);
         Self {
+            kind: body.kind,
             address: body.address,
             sender_name: body.sender_name,
             reply_to: body.reply_to,
@@ -135,6 +144,8 @@ pub struct KeptDkimBody {
 #[schema(as = SendingAccount)]
 pub struct AccountBody {
     id: Uuid,
+    /// `smtp` or `gmail`.
+    kind: String,
     address: String,
     sender_name: String,
     reply_to: Option<String>,
@@ -142,10 +153,10 @@ pub struct AccountBody {
     port: u16,
     security: String,
     user_name: String,
-    /// Whether there is a password.
+    /// Whether there is a password, or somebody has signed in at Gmail.
     has_password: bool,
     dkim: Option<KeptDkimBody>,
-    /// `active`, `paused`, or `reconnect` while its server does not let it in.
+    /// `active`, `paused`, or `reconnect` while its server does not let it in, or somebody has to sign in.
     #[schema(value_type = String)]
     state: AccountState,
     /// Why it does not send.
@@ -173,6 +184,7 @@ fn body(account: SendingAccount, now: Timestamp) -> AccountBody {
     let settings = account.settings;
     AccountBody {
         id: account.id.uuid(),
+        kind: settings.kind,
         address: account.address,
         sender_name: settings.sender_name,
         reply_to: settings.reply_to,
@@ -284,4 +296,54 @@ pub async fn resume(
     let id = SendingAccountId(id);
     let resumed = app.outreach.set_account(&context.call, by.tenant, id, AccountState::Active).await?;
     Ok(Json(body(resumed, app.clock.now())))
+}
+
+/// Where to go to sign in to an account.
+#[derive(Serialize, ToSchema)]
+#[schema(as = AccountSignIn)]
+pub struct SignInBody {
+    /// Open it in the browser in which you are signed in here.
+    authorization_url: String,
+    /// Until when you may come back.
+    #[schema(value_type = String, format = DateTime)]
+    expires_at: Timestamp,
+}
+
+/// What Google gave to whoever comes back.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+#[schema(as = AccountReturn)]
+pub struct ReturnBody {
+    /// As it stands in the address.
+    state: String,
+    /// As it stands in the address.
+    code: String,
+}
+
+/// Begins to sign in to an account at Gmail, for the first time or again: you go to Google with the address, and come back.
+#[utoipa::path(post, path = "/v1/sending-accounts/{id}/sign-in", tag = "outreach", params(("id" = Uuid, Path)),
+    responses((status = 200, body = SignInBody), (status = "default", body = Document<'static>)))]
+pub async fn sign_in(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Path(id): Path<Uuid>,
+) -> Result<Json<SignInBody>, Problem> {
+    let begun = app.outreach.begin_sign_in(&context.call, &by, SendingAccountId(id)).await?;
+    let (authorization_url, expires_at) = begun;
+    Ok(Json(SignInBody { authorization_url, expires_at }))
+}
+
+/// Ends what was begun, with what Google gave: the account sends, and what comes back to it is read. Only whoever began it
+/// may, once, within ten minutes, and signed in to Google as the address of the account.
+#[utoipa::path(post, path = "/v1/gmail-sign-ins", tag = "outreach", request_body = ReturnBody,
+    responses((status = 200, body = AccountBody), (status = "default", body = Document<'static>)))]
+pub async fn finish_sign_in(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    Administrator(by): Administrator,
+    Json(back): Json<ReturnBody>,
+) -> Result<Json<AccountBody>, Problem> {
+    let account = app.outreach.finish_sign_in(&context.call, &by, (&back.state, &back.code)).await?;
+    Ok(Json(body(account, app.clock.now())))
 }

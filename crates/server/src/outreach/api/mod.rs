@@ -1,4 +1,4 @@
-//! `/v1/campaigns`, `/v1/imports`, `/v1/leads`, `/v1/sending-accounts`, `/v1/emails` and `/v1/suppressions`.
+//! `/v1/campaigns`, `/v1/imports`, `/v1/leads`, `/v1/sending-accounts`, `/v1/gmail-sign-ins`, `/v1/emails` and `/v1/suppressions`.
 
 pub mod accounts;
 pub mod campaigns;

@@ -7,6 +7,7 @@ use mainstay_store::{BeginRun, Call, ClaimEmails, EmailEnd, EndEmail, FenceEmail
 use serde_json::{Value, json};
 
 use super::{Driver, text};
+use crate::support::fake_google::FakeGoogle;
 use crate::support::{Person, TestApp};
 
 /// An account whose server is not there: what it owes waits.
@@ -90,7 +91,7 @@ async fn unknown(server: &TestApp, person: &Person, of: (&str, &str), count: usi
 }
 
 /// What an administrator does.
-pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
+pub(super) async fn drive(driver: &mut Driver<'_>, google: &FakeGoogle, ada: &Person) {
     let token = Some(ada.access_token.as_str());
     let (running_campaign, account_id, emails) = running(driver.server, ada, 3).await;
     let made = driver.good(201, "POST /v1/sending-accounts", None, token, Some(account("eve"))).await;
@@ -100,6 +101,7 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     driver.good(200, "PUT /v1/sending-accounts/{id}", Some(&other), token, Some(account("eve"))).await;
     driver.good(200, "POST /v1/sending-accounts/{id}/pause", Some(&other), token, None).await;
     driver.good(200, "POST /v1/sending-accounts/{id}/resume", Some(&other), token, None).await;
+    drive_gmail(driver, google, ada).await;
     let key = [("idempotency-key", "a campaign")];
     let made = driver.call("POST /v1/campaigns", None, token, Some(campaign("Spring")), &key).await.expect(201);
     driver.call("POST /v1/campaigns", None, token, Some(campaign("Spring")), &key).await.expect(201);
@@ -175,6 +177,19 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     driver.good(201, "POST /v1/suppressions", None, token, Some(subjects)).await;
     driver.good(200, "GET /v1/suppressions", None, token, None).await;
     driver.good(204, "DELETE /v1/suppressions/{subject}", Some("somebody@example.com"), token, None).await;
+}
+
+/// An account at Gmail, which somebody signs in to.
+async fn drive_gmail(driver: &mut Driver<'_>, google: &FakeGoogle, ada: &Person) {
+    let token = Some(ada.access_token.as_str());
+    let wish = crate::outreach::gmail::wish("mail@example.com");
+    let made = driver.good(201, "POST /v1/sending-accounts", None, token, Some(wish)).await;
+    let id = text(&made["id"]);
+    let begun = driver.good(200, "POST /v1/sending-accounts/{id}/sign-in", Some(&id), token, None).await;
+    google.is_signed_in("mail@example.com");
+    let (state, code) = google.allows(&text(&begun["authorization_url"]));
+    let back = json!({"state": state, "code": code});
+    driver.good(200, "POST /v1/gmail-sign-ins", None, token, Some(back)).await;
 }
 
 /// A list of people, of whom some have bad addresses.

@@ -26,7 +26,7 @@ fn leads() -> usize {
     emails / (2 * CAMPAIGNS)
 }
 
-fn installation() -> Installation {
+pub(super) fn installation() -> Installation {
     Installation::new()
         .with("MAINSTAY_OUTREACH__ALLOW_PRIVATE", "127.0.0.0/8")
         .with("MAINSTAY_OUTREACH__RETRY_SECONDS", "1")
@@ -35,7 +35,7 @@ fn installation() -> Installation {
         .with("MAINSTAY_LOG__LEVEL", "error")
 }
 
-async fn ask(server: &Instance, token: &str, method: &str, path: &str, body: Value) -> Value {
+pub(super) async fn ask(server: &Instance, token: &str, method: &str, path: &str, body: Value) -> Value {
     let answer = server.send(method, path, token, Some(body)).await.expect("an answer");
     assert!((200..300).contains(&answer.status), "{method} {path}: {}", answer.text);
     answer.json()
@@ -69,7 +69,7 @@ async fn launch(server: &Instance, token: &str, sink: &SmtpSink) -> Vec<String> 
 }
 
 /// What the figures of all campaigns come to, by kind.
-async fn figures(server: &Instance, token: &str, campaigns: &[String]) -> BTreeMap<String, i64> {
+pub(super) async fn figures(server: &Instance, token: &str, campaigns: &[String]) -> BTreeMap<String, i64> {
     let mut sums = BTreeMap::new();
     for id in campaigns {
         let figures = server.get(&format!("/v1/campaigns/{id}/figures"), token).await;

@@ -26,7 +26,7 @@ fn wish(mailbox: &ImapServer, password: &str) -> Value {
 }
 
 impl Agency {
-    async fn mailbox(&self, account: &str) -> Value {
+    pub(super) async fn mailbox(&self, account: &str) -> Value {
         self.send("GET", &format!("/v1/sending-accounts/{account}/mailbox"), None).await.expect(200)
     }
 
@@ -39,7 +39,7 @@ impl Agency {
         eventually(async || self.mailbox(account).await["looked_at"].is_string().then_some(())).await;
     }
 
-    async fn lead_is(&self, campaign: &str, address: &str, state: &str) {
+    pub(super) async fn lead_is(&self, campaign: &str, address: &str, state: &str) {
         let path = format!("/v1/campaigns/{campaign}/leads?query={address}");
         eventually(async || {
             let page = self.send("GET", &path, None).await.expect(200);
@@ -55,7 +55,7 @@ impl Agency {
     }
 }
 
-fn reply(from: &str, to: &str, text: &str) -> Vec<u8> {
+pub(super) fn reply(from: &str, to: &str, text: &str) -> Vec<u8> {
     format!(
         "From: Eve <{from}>\r\nTo: ada@example.com\r\nSubject: Re: Hello\r\nMessage-ID: <r.{from}>\r\nIn-Reply-To: <{to}>\r\n\
          Content-Type: text/plain\r\n\r\n{text}\r\n"
@@ -71,7 +71,7 @@ fn out_of_office(from: &str, to: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-fn bounce(of: &str, recipient: &str, status: &str) -> Vec<u8> {
+pub(super) fn bounce(of: &str, recipient: &str, status: &str) -> Vec<u8> {
     format!(
         "From: MAILER-DAEMON@lead.example\r\nTo: ada@example.com\r\nSubject: Undelivered\r\nMIME-Version: 1.0\r\n\
          Content-Type: multipart/report; report-type=delivery-status; boundary=\"b\"\r\n\r\n\

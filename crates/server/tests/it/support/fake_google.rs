@@ -1,5 +1,5 @@
-//! Google's calendar API, as far as it is used here: a real HTTP server on a free loopback port that keeps one account with
-//! its calendars, and does to requests what it is told to.
+//! Google's APIs, as far as they are used here: a real HTTP server on a free loopback port that keeps one account with its
+//! calendars, and the mail of any ([`super::fake_gmail`]), and does to requests what it is told to.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard};
@@ -14,6 +14,8 @@ use http::{HeaderMap, StatusCode};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
+
+use super::fake_gmail::{self, Mail};
 
 pub(crate) const CLIENT_ID: &str = "client-1";
 pub(crate) const CLIENT_SECRET: &str = "client-secret-1";
@@ -49,17 +51,20 @@ struct Calendar {
     changed: HashMap<String, u64>,
 }
 
-struct Held {
+pub(super) struct Held {
     calendars: BTreeMap<String, Calendar>,
-    number: u64,
+    pub(super) number: u64,
     /// Sync tokens from before this number are not known any more.
     forgotten: u64,
     page_size: usize,
-    /// Codes with what PKCE has to prove and where they were sent to.
-    codes: HashMap<String, (String, String)>,
-    /// Refresh tokens that hold.
-    refresh_tokens: Vec<String>,
-    access_tokens: Vec<String>,
+    /// Codes with what PKCE has to prove, where they were sent to, and whose they are.
+    codes: HashMap<String, (String, String, String)>,
+    /// Refresh tokens that hold, and whose they are.
+    refresh_tokens: HashMap<String, String>,
+    access_tokens: HashMap<String, String>,
+    /// Who signs in where a browser does.
+    who: String,
+    pub(super) mail: Mail,
     script: VecDeque<Fault>,
     always: Option<Fault>,
     asked: Vec<String>,
@@ -69,10 +74,10 @@ struct Held {
 }
 
 #[derive(Clone)]
-struct Shared(Arc<Mutex<Held>>);
+pub(super) struct Shared(Arc<Mutex<Held>>);
 
 impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Held> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, Held> {
         self.0.lock().unwrap()
     }
 }
@@ -80,7 +85,7 @@ impl Shared {
 /// The server. It stops when it is dropped.
 pub(crate) struct FakeGoogle {
     pub(crate) url: String,
-    shared: Shared,
+    pub(super) shared: Shared,
     _tasks: JoinSet<()>,
 }
 
@@ -95,8 +100,10 @@ impl FakeGoogle {
             forgotten: 0,
             page_size: 1_000,
             codes: HashMap::new(),
-            refresh_tokens: Vec::new(),
-            access_tokens: Vec::new(),
+            refresh_tokens: HashMap::new(),
+            access_tokens: HashMap::new(),
+            who: ACCOUNT.to_owned(),
+            mail: Mail::default(),
             script: VecDeque::new(),
             always: None,
             asked: Vec::new(),
@@ -122,6 +129,8 @@ impl FakeGoogle {
             ("calendars.google.revoke_url", at("/revoke")),
             ("calendars.google.api_url", at("/calendar/v3")),
             ("calendars.google.first_byte_timeout_ms", "500".to_owned()),
+            ("outreach.gmail.api_url", at("")),
+            ("outreach.gmail.first_byte_timeout_ms", "3000".to_owned()),
             // What fails here is to be tried again, however often it fails.
             ("providers.breaker_failures", "1000".to_owned()),
         ]
@@ -166,6 +175,11 @@ impl FakeGoogle {
     /// The account's owner allows what is asked: the state and the code to come back with.
     pub(crate) fn allows(&self, authorization_url: &str) -> (String, String) {
         allow(&self.shared, authorization_url)
+    }
+
+    /// Whoever signs in from now on has this account.
+    pub(crate) fn is_signed_in(&self, address: &str) {
+        self.shared.lock().who = address.to_owned();
     }
 
     /// What was asked since somebody looked last: methods and paths.
@@ -248,11 +262,12 @@ fn allow(shared: &Shared, authorization_url: &str) -> (String, String) {
     let mut held = shared.lock();
     held.number += 1;
     let code = format!("code-{}", held.number);
-    held.codes.insert(code.clone(), (asked["code_challenge"].clone(), asked["redirect_uri"].clone()));
+    let who = held.who.clone();
+    held.codes.insert(code.clone(), (asked["code_challenge"].clone(), asked["redirect_uri"].clone(), who));
     (asked["state"].clone(), code)
 }
 
-fn refuse(status: u16, reason: &str) -> Response {
+pub(super) fn refuse(status: u16, reason: &str) -> Response {
     let error = json!({"code": status, "message": "as told", "errors": [{"domain": "global", "reason": reason}]});
     (StatusCode::from_u16(status).unwrap(), axum::Json(json!({"error": error}))).into_response()
 }
@@ -267,12 +282,15 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
             let (state, code) = allow(&shared, &format!("http://localhost{path}?{query}"));
             let asked: HashMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();
             let redirect = asked["redirect_uri"].clone();
-            let redirect = shared.lock().back.as_ref().map_or(redirect, |address| format!("{address}/calendar"));
+            let redirect = shared.lock().back.as_ref().map_or(redirect.clone(), |address| {
+                let page = if redirect.ends_with("/calendar") { "calendar" } else { "sending-accounts" };
+                format!("{address}/{page}")
+            });
             let back = format!("{redirect}?state={state}&code={code}");
             return (StatusCode::FOUND, [("location", back)]).into_response();
         }
         "/revoke" => {
-            shared.lock().refresh_tokens.retain(|token| Some(token) != form.get("token"));
+            shared.lock().refresh_tokens.retain(|token, _| Some(token) != form.get("token"));
             return StatusCode::OK.into_response();
         }
         _ => {}
@@ -285,6 +303,9 @@ async fn answer(State(shared): State<Shared>, request: Request) -> Response {
     };
     if let Some(Fault::Refuse(status, reason)) = fault {
         return refuse(status, reason);
+    }
+    if let Some(path) = path.strip_prefix(fake_gmail::BASE) {
+        return fake_gmail::answer(&shared, head.method.as_str(), path, &query, &head.headers, &body).await;
     }
     let answer = match path.as_str() {
         "/token" => token(&mut shared.lock(), &form),
@@ -312,26 +333,39 @@ fn token(held: &mut Held, form: &HashMap<String, String>) -> Response {
     let mut answer = json!({"access_token": access, "expires_in": 3600, "token_type": "Bearer"});
     match form["grant_type"].as_str() {
         "authorization_code" => {
-            let Some((challenge, redirect)) = held.codes.remove(&form["code"]) else { return bad("invalid_grant") };
+            let Some((challenge, redirect, who)) = held.codes.remove(&form["code"]) else {
+                return bad("invalid_grant");
+            };
             let proof = ring::digest::digest(&ring::digest::SHA256, form["code_verifier"].as_bytes());
             if URL_SAFE_NO_PAD.encode(proof) != challenge || redirect != form["redirect_uri"] {
                 return bad("invalid_grant");
             }
             let refresh = format!("refresh-{}", held.number);
-            held.refresh_tokens.push(refresh.clone());
+            held.refresh_tokens.insert(refresh.clone(), who.clone());
             answer["refresh_token"] = json!(refresh);
+            held.access_tokens.insert(access, who);
         }
-        _ if !held.refresh_tokens.contains(&form["refresh_token"]) => return bad("invalid_grant"),
-        _ => {}
+        _ => {
+            let Some(who) = held.refresh_tokens.get(&form["refresh_token"]).cloned() else {
+                return bad("invalid_grant");
+            };
+            held.access_tokens.insert(access, who);
+        }
     }
-    held.access_tokens.push(access);
     axum::Json(answer).into_response()
+}
+
+impl Held {
+    /// Whose access token a request has.
+    pub(super) fn bearer(&self, headers: &HeaderMap) -> Option<String> {
+        let bearer = headers.get("authorization")?.to_str().ok()?;
+        self.access_tokens.get(bearer.strip_prefix("Bearer ")?).cloned()
+    }
 }
 
 fn api(held: &mut Held, method: &str, path: &str, query: &str, headers: &HeaderMap, body: &[u8]) -> Response {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let bearer = header("authorization").unwrap_or_default();
-    if !held.access_tokens.iter().any(|token| bearer == format!("Bearer {token}")) {
+    if held.bearer(headers).is_none() {
         return refuse(401, "authError");
     }
     let query: HashMap<String, String> = form_urlencoded::parse(query.as_bytes()).into_owned().collect();

@@ -3,6 +3,7 @@
 pub(crate) mod binary;
 pub(crate) mod chance;
 pub(crate) mod fake_fastspring;
+pub(crate) mod fake_gmail;
 pub(crate) mod fake_google;
 pub(crate) mod fake_twilio;
 pub(crate) mod mounted;

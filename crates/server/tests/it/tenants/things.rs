@@ -168,7 +168,12 @@ impl Things {
             ("POST", "/v1/sending-accounts") => Some(outreach::account(&self.fresh_name())),
             ("PUT", "/v1/sending-accounts/{id}") => Some(outreach::account("ada")),
             ("PUT", "/v1/sending-accounts/{id}/mailbox") => Some(outreach::mailbox()),
-            ("POST", "/v1/sending-accounts/{id}/pause" | "/v1/sending-accounts/{id}/resume") => None,
+            (
+                "POST",
+                "/v1/sending-accounts/{id}/pause"
+                | "/v1/sending-accounts/{id}/resume"
+                | "/v1/sending-accounts/{id}/sign-in",
+            ) => None,
             ("POST", "/v1/suppressions") => Some(json!({"subjects": ["somebody@example.net"]})),
             _ => panic!("say here what a good body of {} {} is", route.method, route.path),
         }
@@ -223,7 +228,7 @@ impl Things {
             ("POST", "/v1/services") => Some(json!({"name": "Cleaning", "minutes": 30})),
             ("POST", "/v1/staff/{id}/calendar" | "/v1/staff/{id}/calendar/sync") => None,
             ("PATCH", "/v1/staff/{id}/calendar") => Some(json!({"calendar": "primary"})),
-            ("POST", "/v1/calendar-sign-ins") => Some(json!({"state": "x", "code": "x"})),
+            ("POST", "/v1/calendar-sign-ins" | "/v1/gmail-sign-ins") => Some(json!({"state": "x", "code": "x"})),
             ("POST", "/v1/calendar-conflicts/{id}/resolve") => Some(json!({"keep": "ours"})),
             ("POST", "/v1/calendar-feeds") => Some(json!({"name": "A feed"})),
             ("POST", "/v1/staff") => Some(json!({"name": "Dr. Lee"})),

@@ -1,7 +1,12 @@
-//! Google's calendar API (<https://developers.google.com/workspace/calendar/api>). Lives in one process: access tokens until
-//! they end. On several nodes each fetches for itself.
+//! What Google's APIs have in common: accounts that somebody has given access to (OAuth 2, RFC 6749), their access tokens,
+//! and what refusals mean. Calendars (<https://developers.google.com/workspace/calendar/api>) and mail
+//! (<https://developers.google.com/workspace/gmail/api>) ask by it, each by an address, a breaker and scopes of its own.
 //!
-//! What only reads is tried once more. Nothing here holds a transaction.
+//! Lives in one process: access tokens until they end. On several nodes each fetches for itself. What only reads is tried
+//! once more. Nothing here holds a transaction.
+
+mod fault;
+mod sign_in;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,18 +14,20 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, IF_MATCH};
-use mainstay_domain::{CalendarConnectionId, Clock, Error, Result, Secret, Timestamp};
+use mainstay_domain::{Clock, Error, Result, Secret, Timestamp};
 use moka::sync::Cache;
 use reqwest::{Method, RequestBuilder, Url};
 use serde_json::Value;
+use tokio::sync::Mutex;
+use uuid::Uuid;
 
-use super::fault::Fault;
 use crate::config::{self, GoogleCalendar};
 use crate::providers::api::{Answer, Api, ApiFault, Saying, Service};
 use crate::providers::{BreakerState, LastOutcome};
 
-/// The largest answer that is read, in bytes: a page of a thousand events.
-const LARGEST: usize = 8 * 1024 * 1024;
+pub(crate) use fault::{Codes, Fault};
+pub(crate) use sign_in::{Purpose, SignIn, hash};
+
 /// Connections that are kept for further requests.
 const CONNECTIONS: usize = 8;
 /// How long before its end an access token is fetched anew.
@@ -29,43 +36,63 @@ const MARGIN: Duration = Duration::from_secs(60);
 const MOST_TOKENS: u64 = 10_000;
 /// The longest that one is remembered: Google's last an hour.
 const LONGEST_TOKEN: Duration = Duration::from_secs(3_600);
-/// What is asked for: to write events, and to read calendars and which there are.
-const SCOPES: &str =
-    "https://www.googleapis.com/auth/calendar.events https://www.googleapis.com/auth/calendar.readonly";
+/// How many accounts have their access token fetched at once: one attempt for each, and those that share a place wait.
+const AT_ONCE: usize = 64;
+/// How long an account rests whose limit of a day is reached.
+const DAY_IS_FULL: Duration = Duration::from_secs(3_600);
 
-/// Google's API.
-pub struct GoogleApi {
+/// One of Google's APIs.
+pub(crate) struct Use<'a> {
+    /// What its breaker, its health and its figures are called.
+    pub(crate) name: &'static str,
+    /// What is asked for when somebody signs in.
+    pub(crate) scopes: &'static str,
+    /// Where it is.
+    pub(crate) api_url: &'a str,
+    /// How long an answer may take to begin.
+    pub(crate) first_byte: Duration,
+    /// The largest answer that is read, in bytes.
+    pub(crate) largest: usize,
+}
+
+/// One of Google's APIs, with the access tokens of the accounts that it is asked for.
+pub(crate) struct GoogleApi {
     api: Api,
     settings: GoogleCalendar,
+    scopes: &'static str,
+    api_url: String,
     clock: Arc<dyn Clock>,
-    tokens: Cache<CalendarConnectionId, (Secret, Timestamp)>,
+    tokens: Cache<Uuid, (Secret, Timestamp)>,
+    /// Of several that need a token at once, one fetches it.
+    fetching: Vec<Mutex<()>>,
 }
 
 /// What is asked.
-pub(super) struct Ask<'a> {
-    pub(super) method: Method,
+pub(crate) struct Ask<'a> {
+    pub(crate) method: Method,
     /// The parts of the path behind that of the API.
-    pub(super) path: &'a [&'a str],
-    pub(super) query: &'a [(&'a str, &'a str)],
-    pub(super) body: Option<&'a Value>,
+    pub(crate) path: &'a [&'a str],
+    pub(crate) query: &'a [(&'a str, &'a str)],
+    pub(crate) body: Option<&'a Value>,
     /// The version that must be there.
-    pub(super) version: Option<&'a str>,
+    pub(crate) version: Option<&'a str>,
 }
 
 impl<'a> Ask<'a> {
-    pub(super) const fn get(path: &'a [&'a str], query: &'a [(&'a str, &'a str)]) -> Self {
+    pub(crate) const fn get(path: &'a [&'a str], query: &'a [(&'a str, &'a str)]) -> Self {
         Self { method: Method::GET, path, query, body: None, version: None }
     }
 
-    pub(super) const fn post(path: &'a [&'a str], body: &'a Value) -> Self {
+    pub(crate) const fn post(path: &'a [&'a str], body: &'a Value) -> Self {
         Self { method: Method::POST, path, query: &[], body: Some(body), version: None }
     }
 }
 
 /// The account behind a refresh token.
-pub(super) struct Holder<'a> {
-    pub(super) id: CalendarConnectionId,
-    pub(super) refresh_token: &'a Secret,
+pub(crate) struct Holder<'a> {
+    /// By what its access token is remembered.
+    pub(crate) id: Uuid,
+    pub(crate) refresh_token: &'a Secret,
 }
 
 impl GoogleApi {
@@ -73,28 +100,41 @@ impl GoogleApi {
     ///
     /// # Errors
     /// When the HTTP client cannot be made.
-    pub fn new(settings: &GoogleCalendar, shared: &config::Providers, clock: Arc<dyn Clock>) -> Result<Option<Self>> {
+    pub(crate) fn new(
+        of: &Use<'_>,
+        settings: &GoogleCalendar,
+        shared: &config::Providers,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Option<Self>> {
         if !settings.is_set_up() {
             return Ok(None);
         }
         let service = Service {
             connections: CONNECTIONS,
             meaning,
-            // An event that is gone, was changed or is there already is an answer like any other.
+            // An event that is gone, was changed or is there already is an answer like any other, as is a message that is.
             refuses_by_the_way: true,
-            ..Service::new("google_calendar", &settings.api_url, settings.first_byte_timeout(), LARGEST)
+            ..Service::new(of.name, of.api_url, of.first_byte, of.largest)
         };
         Ok(Some(Self {
             api: Api::new(&service, shared, Arc::clone(&clock))?,
             settings: settings.clone(),
+            scopes: of.scopes,
+            api_url: of.api_url.to_owned(),
             clock,
             tokens: Cache::builder().max_capacity(MOST_TOKENS).time_to_live(LONGEST_TOKEN).build(),
+            fetching: (0..AT_ONCE).map(|_| Mutex::new(())).collect(),
         }))
     }
 
     /// What its breaker does with the next request, and what the last one came to.
     pub(crate) fn standing(&self) -> (BreakerState, Option<LastOutcome>) {
         self.api.standing()
+    }
+
+    /// Whether a request would be made now; else how long Google is still left alone.
+    pub(crate) fn ready(&self) -> std::result::Result<(), Duration> {
+        self.api.ready()
     }
 
     /// What PKCE proves (RFC 7636): it follows from the secret of the sign-in and from that of this installation, so that
@@ -105,7 +145,7 @@ impl GoogleApi {
     }
 
     /// Where somebody signs in.
-    pub(super) fn authorization_url(&self, redirect: &str, state: &str, secret: &[u8]) -> Result<String> {
+    pub(crate) fn authorization_url(&self, redirect: &str, state: &str, secret: &[u8]) -> Result<String> {
         let mut url = Url::parse(&self.settings.authorization_url).map_err(Error::internal)?;
         let verifier = self.verifier(secret);
         let challenge = URL_SAFE_NO_PAD.encode(ring::digest::digest(&ring::digest::SHA256, verifier.as_bytes()));
@@ -113,7 +153,7 @@ impl GoogleApi {
             .append_pair("client_id", &self.settings.client_id)
             .append_pair("redirect_uri", redirect)
             .append_pair("response_type", "code")
-            .append_pair("scope", SCOPES)
+            .append_pair("scope", self.scopes)
             .append_pair("access_type", "offline")
             .append_pair("prompt", "consent")
             .append_pair("state", state)
@@ -123,9 +163,9 @@ impl GoogleApi {
     }
 
     /// Exchanges what somebody came back with for a refresh token, and remembers the access token that comes with it.
-    pub(super) async fn exchange(
+    pub(crate) async fn exchange(
         &self,
-        id: CalendarConnectionId,
+        id: Uuid,
         (code, redirect, secret): (&str, &str, &[u8]),
     ) -> std::result::Result<Secret, Fault> {
         let verifier = self.verifier(secret);
@@ -147,7 +187,7 @@ impl GoogleApi {
     }
 
     /// Takes the access away that was given. Best effort: it ends at Google too when the account's owner says so.
-    pub(super) async fn revoke(&self, refresh_token: &Secret) -> std::result::Result<(), Fault> {
+    pub(crate) async fn revoke(&self, refresh_token: &Secret) -> std::result::Result<(), Fault> {
         let form = [("token", refresh_token.expose())];
         self.api.once(self.form(&self.settings.revoke_url, &form)).await?;
         Ok(())
@@ -172,7 +212,7 @@ impl GoogleApi {
         self.api.request_to(Method::POST, url).header(CONTENT_TYPE, "application/x-www-form-urlencoded").body(body)
     }
 
-    fn remember(&self, id: CalendarConnectionId, answer: &Value) -> std::result::Result<Secret, Fault> {
+    fn remember(&self, id: Uuid, answer: &Value) -> std::result::Result<Secret, Fault> {
         let token = answer["access_token"].as_str().ok_or_else(|| Fault::Passing("no access token".to_owned()))?;
         let lasts = Duration::from_secs(answer["expires_in"].as_u64().unwrap_or(0));
         let token = Secret::new(token.to_owned());
@@ -181,25 +221,34 @@ impl GoogleApi {
     }
 
     /// Forgets what it remembers of an account.
-    pub(super) fn forget(&self, id: CalendarConnectionId) {
+    pub(crate) fn forget(&self, id: Uuid) {
         self.tokens.invalidate(&id);
     }
 
-    async fn access(&self, holder: &Holder<'_>) -> std::result::Result<Secret, Fault> {
-        if let Some((token, until)) = self.tokens.get(&holder.id)
-            && self.clock.now().plus(MARGIN) < until
-        {
-            return Ok(token);
+    fn remembered(&self, id: Uuid) -> Option<Secret> {
+        let (token, until) = self.tokens.get(&id)?;
+        (self.clock.now().plus(MARGIN) < until).then_some(token)
+    }
+
+    /// An access token of an account, and whether it was fetched just now.
+    pub(crate) async fn access(&self, holder: &Holder<'_>) -> std::result::Result<(Secret, bool), Fault> {
+        if let Some(token) = self.remembered(holder.id) {
+            return Ok((token, false));
+        }
+        let place = usize::try_from(holder.id.as_u128() % AT_ONCE as u128).unwrap_or(0);
+        let _mine = self.fetching[place].lock().await;
+        if let Some(token) = self.remembered(holder.id) {
+            return Ok((token, false));
         }
         let form = [("grant_type", "refresh_token"), ("refresh_token", holder.refresh_token.expose())];
         let answer = self.token(&form).await?;
-        self.remember(holder.id, &answer)
+        Ok((self.remember(holder.id, &answer)?, true))
     }
 
     /// Asks on behalf of an account. An access token that is refused is fetched anew once.
-    pub(super) async fn ask(&self, holder: &Holder<'_>, ask: &Ask<'_>) -> std::result::Result<Value, Fault> {
+    pub(crate) async fn ask(&self, holder: &Holder<'_>, ask: &Ask<'_>) -> std::result::Result<Value, Fault> {
         for last in [false, true] {
-            let token = self.access(holder).await?;
+            let (token, _) = self.access(holder).await?;
             let outcome = self.ask_with(&token, ask).await;
             match outcome {
                 Err(Fault::Refused(401, reason)) => {
@@ -215,8 +264,22 @@ impl GoogleApi {
     }
 
     async fn ask_with(&self, token: &Secret, ask: &Ask<'_>) -> std::result::Result<Value, Fault> {
-        let bad = |error: String| Fault::Passing(error);
-        let mut url = Url::parse(&self.settings.api_url).map_err(|error| bad(error.to_string()))?;
+        let request = self.request(token, ask)?;
+        let answer = match ask.method {
+            Method::GET => self.api.call(request, Saying::Again).await,
+            _ => self.api.once(request).await,
+        };
+        Ok(answer?)
+    }
+
+    /// Asks a single time with an access token, whatever comes of it. The answer tells whether it may have been acted on.
+    pub(crate) async fn once(&self, token: &Secret, ask: &Ask<'_>) -> std::result::Result<Value, ApiFault> {
+        self.api.once(self.request(token, ask)?).await
+    }
+
+    fn request(&self, token: &Secret, ask: &Ask<'_>) -> std::result::Result<RequestBuilder, ApiFault> {
+        let bad = |error: String| ApiFault::NotSent(error);
+        let mut url = Url::parse(&self.api_url).map_err(|error| bad(error.to_string()))?;
         url.path_segments_mut().map_err(|()| bad("no address".to_owned()))?.pop_if_empty().extend(ask.path);
         if !ask.query.is_empty() {
             url.query_pairs_mut().extend_pairs(ask.query);
@@ -231,11 +294,7 @@ impl GoogleApi {
         if let Some(body) = ask.body {
             request = request.json(body);
         }
-        let answer = match ask.method {
-            Method::GET => self.api.call(request, Saying::Again).await,
-            _ => self.api.once(request).await,
-        };
-        Ok(answer?)
+        Ok(request)
     }
 }
 
@@ -246,19 +305,36 @@ fn meaning(answer: Answer) -> std::result::Result<Value, ApiFault> {
         204 | 205 => Ok(Value::Null),
         200..=299 if text.is_empty() => Ok(Value::Null),
         200..=299 => serde_json::from_slice(&text).map_err(|error| ApiFault::Unknown(format!("no JSON: {error}"))),
-        429 => Err(ApiFault::Busy(answer.after)),
+        429 => Err(busy(&text, answer.after)),
+        // Nobody says whether it was acted on.
+        408 => Err(ApiFault::Unknown("status 408".to_owned())),
         500..=599 => Err(ApiFault::Unknown(format!("status {status}"))),
         _ => Err(refusal(status, &text, answer.after)),
     }
 }
 
-/// What a refusal means: 403 is also what Google says to who asks too often.
-fn refusal(status: u16, text: &[u8], after: Option<Duration>) -> ApiFault {
+/// Its word for the reason.
+fn reason_of(text: &[u8]) -> String {
     let body: Value = serde_json::from_slice(text).unwrap_or_default();
     let reason = body["error"]["errors"][0]["reason"].as_str().or_else(|| body["error"]["status"].as_str());
     let reason = reason.or_else(|| body["error"].as_str()).unwrap_or("no reason");
-    if status == 403 && ["rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded"].contains(&reason) {
-        return ApiFault::Busy(after);
+    reason.chars().filter(|letter| !letter.is_control()).take(100).collect()
+}
+
+/// It has no time for it: for a moment, or for the day.
+fn busy(text: &[u8], after: Option<Duration>) -> ApiFault {
+    match reason_of(text).as_str() {
+        "dailyLimitExceeded" => ApiFault::Busy(Some(after.unwrap_or_default().max(DAY_IS_FULL))),
+        _ => ApiFault::Busy(after),
     }
-    ApiFault::Refused(status, reason.chars().filter(|letter| !letter.is_control()).take(100).collect())
+}
+
+/// What a refusal means: 403 is also what Google says to who asks too often.
+fn refusal(status: u16, text: &[u8], after: Option<Duration>) -> ApiFault {
+    let reason = reason_of(text);
+    const TOO_OFTEN: [&str; 4] = ["rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded"];
+    if status == 403 && TOO_OFTEN.contains(&reason.as_str()) {
+        return busy(text, after);
+    }
+    ApiFault::Refused(status, reason)
 }
