@@ -178,11 +178,12 @@ const OF_RECEPTION: [&str; 13] = [
 const RECEPTION_STYLES: &str = "reception.css";
 
 /// Files of the pages of outreach beside their modules.
-const OF_OUTREACH: [&str; 21] = [
+const OF_OUTREACH: [&str; 24] = [
     "campaign.js",
     "campaign-figures.js",
     "campaign-list.js",
     "campaign-settings.js",
+    "checklist.js",
     "emails.js",
     "figure-tables.js",
     "gmail-account.js",
@@ -190,8 +191,10 @@ const OF_OUTREACH: [&str; 21] = [
     "import-faults.js",
     "imports.js",
     "leads.js",
+    "mailbox.js",
     "parts.js",
     "plot.js",
+    "save-file.js",
     "sending-account.js",
     "sequence.js",
     "sequence-step.js",

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use axum::body::{Body, Bytes};
-use futures_util::{Stream, stream};
+use futures_util::{Stream, StreamExt as _, stream};
 use mainstay_domain::{
     CampaignId, Error, Kind, LeadId, LeadState, Result, SendingAccountId, StepVariantId, TenantId, Timestamp,
 };
@@ -333,6 +333,7 @@ fn write_figure(
 }
 
 fn pieces(table: Table, which: Which) -> impl Stream<Item = std::io::Result<Bytes>> {
+    // It is asked once more after its end.
     stream::unfold(table, move |mut table| async move {
         if matches!(table.at, At::End) {
             return None;
@@ -347,6 +348,7 @@ fn pieces(table: Table, which: Which) -> impl Stream<Item = std::io::Result<Byte
         // A page without a row is the last one.
         (!piece.is_empty()).then(|| (Ok(Bytes::from(piece)), table))
     })
+    .fuse()
 }
 
 impl Outreach {

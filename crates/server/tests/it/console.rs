@@ -6,6 +6,7 @@ mod calendar;
 mod calendars;
 mod calls;
 mod campaigns;
+mod checklists;
 mod contacts;
 mod controls;
 mod deliveries;

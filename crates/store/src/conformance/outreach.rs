@@ -29,7 +29,7 @@ use crate::{
     FindLacking, GetAccount, GetCampaign, GetEmail, GetLead, LeadOrder, ListAccounts, ListCampaigns, ListEmails,
     ListLeads, NewLead, NextEmail, Once, OutreachFigure, PutAccount, PutCampaign, PutSteps, Ramp, ReadDue, ReadFigures,
     ReadSteps, ReadSums, ReadVariant, RunOf, SendingLane, ServerSaid, SetAccountState, SetCampaignState, StepVariant,
-    StopBy, StopLead, UseAccounts,
+    StopBy, StopLead, SumFigures, UseAccounts,
 };
 
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
@@ -333,7 +333,7 @@ pub(super) async fn an_email_goes_out_once(h: &Harness) {
         sums(&[("accepted", 3), ("lead_active", 1), ("lead_finished", 2), ("unknown", 1)])
     );
     let (empty, all) = (agency.campaign("Summer", &[]).await.id, agency.figures(made.id).await);
-    let added_up = ReadSums { tenant: agency.tenant, campaigns: vec![empty, made.id] };
+    let added_up = SumFigures { tenant: agency.tenant, campaigns: vec![empty, made.id] };
     assert_eq!(agency.run(added_up).await, BTreeMap::from([(made.id, all)]), "and nothing of one that has none");
     let found = FindByMessage {
         tenant: agency.tenant,

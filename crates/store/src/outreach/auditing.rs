@@ -27,8 +27,8 @@ statements! {
     MAILBOXES = batch((id: uuid, tenant_id: uuid) "
         SELECT m.id, m.state, m.reason, m.looked_at, m.created_at FROM batch b JOIN mailbox m ON m.id = b.id AND m.tenant_id = b.tenant_id");
     HELD = batch((id: uuid, tenant_id: uuid) "
-        SELECT e.id, e.tenant_id, e.updated_at FROM batch b JOIN email e ON e.account_id = b.id AND e.tenant_id = b.tenant_id
-        WHERE e.state IN ('claimed', 'in_flight') AND e.updated_at <= $2 ORDER BY e.updated_at LIMIT 100");
+        SELECT e.id, e.tenant_id, e.updated_at FROM batch b CROSS JOIN email e
+        WHERE e.account_id = b.id AND e.tenant_id = b.tenant_id AND e.state IN ('claimed', 'in_flight') AND e.updated_at <= $2 ORDER BY e.updated_at LIMIT 100");
     UNKNOWN = batch((id: uuid) "
         SELECT b.id AS tenant_id, (SELECT count(*) FROM (SELECT 1 FROM email WHERE tenant_id = b.id AND state = 'unknown'
             ORDER BY id LIMIT 1000) counted) AS number,
@@ -148,7 +148,7 @@ impl Intent for AuditAccounts {
         let mailboxes: Vec<MailboxRow> = tx.batch(MAILBOXES, &keys).rows().await?;
         let account = |row: AccountRow| {
             let mailbox = mailboxes.iter().find(|one| one.id == row.id).map(|one| {
-                let since = moment(one.looked_at.clone()).unwrap_or(one.created_at.0);
+                let since = moment(one.looked_at).unwrap_or(one.created_at.0);
                 Ok::<_, crate::error::Error>(AuditedMailbox {
                     state: word(&one.state)?,
                     reason: one.reason.clone(),

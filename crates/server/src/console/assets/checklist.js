@@ -11,9 +11,10 @@ const SEVERITIES = { blocks: ["stands in the way", "bad"], warns: ["would harm",
 const recordOf = ({ kind, name, value }) =>
   make("div", { class: "record" }, make("p", { class: "soft", text: `Publish this record (${kind}):` }), make("ul", { class: "to-copy" }, toCopy("its name", name), toCopy("its value", value)));
 
-function line({ code, severity, about, detail, publish }, cures) {
+function line({ code, severity, about, detail, account_ids: accounts, publish }, cures) {
   const [word, kind] = SEVERITIES[severity] ?? [severity, ""];
-  const links = severity === "blocks" && !publish ? cures({ field: about, detail }) : [];
+  // What is about an account is mended in its DNS.
+  const links = severity === "blocks" && !accounts.length ? cures({ field: about, detail }) : [];
   return make(
     "li",
     { "data-check": code, "data-severity": severity },

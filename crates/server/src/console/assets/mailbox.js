@@ -74,8 +74,8 @@ export function mailboxPart(life, { id, address }, mayChange) {
       place.replaceChildren(make("p", { class: "soft", text: "It has none: answers, bounces and complaints are not heard." }), ...buttons);
     } else {
       const [word, kind] = STATES[mailbox.state] ?? [mailbox.state, ""];
-      const cure = mailbox.state === "reconnect" ? " Correct the server, the user name or the password." : "";
-      const why = mailbox.reason ? [make("p", { class: mailbox.state === "active" ? "soft" : "off", "data-part": "reason", text: `${mailbox.reason}${cure}` })] : [];
+      const cure = mailbox.state === "reconnect" ? ". Correct the server, the user name or the password." : "";
+      const why = mailbox.reason ? [make("p", { class: mailbox.state === "active" ? "soft" : "off", "data-part": "reason", text: `${mailbox.reason.replace(/\.$/, "")}${cure}` })] : [];
       const list = facts([
         ["Server", `${mailbox.host}:${mailbox.port}`],
         ["User name", mailbox.user_name],

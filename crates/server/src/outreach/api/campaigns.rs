@@ -15,6 +15,7 @@ use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
 use super::super::service::{CampaignWish, StepWish, VariantWish};
+use super::campaign_sums::SumsBody;
 use crate::accounts::{Administrator, Reader};
 use crate::app::App;
 use crate::http::idempotency::Idempotency;
@@ -105,48 +106,6 @@ pub struct CampaignBody {
     /// In a list that was asked for with `figures`.
     #[serde(skip_serializing_if = "Option::is_none")]
     figures: Option<SumsBody>,
-}
-
-/// What came of a campaign in all: leads, emails by where they are, and those of what was sent that something became of.
-#[derive(Serialize, ToSchema)]
-#[schema(as = CampaignFigures)]
-pub struct SumsBody {
-    leads: i64,
-    queued: i64,
-    /// Servers took them.
-    sent: i64,
-    rejected: i64,
-    unknown: i64,
-    cancelled: i64,
-    /// By people, as are those that are clicked.
-    opened: i64,
-    clicked: i64,
-    replied: i64,
-    bounced: i64,
-    complained: i64,
-    unsubscribed: i64,
-    converted: i64,
-}
-
-impl From<BTreeMap<String, i64>> for SumsBody {
-    fn from(sums: BTreeMap<String, i64>) -> Self {
-        let of = |kind: &str| sums.get(kind).copied().unwrap_or(0);
-        Self {
-            leads: sums.iter().filter(|(kind, _)| kind.starts_with("lead_")).map(|(_, number)| number).sum(),
-            queued: of("queued"),
-            sent: of("accepted"),
-            rejected: of("rejected"),
-            unknown: of("unknown"),
-            cancelled: of("cancelled"),
-            opened: of("opened"),
-            clicked: of("clicked"),
-            replied: of("replied"),
-            bounced: of("bounced"),
-            complained: of("complained"),
-            unsubscribed: of("unsubscribed"),
-            converted: of("converted"),
-        }
-    }
 }
 
 impl From<Campaign> for CampaignBody {

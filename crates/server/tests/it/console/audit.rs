@@ -18,7 +18,7 @@ async fn an_operator_sees_what_is_missing_and_audits_again() {
     page.shows("document.querySelector('#audit .nothing')?.textContent.includes('No audit')").await;
     page.click("[data-action=audit]").await;
     page.shows("Number(document.querySelector('.audit-score strong')?.textContent) > 50").await;
-    page.shows("document.querySelectorAll('#audit [data-group]').length === 6").await;
+    page.shows("document.querySelectorAll('#audit [data-group]').length === 7").await;
     page.shows("document.querySelector('[data-check=\"security.forged_tokens\"] .badge')?.textContent === 'passed'")
         .await;
     page.shows(

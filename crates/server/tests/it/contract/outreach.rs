@@ -149,14 +149,7 @@ pub(super) async fn drive(driver: &mut Driver<'_>, google: &FakeGoogle, ada: &Pe
     let lead = text(&added["data"][0]["id"]);
     driver.good(200, "GET /v1/leads/{id}", Some(&lead), token, None).await;
     driver.good(200, "POST /v1/leads/{id}/stop", Some(&lead), token, None).await;
-    driver.good(200, "GET /v1/campaigns/{id}/figures", Some(&running_campaign), token, None).await;
-    driver.good(200, "GET /v1/campaigns/{id}/sums", Some(&running_campaign), token, None).await;
-    for (operation, head) in
-        [("GET /v1/campaigns/{id}/leads.csv", "email,"), ("GET /v1/campaigns/{id}/figures.csv", "day,step,")]
-    {
-        let table = driver.call(operation, Some(&running_campaign), token, None, &[]).await;
-        assert!(table.status == 200 && table.text.starts_with(head), "{}", table.text);
-    }
+    drive_figures(driver, &running_campaign, token).await;
     driver.good(200, "GET /v1/emails", None, token, None).await;
     driver.good(200, "GET /v1/emails/{id}", Some(&emails[0]), token, None).await;
     driver.good(200, "POST /v1/emails/{id}/resend", Some(&emails[0]), token, None).await;
@@ -177,6 +170,18 @@ pub(super) async fn drive(driver: &mut Driver<'_>, google: &FakeGoogle, ada: &Pe
     driver.good(201, "POST /v1/suppressions", None, token, Some(subjects)).await;
     driver.good(200, "GET /v1/suppressions", None, token, None).await;
     driver.good(204, "DELETE /v1/suppressions/{subject}", Some("somebody@example.com"), token, None).await;
+}
+
+/// What came of a campaign, told and as tables.
+async fn drive_figures(driver: &mut Driver<'_>, campaign: &str, token: Option<&str>) {
+    driver.good(200, "GET /v1/campaigns/{id}/figures", Some(campaign), token, None).await;
+    driver.good(200, "GET /v1/campaigns/{id}/sums", Some(campaign), token, None).await;
+    for (operation, head) in
+        [("GET /v1/campaigns/{id}/leads.csv", "email,"), ("GET /v1/campaigns/{id}/figures.csv", "day,step,")]
+    {
+        let table = driver.call(operation, Some(campaign), token, None, &[]).await;
+        assert!(table.status == 200 && table.text.starts_with(head), "{}", table.text);
+    }
 }
 
 /// An account at Gmail, which somebody signs in to.

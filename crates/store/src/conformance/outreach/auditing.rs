@@ -89,6 +89,7 @@ pub(in super::super) async fn what_audits_look_for_is_found(h: &Harness) {
     assert_eq!(agency.run(sent).await, [(account, 3)]);
     assert_eq!(agency.run(CountSent { since: begun, ..sent }).await, [], "since then nothing");
     sent_after_stop(&agency, claimed[0].address.clone(), claimed[0].id).await;
+    exported(&agency, made.id).await;
     miscounted(&agency, made.id.uuid(), account.uuid()).await;
 }
 
@@ -121,4 +122,17 @@ async fn miscounted(agency: &Agency<'_>, campaign_id: Uuid, account_id: Uuid) {
     let ComparedFigures::Differ(differ, _) = agency.run(compare).await else { panic!("it is small") };
     let said: Vec<_> = differ.iter().map(|(said, rows)| (said.step, said.kind.as_str(), said.number, *rows)).collect();
     assert_eq!(said, [(3, "accepted", 1, 0)]);
+}
+
+/// The same campaign as a table: each lead once, with what came of its emails.
+async fn exported(agency: &Agency<'_>, campaign: mainstay_domain::CampaignId) {
+    let tenant = agency.tenant;
+    let names = agency.run(crate::ReadFieldNames { tenant, campaign, after: None, limit: 10 }).await;
+    assert!(names.len() == 4 && names.iter().all(|(_, fields)| *fields == ["first_name"]), "{names:?}");
+    let last = names[3].0;
+    let page = agency.run(crate::ExportLeads { tenant, campaign, after: None, last, limit: 10 }).await;
+    assert_eq!((page.len(), page.iter().map(|(_, came)| came.sent).sum::<u32>()), (4, 1));
+    let after = Some(names[2].0);
+    let rest = agency.run(crate::ExportLeads { tenant, campaign, after, last, limit: 10 }).await;
+    assert_eq!(rest.iter().map(|(lead, _)| lead.id).collect::<Vec<_>>(), [last]);
 }
