@@ -9,6 +9,7 @@ pub(super) mod mailboxes;
 pub(super) mod model;
 pub(super) mod month;
 pub(super) mod stopping;
+mod sums;
 pub(super) mod test_emails;
 pub(super) mod tracking;
 
@@ -20,16 +21,14 @@ use mainstay_domain::{
     AccountState, CampaignId, CampaignState, EmailAddress, EmailId, EmailState, LeadId, LeadState, SendingAccountId,
     StepVariantId, StopReason, TenantId,
 };
-use uuid::Uuid;
 
 use super::{Harness, sealed};
 use crate::{
     AccountRun, AccountSettings, AccountsOf, AddLeads, BeginRun, CampaignSettings, ClaimEmails, ClaimedEmail,
-    ClearCampaign, CountFigures, Email, EmailClaim, EmailEnd, EmailsOf, EndEmail, Error, FenceEmail, FindByMessage,
-    FindLacking, GetAccount, GetCampaign, GetEmail, GetLead, LeadOrder, ListAccounts, ListCampaigns, ListEmails,
-    ListLeads, NewLead, NextEmail, Once, OutreachFigure, PutAccount, PutCampaign, PutSteps, Ramp, ReadDue, ReadFigures,
-    ReadSteps, ReadSums, ReadVariant, RunOf, SendingLane, ServerSaid, SetAccountState, SetCampaignState, StepVariant,
-    StopBy, StopLead, SumFigures, UseAccounts,
+    ClearCampaign, Email, EmailClaim, EmailEnd, EmailsOf, EndEmail, Error, FenceEmail, FindByMessage, FindLacking,
+    GetAccount, GetCampaign, GetEmail, GetLead, LeadOrder, ListAccounts, ListCampaigns, ListEmails, ListLeads, NewLead,
+    NextEmail, Once, PutAccount, PutCampaign, PutSteps, Ramp, ReadDue, ReadSteps, ReadVariant, RunOf, SendingLane,
+    ServerSaid, SetAccountState, SetCampaignState, StepVariant, StopBy, StopLead, SumFigures, UseAccounts,
 };
 
 pub(super) const HOUR: Duration = Duration::from_secs(3_600);
@@ -220,38 +219,6 @@ impl<'a> Agency<'a> {
     pub(super) async fn stop(&self, by: StopBy, reason: StopReason) -> bool {
         self.run(StopLead { tenant: self.tenant, by, reason, now: self.h.now() }).await
     }
-
-    /// The figures of a campaign, which are what the rows come to.
-    pub(super) async fn figures(&self, campaign: CampaignId) -> BTreeMap<String, i64> {
-        let figures = self.run(ReadFigures { tenant: self.tenant, campaign }).await;
-        let rows: Vec<OutreachFigure> = self.run(CountFigures { tenant: self.tenant, campaign }).await;
-        assert_eq!(figures, rows, "the figures are what the rows come to");
-        let sums = self.run(ReadSums { tenant: self.tenant, campaign }).await;
-        let nil = Uuid::nil();
-        assert_eq!(added_up(&sums.texts, Some), added_up(&figures, |of| Some((of.0, of.1, nil, 0))));
-        assert_eq!(added_up(&sums.accounts, Some), added_up(&figures, |of| (of.0 > 0).then_some((0, nil, of.2, 0))));
-        assert_eq!(added_up(&sums.days, Some), added_up(&figures, |of| (of.3 > 0).then_some((0, nil, nil, of.3))));
-        let mut sums = BTreeMap::new();
-        for figure in figures {
-            *sums.entry(figure.kind).or_default() += figure.number;
-        }
-        sums
-    }
-}
-
-/// A step, a text, an account and a day.
-type Place = (i64, Uuid, Uuid, i64);
-
-/// Figures added up by what is left of their place.
-fn added_up(figures: &[OutreachFigure], left: impl Fn(Place) -> Option<Place>) -> BTreeMap<(Place, String), i64> {
-    let mut sums = BTreeMap::new();
-    for figure in figures {
-        if let Some(place) = left((figure.step, figure.variant_id, figure.account_id, figure.day)) {
-            *sums.entry((place, figure.kind.clone())).or_default() += figure.number;
-        }
-    }
-    sums.retain(|_, number| *number != 0);
-    sums
 }
 
 pub(super) fn said(code: u16) -> ServerSaid {

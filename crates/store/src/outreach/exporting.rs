@@ -20,10 +20,11 @@ statements! {
     LEADS = both("
         SELECT id, campaign_id, address, fields, zone, state, step, account_id, created_at, updated_at
         FROM lead WHERE tenant_id = $1 AND campaign_id = $2 AND id > $3 AND id <= $4 ORDER BY id LIMIT $5");
-    CAME_OF = batch((id: uuid) "
+    CAME_OF = batch((id: uuid, tenant_id: uuid, campaign_id: uuid) "
         SELECT e.lead_id, count(e.accepted_at) AS sent, count(e.opened_at) AS opened, count(e.clicked_at) AS clicked,
           count(e.replied_at) AS replied, count(e.bounced_at) AS bounced, count(e.converted_at) AS converted
-        FROM batch b JOIN email e ON e.tenant_id = $2 AND e.campaign_id = $3 AND e.lead_id = b.id GROUP BY e.lead_id");
+        FROM batch b JOIN email e ON e.tenant_id = b.tenant_id AND e.campaign_id = b.campaign_id AND e.lead_id = b.id
+        GROUP BY e.lead_id");
 }
 
 #[derive(sqlx::FromRow)]
@@ -46,6 +47,8 @@ struct CameRow {
 #[derive(Serialize)]
 struct LeadKey {
     id: Uuid,
+    tenant_id: Uuid,
+    campaign_id: Uuid,
 }
 
 /// What came of the emails to a lead: so many of them were taken by a server, opened by a person, and so on.
@@ -126,11 +129,12 @@ impl Intent for ExportLeads {
         let list = tx.query(LEADS).bind(tenant).bind(campaign).bind(after).bind(self.last.uuid());
         let rows: Vec<LeadRow> = list.bind(i64::from(self.limit)).rows().await?;
         let leads: Vec<Lead> = rows.into_iter().map(Lead::try_from).collect::<Result<_>>()?;
-        let keys: Vec<LeadKey> = leads.iter().map(|lead| LeadKey { id: lead.id.uuid() }).collect();
+        let key = |lead: &Lead| LeadKey { id: lead.id.uuid(), tenant_id: tenant, campaign_id: campaign };
+        let keys: Vec<LeadKey> = leads.iter().map(key).collect();
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let came: Vec<CameRow> = tx.batch(CAME_OF, &keys).bind(tenant).bind(campaign).rows().await?;
+        let came: Vec<CameRow> = tx.batch(CAME_OF, &keys).rows().await?;
         let came: BTreeMap<Uuid, CameOfLead> = came
             .into_iter()
             .map(|row| {
