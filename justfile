@@ -40,6 +40,10 @@ docs:
 crash cycles="200":
     MAINSTAY_TEST_REQUIRE=all MAINSTAY_TEST_CRASH_CYCLES={{cycles}} cargo test --locked -p mainstay-server --test it crash -- --nocapture
 
+# Kill servers in the middle of campaigns of many emails, over twenty accounts.
+crash-outreach cycles='100' emails='20000':
+    MAINSTAY_TEST_REQUIRE=all MAINSTAY_TEST_CRASH_CYCLES={{cycles}} MAINSTAY_TEST_CRASH_EMAILS={{emails}} cargo test --locked -p mainstay-server --test it crash::outreach -- --nocapture
+
 # Let 200 callers at once want one of 20 times, so often, on both engines.
 bookings rounds="50":
     MAINSTAY_TEST_REQUIRE=all MAINSTAY_TEST_BOOKING_ROUNDS={{rounds}} MAINSTAY_TEST_CASES=two_hundred_callers cargo test --locked -p mainstay-store conformance:: -- --nocapture

@@ -19,6 +19,7 @@ mod billing;
 mod calendars;
 mod call;
 mod calls;
+mod checkpoints;
 mod client_reports;
 #[cfg(test)]
 mod conformance;

@@ -10,9 +10,10 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 
 use crate::batcher::{Batcher, Bounds};
 use crate::call::Call;
+use crate::checkpoints::checkpointer;
 use crate::engine::postgres::{self, Pool, Postgres};
 use crate::engine::room::Room;
-use crate::engine::sqlite::{self, Checkpointer, Sqlite};
+use crate::engine::sqlite::{self, Sqlite};
 use crate::error::{Error, Result};
 use crate::inbox::subjects::Tellings;
 use crate::inbox::{INBOX, receive::Receipts};
@@ -479,28 +480,4 @@ fn postgres_settings(options: &Options) -> postgres::Settings {
         idle_timeout: options.idle_timeout,
         statement_timeout: options.statement_timeout,
     }
-}
-
-/// How often the checkpointer looks at the log.
-const CHECKPOINT_EVERY: Duration = Duration::from_millis(250);
-
-fn checkpointer(inner: Arc<Inner>) -> Task {
-    Task::new("checkpointer", async move {
-        let Engine::Sqlite(engine) = &inner.engine else { return };
-        let mut open: Option<Checkpointer> = None;
-        loop {
-            tokio::time::sleep(CHECKPOINT_EVERY).await;
-            let checkpointer = match open.take() {
-                Some(checkpointer) => Ok(checkpointer),
-                None => Checkpointer::open(engine).await,
-            };
-            match checkpointer {
-                Ok(mut checkpointer) => match checkpointer.tick(engine).await {
-                    Ok(()) => open = Some(checkpointer),
-                    Err(error) => tracing::warn!(%error, "the log could not be checkpointed; it is tried again"),
-                },
-                Err(error) => tracing::warn!(%error, "the checkpointer could not open the file; it is tried again"),
-            }
-        }
-    })
 }
