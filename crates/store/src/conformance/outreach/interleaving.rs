@@ -4,7 +4,7 @@
 //! What holds: when the stop has committed before the fence has, the email does not go out; when the fence was first, this
 //! one may, and nothing after it.
 
-mod held;
+pub(in super::super) mod held;
 
 use std::fmt::Debug;
 use std::pin::Pin;
@@ -23,10 +23,6 @@ use super::{Agency, DAY, Made, accepted, said, sender};
 use crate::{
     AccountRun, ClaimedEmail, ClearCampaign, EmailClaim, EmailEnd, EmailsOf, EndEmail, FenceEmail, Intent, ListEmails,
     NextEmail, SetCampaignState, StopBy, StopLead, Suppress,
-};
-
-pub(in super::super) use held::{
-    a_claim_and_a_fence_within_a_stop_hold, a_stop_within_a_fence_holds, a_stop_within_an_end_holds,
 };
 
 /// What stops somebody, or everybody.
