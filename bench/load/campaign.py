@@ -57,14 +57,14 @@ def fill(engine, tenant, campaign, accounts, variants):
     of_leads = f"""{numbers} INSERT INTO lead (id, tenant_id, campaign_id, address, domain, fields, zone, state, step, account_id, created_at, updated_at, searched)
         SELECT {spread('l')}, {uuid(tenant)}, {uuid(campaign)}, 'person' || i || '@' || (i % 997) || '.example', (i % 997) || '.example',
           '{{"first_name":"Ada","company":"Firma"}}', 'Europe/Berlin', CASE WHEN i % 50 = 0 THEN 'replied' WHEN i % 50 = 1 THEN 'bounced' ELSE 'finished' END, 2,
-          {pick(accounts, f'i % {ACCOUNTS}')}, {at('86400 * 70')}, {at('86400 * 70')}, 'person' || i || '@' || (i % 997) || '.example ada firma' FROM {source};"""
+          {pick(accounts, f'i / {DAYS} % {ACCOUNTS}')}, {at('86400 * 70')}, {at('86400 * 70')}, 'person' || i || '@' || (i % 997) || '.example ada firma' FROM {source};"""
     parts = [of_leads]
     for step, ids in enumerate(variants, 1):
         sent = at(f"86400 * ({DAYS} - {day})")
         today = f"({now} / 86400 - {DAYS} + {day})"
         parts.append(f"""{numbers} INSERT INTO email (id, tenant_id, campaign_id, lead_id, step, variant_id, account_id, address, domain, zone, message_id, state, due_at,
           in_turn, attempts, run, fenced_at, day, accepted_at, code, said, opened_at, machine_opened_at, clicked_at, replied_at, bounced_at, created_at, updated_at)
-        SELECT {spread(str(step))}, {uuid(tenant)}, {uuid(campaign)}, {spread('l')}, {step}, {pick(ids, 'i / 3 % 2')}, {pick(accounts, f'i % {ACCOUNTS}')},
+        SELECT {spread(str(step))}, {uuid(tenant)}, {uuid(campaign)}, {spread('l')}, {step}, {pick(ids, 'i / 3 % 2')}, {pick(accounts, f'i / {DAYS} % {ACCOUNTS}')},
           'person' || i || '@' || (i % 997) || '.example', (i % 997) || '.example', 'Europe/Berlin', 'm{step}.' || i || '@example.com',
           CASE WHEN i % 1000 = 7 THEN 'unknown' ELSE 'accepted' END, {sent}, 0, 1, 1, {sent}, {today}, {sent}, 250, '2.0.0 Ok',
           {some(3, 0, sent)}, {some(2, 0, sent)}, {some(11, 0, sent)}, {some(50, 0, sent)}, {some(50, 1, sent)}, {sent}, {sent} FROM {source};""")

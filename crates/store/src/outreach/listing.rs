@@ -32,16 +32,17 @@ statements! {
           accepted_at, code, enhanced, said, opened_at, machine_opened_at, clicked_at, machine_clicked_at, replied_at, bounced_at,
           complained_at, unsubscribed_at, converted_at, created_at, updated_at
         FROM email WHERE tenant_id = $1 AND campaign_id = $2 AND lead_id = $3 ORDER BY step LIMIT 100");
+    /// The states are those of the index, which SQLite does not see in the one.
     UNKNOWN = both("
         SELECT id, campaign_id, lead_id, step, variant_id, account_id, address, message_id, state, due_at, attempts, fenced_at,
           accepted_at, code, enhanced, said, opened_at, machine_opened_at, clicked_at, machine_clicked_at, replied_at, bounced_at,
           complained_at, unsubscribed_at, converted_at, created_at, updated_at
-        FROM email WHERE tenant_id = $1 AND state = 'unknown' AND id < $2 ORDER BY id DESC LIMIT $3");
+        FROM email WHERE tenant_id = $1 AND state IN ('rejected', 'unknown') AND state = 'unknown' AND id < $2 ORDER BY id DESC LIMIT $3");
     REJECTED = both("
         SELECT id, campaign_id, lead_id, step, variant_id, account_id, address, message_id, state, due_at, attempts, fenced_at,
           accepted_at, code, enhanced, said, opened_at, machine_opened_at, clicked_at, machine_clicked_at, replied_at, bounced_at,
           complained_at, unsubscribed_at, converted_at, created_at, updated_at
-        FROM email WHERE tenant_id = $1 AND state = 'rejected' AND id < $2 ORDER BY id DESC LIMIT $3");
+        FROM email WHERE tenant_id = $1 AND state IN ('rejected', 'unknown') AND state = 'rejected' AND id < $2 ORDER BY id DESC LIMIT $3");
     BY_MESSAGE = batch((message_id: text) "
         SELECT b.n, e.id, e.lead_id, e.campaign_id, e.address, e.state FROM batch b
         JOIN email e ON e.tenant_id = $2 AND e.message_id = b.message_id
