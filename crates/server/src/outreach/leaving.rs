@@ -108,5 +108,6 @@ mod tests {
         let page = Page { base: "/assets", address: "<script>alert(1)</script>", left: false, nobody: false };
         let page = page.render().expect("a page");
         assert!(!page.contains("<script>"), "{page}");
+        assert!(page.contains("mail to &#60;script"), "{page}");
     }
 }

@@ -5,6 +5,7 @@ mod backups;
 mod calendar;
 mod calendars;
 mod calls;
+mod campaign_walk;
 mod campaigns;
 mod checklists;
 mod contacts;

@@ -5,7 +5,7 @@ mod checklist;
 mod events;
 mod exporting;
 pub(crate) mod gmail;
-mod hearing;
+pub(crate) mod hearing;
 mod importing;
 mod tracking;
 mod trying;

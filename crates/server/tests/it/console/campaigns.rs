@@ -9,7 +9,7 @@ use super::calendar::HOSTILE;
 use super::office::Office;
 use crate::support::{Person, eventually, text};
 
-const PATIENCE: Duration = Duration::from_secs(60);
+pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// As a spreadsheet program writes it: two rows are bad, one is there twice, one is suppressed.
 const LIST: &str = "E-Mail;Vorname;Firma;Job title\\r\\n\
     ada@lead.example;<b>Zoe</b>;Acme;=SUM(A1)\\r\\n\
@@ -21,7 +21,7 @@ const LIST: &str = "E-Mail;Vorname;Firma;Job title\\r\\n\
     cy@lead.example;;;\\r\\n";
 
 /// What somebody reads mail with.
-const READER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
+pub(super) const READER: &str = "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0";
 
 /// The path of the image by which it is noted that an email was opened.
 fn image_of(kept: &Kept) -> String {
@@ -58,7 +58,7 @@ async fn an_administrator_writes_a_campaign_launches_it_and_sees_what_comes_of_i
 }
 
 /// Made in the window of the list, with a name that would be markup.
-async fn one_is_made(office: &Office) -> String {
+pub(super) async fn one_is_made(office: &Office) -> String {
     let view = &office.view;
     view.click("[data-action=add-campaign]").await;
     view.shows("document.activeElement.name === 'name'").await;

@@ -20,7 +20,7 @@ async fn open(engine: Engine) -> Option<(Agency, ImapServer)> {
     Some((agency, ImapServer::start(ImapOptions::default()).expect("a mailbox")))
 }
 
-fn wish(mailbox: &ImapServer, password: &str) -> Value {
+pub(crate) fn wish(mailbox: &ImapServer, password: &str) -> Value {
     let place = mailbox.address();
     json!({"host": place.ip().to_string(), "port": place.port(), "security": "none", "user_name": "ada", "password": password})
 }
@@ -55,7 +55,7 @@ impl Agency {
     }
 }
 
-pub(super) fn reply(from: &str, to: &str, text: &str) -> Vec<u8> {
+pub(crate) fn reply(from: &str, to: &str, text: &str) -> Vec<u8> {
     format!(
         "From: Eve <{from}>\r\nTo: ada@example.com\r\nSubject: Re: Hello\r\nMessage-ID: <r.{from}>\r\nIn-Reply-To: <{to}>\r\n\
          Content-Type: text/plain\r\n\r\n{text}\r\n"
