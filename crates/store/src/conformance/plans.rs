@@ -149,7 +149,7 @@ async fn no_statement_scans_a_growing_table_on_sqlite() {
         find_inside_out(&mut connection, sql, &mut faults).await;
     }
     let inside_out = "WITH batch AS (SELECT value AS id FROM jsonb_each($1))
-        SELECT m.id FROM message m CROSS JOIN batch b ON b.id = m.id WHERE m.tenant_id = $2";
+        SELECT l.id FROM lead l CROSS JOIN batch b ON b.id = l.id WHERE l.tenant_id = $2 AND l.campaign_id = $3";
     assert!(faults.is_empty(), "{faults:#?}");
     find_inside_out(&mut connection, &Sql::plain("judge", inside_out, ""), &mut faults).await;
     assert_eq!(faults.len(), 1, "{faults:?}");
@@ -197,6 +197,26 @@ const INSIDE_OUT: &[&str] = &[
     "mainstay_store::outreach::leads::LACKING",
 ];
 
+/// Statements that look at what an organisation has by nothing but whose it is: they take the first, the last or the smallest
+/// in the order of the index, count up to a limit, or count what there are few of.
+const OF_ALL: &[&str] = &[
+    "mainstay_store::client_reports::FORGET",
+    "mainstay_store::deliveries::endpoints::HOW_MANY",
+    "mainstay_store::deliveries::publish::LISTENERS",
+    "mainstay_store::deliveries::publish::ENDPOINTS",
+    "mainstay_store::deliveries::publish::TYPES",
+    // Its triggers.
+    "mainstay_store::reception::appointments::INSERT",
+    "mainstay_store::reception::services::CREATE",
+    "mainstay_store::reception::staff::CREATE",
+    "mainstay_store::calendars::feeds::CREATE",
+    // Of an organisation that is gone.
+    "mainstay_store::calls::access::FORGET_NOBODY",
+    "mainstay_store::calls::agent::KEEPING",
+    "mainstay_store::knowledge::documents::HOW_MANY",
+    "mainstay_store::knowledge::search::SIZE",
+];
+
 /// A batch that is walked again for each row of a table, and all that an organisation has.
 async fn find_inside_out(connection: &mut SqliteConnection, sql: &Sql, faults: &mut Vec<String>) {
     let mut looped = BTreeSet::new();
@@ -210,14 +230,18 @@ async fn find_inside_out(connection: &mut SqliteConnection, sql: &Sql, faults: &
         }
         // By a primary key that begins so there are few: an organisation itself, and what it has one of.
         let few = step.contains("USING PRIMARY KEY") || step.contains("sqlite_autoindex_organisation");
-        if step.ends_with("(tenant_id=?)") && !few {
+        if step.ends_with("(tenant_id=?)") && !few && !OF_ALL.contains(&sql.name) {
             faults.push(format!("{}: {step}", sql.name));
         }
     }
 }
 
-/// `SCAN x` walks all of x. What may be walked: the batch itself, constants, small tables, results of sub-selects.
+/// `SCAN x` walks all of x, and so does a search that skips from one value of a column to the next (`ANY`). What may be walked:
+/// the batch itself, constants, small tables, results of sub-selects.
 fn is_scan_on_sqlite(step: &str) -> bool {
+    if step.starts_with("SEARCH ") && step.contains("(ANY(") {
+        return true;
+    }
     let small: Vec<_> = TABLES.iter().filter(|table| !table.grows).map(|table| table.name).collect();
     match step.strip_prefix("SCAN ").and_then(|rest| rest.split_whitespace().next()) {
         None => false,

@@ -29,10 +29,11 @@ statements! {
     HELD = batch((id: uuid, tenant_id: uuid) "
         SELECT e.id, e.tenant_id, e.updated_at FROM batch b CROSS JOIN email e
         WHERE e.account_id = b.id AND e.tenant_id = b.tenant_id AND e.state IN ('claimed', 'in_flight') AND e.updated_at <= $2 ORDER BY e.updated_at LIMIT 100");
+    /// The states are those of the index, which SQLite does not see in the one.
     UNKNOWN = batch((id: uuid) "
-        SELECT b.id AS tenant_id, (SELECT count(*) FROM (SELECT 1 FROM email WHERE tenant_id = b.id AND state = 'unknown'
+        SELECT b.id AS tenant_id, (SELECT count(*) FROM (SELECT 1 FROM email WHERE tenant_id = b.id AND state IN ('rejected', 'unknown') AND state = 'unknown'
             ORDER BY id LIMIT 1000) counted) AS number,
-          (SELECT w.updated_at FROM (SELECT updated_at FROM email WHERE tenant_id = b.id AND state = 'unknown'
+          (SELECT w.updated_at FROM (SELECT updated_at FROM email WHERE tenant_id = b.id AND state IN ('rejected', 'unknown') AND state = 'unknown'
             ORDER BY id LIMIT 1) w) AS oldest
         FROM batch b");
     CAMPAIGNS = both("

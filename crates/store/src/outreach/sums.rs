@@ -50,6 +50,7 @@ pub struct ReadSums {
 impl Intent for ReadSums {
     type Output = CampaignSums;
     const WRITES: bool = false;
+    const SNAPSHOT: bool = true;
 
     fn scope(&self) -> Scope {
         Scope::Tenant(self.tenant)
