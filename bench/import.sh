@@ -14,39 +14,19 @@ cd "$here/.."
 . "$here/server.sh"
 . "$here/no-limits.sh"
 start_server
-BASE="http://127.0.0.1:$PORT" ROWS=$ROWS python3 - <<'PYTHON'
-import http.client, json, os, threading, time, urllib.parse
+BASE="http://127.0.0.1:$PORT" ROWS=$ROWS PYTHONPATH="$here/load" python3 - <<'PYTHON'
+import json, os, threading, time, urllib.parse
 
-host = urllib.parse.urlparse(os.environ["BASE"])
+from api import ask, metrics, sign_up
+
 rows = int(os.environ["ROWS"])
-token = None
-
-
-def ask(method, path, body=None, kind="application/json"):
-    connection = http.client.HTTPConnection(host.hostname, host.port, timeout=90)
-    headers = {"Content-Type": kind}
-    if token:
-        headers["Authorization"] = "Bearer " + token
-    if body is not None and not isinstance(body, bytes):
-        body = json.dumps(body).encode()
-    connection.request(method, path, body, headers)
-    answer = connection.getresponse()
-    text = answer.read().decode()
-    assert 200 <= answer.status < 300, (method, path, answer.status, text)
-    return text
 
 
 def resident():
-    connection = http.client.HTTPConnection(host.hostname, host.port, timeout=10)
-    connection.request("GET", "/metrics")
-    for line in connection.getresponse().read().decode().splitlines():
-        if line.startswith("mainstay_process_resident_bytes "):
-            return float(line.split()[1])
-    return 0.0
+    return metrics().get("mainstay_process_resident_bytes", 0.0)
 
 
-made = json.loads(ask("POST", "/v1/auth/sign-up", {"email": "ada@example.com", "password": "correct horse battery", "name": "Ada"}))
-token = made["access_token"]
+sign_up()
 campaign = json.loads(ask("POST", "/v1/campaigns", {"name": "A list", "time_zone": "Europe/Berlin"}))["id"]
 lines = ["email;first name;last name;company;job title;city"]
 for n in range(rows):

@@ -22,6 +22,8 @@ trap cleanup EXIT
 export DATABASE_URL="${DATABASE_URL:-sqlite:$scratch/mainstay.db}"
 export MAINSTAY_HTTP__PORT="$PORT" MAINSTAY_LOG__LEVEL=warn MAINSTAY_DATABASE__MIGRATE_ON_START=true
 ours="http://127.0.0.1:$PORT"
+# What Python makes of its modules is not left in the tree.
+export PYTHONDONTWRITEBYTECODE=1
 
 # start_server [COMMAND...]: starts it, by a command when one is given, and waits until it is ready.
 start_server() {

@@ -1,34 +1,18 @@
 """A campaign of many emails: makes it and writes the SQL that fills it (PART=make), then asks what its page asks (PART=ask)."""
 
-import http.client
 import json
 import os
 import time
-import urllib.parse
 
-host = urllib.parse.urlparse(os.environ["BASE"])
+from api import ask, sign_up, signed_in
+
 leads, names = int(os.environ["LEADS"]), os.environ["NAMES"]
 ACCOUNTS, DAYS = 20, 60
-token = None
-
-
-def ask(method, path, body=None):
-    connection = http.client.HTTPConnection(host.hostname, host.port, timeout=90)
-    headers = {"Content-Type": "application/json"}
-    if token:
-        headers["Authorization"] = "Bearer " + token
-    connection.request(method, path, None if body is None else json.dumps(body).encode(), headers)
-    answer = connection.getresponse()
-    text = answer.read().decode()
-    assert 200 <= answer.status < 300, (method, path, answer.status, text)
-    return text
 
 
 def make():
     """The campaign, its accounts and texts; then the statements that fill it."""
-    global token
-    made = json.loads(ask("POST", "/v1/auth/sign-up", {"email": "ada@example.com", "password": "correct horse battery", "name": "Ada"}))
-    token = made["access_token"]
+    token = sign_up()
     wish = {"host": "127.0.0.1", "port": 2525, "security": "none", "daily_cap": 100000}
     accounts = [json.loads(ask("POST", "/v1/sending-accounts", wish | {"address": f"sender{n}@example.com"}))["id"] for n in range(ACCOUNTS)]
     campaign = json.loads(ask("POST", "/v1/campaigns", {"name": "A million", "time_zone": "Europe/Berlin"}))["id"]
@@ -90,10 +74,10 @@ def told(name, path):
 
 
 def asked():
-    global token
     with open(names) as file:
         known = json.load(file)
-    token, campaign = known["token"], known["campaign"]
+    signed_in(known["token"])
+    campaign = known["campaign"]
     path = f"/v1/campaigns/{campaign}"
     print(f"{2 * leads} emails")
     told("the campaign", path)

@@ -1,38 +1,15 @@
 """Sends campaigns to a mail server of its own, and tells how many emails a second left and what each stage cost."""
 
-import http.client
 import json
 import os
 import subprocess
 import time
-import urllib.parse
 
-host = urllib.parse.urlparse(os.environ["BASE"])
+from api import ask, metrics, sign_up
+
 emails, accounts = int(os.environ["EMAILS"]), int(os.environ["ACCOUNTS"])
 campaigns, connections = int(os.environ["CAMPAIGNS"]), int(os.environ["CONNECTIONS"])
 STAGES = ["claim", "compose", "open", "offer", "fence", "deliver", "end"]
-token = None
-
-
-def ask(method, path, body=None):
-    connection = http.client.HTTPConnection(host.hostname, host.port, timeout=90)
-    headers = {"Content-Type": "application/json"}
-    if token:
-        headers["Authorization"] = "Bearer " + token
-    connection.request(method, path, None if body is None else json.dumps(body).encode(), headers)
-    answer = connection.getresponse()
-    text = answer.read().decode()
-    assert 200 <= answer.status < 300, (method, path, answer.status, text)
-    return text
-
-
-def metrics():
-    found = {}
-    for line in ask("GET", "/metrics").splitlines():
-        if line and not line.startswith("#"):
-            name, _, value = line.rpartition(" ")
-            found[name] = float(value)
-    return found
 
 
 def processor_seconds(process):
@@ -52,8 +29,7 @@ def sunk():
     return [int(number) for number in sink.stdout.readline().split()]
 
 
-made = ask("POST", "/v1/auth/sign-up", {"email": "ada@example.com", "password": "correct horse battery", "name": "Ada"})
-token = json.loads(made)["access_token"]
+sign_up()
 signed = {}
 if os.environ["KEY"]:
     with open(os.environ["KEY"]) as key:

@@ -3,8 +3,6 @@
 //! Who began is who ends: the secret that comes back is good once, for ten minutes, and for that person only. It is not
 //! stored, and neither is what PKCE proves.
 
-use std::time::Duration;
-
 use mainstay_domain::{CalendarConnectionId, Error, Kind, Result, StaffId, TenantId, Timestamp};
 use mainstay_store::{
     BeginSignIn, BusyTime, CalendarConnection, Call, ConnectCalendar, DisconnectCalendar, GetCalendarOf, ListBusyTimes,
@@ -14,11 +12,9 @@ use serde_json::json;
 
 use super::Calendars;
 use crate::accounts::Member;
-use crate::google::{Ask, Holder, Purpose, SignIn};
+use crate::google::{Ask, Holder, LASTS, Purpose, SignIn};
 use crate::keys::Place;
 
-/// How long somebody may take at Google.
-const LASTS: Duration = Duration::from_secs(600);
 /// The longest id of a calendar that is taken, in bytes.
 const LONGEST_CALENDAR: usize = 500;
 /// The account's own calendar, whose id is its address.

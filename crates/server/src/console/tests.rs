@@ -228,6 +228,29 @@ async fn the_page_can_be_installed() {
     }
 }
 
+/// Where a template puts something in between words without keeping the spaces around it: they are dropped unless it says so.
+fn runs_together(template: &str) -> Vec<&str> {
+    let is_word = |letter: char| !letter.is_whitespace() && !['>', '<', '{', '}', '%'].contains(&letter);
+    let lines = template.lines().filter(|line| {
+        let before = line.match_indices(" {{ ").any(|(at, _)| line[..at].chars().next_back().is_some_and(is_word));
+        let after = line.match_indices(" }} ").any(|(at, _)| line[at + 4..].chars().next().is_some_and(is_word));
+        before || after
+    });
+    lines.collect()
+}
+
+#[test]
+fn templates_keep_the_spaces_between_words() {
+    assert_eq!(runs_together("<p>mail to {{ address }}?</p>\n<b>{{ n }} of them</b>\n<i>{{ n }}</i>").len(), 2);
+    assert_eq!(runs_together("<p>mail to {{+ address }}?</p> {{ n +}} of {{+ m +}} them"), Vec::<&str>::new());
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/console/templates");
+    for file in std::fs::read_dir(folder).expect("the templates") {
+        let path = file.expect("a file").path();
+        let text = std::fs::read_to_string(&path).expect("text");
+        assert_eq!(runs_together(&text), Vec::<&str>::new(), "{}", path.display());
+    }
+}
+
 #[test]
 fn what_the_shell_is_given_is_escaped() {
     let shell = Shell { base: "/assets/0", modules: vec!["\"><script>"], version: "<b>1</b>" };

@@ -26,7 +26,7 @@ use crate::providers::api::{Answer, Api, ApiFault, Saying, Service};
 use crate::providers::{BreakerState, LastOutcome};
 
 pub(crate) use fault::{Codes, Fault};
-pub(crate) use sign_in::{Purpose, SignIn, hash};
+pub(crate) use sign_in::{LASTS, Purpose, SignIn, hash};
 
 /// Connections that are kept for further requests.
 const CONNECTIONS: usize = 8;
@@ -305,7 +305,7 @@ fn meaning(answer: Answer) -> std::result::Result<Value, ApiFault> {
         204 | 205 => Ok(Value::Null),
         200..=299 if text.is_empty() => Ok(Value::Null),
         200..=299 => serde_json::from_slice(&text).map_err(|error| ApiFault::Unknown(format!("no JSON: {error}"))),
-        429 => Err(busy(&text, answer.after)),
+        429 => Err(busy(&reason_of(&text), answer.after)),
         // Nobody says whether it was acted on.
         408 => Err(ApiFault::Unknown("status 408".to_owned())),
         500..=599 => Err(ApiFault::Unknown(format!("status {status}"))),
@@ -322,8 +322,8 @@ fn reason_of(text: &[u8]) -> String {
 }
 
 /// It has no time for it: for a moment, or for the day.
-fn busy(text: &[u8], after: Option<Duration>) -> ApiFault {
-    match reason_of(text).as_str() {
+fn busy(reason: &str, after: Option<Duration>) -> ApiFault {
+    match reason {
         "dailyLimitExceeded" => ApiFault::Busy(Some(after.unwrap_or_default().max(DAY_IS_FULL))),
         _ => ApiFault::Busy(after),
     }
@@ -334,7 +334,7 @@ fn refusal(status: u16, text: &[u8], after: Option<Duration>) -> ApiFault {
     let reason = reason_of(text);
     const TOO_OFTEN: [&str; 4] = ["rateLimitExceeded", "userRateLimitExceeded", "quotaExceeded", "dailyLimitExceeded"];
     if status == 403 && TOO_OFTEN.contains(&reason.as_str()) {
-        return busy(text, after);
+        return busy(&reason, after);
     }
     ApiFault::Refused(status, reason)
 }

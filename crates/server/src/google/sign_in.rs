@@ -1,12 +1,16 @@
 //! What somebody takes along to Google and brings back: the id of their sign-in, and a secret that is good once. It is not
 //! stored, and neither is what PKCE proves.
 
+use std::time::Duration;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mainstay_domain::{CalendarSignInId, Entropy, Error, Ids, Kind, Result, hexadecimal};
 use ring::digest::{SHA256, digest};
 use uuid::Uuid;
 
+/// How long somebody may take at Google.
+pub(crate) const LASTS: Duration = Duration::from_secs(600);
 /// Bytes of the secret that comes back.
 const SECRET: usize = 32;
 /// The longest code that is taken, in bytes.

@@ -12,6 +12,9 @@ use super::Outreach;
 use super::gmail::{GMAIL, LEAST_GAP, MOST_A_DAY};
 use crate::keys::Place;
 
+/// What is said of an account that somebody has paused, and not its own figures.
+pub(crate) const BY_SOMEBODY: &str = "Somebody has paused it.";
+
 /// How an account is wanted.
 #[derive(Clone, Debug)]
 pub(super) struct AccountWish {
@@ -239,7 +242,7 @@ impl Outreach {
             let detail = "Nobody has signed in to the account yet. Sign in to it; then it sends.";
             return Err(Error::new(Kind::Conflict, "not_signed_in", detail));
         }
-        let reason = (state == AccountState::Paused).then(|| "Somebody has paused it.".to_owned());
+        let reason = (state == AccountState::Paused).then(|| BY_SOMEBODY.to_owned());
         self.store.run(call, SetAccountState { tenant, id, state, reason, now: self.clock.now() }).await?;
         self.account(call, tenant, id).await
     }

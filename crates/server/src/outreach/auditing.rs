@@ -13,6 +13,8 @@ use mainstay_store::{
     ReadSteps, SendingAccount, StepVariant, message_id,
 };
 
+pub(crate) use super::accounts::BY_SOMEBODY;
+
 use super::Outreach;
 use super::compose::{Outgoing, Text, ready};
 use super::tracking::Tracking;

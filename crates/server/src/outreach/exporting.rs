@@ -317,10 +317,8 @@ fn write_figure(
 ) {
     let of_email = |text: String| if figure.step == 0 { String::new() } else { text };
     let name = |text: Option<&String>| text.cloned().unwrap_or_default();
-    let midnight = Timestamp::from_millis(figure.day.saturating_mul(86_400_000));
-    let day: String = if figure.day > 0 { midnight.to_string().chars().take(10).collect() } else { String::new() };
     let row = [
-        day,
+        figure.date().unwrap_or_default(),
         of_email(figure.step.to_string()),
         of_email(figure.variant_id.to_string()),
         of_email(name(texts.get(&StepVariantId(figure.variant_id)))),

@@ -15,7 +15,7 @@ use crate::intent::Intent;
 use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, count, moment};
+use crate::value::{At, Id, Place, count, moment};
 
 statements! {
     ACCOUNTS = both("
@@ -107,17 +107,6 @@ struct MailboxRow {
     created_at: At,
 }
 
-#[derive(sqlx::FromRow)]
-struct IdRow {
-    id: Uuid,
-}
-
-#[derive(Serialize)]
-struct Key {
-    id: Uuid,
-    tenant_id: Uuid,
-}
-
 /// Reads the newest accounts of all organisations, with their mailboxes.
 #[derive(Clone, Copy, Debug)]
 pub struct AuditAccounts {
@@ -125,9 +114,9 @@ pub struct AuditAccounts {
     pub limit: u32,
 }
 
-async fn newest_accounts(tx: &mut Tx<'_>, limit: u32) -> Result<(Vec<AccountRow>, Vec<Key>)> {
+async fn newest_accounts(tx: &mut Tx<'_>, limit: u32) -> Result<(Vec<AccountRow>, Vec<Place>)> {
     let rows: Vec<AccountRow> = tx.query(ACCOUNTS).bind(Uuid::max()).bind(i64::from(limit)).rows().await?;
-    let keys = rows.iter().map(|row| Key { id: row.id, tenant_id: row.tenant_id }).collect();
+    let keys = rows.iter().map(|row| Place { id: row.id, tenant_id: row.tenant_id }).collect();
     Ok((rows, keys))
 }
 
@@ -144,7 +133,7 @@ impl Intent for AuditAccounts {
         if keys.is_empty() {
             return Ok(Vec::new());
         }
-        let in_use: Vec<IdRow> = tx.batch(IN_USE, &keys).rows().await?;
+        let in_use: Vec<Id> = tx.batch(IN_USE, &keys).rows().await?;
         let in_use: BTreeSet<Uuid> = in_use.into_iter().map(|row| row.id).collect();
         let mailboxes: Vec<MailboxRow> = tx.batch(MAILBOXES, &keys).rows().await?;
         let account = |row: AccountRow| {
@@ -197,11 +186,6 @@ struct UnknownRow {
     oldest: Option<At>,
 }
 
-#[derive(Serialize)]
-struct TenantKey {
-    id: Uuid,
-}
-
 /// Finds emails that nobody goes on with, of the newest accounts of all organisations.
 #[derive(Clone, Copy, Debug)]
 pub struct FindLeftEmails {
@@ -226,7 +210,7 @@ impl Intent for FindLeftEmails {
         }
         let held: Vec<HeldRow> = tx.batch(HELD, &keys).bind(At(self.held_before)).rows().await?;
         let tenants: BTreeSet<Uuid> = keys.iter().map(|key| key.tenant_id).collect();
-        let tenants: Vec<TenantKey> = tenants.into_iter().map(|id| TenantKey { id }).collect();
+        let tenants: Vec<Id> = tenants.into_iter().map(|id| Id { id }).collect();
         let unknown: Vec<UnknownRow> = tx.batch(UNKNOWN, &tenants).rows().await?;
         let unknown = unknown
             .into_iter()
@@ -324,12 +308,6 @@ struct SubjectKey {
     before: i64,
 }
 
-#[derive(sqlx::FromRow)]
-struct AfterRow {
-    id: Uuid,
-    tenant_id: Uuid,
-}
-
 /// Finds, among the newest emails of all organisations, those that went out after their lead had stopped, or after its address
 /// or domain had been put on the suppression list.
 #[derive(Clone, Copy, Debug)]
@@ -374,8 +352,8 @@ impl Intent for FindSentAfterStop {
                 })
             })
             .collect();
-        let mut after: Vec<AfterRow> = tx.batch(STOPPED, &leads).rows().await?;
-        after.extend(tx.batch(SUPPRESSED, &subjects).rows::<AfterRow>().await?);
+        let mut after: Vec<Place> = tx.batch(STOPPED, &leads).rows().await?;
+        after.extend(tx.batch(SUPPRESSED, &subjects).rows::<Place>().await?);
         let emails = after.into_iter().map(|row| (EmailId(row.id), TenantId(row.tenant_id))).collect();
         Ok(SentAfterStop { looked_at: newest.len(), emails })
     }

@@ -20,7 +20,7 @@ use crate::members::word;
 use crate::sql::statements;
 use crate::turns::Claim;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, json, moment};
+use crate::value::{At, Id, json, moment};
 
 /// At most so many rows are changed at once when a campaign stops; what is left is never claimed.
 const MOST_AT_ONCE: i64 = 1_000;
@@ -282,11 +282,6 @@ pub struct UseAccounts {
     pub now: Timestamp,
 }
 
-#[derive(Serialize)]
-struct IdRow {
-    id: Uuid,
-}
-
 impl Intent for UseAccounts {
     /// Those that send, or the first that is not there.
     type Output = std::result::Result<Vec<SendingAccountId>, SendingAccountId>;
@@ -299,14 +294,14 @@ impl Intent for UseAccounts {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
         let (campaign, tenant) = (self.campaign.uuid(), self.tenant.uuid());
-        let rows: Vec<_> = self.accounts.iter().map(|account| IdRow { id: account.uuid() }).collect();
-        let there: Vec<crate::value::Id> = tx.batch(THERE, &rows).bind(tenant).rows().await?;
+        let rows: Vec<_> = self.accounts.iter().map(|account| Id { id: account.uuid() }).collect();
+        let there: Vec<Id> = tx.batch(THERE, &rows).bind(tenant).rows().await?;
         let there = super::ids(&there);
         if let Some(missing) = self.accounts.iter().find(|account| !there.contains(&account.uuid())) {
             return Ok(Err(*missing));
         }
         tx.query(FORGET_ACCOUNTS).bind(campaign).bind(tenant).run().await?;
-        let used: Vec<crate::value::Id> = tx.batch(USE_ACCOUNT, &rows).bind(campaign).bind(tenant).rows().await?;
+        let used: Vec<Id> = tx.batch(USE_ACCOUNT, &rows).bind(campaign).bind(tenant).rows().await?;
         wake(tx, self.tenant, self.campaign, self.now).await?;
         Ok(Ok(used.into_iter().map(|row| SendingAccountId(row.id)).collect()))
     }
@@ -332,7 +327,7 @@ impl Intent for AccountsOf {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
         let accounts = tx.query(ACCOUNTS).bind(self.campaign.uuid()).bind(self.tenant.uuid());
-        let accounts: Vec<crate::value::Id> = accounts.rows().await?;
+        let accounts: Vec<Id> = accounts.rows().await?;
         Ok(accounts.into_iter().map(|row| SendingAccountId(row.id)).collect())
     }
 }
@@ -429,7 +424,7 @@ impl Intent for ClearCampaign {
         let (id, tenant, mut tally, mut more) = (self.id.uuid(), self.tenant.uuid(), Tally::default(), false);
         for state in [LeadState::New, LeadState::Active] {
             let stop = tx.query(STOP_LEADS).bind(id).bind(tenant).bind(At(self.now)).bind(MOST_AT_ONCE);
-            let stopped: Vec<crate::value::Id> = stop.bind(state.as_str()).rows().await?;
+            let stopped: Vec<Id> = stop.bind(state.as_str()).rows().await?;
             let number = crate::value::signed(stopped.len() as u64);
             tally.leads(tenant, id, state, -number);
             tally.leads(tenant, id, LeadState::Stopped, number);

@@ -394,12 +394,11 @@ impl Taking<'_> {
     async fn first(&mut self, tx: &mut Tx<'_>, lane: &SendingLane, new: Vec<NewRow>, tally: &mut Tally) -> Result<()> {
         let (claim, account) = (self.claim, self.account);
         let (tenant, campaign) = (claim.run.tenant.uuid(), lane.campaign.uuid());
-        let becomes = |row: &NewRow| match row.suppressed {
-            0 => (LeadState::Active, 1, account.id.uuid()),
-            _ => (LeadState::Stopped, 0, Uuid::nil()),
-        };
         let take = |row: &NewRow| {
-            let (state, step, account_id) = becomes(row);
+            let (state, step, account_id) = match row.suppressed {
+                0 => (LeadState::Active, 1, account.id.uuid()),
+                _ => (LeadState::Stopped, 0, Uuid::nil()),
+            };
             TakeRow { id: row.id, tenant_id: tenant, state: state.as_str(), step, account_id }
         };
         let takes: Vec<_> = new.iter().map(take).collect();

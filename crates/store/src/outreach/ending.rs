@@ -22,7 +22,7 @@ use crate::members::word;
 use crate::sql::statements;
 use crate::store::Store;
 use crate::tx::Tx;
-use crate::value::At;
+use crate::value::{At, Place};
 
 statements! {
     SEEN = locking((id: uuid, tenant_id: uuid) "
@@ -104,12 +104,6 @@ pub struct EndEmail {
     pub end: EmailEnd,
     /// The present moment.
     pub now: Timestamp,
-}
-
-#[derive(Serialize)]
-struct SeenKey {
-    id: Uuid,
-    tenant_id: Uuid,
 }
 
 #[derive(sqlx::FromRow)]
@@ -242,7 +236,7 @@ impl Batch for Ends {
 
     async fn apply(&self, tx: &mut Tx<'_>, members: &[Arc<EndEmail>]) -> Result<Vec<bool>> {
         let places: BTreeSet<(Uuid, Uuid)> = members.iter().map(|one| (one.id.uuid(), one.run.tenant.uuid())).collect();
-        let keys: Vec<_> = places.into_iter().map(|(id, tenant_id)| SeenKey { id, tenant_id }).collect();
+        let keys: Vec<_> = places.into_iter().map(|(id, tenant_id)| Place { id, tenant_id }).collect();
         let seen: Vec<SeenRow> = tx.batch(SEEN, &keys).rows().await?;
         let seen: BTreeMap<Uuid, SeenRow> = seen.into_iter().map(|row| (row.id, row)).collect();
         // Of several that say something of one email, the first counts that knows how it stands.

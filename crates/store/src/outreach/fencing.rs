@@ -23,6 +23,7 @@ use crate::error::Result;
 use crate::sql::statements;
 use crate::store::Store;
 use crate::tx::Tx;
+use crate::value::{Id, Place};
 
 statements! {
     /// The campaigns are held as they are; and what there has to be between two emails.
@@ -100,12 +101,6 @@ struct FenceRow {
 struct FencedRow {
     id: Uuid,
     run: i64,
-}
-
-#[derive(Serialize)]
-struct HoldKey {
-    id: Uuid,
-    tenant_id: Uuid,
 }
 
 /// What there has to be between an email and the next.
@@ -205,7 +200,7 @@ impl Batch for Fences {
         }
         let mut tally = Tally::default();
         let keys: BTreeSet<(Uuid, Uuid)> = rows.iter().map(|row| (row.id, row.tenant_id)).collect();
-        let keys: Vec<_> = keys.into_iter().map(|(id, tenant_id)| HoldKey { id, tenant_id }).collect();
+        let keys: Vec<_> = keys.into_iter().map(|(id, tenant_id)| Place { id, tenant_id }).collect();
         let paces: Vec<PaceRow> = tx.batch(HOLD, &keys).rows().await?;
         let fresh: BTreeSet<FencedRow> = tx.batch(FENCE, &rows).rows().await?.into_iter().collect();
         let out: Vec<_> = rows.iter().filter(|row| fresh.contains(&row.fenced())).collect();
@@ -269,7 +264,7 @@ async fn pace(tx: &mut Tx<'_>, out: &[&FenceRow], paces: &[PaceRow]) -> Result<(
 /// What is not to go out goes back to the others, or not at all.
 async fn refuse(tx: &mut Tx<'_>, rows: &[&FenceRow], tally: &mut Tally) -> Result<()> {
     let held: Vec<_> = rows.iter().map(|row| HeldRow { id: row.id, tenant_id: row.tenant_id, run: row.run }).collect();
-    let released: Vec<crate::value::Id> = tx.batch(RELEASE, &held).rows().await?;
+    let released: Vec<Id> = tx.batch(RELEASE, &held).rows().await?;
     let released = super::ids(&released);
     let cancel = rows.iter().filter(|row| !released.contains(&row.id));
     let cancel: Vec<_> =

@@ -12,6 +12,7 @@ use crate::error::Result;
 use crate::intent::Intent;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
+use crate::value::Id;
 
 statements! {
     ADD = insert((campaign_id: uuid, tenant_id: uuid, step: bigint, variant_id: uuid, account_id: uuid, day: bigint, kind: text,
@@ -232,6 +233,15 @@ pub struct OutreachFigure {
     pub number: i64,
 }
 
+impl OutreachFigure {
+    /// The day (UTC) as a date of ISO 8601; nothing for what has none.
+    #[must_use]
+    pub fn date(&self) -> Option<String> {
+        let midnight = Timestamp::from_millis(self.day.saturating_mul(86_400_000));
+        (self.day > 0).then(|| midnight.to_string().chars().take(10).collect())
+    }
+}
+
 /// Reads the figures of a campaign, at most 100,000: a number for each kind, day, account, text and step.
 #[derive(Clone, Copy, Debug)]
 pub struct ReadFigures {
@@ -279,11 +289,6 @@ impl Intent for CountFigures {
     }
 }
 
-#[derive(Serialize)]
-struct CampaignKey {
-    id: Uuid,
-}
-
 #[derive(sqlx::FromRow)]
 struct SumRow {
     campaign_id: Uuid,
@@ -310,7 +315,7 @@ impl Intent for SumFigures {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        let keys: Vec<CampaignKey> = self.campaigns.iter().map(|id| CampaignKey { id: id.uuid() }).collect();
+        let keys: Vec<Id> = self.campaigns.iter().map(|id| Id { id: id.uuid() }).collect();
         let rows: Vec<SumRow> = tx.batch(SUMS, &keys).bind(self.tenant.uuid()).rows().await?;
         let mut sums = Self::Output::new();
         for row in rows {

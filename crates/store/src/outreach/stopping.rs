@@ -17,6 +17,7 @@ use crate::intent::Intent;
 use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
+use crate::value::Place;
 
 statements! {
     SUPPRESS = insert((subject: text, tenant_id: uuid, reason: text, email_id: uuid, at: time) "
@@ -110,12 +111,6 @@ pub(super) struct SuppressRow<'a> {
 }
 
 #[derive(Serialize)]
-struct LeadKey {
-    id: Uuid,
-    tenant_id: Uuid,
-}
-
-#[derive(Serialize)]
 pub(super) struct AddressKey<'a> {
     pub(super) address: &'a str,
     pub(super) tenant_id: Uuid,
@@ -200,9 +195,9 @@ pub(super) async fn stop(tx: &mut Tx<'_>, stops: &[Stop], tally: &mut Tally, now
             leads.insert(row.id, (row, StopReason::Stopped));
         }
     }
-    let keys: BTreeMap<Uuid, LeadKey> = stops
+    let keys: BTreeMap<Uuid, Place> = stops
         .iter()
-        .map(|stop| (stop.lead.uuid(), LeadKey { id: stop.lead.uuid(), tenant_id: stop.tenant.uuid() }))
+        .map(|stop| (stop.lead.uuid(), Place { id: stop.lead.uuid(), tenant_id: stop.tenant.uuid() }))
         .collect();
     let named: Vec<LeadRow> = tx.batch(LEAD, &keys.into_values().collect::<Vec<_>>()).rows().await?;
     for row in named {

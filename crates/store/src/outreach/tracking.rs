@@ -18,7 +18,7 @@ use crate::intent::Intent;
 use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, count, moment, small};
+use crate::value::{At, Id, count, moment, small};
 
 statements! {
     LEAD_OF = both("SELECT lead_id AS id FROM email WHERE id = $1 AND tenant_id = $2");
@@ -75,11 +75,6 @@ pub struct NotedHit {
     pub converted: bool,
     /// Where the email is in its life: it was sent, whatever is known of it.
     pub state: EmailState,
-}
-
-#[derive(sqlx::FromRow)]
-struct IdRow {
-    id: Uuid,
 }
 
 #[derive(sqlx::FromRow)]
@@ -184,9 +179,9 @@ impl Intent for NoteHit {
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
         let (email, tenant) = (self.email.uuid(), self.tenant.uuid());
-        let lead: Option<IdRow> = tx.query(LEAD_OF).bind(email).bind(tenant).row().await?;
+        let lead: Option<Id> = tx.query(LEAD_OF).bind(email).bind(tenant).row().await?;
         let Some(lead) = lead else { return Ok(None) };
-        let locked: Option<IdRow> = tx.query(LOCK_LEAD).bind(lead.id).bind(tenant).row().await?;
+        let locked: Option<Id> = tx.query(LOCK_LEAD).bind(lead.id).bind(tenant).row().await?;
         let row: Option<EmailRow> = tx.query(EMAIL).bind(email).bind(tenant).row().await?;
         let Some(row) = locked.and(row) else { return Ok(None) };
         let state: EmailState = word(&row.state)?;
@@ -320,9 +315,9 @@ impl Intent for ConvertLead {
     async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
         let tenant = self.tenant.uuid();
         let lead = tx.query(LEAD_AT).bind(tenant).bind(self.campaign.uuid()).bind(self.address.clone());
-        let lead: Option<IdRow> = lead.row().await?;
+        let lead: Option<Id> = lead.row().await?;
         let Some(lead) = lead else { return Ok(None) };
-        let locked: Option<IdRow> = tx.query(LOCK_LEAD).bind(lead.id).bind(tenant).row().await?;
+        let locked: Option<Id> = tx.query(LOCK_LEAD).bind(lead.id).bind(tenant).row().await?;
         if locked.is_none() {
             return Ok(None);
         }

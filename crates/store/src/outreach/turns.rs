@@ -68,14 +68,14 @@ pub(super) struct Wanting<'a> {
 }
 
 /// How things stand with a domain.
-struct Place {
+struct Standing {
     next: Timestamp,
     free: Timestamp,
     /// How many that are a little late wait until it is free.
     waiting: u32,
 }
 
-impl Place {
+impl Standing {
     /// When an email has its turn.
     fn turn(&mut self, given: Option<Timestamp>, now: Timestamp, gap: Duration) -> Timestamp {
         let due = match given {
@@ -116,22 +116,22 @@ pub(super) async fn turns(
     let names: BTreeSet<&str> = wanted.iter().map(|one| one.domain).collect();
     let keys: Vec<_> = names.iter().map(|domain| DomainKey { domain }).collect();
     let known: Vec<DomainRow> = tx.batch(DOMAINS, &keys).bind(tenant_id).bind(account_id).rows().await?;
-    let place = |domain| (domain, Place { next: now, free: Timestamp::EPOCH, waiting: 0 });
-    let mut places: BTreeMap<&str, Place> = names.into_iter().map(place).collect();
+    let standing = |domain| (domain, Standing { next: now, free: Timestamp::EPOCH, waiting: 0 });
+    let mut standings: BTreeMap<&str, Standing> = names.into_iter().map(standing).collect();
     for row in &known {
-        if let Some(place) = places.get_mut(row.domain.as_str()) {
-            (place.next, place.free) = (row.next_at.0, row.free_at.0);
+        if let Some(standing) = standings.get_mut(row.domain.as_str()) {
+            (standing.next, standing.free) = (row.next_at.0, row.free_at.0);
         }
     }
     let mut turns = BTreeMap::new();
     for one in &wanted {
-        if let Some(place) = places.get_mut(one.domain) {
-            turns.insert(one.email, place.turn(one.turn, now, gap));
+        if let Some(standing) = standings.get_mut(one.domain) {
+            turns.insert(one.email, standing.turn(one.turn, now, gap));
         }
     }
-    let mut rows = Vec::with_capacity(places.len());
-    for (domain, place) in &places {
-        let (next_at, free_at) = (place.next.as_millis(), place.free.as_millis());
+    let mut rows = Vec::with_capacity(standings.len());
+    for (domain, standing) in &standings {
+        let (next_at, free_at) = (standing.next.as_millis(), standing.free.as_millis());
         rows.push(DomainAt { account_id, tenant_id, domain, next_at, free_at });
     }
     keep(tx, &rows).await?;

@@ -13,7 +13,7 @@ use crate::intent::Intent;
 use crate::sql::statements;
 use crate::turns::Claim;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, Id, json, moment};
+use crate::value::{At, Id, Place, json, moment};
 
 statements! {
     CREATE = both("
@@ -50,12 +50,6 @@ pub const MAKING_STAFF: &str = "staff";
 
 /// The most people of an organisation's staff, with those who do not work there any more.
 pub const MOST_STAFF: u32 = 200;
-
-#[derive(Serialize)]
-struct OffersKey {
-    id: Uuid,
-    tenant_id: Uuid,
-}
 
 /// Somebody who does what is offered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -238,7 +232,7 @@ impl Intent for GetStaff {
 /// What each of these offers.
 async fn offers(tx: &mut Tx<'_>, tenant: TenantId, ids: &[Id]) -> Result<HashMap<Uuid, Vec<ServiceId>>> {
     let mut offers: HashMap<Uuid, Vec<ServiceId>> = HashMap::new();
-    let keys: Vec<_> = ids.iter().map(|Id { id }| OffersKey { id: *id, tenant_id: tenant.uuid() }).collect();
+    let keys: Vec<_> = ids.iter().map(|Id { id }| Place { id: *id, tenant_id: tenant.uuid() }).collect();
     for offer in tx.batch(OFFERS, &keys).rows::<OfferedRow>().await? {
         offers.entry(offer.staff_id).or_default().push(ServiceId(offer.service_id));
     }

@@ -5,6 +5,7 @@ import { Problem } from "./api.js";
 import { make, say } from "./dom.js";
 import { actionButton, ask, badge, facts, moments, trouble, whileSeen } from "./operator.js";
 import { choice, input, labelled, onSubmit, sheet, submitButton } from "./reception.js";
+import { followLine } from "./sending-account.js";
 
 const LOOK_MS = 8000;
 const LINES = [
@@ -35,9 +36,7 @@ function mailboxSheet(life, path, address, mailbox, done) {
     make("div", { class: "dialog-buttons wide" }, submitButton(mailbox ? "Save" : "Have it read")),
   );
   const { security, port } = form.elements;
-  security.addEventListener("change", () => {
-    if (Object.values(PORTS).includes(Number(port.value))) port.value = String(PORTS[security.value]);
-  });
+  followLine(form, PORTS);
   onSubmit(life, form, slot, async () => {
     const value = (name) => form.elements[name].value.trim();
     const secret = form.elements.password.value;

@@ -65,6 +65,13 @@ function signing(known) {
   return { fold, read };
 }
 
+/** The port of a form follows how its line is protected, as long as it is one of the usual ones. */
+export function followLine({ elements: { security, port } }, ports) {
+  security.addEventListener("change", () => {
+    if (Object.values(ports).includes(Number(port.value))) port.value = String(ports[security.value]);
+  });
+}
+
 /** A window with the form. `account` is null for a new one; `done` is called when it is stored. */
 export function accountSheet(life, account, done) {
   const known = account ?? FRESH;
@@ -74,9 +81,7 @@ export function accountSheet(life, account, done) {
   const links = input("tracking_domain", { spellcheck: "false", value: known.tracking_domain ?? "", placeholder: "links.example.com" });
   const form = make("form", { class: "fields", "data-form": "account" }, ...basics(known, account === null), much.group, labelled("Name in links", links, { wide: true, hint: "Under which links are followed that are noted: it leads to this server, by HTTPS. Empty: the name of this server." }), dkim.fold, make("div", { class: "dialog-buttons wide" }, submitButton(account ? "Save" : "Add it")));
   const { security, port } = form.elements;
-  security.addEventListener("change", () => {
-    if (Object.values(PORTS).includes(Number(port.value))) port.value = String(PORTS[security.value]);
-  });
+  followLine(form, PORTS);
   onSubmit(life, form, slot, async () => {
     const value = (name) => form.elements[name].value.trim();
     const secret = form.elements.password.value;

@@ -439,12 +439,11 @@ pub struct FigureBody {
 impl From<OutreachFigure> for FigureBody {
     fn from(figure: OutreachFigure) -> Self {
         let named = |id: Uuid| (!id.is_nil()).then_some(id);
-        let midnight = Timestamp::from_millis(figure.day.saturating_mul(86_400_000));
         Self {
             step: (figure.step > 0).then_some(figure.step),
             variant_id: named(figure.variant_id),
             account_id: named(figure.account_id),
-            day: (figure.day > 0).then(|| midnight.to_string().chars().take(10).collect()),
+            day: figure.date(),
             kind: figure.kind,
             count: figure.number,
         }

@@ -1,19 +1,15 @@
 //! Signing in: somebody goes to Google, lets this installation send and read by their account, and comes back. Who began is
 //! who ends, once, within ten minutes.
 
-use std::time::Duration;
-
 use mainstay_domain::{Error, Kind, Result, SendingAccountId, TenantId, Timestamp};
 use mainstay_store::{BeginSignIn, Call, MailboxSettings, SealedColumn, SendingAccount, SignInAccount, TakeSignIn};
 
 use super::{GMAIL, path};
 use crate::accounts::Member;
-use crate::google::{Ask, Codes, Holder, Purpose, SignIn};
+use crate::google::{Ask, Codes, Holder, LASTS, Purpose, SignIn};
 use crate::keys::Place;
 use crate::outreach::Outreach;
 
-/// How long somebody may take at Google.
-const LASTS: Duration = Duration::from_secs(600);
 /// What errors are called.
 const CODES: Codes = Codes { away: "gmail_away", reconnect: "gmail_reconnect", refused: "gmail_refused" };
 

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::{Looked, checks, days, some};
 use crate::ops::audit::check::Seen;
 use crate::ops::audit::subject::Subject;
+use crate::outreach::auditing::BY_SOMEBODY;
 
 checks! { Outreach:
     "outreach.accounts" High Passive Laptop accounts,
@@ -84,9 +85,6 @@ fn judged(measured: String, faults: &[String], doubts: &[String]) -> Seen {
 async fn accounts(subject: &Subject) -> Looked {
     Ok(judge_accounts(&seen_accounts(subject).await?))
 }
-
-/// What is said of an account that somebody has paused, and not its own figures.
-const BY_SOMEBODY: &str = "Somebody has paused it.";
 
 fn judge_accounts(accounts: &[AuditedAccount]) -> Seen {
     let (mut faults, mut doubts) = (Vec::new(), Vec::new());
