@@ -270,9 +270,13 @@ impl Intent for SetPassword {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<()> {
-        let changed = tx.query(SET_PASSWORD).bind(self.person.uuid()).bind(self.password_hash.clone()).run().await?;
-        if changed == 1 { Ok(()) } else { Err(Error::Missing("person")) }
+        set_password(tx, self.person, &self.password_hash).await
     }
+}
+
+pub(crate) async fn set_password(tx: &mut Tx<'_>, person: PersonId, password_hash: &str) -> Result<()> {
+    let changed = tx.query(SET_PASSWORD).bind(person.uuid()).bind(password_hash).run().await?;
+    if changed == 1 { Ok(()) } else { Err(Error::Missing("person")) }
 }
 
 /// Makes a person an operator of the installation, or ends that. Only the command line does this.

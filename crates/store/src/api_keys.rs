@@ -26,6 +26,7 @@ statements! {
         SELECT k.id, k.person_id, k.scopes, m.role,
                coalesce((SELECT value FROM counter WHERE name = 'revocation'), 0) AS as_of FROM api_key k
         JOIN membership m ON m.tenant_id = k.tenant_id AND m.person_id = k.person_id
+        JOIN person p ON p.id = k.person_id AND p.disabled_at IS NULL
         WHERE k.id = $1 AND k.tenant_id = $2 AND k.revoked_at IS NULL");
     LIST = both("
         SELECT id, person_id, name, prefix, scopes, created_at, revoked_at FROM api_key

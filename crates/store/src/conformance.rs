@@ -4,6 +4,7 @@
 mod accounts;
 mod alerts;
 mod assistant;
+mod audit_trail;
 mod backups;
 mod batches;
 mod billing;
@@ -209,6 +210,7 @@ cases! {
     accounts::a_person_signs_up_once,
     accounts::sign_ins_rotate_and_notice_reuse,
     accounts::sign_ins_switch_and_end,
+    accounts::another_password_and_being_disabled_end_all,
     accounts::members_come_and_go_but_the_last_owner_stays,
     accounts::a_reader_of_the_feed_misses_nothing,
     accounts::a_role_is_read_together_with_the_position_of_the_feed,
@@ -239,6 +241,10 @@ cases! {
     deliveries::listing::deliveries_are_counted_and_given_up,
     deliveries::what_was_missed_is_delivered_again,
     deliveries::what_was_kept_long_enough_is_forgotten,
+    audit_trail::an_entry_is_there_with_its_change_and_not_without,
+    audit_trail::many_at_once_make_one_chain_without_a_gap,
+    audit_trail::whatever_is_done_to_a_chain_is_seen,
+    audit_trail::what_is_too_old_is_let_go_of_and_the_rest_holds,
     controls::controls_are_set_renewed_cleared_and_end,
     controls::two_who_set_at_once_leave_a_trail_without_a_gap,
     controls::the_trail_keeps_so_many,

@@ -12,6 +12,7 @@
 mod accounts;
 mod alerts;
 mod api_keys;
+mod audit_trail;
 mod audits;
 mod backup;
 mod batcher;
@@ -25,6 +26,7 @@ mod client_reports;
 mod conformance;
 mod controls;
 mod conversations;
+mod credentials;
 mod deliveries;
 mod engine;
 mod error;
@@ -82,6 +84,10 @@ pub use alerts::{
 pub use api_keys::{
     ApiKey, ApiKeyAuthority, AuthoriseApiKey, CreateApiKey, GetApiKey, ListApiKeys, LookUpApiKey, RevokeApiKey,
 };
+pub use audit_trail::{
+    AuditEvent, AuditNote, AuditTrail, AuditWalk, BrokenTrail, Digest, GENESIS, INSTALLATION, ListAuditEvents,
+    ListAuditTrails, ListOldAuditTrails, ReadAuditLinks, RecordAuditNote, TrimAuditTrail,
+};
 pub use audits::{AuditRun, AuditSummary, ListAudits, ReadAudits, RecordAudit};
 pub use backup::catalogue::{
     BackupDeleted, BeginBackup, Drill, EndBackup, InstallationIs, LastGood, ListBackups, ListDrills, RecordDrill,
@@ -131,6 +137,7 @@ pub use controls::{
 pub use conversations::{
     Conversation, CreateConversation, DeleteConversation, GetConversation, ListConversations, RenameConversation,
 };
+pub use credentials::{ChangePassword, DisablePerson};
 pub use deliveries::cancelling::{CancelDelivery, CancelledDelivery};
 pub use deliveries::counting::{COUNTED_DELIVERIES, CountDeliveries, CountedDeliveries, DeliveryCounts};
 pub use deliveries::ending::{AttemptEnd, AttemptLog, EndAttempts, EndedAttempts, EndpointPolicy, Verdict, spread_of};

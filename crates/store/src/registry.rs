@@ -10,6 +10,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::api_keys::STATEMENTS,
         crate::client_reports::STATEMENTS,
         crate::conversations::STATEMENTS,
+        crate::credentials::STATEMENTS,
         crate::flags::STATEMENTS,
         crate::audits::STATEMENTS,
         crate::backup::catalogue::STATEMENTS,
@@ -33,6 +34,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::sync::STATEMENTS,
     ];
     let folders = [
+        crate::audit_trail::ALL_STATEMENTS,
         crate::billing::ALL_STATEMENTS,
         crate::jobs::ALL_STATEMENTS,
         crate::inbox::ALL_STATEMENTS,

@@ -210,6 +210,11 @@ impl Intent for EndSession {
     }
 }
 
+/// Ends the sign-ins of a person.
+pub(crate) async fn end_all(tx: &mut Tx<'_>, person: PersonId, reason: &'static str, now: Timestamp) -> Result<()> {
+    tx.query(END_ALL).bind(person.uuid()).bind(At(now)).bind(reason).run().await.map(drop)
+}
+
 /// Ends all sign-ins of a person, and with them every token of theirs until now.
 #[derive(Clone, Copy, Debug)]
 pub struct EndAllSessions {
@@ -224,7 +229,8 @@ pub struct EndAllSessions {
 }
 
 impl Intent for EndAllSessions {
-    type Output = u64;
+    /// The position of the feed of revocations.
+    type Output = i64;
     const WRITES: bool = true;
     const REPEATABLE: bool = true;
 
@@ -232,10 +238,9 @@ impl Intent for EndAllSessions {
         Scope::Global
     }
 
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<u64> {
-        let ended = tx.query(END_ALL).bind(self.person.uuid()).bind(At(self.now)).bind(self.reason).run().await?;
-        revocations::insert(tx, Revoked::Person(self.person), self.now, self.tokens_end).await?;
-        Ok(ended)
+    async fn run(&self, tx: &mut Tx<'_>) -> Result<i64> {
+        end_all(tx, self.person, self.reason, self.now).await?;
+        revocations::insert(tx, Revoked::Person(self.person), self.now, self.tokens_end).await
     }
 }
 

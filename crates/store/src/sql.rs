@@ -20,6 +20,13 @@ impl Sql {
     pub(crate) const fn plain(name: &'static str, sqlite: &'static str, postgres: &'static str) -> Self {
         Self { name, sqlite, postgres, columns: &[] }
     }
+
+    /// Whether it cannot change a row, by its words.
+    pub(crate) fn only_reads(&self) -> bool {
+        let text = self.sqlite.trim_start();
+        let within = || ["INSERT INTO ", "UPDATE ", "DELETE FROM "].iter().any(|word| text.contains(word));
+        text.starts_with("SELECT") || (text.starts_with("WITH") && !within())
+    }
 }
 
 /// Declares the statements of a module, each as a constant, and their list as `STATEMENTS`.

@@ -1,17 +1,20 @@
 //! The store: where an intent meets an engine.
 
+mod options;
+
 use std::future::Future;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use mainstay_domain::{Entropy, Secret, TenantId, Timestamp};
+use mainstay_domain::{Entropy, TenantId, Timestamp};
 use prometheus_client::metrics::histogram::Histogram;
 use tokio::time::{Instant, sleep_until, timeout_at};
 
+use crate::audit_trail::{AuditNote, append};
 use crate::batcher::{Batcher, Bounds};
 use crate::call::Call;
 use crate::checkpoints::checkpointer;
-use crate::engine::postgres::{self, Pool, Postgres};
+use crate::engine::postgres::{Pool, Postgres};
 use crate::engine::room::Room;
 use crate::engine::sqlite::{self, Sqlite};
 use crate::error::{Error, Result};
@@ -26,73 +29,13 @@ use crate::turns::Turns;
 use crate::tx::{Scope, Tx};
 use crate::usage::{LENDINGS, Lending, Lent, Meter, Usage};
 
+pub use options::Options;
+use options::{postgres_settings, sqlite_settings};
+
 /// How often an intent is repeated after a deadlock, a serialisation failure or a lost connection.
 const REPEATS: u32 = 3;
 /// What the database's own deadline is given before ours ends the wait from outside.
 const GRACE: Duration = Duration::from_millis(250);
-
-/// How the store is opened. Times and sizes as in the configuration.
-#[derive(Clone, Debug)]
-pub struct Options {
-    /// `sqlite:PATH` or a `postgres://` address.
-    pub url: Secret,
-    /// The address of the app's role, or empty.
-    pub app_url: Secret,
-    /// The address of the system's role, or empty.
-    pub system_url: Secret,
-    /// The name of the app's role.
-    pub app_role: String,
-    /// The name of the system's role.
-    pub system_role: String,
-    /// True behind a transaction pooler.
-    pub transaction_pooler: bool,
-    /// Readers on SQLite, connections in all on PostgreSQL.
-    pub pool_size: usize,
-    /// How long to wait for a connection.
-    pub acquire_timeout: Duration,
-    /// How long an unused connection is kept.
-    pub idle_timeout: Duration,
-    /// How long one statement may run.
-    pub statement_timeout: Duration,
-    /// Batches at the same moment on PostgreSQL.
-    pub batch_lanes: usize,
-    /// The most members of a batch.
-    pub batch_size: usize,
-    /// The most members of one organisation in a batch.
-    pub batch_size_per_tenant: usize,
-    /// The most calls that wait for a place in a batch.
-    pub batch_queue: usize,
-}
-
-impl Options {
-    /// The defaults, for this address.
-    #[must_use]
-    pub fn new(url: Secret) -> Self {
-        Self {
-            url,
-            app_url: Secret::default(),
-            system_url: Secret::default(),
-            app_role: "mainstay_app".to_owned(),
-            system_role: "mainstay_system".to_owned(),
-            transaction_pooler: false,
-            pool_size: 16,
-            acquire_timeout: Duration::from_secs(2),
-            idle_timeout: Duration::from_secs(30),
-            statement_timeout: Duration::from_secs(5),
-            batch_lanes: 2,
-            batch_size: 256,
-            batch_size_per_tenant: 64,
-            batch_queue: 10_000,
-        }
-    }
-
-    /// The path of the file when the address is SQLite's.
-    #[must_use]
-    pub fn sqlite_path(&self) -> Option<std::path::PathBuf> {
-        let rest = self.url.expose().strip_prefix("sqlite:")?;
-        Some(rest.strip_prefix("//").unwrap_or(rest).into())
-    }
-}
 
 /// Who is told of what was committed, before the caller is: a cache, and whoever follows live.
 pub trait Listener: Send + Sync {
@@ -119,6 +62,8 @@ pub(crate) struct Inner {
     entropy: Arc<dyn Entropy>,
     /// Who is told of commits that streams have advanced by.
     listener: OnceLock<Arc<dyn Listener>>,
+    /// What is written into the audit trail of this process's first change, where no call says anything else.
+    command: OnceLock<Call>,
     /// Who is told of jobs: whoever works here, and whoever tells other nodes.
     job_listeners: RwLock<Vec<Arc<dyn JobListener>>>,
     meter: Meter,
@@ -157,6 +102,7 @@ impl Store {
             engine,
             entropy,
             listener: OnceLock::new(),
+            command: OnceLock::new(),
             job_listeners: RwLock::default(),
             meter: Meter::default(),
             #[cfg(test)]
@@ -197,6 +143,14 @@ impl Store {
     /// learn of what the command line writes.
     pub fn listen(&self, listener: Arc<dyn Listener>) {
         let _ = self.inner.listener.set(listener);
+    }
+
+    /// Says that all of this process is one thing that somebody does, a command: the first of its changes writes this into the
+    /// audit trail.
+    pub fn audited(&self, note: AuditNote) {
+        let command = Call::within(Duration::ZERO);
+        command.audited(note);
+        let _ = self.inner.command.set(command);
     }
 
     /// Runs an intent of a worker. On PostgreSQL workers have connections of their own.
@@ -369,6 +323,10 @@ impl Inner {
                 };
                 let (mut loan, _lent) = self.lend(step, lending, engine.connection(pool, call)).await?;
                 let (timeout, prepared) = (engine.statement_timeout(call), engine.keeps_statements());
+                let scope = match self.noting(call).note().filter(|_| I::WRITES) {
+                    Some(note) => scope.and(note.tenant),
+                    None => scope,
+                };
                 let outcome = timeout_at(call.deadline() + GRACE, async {
                     let tx = Tx::postgres(loan.raw()?, &scope, timeout, prepared, I::SNAPSHOT, trace).await?;
                     self.finish(call, intent, tx.noted(step, trace), attempt).await
@@ -408,16 +366,29 @@ impl Inner {
         tx.outside = self.listener.get().is_none();
         #[cfg(test)]
         tx.held_by(&self.gate);
+        let noting = self.noting(call);
+        let note = noting.note().filter(|_| I::WRITES);
+        if note.is_some() {
+            tx.watch_for_changes();
+        }
         let outcome = match intent.run(&mut tx).await {
             // What it wrote last may fail as any statement may, and is rolled back as after any.
             Ok(output) => tx.flush().await.map(|()| output),
             Err(error) => Err(error),
         };
+        // What the trail takes is not the intent's.
         call.count(tx.statements());
+        let (outcome, noted) = match (outcome, note.filter(|_| tx.has_changed())) {
+            (Ok(output), Some(note)) => (append(&mut tx, note).await.map(|()| output), true),
+            (outcome, _) => (outcome, false),
+        };
         match outcome {
             Ok(output) => {
                 let (advanced, promised, begun) = (tx.take_advanced(), tx.take_promised(), Instant::now());
                 tx.commit().await?;
+                if noted {
+                    noting.noted();
+                }
                 if I::WRITES {
                     self.meter.commits.observe(begun.elapsed().as_secs_f64());
                 }
@@ -437,6 +408,11 @@ impl Inner {
         }
     }
 
+    /// The call whose note is written: this one, or else what all of this process is.
+    fn noting<'a>(&'a self, call: &'a Call) -> &'a Call {
+        if call.note().is_some() { call } else { self.command.get().unwrap_or(call) }
+    }
+
     /// Says that it is not known whether a transaction has committed.
     fn unconfirmed(&self, scope: &Scope) {
         let Some(listener) = self.listener.get() else { return };
@@ -454,30 +430,4 @@ fn is_clean<T>(outcome: &Result<T>) -> bool {
         outcome,
         Ok(_) | Err(Error::Unique(_) | Error::Missing(_) | Error::Constraint(_) | Error::Fenced | Error::Conflict)
     )
-}
-
-fn sqlite_settings(options: &Options, path: std::path::PathBuf) -> sqlite::Settings {
-    sqlite::Settings {
-        path,
-        readers: options.pool_size,
-        acquire_timeout: options.acquire_timeout,
-        statement_timeout: options.statement_timeout,
-    }
-}
-
-fn postgres_settings(options: &Options) -> postgres::Settings {
-    let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
-    postgres::Settings {
-        url: options.url.clone(),
-        app_url: options.app_url.clone(),
-        system_url: options.system_url.clone(),
-        app_role: options.app_role.clone(),
-        system_role: options.system_role.clone(),
-        transaction_pooler: options.transaction_pooler,
-        pool_size: count(options.pool_size),
-        lanes: count(options.batch_lanes + INBOX.lanes),
-        acquire_timeout: options.acquire_timeout,
-        idle_timeout: options.idle_timeout,
-        statement_timeout: options.statement_timeout,
-    }
 }

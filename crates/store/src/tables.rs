@@ -47,6 +47,8 @@ pub const TABLES: &[Table] = &[
     table("reservation", TableKind::Tenant, true),
     table("exposure", TableKind::Tenant, true),
     table("outcome", TableKind::Tenant, true),
+    table("audit_trail", TableKind::Tenant, true),
+    table("audit_event", TableKind::Tenant, true),
     table("inbox_source", TableKind::Tenant, true),
     table("inbox_event", TableKind::Tenant, true),
     table("inbox_subject", TableKind::Tenant, true),

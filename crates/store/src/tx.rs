@@ -37,6 +37,15 @@ impl Scope {
     pub(crate) fn of(tenants: impl IntoIterator<Item = TenantId>) -> Self {
         Self::Tenants(tenants.into_iter().collect::<BTreeSet<_>>().into_iter().collect())
     }
+
+    /// These rows, and those of one more organisation.
+    pub(crate) fn and(self, tenant: TenantId) -> Self {
+        match self {
+            Self::Global | Self::System => Self::Tenant(tenant),
+            Self::Tenant(one) => Self::of([one, tenant]),
+            Self::Tenants(several) => Self::of(several.into_iter().chain([tenant])),
+        }
+    }
 }
 
 /// An open transaction.
@@ -53,6 +62,8 @@ pub struct Tx<'c> {
     promised: Vec<(String, Timestamp)>,
     /// True when nobody in this process is told of commits.
     pub(crate) outside: bool,
+    /// Whether a statement has changed a row, where that is watched for.
+    changed: Option<bool>,
     /// Writes that are not sent yet.
     pending: Vec<later::Write>,
     /// What the work belongs to that the intent is run for.
@@ -83,6 +94,7 @@ impl<'c> Tx<'c> {
             advanced,
             promised,
             outside: false,
+            changed: None,
             pending,
             trace,
             step,
@@ -226,6 +238,23 @@ impl<'c> Tx<'c> {
         std::mem::take(&mut self.promised)
     }
 
+    /// From here on it is watched for whether a statement changes a row.
+    pub(crate) fn watch_for_changes(&mut self) {
+        self.changed = Some(false);
+    }
+
+    /// Whether one has, since that is watched for.
+    pub(crate) fn has_changed(&self) -> bool {
+        self.changed == Some(true)
+    }
+
+    /// A statement was run that touched so many rows, or gave them back.
+    fn touched(&mut self, sql: Sql, rows: u64) {
+        if self.changed == Some(false) && rows > 0 && !sql.only_reads() {
+            self.changed = Some(true);
+        }
+    }
+
     /// How many statements it has run.
     pub(crate) fn statements(&self) -> u32 {
         self.statements
@@ -364,6 +393,7 @@ impl Query<'_, '_> {
             }
             _ => return Err(Error::Bug("parameters of one engine for a statement of the other".to_owned())),
         };
+        self.tx.touched(self.sql, done.as_ref().map_or(0, |rows| *rows));
         done.map_err(|error| named(self.sql.name, error)).inspect_err(|error| fail(step, error))
     }
 
@@ -384,6 +414,7 @@ impl Query<'_, '_> {
             }
             _ => return Err(Error::Bug("parameters of one engine for a statement of the other".to_owned())),
         };
+        self.tx.touched(self.sql, rows.as_ref().map_or(0, |rows: &Vec<R>| rows.len() as u64));
         rows.map_err(|error| named(self.sql.name, error)).inspect_err(|error| fail(step, error))
     }
 

@@ -9,6 +9,7 @@
 //! must be there. Linux only: it relies on `/proc` and on `setpriv` from util-linux.
 
 pub mod browser;
+mod certificate;
 pub mod imap_server;
 pub mod name_server;
 pub mod postgres;
@@ -22,6 +23,7 @@ mod spawn;
 mod table;
 
 pub use browser::Browser;
+pub use certificate::SelfSigned;
 pub use imap_server::{ImapAct, ImapFault, ImapOptions, ImapServer, ImapStage};
 pub use name_server::{Asked, NameFault, NameServer, RecordType};
 pub use postgres::{Cluster, Database};

@@ -167,7 +167,7 @@ async fn what_is_sealed_leaves_nothing_plain_in_the_file() {
 }
 
 /// Writes what no intent can.
-async fn beside(h: &Harness, text: &str) {
+pub(super) async fn beside(h: &Harness, text: &str) {
     match &h.database {
         None => {
             let path = h.options.sqlite_path().expect("a path");

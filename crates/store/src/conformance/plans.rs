@@ -42,6 +42,8 @@ const FILL: &[&str] = &[
     "INSERT INTO billing_lookup (kind, provider_id, tenant_id) SELECT 'subscription', 's' || i, {id:o:i%5000} FROM {n:200000}",
     "INSERT INTO exposure (experiment_id, tenant_id, unit_id, variant, exposed_at) SELECT {id:k:i%5000}, {id:o:i%5000}, {id:p:i}, 0, {at} FROM {n:200000}",
     "INSERT INTO outcome (experiment_id, tenant_id, unit_id, person_id, event_id, value, happened_at) SELECT {id:k:i%5000}, {id:o:i%5000}, {id:p:i}, {id:p:i}, {id:m:i}, 1, {at+i} FROM {n:200000}",
+    "INSERT INTO audit_trail (tenant_id, position, digest, floor, floor_digest) SELECT {id:o:i}, 40, {bytes}, 0, {bytes} FROM {n:5000}",
+    "INSERT INTO audit_event (tenant_id, position, at, action, content, content_digest, digest) SELECT {id:o:i%5000}, i, {at+i}, 'a', '{}', {bytes}, {bytes} FROM {n:200000}",
     "INSERT INTO inbox_source (id, tenant_id, name, provider, scheme, key, created_at) SELECT {id:k:i}, {id:o:i}, 's', 'generic', 'sealed1:' || (10000000 + i % 1000) || ':x', i || 'k', {at} FROM {n:5000}",
     "INSERT INTO inbox_key (key, tenant_id, source_id) SELECT i || 'k', {id:o:i}, {id:k:i} FROM {n:5000}",
     "INSERT INTO inbox_event (id, tenant_id, source_id, provider, identity, kind, version, received_at, payload) SELECT {id:m:i}, {id:o:i%5000}, {id:k:i%5000}, 'generic', i || '', 'k', i, {at+i}, '{}' FROM {n:200000}",

@@ -56,6 +56,7 @@ impl Tx<'_> {
         }
         let written = self.send(&pending).await?;
         for (write, written) in pending.iter().zip(written) {
+            self.touched(write.sql, written);
             match write.short {
                 Some(short) if written != write.count => return Err(Error::Bug(short.to_owned())),
                 _ => {}

@@ -4,6 +4,7 @@
 
 mod addresses;
 mod answers;
+mod bare;
 mod names;
 mod tls;
 mod urls;

@@ -1,8 +1,6 @@
 //! Receivers whose TLS fails.
 
-use ring::rand::SystemRandom;
-use ring::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use mainstay_testing::SelfSigned;
 use rustls::{ServerConfig, ServerConnection};
 
 use super::super::{Fault, Phase};
@@ -59,41 +57,6 @@ async fn a_certificate_that_nobody_vouches_for_is_refused() {
 }
 
 fn server() -> ServerConfig {
-    let random = SystemRandom::new();
-    let document = EcdsaKeyPair::generate_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, &random).unwrap();
-    let key = EcdsaKeyPair::from_pkcs8(&ECDSA_P256_SHA256_ASN1_SIGNING, document.as_ref(), &random).unwrap();
-    let certificate = CertificateDer::from(self_signed(&key, &random));
-    let key = PrivateKeyDer::try_from(document.as_ref().to_vec()).unwrap();
-    ServerConfig::builder().with_no_client_auth().with_single_cert(vec![certificate], key).unwrap()
-}
-
-/// The least that is a certificate (RFC 5280, section 4.1), signed with its own key.
-fn self_signed(key: &EcdsaKeyPair, random: &SystemRandom) -> Vec<u8> {
-    const ECDSA_WITH_SHA256: &[u8] = b"\x06\x08\x2a\x86\x48\xce\x3d\x04\x03\x02";
-    const PUBLIC_KEY_ON_P256: &[u8] = b"\x06\x07\x2a\x86\x48\xce\x3d\x02\x01\x06\x08\x2a\x86\x48\xce\x3d\x03\x01\x07";
-    const COMMON_NAME: &[u8] = b"\x06\x03\x55\x04\x03";
-    let bits = |bytes: &[u8]| der(0x03, &[&[0], bytes]);
-    let version = der(0xa0, &[&der(0x02, &[&[2]])]);
-    let algorithm = der(0x30, &[ECDSA_WITH_SHA256]);
-    let name = der(0x30, &[&der(0x31, &[&der(0x30, &[COMMON_NAME, &der(0x0c, &[b"secure.example"])])])]);
-    let validity = der(0x30, &[&der(0x17, &[b"200101000000Z"]), &der(0x17, &[b"491231235959Z"])]);
-    let public = der(0x30, &[&der(0x30, &[PUBLIC_KEY_ON_P256]), &bits(key.public_key().as_ref())]);
-    let serial = der(0x02, &[&[1]]);
-    let signed = der(0x30, &[&version, &serial, &algorithm, &name, &validity, &name, &public]);
-    let signature = key.sign(random, &signed).unwrap();
-    der(0x30, &[&signed, &algorithm, &bits(signature.as_ref())])
-}
-
-/// One element of ASN.1 (X.690, section 8.1) of at most 65535 bytes.
-fn der(tag: u8, parts: &[&[u8]]) -> Vec<u8> {
-    let content = parts.concat();
-    let length = u16::try_from(content.len()).unwrap().to_be_bytes();
-    let mut element = vec![tag];
-    match length {
-        [0, short @ 0..=127] => element.push(short),
-        [0, long] => element.extend([0x81, long]),
-        [high, low] => element.extend([0x82, high, low]),
-    }
-    element.extend(content);
-    element
+    let own = SelfSigned::of(&["secure.example"]);
+    ServerConfig::builder().with_no_client_auth().with_single_cert(vec![own.certificate()], own.key()).unwrap()
 }
