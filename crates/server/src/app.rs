@@ -21,7 +21,7 @@ use crate::config::{self, Config};
 use crate::controls::{Catalogue, Controls};
 use crate::deliveries::Deliveries;
 use crate::flags::Flags;
-use crate::http::{HttpMetrics, Overload, RouteTable, Settings, serve, wrap};
+use crate::http::{HttpMetrics, Overload, RouteTable, Settings, Tls, redirect, serve, wrap};
 use crate::images::Images;
 use crate::jobs::Jobs;
 use crate::keys::Keys;
@@ -150,6 +150,8 @@ pub struct App {
     pub watching: Watching,
     /// What runs in the background, and how it ends.
     pub lifecycle: Lifecycle,
+    /// The certificate of the server's own, where it has one and has started.
+    pub tls: OnceLock<Arc<Tls>>,
     /// The figures of the HTTP server.
     pub http_metrics: HttpMetrics,
     /// All figures.
@@ -285,6 +287,7 @@ impl App {
             audits: Audits::default(),
             watching,
             lifecycle,
+            tls: OnceLock::new(),
             http_metrics: HttpMetrics::register(&mut metrics),
             metrics,
         });
@@ -295,8 +298,11 @@ impl App {
     /// Starts what runs for as long as the server does, and waits until the first request could be answered.
     ///
     /// # Errors
-    /// When the lease of this node or the feed of revocations cannot be had.
+    /// When the certificate, the lease of this node or the feed of revocations cannot be had.
     pub async fn start(self: &Arc<Self>) -> Result<()> {
+        if let Some(tls) = Tls::open(&self.config.http.tls, &self.http_metrics)? {
+            self.tls.get_or_init(|| tls).start(&self.lifecycle);
+        }
         // Before the first write of this process: from here on its commits are told.
         self.sync.listen(Arc::clone(&self.hub));
         crate::ops::errors::start(self);
@@ -311,6 +317,7 @@ impl App {
         crate::voice::start(self);
         crate::ops::housekeeping::start(self);
         backup::start(self);
+        crate::audit_trail::start(self);
         pools::start(self);
         crate::limits::start(self).await;
         crate::deliveries::start(self);
@@ -471,12 +478,20 @@ impl Service {
         Ok(Self { router, settings, table })
     }
 
-    /// Answers the connections of a listener until the soft stop.
+    /// Answers the connections of a listener until the soft stop, and sends those of another, where there is one, to the
+    /// address with https.
     ///
     /// # Errors
     /// When the listener fails.
-    pub async fn serve(self, app: &App, listener: TcpListener) -> std::io::Result<()> {
+    pub async fn serve(self, app: &App, listener: TcpListener, plain: Option<TcpListener>) -> std::io::Result<()> {
         let _ = app.audits.listening.set(listener.local_addr()?);
-        serve(listener, self.router, &app.config.http, &app.http_metrics, app.lifecycle.clone()).await
+        let (settings, metrics, lifecycle) = (&app.config.http, &app.http_metrics, &app.lifecycle);
+        if let Some(plain) = plain {
+            let router = redirect(settings.public_address(settings.port));
+            let (settings, metrics, life) = (settings.clone(), metrics.clone(), lifecycle.clone());
+            lifecycle
+                .spawn("http_redirect", async move { serve((plain, None), router, &settings, &metrics, life).await });
+        }
+        serve((listener, app.tls.get().cloned()), self.router, settings, metrics, lifecycle.clone()).await
     }
 }

@@ -3,6 +3,7 @@
 pub mod accounts;
 pub mod app;
 pub mod assistant;
+pub mod audit_trail;
 pub mod billing;
 pub mod calendars;
 pub mod calls;

@@ -9,6 +9,7 @@ use utoipa::{Modify, OpenApi};
 
 use crate::accounts::api::{api_keys, auth, members};
 use crate::assistant::api as assistant;
+use crate::audit_trail::api as audit_trail;
 use crate::billing::{api as billing, plan_api as plan};
 use crate::calendars::api::{conflicts, connections, feeds, notifications};
 use crate::calls::api as calls;
@@ -48,10 +49,11 @@ use crate::webhooks::receive as hooks;
         health::live, health::ready, health::database, health::redis, health::queue, health::whole,
         health::providers, health::external_apis, metrics::metrics, document,
         audit::last, audit::make, alerts::list, alerts::test, system::system_health, reports::take, reports::list,
-        auth::sign_up, auth::sign_in, auth::refresh, auth::sign_out, auth::switch, auth::me, auth::create_organisation,
+        auth::sign_up, auth::sign_in, auth::refresh, auth::sign_out, auth::sign_out_everywhere, auth::switch,
+        auth::change_password, auth::me, auth::create_organisation,
         members::list, members::add, members::change, members::remove,
         api_keys::list, api_keys::create, api_keys::get, api_keys::revoke,
-        limits::refusals,
+        limits::refusals, audit_trail::of_organisation, audit_trail::of_installation,
         billing::get_usage, billing::get_members_usage, billing::set_organisation_budget, billing::set_member_budget,
         plan::get_plan, plan::create_checkout, plan::change_plan, plan::cancel_plan, plan::list_invoices,
         assistant::list_conversations, assistant::create_conversation, assistant::get_conversation,

@@ -1,5 +1,5 @@
 //! Every URL on one page, with who may call it and the most SQL statements that it may take: without those that find out
-//! who is calling, which a node remembers, and those of a second try. A test drives them all and holds them to it. A line
+//! who is calling, which a node remembers, those of a second try, and the three of an entry in the audit trail. A test drives them all and holds them to it. A line
 //! also says as what its requests are limited, where that is not what `Policy::new` says.
 
 use std::sync::Arc;
@@ -11,6 +11,7 @@ use axum::http::Method;
 use crate::accounts::api::{api_keys, auth, members};
 use crate::app::App;
 use crate::assistant::api as assistant;
+use crate::audit_trail::api as audit_trail;
 use crate::billing::{api as billing, plan_api as plan};
 use crate::calendars::api::{conflicts, connections, feeds, notifications};
 use crate::calls::api as calls;
@@ -104,11 +105,13 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/metrics", metrics::metrics, OPEN.priority(ALWAYS))
         .get("/openapi.json", openapi::document, OPEN)
         // Accounts
-        .post("/v1/auth/sign-up", auth::sign_up, PUBLIC.statements(10).priority(HEAVY).part(Part::SignUp))
-        .post("/v1/auth/sign-in", auth::sign_in, PUBLIC.statements(5).part(Part::SignIn))
-        .post("/v1/auth/refresh", auth::refresh, PUBLIC.statements(6))
+        .post("/v1/auth/sign-up", auth::sign_up, PUBLIC.statements(13).priority(HEAVY).part(Part::SignUp))
+        .post("/v1/auth/sign-in", auth::sign_in, PUBLIC.statements(11).part(Part::SignIn))
+        .post("/v1/auth/refresh", auth::refresh, PUBLIC.statements(9))
         .post("/v1/auth/sign-out", auth::sign_out, MEMBER.statements(3).priority(ALWAYS))
+        .post("/v1/auth/sign-out-everywhere", auth::sign_out_everywhere, MEMBER.statements(4).priority(ALWAYS))
         .post("/v1/auth/switch", auth::switch, MEMBER.statements(6))
+        .post("/v1/auth/password", auth::change_password, MEMBER.statements(9))
         .get("/v1/me", auth::me, MEMBER.statements(3))
         .post("/v1/organisations", auth::create_organisation, MEMBER.statements(7))
         .get("/v1/members", members::list, MEMBER.statements(1).priority(HEAVY))
@@ -120,6 +123,8 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/v1/api-keys/{id}", api_keys::get, ADMIN.statements(1))
         .delete("/v1/api-keys/{id}", api_keys::revoke, ADMIN.statements(4))
         .get("/v1/limits/refusals", limits::refusals, ADMIN)
+        .get("/v1/audit-trail", audit_trail::of_organisation, ADMIN.statements(1).priority(HEAVY))
+        .get("/v1/installation-audit-trail", audit_trail::of_installation, OPERATOR.statements(2).priority(HEAVY))
         // Billing
         .get("/v1/usage", billing::get_usage, MEMBER.statements(2))
         .get("/v1/usage/members", billing::get_members_usage, ADMIN.statements(1).priority(HEAVY))

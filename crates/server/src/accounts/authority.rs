@@ -22,6 +22,7 @@ pub use self::operator::Operator;
 pub use self::standing::Standing;
 use super::{Accounts, api_key};
 use crate::app::App;
+use crate::audit_trail;
 use crate::http::overload::Key;
 use crate::http::{Problem, RequestContext};
 use crate::limits;
@@ -263,7 +264,13 @@ macro_rules! authorities {
 
             async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
                 let member = admitted(parts, app).await?;
-                if member.may(ApiKeyScope::$scope) { Ok(Self(member)) } else { Err(too_little($need).into()) }
+                if !member.may(ApiKeyScope::$scope) {
+                    return Err(too_little($need).into());
+                }
+                if ApiKeyScope::$scope == ApiKeyScope::Admin {
+                    audit_trail::of_request(app, parts, &member, member.tenant);
+                }
+                Ok(Self(member))
             }
         }
     )+ };
@@ -293,7 +300,10 @@ impl FromRequestParts<Arc<App>> for SignedIn {
     async fn from_request_parts(parts: &mut Parts, app: &Arc<App>) -> Result<Self, Problem> {
         let member = admitted(parts, app).await?;
         match member.credential {
-            Credential::Session(session) => Ok(Self { member, session }),
+            Credential::Session(session) => {
+                audit_trail::of_request(app, parts, &member, member.tenant);
+                Ok(Self { member, session })
+            }
             Credential::ApiKey { .. } | Credential::Outside => Err(too_little("a sign-in here").into()),
         }
     }

@@ -25,4 +25,4 @@ pub mod token_fault;
 
 pub(crate) use authority::challenge;
 pub use authority::{Administrator, BearerToken, Credential, Member, Operator, Reader, SignedIn, Standing, Writer};
-pub use service::{Accounts, Guest, LONGEST_TOKEN, SignInRequest, SignUpRequest, SignedInPerson};
+pub use service::{Accounts, Guest, LONGEST_TOKEN, PasswordChange, SignInRequest, SignUpRequest, SignedInPerson};

@@ -16,7 +16,7 @@ use argon2::{ARGON2ID_IDENT, Algorithm, Argon2, Params, Version};
 use mainstay_domain::{EmailAddress, Entropy, Error, Kind, Refused, Result, Secret};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::common_passwords::COMMON;
+use super::common_passwords::is_common;
 use crate::config;
 
 /// The most memory of a hash that is verified, in KiB: 1 GiB. A row that asks for more is damaged or planted.
@@ -55,7 +55,7 @@ impl PasswordText {
         if folded == email.as_str() {
             return refused("same_as_email", "A password must not be the email address.".to_owned());
         }
-        if folded.is_empty() || COMMON.contains(&folded.as_str()) {
+        if folded.is_empty() || is_common(&folded) {
             return refused(
                 "too_common",
                 "This password is among the first that are guessed; take another.".to_owned(),

@@ -1,5 +1,6 @@
 //! The verbs of accounts, and their rules.
 
+mod credentials;
 mod guest;
 mod keys;
 mod members;
@@ -16,6 +17,7 @@ use mainstay_store::{
 };
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+pub use self::credentials::PasswordChange;
 pub use self::guest::Guest;
 pub use self::sign_in::{SignInRequest, SignUpRequest, SignedInPerson};
 use super::access_token::AccessTokens;

@@ -12,6 +12,7 @@ pub(super) fn auth() -> config::Auth {
         access_token_seconds: 900,
         refresh_token_seconds: 2_592_000,
         refresh_leeway_seconds: 20,
+        audit_trail_days: 2_190,
         sign_in_failures: 5,
         sign_ups: 5,
         throttle_window_seconds: 900,

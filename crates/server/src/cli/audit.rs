@@ -68,8 +68,10 @@ pub(super) async fn run(arguments: AuditArguments, config: Config) -> Result<Ans
     let checks = audit::choose(mode, &arguments.only)
         .map_err(|detail| Answer { text: format!("mainstay: {detail}\n"), code: 64 })?;
     let profile = arguments.profile.unwrap_or_else(|| Profile::of(&config));
-    let address = arguments.url.clone().unwrap_or_else(|| local(&config));
-    let live = Live::new(&address)?;
+    let live = match &arguments.url {
+        Some(address) => Live::new(address)?,
+        None => Live::local(&config.http, config.http.port)?,
+    };
     let app = open(config).await?;
     let table = Service::new(&app)?.table;
     let subject = Subject { app: Arc::clone(&app), live, profile, table };
@@ -96,11 +98,6 @@ pub(super) async fn run(arguments: AuditArguments, config: Config) -> Result<Ans
 fn furthest(only: &[String]) -> Mode {
     let named = list::ALL.iter().filter(|check| only.iter().any(|name| check.id == name));
     named.map(|check| check.mode).max().unwrap_or(Mode::Passive)
-}
-
-/// Where the server of these settings listens, as seen from this machine.
-fn local(config: &Config) -> String {
-    config.http.local_address(config.http.port)
 }
 
 fn listing() -> String {

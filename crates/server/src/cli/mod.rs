@@ -19,17 +19,20 @@ mod restore;
 mod serve;
 mod text;
 mod token;
+mod trail;
 mod user;
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::OnceLock;
 
-use clap::{Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use mainstay_domain::Error;
 use mainstay_store::Migrator;
 
 use crate::app::{App, Outside, store_options};
+use crate::audit_trail;
 use crate::config::{Config, FILE_VARIABLE, environment};
 use crate::lifecycle::Lifecycle;
 
@@ -121,6 +124,12 @@ enum Command {
     ///
     /// Into an empty database, or in place of a SQLite file that no server uses. See docs/operations/backup.md.
     Restore(restore::RestoreArguments),
+    /// Show the audit trail, and see whether it holds
+    ///
+    /// It has who has signed in, and what owners, admins, operators and this command line have changed. See
+    /// docs/operations/trail.md.
+    #[command(subcommand)]
+    Trail(trail::TrailCommand),
     /// Look whether this version may be deployed to this installation, and refuse with reasons
     ///
     /// Run it with the new program and the settings of the installation, before anything is replaced. It changes nothing. The
@@ -178,11 +187,25 @@ impl From<mainstay_store::Error> for Answer {
 #[must_use]
 pub fn main() -> ExitCode {
     crate::app::install_tls();
-    let arguments = Arguments::parse();
+    let matches = Arguments::command().get_matches();
+    let _ = COMMAND.set(name_of(&matches));
+    let arguments = Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime.block_on(run(arguments)),
         Err(error) => finish(&Err(Answer::from(Error::internal(error)))),
     }
+}
+
+/// Which command this process is: `user operator`.
+static COMMAND: OnceLock<String> = OnceLock::new();
+
+fn name_of(matches: &ArgMatches) -> String {
+    let (mut words, mut inner) = (Vec::new(), matches);
+    while let Some((word, next)) = inner.subcommand() {
+        words.push(word);
+        inner = next;
+    }
+    words.join(" ")
 }
 
 async fn run(arguments: Arguments) -> ExitCode {
@@ -219,6 +242,7 @@ async fn with_config(command: Command, config: Config) -> Result<Answer, Answer>
         Command::Backup(command) => backup::run(command, config).await,
         Command::Restore(arguments) => restore::run(arguments, config).await,
         Command::Preflight(arguments) => preflight::run(arguments, config).await,
+        Command::Trail(command) => trail::run(command, config).await,
         Command::Token(arguments) => token::run(arguments, config).await,
         Command::Load(arguments) => load::run(arguments, config).await,
         Command::Config(_) | Command::Openapi => Ok(Answer::good("")),
@@ -251,5 +275,7 @@ async fn migrated(config: &Config) -> Result<(), Answer> {
 /// Opens the parts of the server for a command that works on the database: as `serve` does, but nothing is served.
 async fn open(config: Config) -> Result<std::sync::Arc<App>, Answer> {
     migrated(&config).await?;
-    Ok(App::open(config, Outside::default(), Lifecycle::new()).await?)
+    let app = App::open(config, Outside::default(), Lifecycle::new()).await?;
+    app.store.audited(audit_trail::by_command(&app, COMMAND.get().map_or("", String::as_str)));
+    Ok(app)
 }

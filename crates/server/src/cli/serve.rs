@@ -2,6 +2,7 @@
 
 use std::fs::{File, TryLockError};
 use std::io::{self, Write as _};
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,22 +32,29 @@ pub(super) async fn run(config: Config) -> Result<Answer, Answer> {
     let lifecycle = Lifecycle::new();
     stop_on_signals(&lifecycle).map_err(|error| Answer::from(Error::internal(error)))?;
     // The socket first: an address that is taken is the likeliest fault, and costs nothing yet.
-    let listener = listen(&config).await?;
+    let listener = listen(config.http.listen_address(), "PORT=9000").await?;
+    let plain = match config.http.tls.redirect_port {
+        0 => None,
+        port => {
+            let address = SocketAddr::new(config.http.listen_address().ip(), port);
+            Some(listen(address, "MAINSTAY_HTTP__TLS__REDIRECT_PORT=8081, or none with 0").await?)
+        }
+    };
     let app = App::open(config, Outside::default(), lifecycle.clone()).await?;
-    let code = serve_app(&app, listener).await?;
+    let code = serve_app(&app, listener, plain).await?;
     drop(lock);
     Ok(Answer { text: String::new(), code })
 }
 
 /// Serves until told to stop, then drains. The answer is the exit code.
-async fn serve_app(app: &Arc<App>, listener: TcpListener) -> Result<u8, Answer> {
+async fn serve_app(app: &Arc<App>, listener: TcpListener, plain: Option<TcpListener>) -> Result<u8, Answer> {
     let (config, lifecycle) = (&app.config, &app.lifecycle);
     let service = Service::new(app)?;
     // Before the app goes: its tasks would end and be reported as failures beside the true one.
     app.start().await.inspect_err(|_| lifecycle.stop_hard())?;
     let port = listener.local_addr().map_or(config.http.port, |address| address.port());
     greet(app, port);
-    if let Err(error) = service.serve(app, listener).await {
+    if let Err(error) = service.serve(app, listener, plain).await {
         tracing::error!(%error, "the server ended");
         lifecycle.stop();
     }
@@ -133,13 +141,16 @@ async fn migrate(config: &Config) -> Result<(), Answer> {
     Ok(())
 }
 
-async fn listen(config: &Config) -> Result<TcpListener, Answer> {
-    let address = config.http.listen_address();
+/// Listens there; `other` is how another port is chosen.
+async fn listen(address: SocketAddr, other: &str) -> Result<TcpListener, Answer> {
     TcpListener::bind(address).await.map_err(|error| {
         let cure = if error.kind() == io::ErrorKind::AddrInUse {
-            " Something else listens there: stop it, or take another port with PORT=9000."
+            format!(" Something else listens there: stop it, or take another port with {other}.")
+        } else if error.kind() == io::ErrorKind::PermissionDenied {
+            " Ports below 1024 need the capability CAP_NET_BIND_SERVICE: give it to the unit, or take a higher port."
+                .to_owned()
         } else {
-            ""
+            String::new()
         };
         let detail = format!("The address {address} cannot be listened on: {error}.{cure}");
         Answer::from(Error::new(Kind::Unavailable, "cannot_listen", detail))

@@ -45,6 +45,25 @@ pub(super) enum UserCommand {
         /// The file with the lines
         file: PathBuf,
     },
+    /// Give a person another password, for who has forgotten theirs
+    ///
+    /// It is the first line of standard input. All sign-ins and tokens of the person end.
+    Password {
+        /// The address that they sign in with
+        #[arg(long)]
+        email: String,
+    },
+    /// Let a person in no more, or again
+    ///
+    /// All that they are known by ends within 5 s on every node: sign-ins, tokens, API keys, open sockets. What is theirs stays.
+    Disable {
+        /// The address that they sign in with
+        #[arg(long)]
+        email: String,
+        /// Let them in again
+        #[arg(long)]
+        undo: bool,
+    },
     /// Make a person an operator of this installation, or end that
     ///
     /// The mark is for what crosses organisations, such as the results of experiments. Only the command line sets it: no sign-up and no
@@ -72,6 +91,17 @@ pub(super) async fn run(command: UserCommand, config: Config) -> Result<Answer, 
             Ok(Answer::good(format!("{person}\n")))
         }
         UserCommand::Import { file } => import(&app, &file).await,
+        UserCommand::Password { email } => {
+            let email = address(&email)?;
+            app.accounts.reset_password(&call, &email, &password()?).await?;
+            Ok(Answer::good(format!("{} has another password, and is signed out everywhere.\n", email.as_str())))
+        }
+        UserCommand::Disable { email, undo } => {
+            let email = address(&email)?;
+            app.accounts.disable(&call, &email, !undo).await?;
+            let now = if undo { "may sign in again" } else { "is let in no more" };
+            Ok(Answer::good(format!("{} {now}.\n", email.as_str())))
+        }
         UserCommand::Operator { email, revoke } => {
             let email = address(&email)?;
             app.accounts.set_operator(&call, &email, !revoke).await?;
@@ -104,11 +134,13 @@ async fn import(app: &App, file: &std::path::Path) -> Result<Answer, Answer> {
     }
     let (mut made, mut there, mut bad) = (0u32, 0u32, String::new());
     for (number, line) in text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty()) {
-        let mut fields = line.splitn(3, ',').map(|field| field.trim().to_owned());
+        let mut fields = line.splitn(3, ',');
+        let mut field = || fields.next().unwrap_or_default();
+        // A space at the end of a password is a part of it.
         let request = SignUpRequest {
-            email: fields.next().unwrap_or_default(),
-            password: Secret::new(fields.next().unwrap_or_default()),
-            name: fields.next().unwrap_or_default(),
+            email: field().trim().to_owned(),
+            password: Secret::new(field().to_owned()),
+            name: field().trim().to_owned(),
         };
         match app.accounts.create_person(&Call::within(PATIENCE), request, false).await {
             Ok(_) => made += 1,

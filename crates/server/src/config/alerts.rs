@@ -27,6 +27,7 @@ pub(super) const BOUNDS: &[Bound] = &[
     ("alerts.dead_jobs", 0, 100_000),
     ("alerts.audit_points", 0, 100),
     ("alerts.backup_hours", 1, 8_760),
+    ("alerts.certificate_percent", 1, 100),
     ("alerts.silent_seconds", 30, 290),
 ];
 
@@ -77,6 +78,8 @@ pub struct Alerts {
     pub audit_points: u32,
     /// How old the newest backup may be, in hours.
     pub backup_hours: u32,
+    /// How much of the life of the server's own certificate may be over, in per cent.
+    pub certificate_percent: u32,
     /// For how long a node may be silent that has not stopped, in seconds.
     pub silent_seconds: u32,
 }

@@ -16,6 +16,7 @@ pub(super) const BOUNDS: &[Bound] = &[
     ("auth.sign_in_failures", 1, 1_000),
     ("auth.sign_ups", 1, 100_000),
     ("auth.throttle_window_seconds", 1, 86_400),
+    ("auth.audit_trail_days", 1, 36_500),
     ("auth.password_memory_kib", 8, 4_194_304),
     ("auth.password_passes", 1, 20),
     ("auth.password_workers", 1, 64),
@@ -60,6 +61,8 @@ pub struct Auth {
     pub sign_ups: u32,
     /// The window of both, in seconds.
     pub throttle_window_seconds: u64,
+    /// How long entries of the audit trail are kept, in days: six years, as those ask for whom laws do.
+    pub audit_trail_days: u32,
     /// Whether people may sign up by themselves.
     pub sign_up_enabled: bool,
     /// Argon2id: memory for one hash, in KiB.

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::rules::{self, durations};
 use super::schema::Bound;
-use super::{Fault, Warning};
+use super::{Fault, Tls, Warning};
 
 pub(super) const BOUNDS: &[Bound] = &[
     ("http.port", 0, 65_535),
@@ -28,7 +28,7 @@ pub struct Http {
     pub host: String,
     /// The port to listen on; 0 takes one that is free. PORT sets it too.
     pub port: u16,
-    /// The address under which people reach the server, with its scheme: https://chat.example.com. With https, cookies are for https only and browsers are told to stay with it (HSTS); the check of origins follows it too. Empty: http://<host>:<port>.
+    /// The address under which people reach the server, with its scheme: https://chat.example.com. With https, cookies are for https only and browsers are told to stay with it (HSTS); the check of origins follows it too. Empty: <host>:<port>.
     pub public_url: String,
     /// Origins that may call the API from a browser, besides the server's own: exact ("https://app.example.com") or with a wildcard for one or more subdomains ("https://*.example.com").
     pub allowed_origins: Vec<String>,
@@ -52,6 +52,8 @@ pub struct Http {
     pub max_body_bytes: usize,
     /// How deep JSON may be nested.
     pub max_json_depth: usize,
+    /// TLS of the server's own.
+    pub tls: Tls,
 }
 
 durations!(Http {
@@ -87,7 +89,19 @@ impl Http {
             IpAddr::V6(host) if host.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
             host => host,
         };
-        format!("http://{}", SocketAddr::new(host, port))
+        format!("{}://{}", self.scheme(), SocketAddr::new(host, port))
+    }
+
+    /// What the server itself speaks: `https` with a certificate of its own, else `http`.
+    #[must_use]
+    pub fn scheme(&self) -> &'static str {
+        if self.tls.is_on() { "https" } else { "http" }
+    }
+
+    /// Whether people reach the server by https: its own, or that of a proxy in front.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        if self.public_url.is_empty() { self.tls.is_on() } else { self.public_url.starts_with("https://") }
     }
 
     /// Whether /metrics is there for this address.
@@ -114,6 +128,7 @@ impl Http {
         if !self.public_url.is_empty() {
             faults.extend(rules::web_address("http.public_url", &self.public_url, rules::Path::None).err());
         }
+        self.tls.validate(&self.public_url, faults);
         faults.extend(self.allowed_origins.iter().filter_map(|origin| origin_fault(origin)));
         let networks =
             |key, list: &[String]| list.iter().map(move |network| (key, network.clone())).collect::<Vec<_>>();
@@ -132,6 +147,7 @@ impl Http {
     }
 
     pub(super) fn advise(&self, warnings: &mut Vec<Warning>) {
+        self.tls.advise(warnings);
         if self.public_url.is_empty() {
             if !self.listen_address().ip().is_loopback() {
                 let reason =
@@ -141,7 +157,11 @@ impl Http {
             }
         } else if rules::is_open(&self.public_url) {
             let reason = "is not https, so that passwords and tokens cross the network for everybody to read";
-            warnings.push(Fault::new("http.public_url", reason, "Put a proxy with a certificate in front"));
+            warnings.push(Fault::new(
+                "http.public_url",
+                reason,
+                "Set [http.tls], or put a proxy with a certificate in front",
+            ));
         }
         if self.trusted_networks().iter().any(|network| network.prefix_len() == 0) {
             let reason = "every address is trusted, so that any client can pretend to be any other";

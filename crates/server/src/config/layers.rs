@@ -311,7 +311,7 @@ fn line_of(text: &str, byte: usize) -> usize {
 }
 
 /// A text file whole, or why not: a clause that follows the name of the file.
-pub(super) fn read_bounded(path: &Path, bytes: u64) -> Result<String, String> {
+pub(crate) fn read_bounded(path: &Path, bytes: u64) -> Result<String, String> {
     use std::io::Read;
 
     let mut text = Vec::new();

@@ -36,6 +36,7 @@ mod sync;
 #[cfg(test)]
 mod tests;
 mod texts;
+mod tls;
 mod traces;
 mod value;
 mod voice;
@@ -72,9 +73,11 @@ pub use providers::{Anthropic, Offline, OpenAi, ProviderName, Providers};
 pub use redis::Redis;
 pub use sync::Sync;
 pub use texts::Texts;
+pub use tls::Tls;
 pub use traces::Traces;
 pub use voice::{Deepgram, Espeak, Speech, SpeechProvider, Voice};
 
+pub(crate) use layers::read_bounded;
 use layers::{Layers, Source};
 use schema::SCHEMA;
 

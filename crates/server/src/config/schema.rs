@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::{
     alerts, assistant, auth, backup, billing, calendars, database, deliveries, flags, http, inbox, jobs, keys,
-    lifecycle, limits, live, outreach, overload, providers, redis, sync, texts, traces, voice,
+    lifecycle, limits, live, outreach, overload, providers, redis, sync, texts, tls, traces, voice,
 };
 
 /// The text of `config.default.toml`.
@@ -57,6 +57,7 @@ pub(super) type Bound = (&'static str, i64, i64);
 
 const BOUNDS: &[&[Bound]] = &[
     http::BOUNDS,
+    tls::BOUNDS,
     database::BOUNDS,
     keys::BOUNDS,
     backup::BOUNDS,

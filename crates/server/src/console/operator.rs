@@ -52,7 +52,7 @@ pub(super) struct Shown {
 }
 
 /// The pages, beside that of experiments, which has a frame of its own.
-pub(super) static PAGES: [Shown; 14] = [
+pub(super) static PAGES: [Shown; 15] = [
     Shown {
         path: "/calendar",
         title: "Calendar",
@@ -101,6 +101,13 @@ pub(super) static PAGES: [Shown; 14] = [
         about: "What this organisation knows: documents that the assistant and the phone answer from.",
         script: "knowledge.js",
         audience: Audience::Administrators,
+    },
+    Shown {
+        path: "/security",
+        title: "Security",
+        about: "Your password and your sign-ins, and who has changed what.",
+        script: "security.js",
+        audience: Audience::Members,
     },
     Shown {
         path: "/inbox",
@@ -231,13 +238,14 @@ impl Link {
 }
 
 /// The menu.
-pub(super) static LINKS: [Link; 15] = [
+pub(super) static LINKS: [Link; 16] = [
     Link { path: "/calendar", title: "Calendar", audience: Audience::Members },
     Link { path: "/calls", title: "Calls", audience: Audience::Members },
     Link { path: "/contacts", title: "Contacts", audience: Audience::Members },
     Link { path: "/texts", title: "Texts", audience: Audience::Members },
     Link { path: "/campaigns", title: "Campaigns", audience: Audience::Members },
     Link { path: "/sending-accounts", title: "Sending", audience: Audience::Members },
+    Link { path: "/security", title: "Security", audience: Audience::Members },
     Link { path: "/knowledge", title: "Knowledge", audience: Audience::Administrators },
     Link { path: "/inbox", title: "Inbox", audience: Audience::Administrators },
     Link { path: "/deliveries", title: "Deliveries", audience: Audience::Administrators },

@@ -15,6 +15,8 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::{Registry, Unit};
 
+use super::tls::TlsFigures;
+
 /// The label of requests for paths that are not served.
 pub const UNMATCHED: &str = "unmatched";
 
@@ -120,6 +122,8 @@ pub struct HttpMetrics {
     in_flight: Gauge<i64, AtomicI64>,
     connections: Gauge<i64, AtomicI64>,
     panics: Counter,
+    /// Certificates and handshakes.
+    pub(super) tls: TlsFigures,
 }
 
 impl HttpMetrics {
@@ -134,6 +138,7 @@ impl HttpMetrics {
             in_flight: Gauge::default(),
             connections: Gauge::default(),
             panics: Counter::default(),
+            tls: TlsFigures::register(registry),
         };
         registry.register("mainstay_http_requests", "Requests answered, by class of status", metrics.requests.clone());
         registry.register_with_unit(

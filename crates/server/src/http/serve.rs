@@ -1,5 +1,7 @@
 //! The sockets: accepting them, bounding what each may cost, and letting go of them.
 //!
+//! With a certificate of its own the server shakes hands first, within the time of a head; all else is the same under TLS.
+//!
 //! A connection is idle, or sends the head of a request, or is being answered. [`Watch`] keeps which and since when; one
 //! timer for each connection follows it, and is set again only when it would fire too late. Heads are bounded by hyper,
 //! bodies by the stack, and writing by a timeout around the socket, so that a client that stops reading a stream is cut.
@@ -33,10 +35,11 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 use tower::Service;
 
-use self::watch::{Patience, Socket, Watch};
+use self::watch::{Line, Patience, Socket, Watch, patient};
 use super::HttpMetrics;
 use super::context::Peer;
 use super::metrics::GaugeGuard;
+use super::tls::Tls;
 use crate::config;
 use crate::lifecycle::Lifecycle;
 
@@ -58,13 +61,13 @@ const LINGER_BYTES: usize = 16 * 1024 * 1024;
 /// # Errors
 /// None today: what goes wrong with one connection is its own affair, and a failing accept is tried again.
 pub async fn serve(
-    listener: TcpListener,
+    (listener, tls): (TcpListener, Option<Arc<Tls>>),
     router: Router,
     settings: &config::Http,
     metrics: &HttpMetrics,
     lifecycle: Lifecycle,
 ) -> io::Result<()> {
-    let server = Arc::new(Server::new(router, settings, metrics, lifecycle));
+    let server = Arc::new(Server::new(router, tls, settings, metrics, lifecycle));
     let permits = Arc::new(Semaphore::new(settings.max_connections.clamp(1, Semaphore::MAX_PERMITS)));
     let stopped = server.lifecycle.stopped();
     tokio::select! {
@@ -77,6 +80,7 @@ pub async fn serve(
 /// What all connections share.
 struct Server {
     router: Router,
+    tls: Option<Arc<Tls>>,
     http1: http1::Builder,
     patience: Patience,
     write_timeout: Duration,
@@ -91,7 +95,13 @@ struct Held {
 }
 
 impl Server {
-    fn new(router: Router, settings: &config::Http, metrics: &HttpMetrics, lifecycle: Lifecycle) -> Self {
+    fn new(
+        router: Router,
+        tls: Option<Arc<Tls>>,
+        settings: &config::Http,
+        metrics: &HttpMetrics,
+        lifecycle: Lifecycle,
+    ) -> Self {
         let patience = Patience {
             head: Duration::from_millis(settings.header_timeout_ms),
             idle: Duration::from_millis(settings.keep_alive_timeout_ms),
@@ -105,7 +115,7 @@ impl Server {
             .max_header_size(LARGEST_HEAD)
             .max_buf_size(LARGEST_BUFFER);
         let write_timeout = Duration::from_millis(settings.write_timeout_ms);
-        Self { router, http1, patience, write_timeout, metrics: metrics.clone(), lifecycle }
+        Self { router, tls, http1, patience, write_timeout, metrics: metrics.clone(), lifecycle }
     }
 
     fn open(self: &Arc<Self>, stream: TcpStream, address: SocketAddr, permit: OwnedSemaphorePermit) {
@@ -119,9 +129,29 @@ impl Server {
         self.lifecycle.spawn_work("connection", async move { server.connection(stream, address, held).await });
     }
 
+    /// What requests come by, after the handshake where there is one. That may take as long as a head, and comes to nothing
+    /// when the server stops.
+    async fn line(&self, stream: TcpStream, address: SocketAddr) -> Option<Line> {
+        let plain = patient(stream, self.write_timeout);
+        let Some(tls) = &self.tls else { return Some(Line::Left(plain)) };
+        let handshake = tls.acceptor().accept(Box::pin(plain));
+        let failure = tokio::select! {
+            () = self.lifecycle.stopped() => return None,
+            shaken = tokio::time::timeout(self.patience.head, handshake) => match shaken {
+                Ok(Ok(sealed)) => return Some(Line::Right(Box::new(sealed))),
+                Ok(Err(error)) => error.to_string(),
+                Err(_) => "it took too long".to_owned(),
+            },
+        };
+        tls.count_failed();
+        tracing::debug!(%address, failure, "a handshake came to nothing");
+        None
+    }
+
     async fn connection(self: Arc<Self>, stream: TcpStream, address: SocketAddr, held: Held) {
+        let Some(line) = self.line(stream, address).await else { return };
         let watch = Arc::new(Watch::new(Instant::now()));
-        let socket = Socket::new(stream, self.write_timeout, Arc::clone(&watch), held);
+        let socket = Socket::new(line, Arc::clone(&watch), held);
         let service = service_fn(|request| self.request(request, address, &watch));
         let mut connection = self.http1.serve_connection(TokioIo::new(Box::pin(socket)), service).with_upgrades();
         let mut stopped = pin!(self.lifecycle.stopped());

@@ -96,7 +96,7 @@ impl Settings {
     /// When an address, an origin or a network in it cannot be used.
     pub fn new(http: &config::Http, table: &RouteTable, ids: Ids, metrics: HttpMetrics) -> Result<Self, SettingsFault> {
         let ours = match http.public_url.as_str() {
-            "" => origin_of(&format!("http://{}:{}", bracketed(&http.host), http.port)),
+            "" => origin_of(&format!("{}://{}:{}", http.scheme(), bracketed(&http.host), http.port)),
             address => origin_of(address),
         };
         let ours = ours.map_err(|fault| SettingsFault::new("public_url", fault))?;

@@ -1,5 +1,7 @@
 //! Signing up, in and out, refreshing, switching, throttles and owners, over the wire.
 
+mod credentials;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -136,7 +138,7 @@ async fn a_cookie_is_for_our_own_pages(engine: Engine) {
     let signed_in = answer.expect(200);
     assert!(signed_in["refresh_token"].is_null(), "it is in the cookie only: {signed_in}");
     let (pair, attributes) = set.split_once("; ").expect("attributes");
-    assert!(pair.starts_with("mainstay_refresh=mr_"), "{set}");
+    assert!(pair.starts_with("__Secure-mainstay_refresh=mr_"), "{set}");
     assert_eq!(attributes, "Path=/v1/auth; Max-Age=2592000; HttpOnly; SameSite=Strict; Secure");
 
     let refresh = async |cookie: &str, headers: &[(&str, &str)]| {
@@ -163,9 +165,11 @@ async fn a_cookie_is_for_our_own_pages(engine: Engine) {
     let next = answer.headers["set-cookie"].to_str().expect("text").to_owned();
     assert!(answer.expect(200)["refresh_token"].is_null());
     let next = next.split(';').next().expect("a pair");
-    assert!(next != pair && next.starts_with("mainstay_refresh=mr_"));
+    assert!(next != pair && next.starts_with("__Secure-mainstay_refresh=mr_"));
     refresh(next, &[("sec-fetch-site", "same-origin")]).await.expect(200);
-    refresh("other_mainstay_refresh=x", &[("origin", OURS)]).await.refused(401, "signed_out");
+    for other in ["other__Secure-mainstay_refresh=x".to_owned(), next.replace("__Secure-", "")] {
+        refresh(&other, &[("origin", OURS)]).await.refused(401, "signed_out");
+    }
 
     // The cookie is no way into anything else, and signing out takes it away.
     let headers = [("cookie", next), ("origin", OURS)];
@@ -178,11 +182,24 @@ async fn a_cookie_is_for_our_own_pages(engine: Engine) {
             answer.headers["set-cookie"]
                 .to_str()
                 .expect("text")
-                .contains("mainstay_refresh=; Path=/v1/auth; Max-Age=0")
+                .contains("__Secure-mainstay_refresh=; Path=/v1/auth; Max-Age=0")
         ),
         (204, true)
     );
     refresh(next, &[("origin", OURS)]).await.refused(401, "signed_out");
+    // Whoever signs in where they were signed in leaves the sign-in before, and no other device's.
+    let elsewhere = sign_in(&[]).await.refused(400, "invalid_input");
+    assert_eq!(elsewhere["fields"][0]["field"], "session");
+    let of = |answer: &Answer| {
+        let set = answer.headers["set-cookie"].to_str().expect("text");
+        set.split(';').next().expect("a pair").to_owned()
+    };
+    let (first, other) = (sign_in(&[("origin", OURS)]).await, sign_in(&[("origin", OURS)]).await);
+    let second = sign_in(&[("origin", OURS), ("cookie", &of(&first))]).await.expect(200);
+    refresh(&of(&first), &[("origin", OURS)]).await.refused(401, "signed_out");
+    assert_eq!(status_of(&server, &text(&first.json()["access_token"])).await, 401);
+    refresh(&of(&other), &[("origin", OURS)]).await.expect(200);
+    assert_eq!(status_of(&server, &text(&second["access_token"])).await, 200);
 }
 
 async fn organisations_are_made_and_switched(engine: Engine) {

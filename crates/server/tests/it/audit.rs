@@ -5,6 +5,7 @@ mod conversations;
 mod outreach;
 mod proxy;
 mod spoils;
+mod transport;
 mod worlds;
 
 use std::collections::BTreeSet;
@@ -118,6 +119,7 @@ async fn every_check_turns_red_when_its_control_is_broken(engine: Engine) {
     break_settings(engine, &traces, &mut colours).await;
     backups::damage(engine, &mut colours).await;
     worlds::change(engine, &mut colours).await;
+    transport::weaken(engine, &mut colours).await;
     outreach::neglect(engine, &mut colours).await;
     spoil_rows(&server, &proxy.address, &mut colours).await;
     conversations::neglect(&server, &proxy, &mut colours).await;
@@ -140,6 +142,8 @@ async fn every_check_turns_red_when_its_control_is_broken(engine: Engine) {
                 "capacity.connections",
                 // Nothing but SQL miscounts: `store::conformance::outreach::auditing` does on both engines.
                 "outreach.figures",
+                // Nor does anything but SQL change an entry: `store::conformance::audit_trail` does.
+                "observability.audit_trail",
             ],
             &["security.row_level", "data.checksums", "data.archive", "capacity.connections", "resilience.nodes"],
         ),
@@ -354,6 +358,11 @@ async fn break_the_database(engine: Engine, server: TestApp, colours: &mut Colou
     let address = server.address.clone();
     for id in ["data.migrations", "data.integrity", "data.no_overlap"] {
         colours.green(&see(&server, &address, id).await);
+    }
+    colours.green(&see(&server, &address, "observability.audit_trail").await);
+    if engine == Engine::Postgres {
+        server.psql("UPDATE audit_event SET action = 'something else' WHERE position = 1");
+        colours.red(&see(&server, &address, "observability.audit_trail").await);
     }
     let last = list_of_migrations(&server).await;
     let mut migrator = Migrator::open(&store_options(&server.app.config.database)).await.expect("opened");

@@ -24,6 +24,7 @@ mod offline;
 mod plan;
 mod releases;
 mod replica;
+mod security;
 mod sending_accounts;
 mod system;
 mod texts;

@@ -194,7 +194,13 @@ async fn drive_accounts(driver: &mut Driver<'_>) -> Person {
     driver.good(200, "GET /v1/api-keys/{id}", Some(&id), token, None).await;
     driver.good(204, "DELETE /v1/api-keys/{id}", Some(&id), token, None).await;
     driver.good(200, "GET /v1/limits/refusals", None, token, None).await;
-    person
+    driver.good(200, "GET /v1/audit-trail", None, token, None).await;
+    let change = json!({"current_password": "password of ada", "new_password": "another of hers"});
+    let ada = driver.good(200, "POST /v1/auth/password", None, token, Some(change)).await;
+    driver.good(204, "POST /v1/auth/sign-out-everywhere", None, ada["access_token"].as_str(), None).await;
+    let body = json!({"email": "ada@example.com", "password": "another of hers"});
+    let ada = driver.good(200, "POST /v1/auth/sign-in", None, None, Some(body)).await;
+    Person { access_token: text(&ada["access_token"]), refresh_token: text(&ada["refresh_token"]), ..person }
 }
 
 /// What is used and what may be.
@@ -223,7 +229,7 @@ fn answered_as_documented(driver: &Driver<'_>, documented: &BTreeMap<(String, St
 }
 
 /// The pages of the console, which are in no document.
-const PAGES: [&str; 18] = [
+const PAGES: [&str; 19] = [
     "/knowledge",
     "/",
     "/sw.js",
@@ -235,6 +241,7 @@ const PAGES: [&str; 18] = [
     "/texts",
     "/campaigns",
     "/sending-accounts",
+    "/security",
     "/inbox",
     "/deliveries",
     "/jobs",

@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 28] = [
+const PAGES: [&str; 33] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -33,9 +33,14 @@ const PAGES: [&str; 28] = [
     "docs/operations/keys.md",
     "docs/operations/observe.md",
     "docs/operations/preflight.md",
+    "docs/operations/secrets.md",
+    "docs/operations/tls.md",
+    "docs/operations/trail.md",
     "docs/outreach.md",
     "docs/reception.md",
     "docs/requirements.md",
+    "docs/security/asvs.md",
+    "docs/security/threat-model.md",
     "docs/texts.md",
     "docs/voice.md",
 ];

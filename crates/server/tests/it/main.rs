@@ -35,11 +35,14 @@ mod preflight;
 mod process;
 mod reception;
 
+mod secrets;
 mod subscriptions;
 mod support;
 mod sync;
 mod tenants;
 mod texts;
+mod tls;
 mod tokens;
+mod trail;
 mod voice;
 mod wire;

@@ -13,13 +13,20 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{MembershipBody, OrganisationBody, UserBody};
-use crate::accounts::{Credential, Reader, SignInRequest, SignUpRequest, SignedIn, SignedInPerson};
+use crate::accounts::{Credential, PasswordChange, Reader, SignInRequest, SignUpRequest, SignedIn, SignedInPerson};
 use crate::app::App;
 use crate::http::idempotency::Idempotency;
 use crate::http::{Document, Json, Problem, RequestContext};
 
-/// The cookie that holds a refresh token for the console: out of reach of scripts, sent to our own pages only.
-const COOKIE_NAME: &str = "mainstay_refresh";
+/// The cookie that holds a refresh token for the console: out of reach of scripts, sent to our own pages only. By its prefix a
+/// browser takes it over https only, from nobody who listens on the way (RFC 6265bis, section 4.1.3).
+const SECURE_COOKIE: &str = "__Secure-mainstay_refresh";
+/// The same where people come by http: on their own machine.
+const PLAIN_COOKIE: &str = "mainstay_refresh";
+
+fn cookie_name(app: &App) -> &'static str {
+    if app.config.http.is_https() { SECURE_COOKIE } else { PLAIN_COOKIE }
+}
 
 /// Where the refresh token goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize, ToSchema)]
@@ -150,19 +157,30 @@ fn signed_in(app: &App, status: StatusCode, signed_in: SignedInPerson, form: Ses
 }
 
 fn cookie(app: &App, value: &str, seconds: u64) -> Option<HeaderValue> {
-    let secure = if app.config.http.public_url.starts_with("https://") { "; Secure" } else { "" };
-    let text = format!("{COOKIE_NAME}={value}; Path=/v1/auth; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
+    let secure = if app.config.http.is_https() { "; Secure" } else { "" };
+    let name = cookie_name(app);
+    let text = format!("{name}={value}; Path=/v1/auth; Max-Age={seconds}; HttpOnly; SameSite=Strict{secure}");
     HeaderValue::try_from(text).ok()
 }
 
 /// The refresh token of the cookie. Cookies count only for our own pages: a request without an origin has to bring a token.
-fn from_cookie(headers: &HeaderMap, context: &RequestContext) -> Option<Secret> {
+fn from_cookie(app: &App, headers: &HeaderMap, context: &RequestContext) -> Option<Secret> {
     if !context.same_origin {
         return None;
     }
-    let prefix = format!("{COOKIE_NAME}=");
+    let prefix = format!("{}=", cookie_name(app));
     let pairs = headers.get_all(COOKIE).iter().filter_map(|line| line.to_str().ok()).flat_map(|line| line.split(';'));
     pairs.filter_map(|pair| pair.trim().strip_prefix(&prefix)).next().map(|value| Secret::new(value.to_owned()))
+}
+
+/// Whoever signs in where they were signed in already leaves the sign-in before: its cookie is overwritten, and nobody would
+/// end it.
+async fn leave_the_one_before(app: &App, context: &RequestContext, headers: &HeaderMap, form: SessionForm) {
+    let before = (form == SessionForm::Cookie).then(|| from_cookie(app, headers, context)).flatten();
+    let Some(session) = before.and_then(|token| app.accounts.session_of(&token)) else { return };
+    if let Err(error) = app.accounts.sign_out(&context.call, session).await {
+        tracing::warn!(%error, "the sign-in before could not be ended");
+    }
 }
 
 /// Only a page of ours may ask for the cookie: elsewhere it would not come back.
@@ -180,11 +198,13 @@ fn check_form(form: SessionForm, context: &RequestContext) -> Result<(), Problem
 pub async fn sign_up(
     State(app): State<Arc<App>>,
     context: RequestContext,
+    headers: HeaderMap,
     Json(body): Json<SignUpBody>,
 ) -> Result<Response, Problem> {
     check_form(body.session, &context)?;
     let request = SignUpRequest { email: body.email, password: body.password, name: body.name.unwrap_or_default() };
     let person = app.accounts.sign_up(&context.call, request, context.client_address).await?;
+    leave_the_one_before(&app, &context, &headers, body.session).await;
     Ok(signed_in(&app, StatusCode::CREATED, person, body.session))
 }
 
@@ -194,11 +214,13 @@ pub async fn sign_up(
 pub async fn sign_in(
     State(app): State<Arc<App>>,
     context: RequestContext,
+    headers: HeaderMap,
     Json(body): Json<SignInBody>,
 ) -> Result<Response, Problem> {
     check_form(body.session, &context)?;
     let request = SignInRequest { email: body.email, password: body.password };
     let person = app.accounts.sign_in(&context.call, request, context.client_address).await?;
+    leave_the_one_before(&app, &context, &headers, body.session).await;
     Ok(signed_in(&app, StatusCode::OK, person, body.session))
 }
 
@@ -213,11 +235,11 @@ pub async fn refresh(
 ) -> Result<Response, Problem> {
     let (token, form) = match body.refresh_token {
         Some(token) => (Some(token), SessionForm::Token),
-        None => (from_cookie(&headers, &context), SessionForm::Cookie),
+        None => (from_cookie(&app, &headers, &context), SessionForm::Cookie),
     };
     let token =
         token.ok_or_else(|| Error::new(Kind::Unauthenticated, "signed_out", "There is no refresh token. Sign in."))?;
-    let person = app.accounts.refresh(&context.call, &token).await?;
+    let person = app.accounts.refresh(&context.call, &token, context.client_address).await?;
     Ok(signed_in(&app, StatusCode::OK, person, form))
 }
 
@@ -230,11 +252,59 @@ pub async fn sign_out(
     signed_in: SignedIn,
 ) -> Result<Response, Problem> {
     app.accounts.sign_out(&context.call, signed_in.session).await?;
+    Ok(signed_out_here(&app))
+}
+
+/// The answer that takes the cookie away.
+fn signed_out_here(app: &App) -> Response {
     let mut response = StatusCode::NO_CONTENT.into_response();
-    if let Some(cookie) = cookie(&app, "", 0) {
+    if let Some(cookie) = cookie(app, "", 0) {
         response.headers_mut().insert(SET_COOKIE, cookie);
     }
-    Ok(response)
+    response
+}
+
+/// Another password.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PasswordBody {
+    /// The password until now.
+    #[schema(value_type = String)]
+    current_password: Secret,
+    /// The one from now on: 10 to 200 characters.
+    #[schema(value_type = String)]
+    new_password: Secret,
+    /// Where the refresh token goes.
+    #[serde(default)]
+    session: SessionForm,
+}
+
+/// Changes the password. All sign-ins of the person end, on all devices, and with them all their tokens; the answer is a new
+/// one. A wrong current password counts as a failed sign-in.
+#[utoipa::path(post, path = "/v1/auth/password", tag = "accounts", request_body = PasswordBody,
+    responses((status = 200, body = SignedInBody), (status = "default", body = Document<'static>)))]
+pub async fn change_password(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    SignedIn { member, .. }: SignedIn,
+    Json(body): Json<PasswordBody>,
+) -> Result<Response, Problem> {
+    check_form(body.session, &context)?;
+    let change = PasswordChange { current: body.current_password, new: body.new_password };
+    let person = app.accounts.change_password(&context.call, &member, change, context.client_address).await?;
+    Ok(signed_in(&app, StatusCode::OK, person, body.session))
+}
+
+/// Signs out everywhere: ends all sign-ins of the person, on all devices, and all their tokens.
+#[utoipa::path(post, path = "/v1/auth/sign-out-everywhere", tag = "accounts",
+    responses((status = 204), (status = "default", body = Document<'static>)))]
+pub async fn sign_out_everywhere(
+    State(app): State<Arc<App>>,
+    context: RequestContext,
+    SignedIn { member, .. }: SignedIn,
+) -> Result<Response, Problem> {
+    app.accounts.sign_out_everywhere(&context.call, member.person).await?;
+    Ok(signed_out_here(&app))
 }
 
 /// Moves the sign-in to another organisation of the person.

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use axum::extract::FromRequestParts;
 use axum::http::request::Parts;
-use mainstay_store::{Call, FindPerson};
+use mainstay_store::{Call, FindPerson, INSTALLATION};
 
 use super::{Credential, Member, admitted, too_little};
 use crate::app::App;
+use crate::audit_trail;
 use crate::http::{Problem, RequestContext};
 
 /// An operator of the installation, by a sign-in here: no API key and no outside token reaches across organisations. The
@@ -30,6 +31,10 @@ impl FromRequestParts<Arc<App>> for Operator {
         };
         let person = app.store.run(&call, FindPerson(member.person)).await?;
         let operates = person.is_some_and(|person| person.operator_since.is_some() && person.disabled_at.is_none());
-        if operates { Ok(Self(member)) } else { Err(refused().into()) }
+        if !operates {
+            return Err(refused().into());
+        }
+        audit_trail::of_request(app, parts, &member, INSTALLATION);
+        Ok(Self(member))
     }
 }

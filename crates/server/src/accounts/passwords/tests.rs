@@ -192,13 +192,3 @@ fn passwords_are_long_and_not_the_first_to_be_guessed() {
     let kept = PasswordText::parse("  Spaces stay  ".to_owned(), &email).unwrap();
     assert_eq!(kept.into_secret().expose(), "  Spaces stay  ");
 }
-
-#[test]
-fn the_list_of_common_passwords_holds_what_can_match() {
-    for password in COMMON {
-        assert!(password.chars().count() >= PasswordText::LEAST, "{password} is refused for its length already");
-        assert_eq!(password.to_lowercase(), *password);
-        assert_eq!(password.trim(), *password);
-    }
-    assert!(COMMON.len() >= 100);
-}

@@ -7,8 +7,9 @@ use mainstay_domain::{
     TenantId, Timestamp,
 };
 use mainstay_store::{
-    Call, EndSession, FindPerson, FindPersonByEmail, Membership, MembershipsIn, MembershipsOf, NewPerson, NewSession,
-    Person, RotateSession, Rotated, Session, SetOperator, SetPassword, SignUp, SignedUp, StartSession, SwitchSession,
+    AuditNote, Call, EndSession, FindPerson, FindPersonByEmail, INSTALLATION, Membership, MembershipsIn, MembershipsOf,
+    NewPerson, NewSession, Person, RecordAuditNote, RotateSession, Rotated, Session, SetOperator, SetPassword, SignUp,
+    SignedUp, StartSession, SwitchSession,
 };
 use tokio::time::Instant;
 
@@ -16,6 +17,7 @@ use super::{Accounts, address, may_enter};
 use crate::accounts::access_token::Claims;
 use crate::accounts::passwords::PasswordText;
 use crate::accounts::revocations::Revoked;
+use crate::audit_trail::Entrance;
 
 /// The longest email address, in characters.
 const LONGEST_ADDRESS: usize = 254;
@@ -68,12 +70,12 @@ pub(super) fn personal_organisation(name: &PersonName, email: Option<&EmailAddre
         .unwrap_or_else(|_| unreachable!("a fixed name is a name"))
 }
 
-fn too_many(after: std::time::Duration) -> Error {
+pub(super) fn too_many(after: std::time::Duration) -> Error {
     let detail = "Too many attempts. Wait before the next one.";
     Error::new(Kind::TooManyRequests, "too_many_attempts", detail).retry_after(after)
 }
 
-fn wrong_credentials() -> Error {
+pub(super) fn wrong_credentials() -> Error {
     Error::new(Kind::Unauthenticated, "wrong_credentials", "The address or the password is not right.")
 }
 
@@ -83,14 +85,14 @@ fn signed_out() -> Error {
 
 /// A sign-in that is given a pair of tokens.
 #[derive(Clone, Copy)]
-struct Grant {
-    person: PersonId,
+pub(super) struct Grant {
+    pub(super) person: PersonId,
     /// Where it is; they may have been removed from there.
-    tenant: TenantId,
-    session: SessionId,
-    generation: u32,
+    pub(super) tenant: TenantId,
+    pub(super) session: SessionId,
+    pub(super) generation: u32,
     /// From before the sign-in was read: a sign-in that ends later is remembered for longer than this token lives.
-    issued_at: Timestamp,
+    pub(super) issued_at: Timestamp,
 }
 
 struct NewAccount {
@@ -128,7 +130,7 @@ impl Accounts {
         let account = new_account(&request)?;
         self.sign_ups.reserve(&address(from), Instant::now()).map_err(too_many)?.failure();
         let (session, issued_at) = (self.new_session(), self.clock.now());
-        let (person, tenant) = self.make_person(call, account, Some(session), false).await?;
+        let (person, tenant) = self.make_person(call, account, Some((session, from)), false).await?;
         self.pair(call, Grant { person, tenant, session: session.id, generation: 0, issued_at }).await
     }
 
@@ -153,7 +155,7 @@ impl Accounts {
         &self,
         call: &Call,
         account: NewAccount,
-        session: Option<NewSession>,
+        session: Option<(NewSession, IpAddr)>,
         operator: bool,
     ) -> Result<(PersonId, TenantId)> {
         let password_hash = match account.password {
@@ -161,6 +163,10 @@ impl Accounts {
             None => None,
         };
         let (person, tenant) = (self.ids.make(), self.ids.make());
+        if let Some((session, from)) = &session {
+            call.audited(self.entrance("sign_up", tenant, Some(person), (Some(session.id), *from)));
+        }
+        let session = session.map(|(session, _)| session);
         let sign_up = SignUp {
             organisation: personal_organisation(&account.name, Some(&account.email)),
             person: NewPerson { id: person, email: Some(account.email), name: account.name, password_hash, operator },
@@ -206,8 +212,18 @@ impl Accounts {
         let hash = person.as_ref().and_then(|person| person.password_hash.as_deref());
         // Without an account, or without a password, the same work is done on a hash that nothing matches.
         let matches = self.passwords.verify(request.password.clone(), hash).await?;
-        let person = person.filter(|_| matches).ok_or_else(wrong_credentials)?;
-        may_enter(&person)?;
+        let known = person.as_ref().map(|person| person.id);
+        let person = person.filter(|_| matches).ok_or_else(wrong_credentials).and_then(|person| {
+            may_enter(&person)?;
+            Ok(person)
+        });
+        let person = match person {
+            Ok(person) => person,
+            Err(refused) => {
+                self.note_failure(call, known, from).await;
+                return Err(refused);
+            }
+        };
         by_address.success();
         by_account.success();
         self.rehash_if_needed(call, &person, request.password).await?;
@@ -216,9 +232,31 @@ impl Accounts {
         let issued_at = self.clock.now();
         let grant =
             Grant { person: person.id, tenant: membership.tenant, session: session.id, generation: 0, issued_at };
+        call.audited(self.entrance("sign_in", grant.tenant, Some(grant.person), (Some(grant.session), from)));
         let start = StartSession { session, person: grant.person, tenant: grant.tenant, now: issued_at };
         self.store.run(call, start).await?;
         Ok(self.tokens(person, membership, grant))
+    }
+
+    /// What is written into the audit trail of somebody who wants to be let in.
+    fn entrance(
+        &self,
+        action: &'static str,
+        chain: TenantId,
+        person: Option<PersonId>,
+        (session, from): (Option<SessionId>, IpAddr),
+    ) -> AuditNote {
+        let outside = (self.clock.as_ref(), self.entropy.as_ref());
+        Entrance { action, chain, person, session, address: Some(from), outside }.note()
+    }
+
+    /// Writes a sign-in that failed into the audit trail of the installation. Whoever is refused is refused also when it cannot
+    /// be written.
+    async fn note_failure(&self, call: &Call, person: Option<PersonId>, from: IpAddr) {
+        let note = self.entrance("sign_in_failed", INSTALLATION, person, (None, from));
+        if let Err(error) = self.store.run(call, RecordAuditNote(note)).await {
+            tracing::warn!(%error, "a failed sign-in could not be written into the audit trail");
+        }
     }
 
     async fn rehash_if_needed(&self, call: &Call, person: &Person, password: Secret) -> Result<()> {
@@ -234,7 +272,7 @@ impl Accounts {
     ///
     /// # Errors
     /// `signed_out` when it is not good any more. A token that was used before ends the whole sign-in.
-    pub async fn refresh(&self, call: &Call, token: &Secret) -> Result<SignedInPerson> {
+    pub async fn refresh(&self, call: &Call, token: &Secret, from: IpAddr) -> Result<SignedInPerson> {
         let (id, generation) = self.refresh_tokens.read(token.expose()).map_err(|fault| signed_out().because(fault))?;
         let now = self.clock.now();
         let rotate = RotateSession {
@@ -253,6 +291,8 @@ impl Accounts {
             Rotated::Reused(person) => {
                 self.revoke_here(Revoked::Session(id), now);
                 tracing::warn!(session = %id, %person, "a refresh token was used twice; the sign-in is ended");
+                let note = self.entrance("refresh_token_reused", INSTALLATION, Some(person), (Some(id), from));
+                self.store.run(call, RecordAuditNote(note)).await?;
                 Err(signed_out())
             }
         }
@@ -355,13 +395,13 @@ impl Accounts {
         }))
     }
 
-    fn new_session(&self) -> NewSession {
+    pub(super) fn new_session(&self) -> NewSession {
         let expires_at = self.clock.now().plus(self.settings.refresh_token_lifetime());
         NewSession { id: self.ids.make(), expires_at }
     }
 
     /// The pair of tokens for a sign-in, with the role as it is now.
-    async fn pair(&self, call: &Call, grant: Grant) -> Result<SignedInPerson> {
+    pub(super) async fn pair(&self, call: &Call, grant: Grant) -> Result<SignedInPerson> {
         let Grant { person, tenant, .. } = grant;
         let found = self.store.run(call, FindPerson(person)).await?.ok_or_else(signed_out)?;
         may_enter(&found)?;

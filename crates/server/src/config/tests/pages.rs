@@ -59,7 +59,7 @@ fn the_reference_page_has_each_key_with_its_bounds_and_variables() {
     let port = "### `http.port`\n\nThe port to listen on; 0 takes one that is free. PORT sets it too.\n\n\
                 - Type: a whole number from 0 to 65535\n- Default: `8080`\n- Environment: `MAINSTAY_HTTP__PORT` or `PORT`\n";
     assert!(page.contains(port));
-    assert!(page.contains("Empty: http://\\<host>:\\<port>."));
+    assert!(page.contains("Empty: \\<host>:\\<port>."));
     assert!(page.contains("```toml\n[[auth.issuers]]\n"));
     for key in SCHEMA.keys() {
         assert!(page.contains(&format!("### `{}`", key.path)));

@@ -8,6 +8,7 @@ use super::super::{Config, database};
 use super::{Files, load, load_text, set_mode, single, warned};
 use crate::cli::config::{ConfigCommand, run};
 use mainstay_domain::Secret;
+use mainstay_store::SealedColumn;
 use proptest::prelude::*;
 
 /// A signing key that passes for made by chance. It is no literal, so that no search for secrets stops at it.
@@ -201,4 +202,30 @@ fn a_good_secret_does_not_show_in_the_listing() {
     assert!(!listing.contains(KEY.as_str()) && !listing.contains("canary"));
     assert!(listing.contains("api_key = \"***\" # environment variable OPENAI_API_KEY"));
     assert!(listing.contains("api_key = \"\" # default"));
+}
+
+/// The page on which it is said how each secret is replaced.
+const PAGE: &str = include_str!("../../../../../docs/operations/secrets.md");
+
+#[test]
+fn each_secret_setting_is_on_the_page_that_says_how_it_is_replaced() {
+    for (secret, _) in SCHEMA.secret_files() {
+        assert!(PAGE.contains(&format!("`{}`", secret.path)), "{} is not there", secret.path);
+    }
+}
+
+#[test]
+fn so_is_each_secret_that_the_database_holds() {
+    for column in SealedColumn::ALL {
+        let said = match column {
+            SealedColumn::InboxScheme => "a secret of a sender in the inbox",
+            SealedColumn::EndpointSecrets => "a secret of an endpoint",
+            SealedColumn::CalendarToken => "a calendar, an account at Gmail",
+            SealedColumn::AccountSecret => "the password of an account that sends",
+            SealedColumn::AccountDkimKey => "its key for DKIM",
+            SealedColumn::MailboxSecret => "or of its mailbox",
+            SealedColumn::SigningKey => "all sign-ins of everybody",
+        };
+        assert!(PAGE.contains(said), "{column:?}: {said}");
+    }
 }

@@ -1,6 +1,8 @@
 //! Raw sockets against a real server. The time is the real one, so the timeouts are short, and what is asserted about
 //! them is that a connection ends at all and not before its time.
 
+mod tls;
+
 use std::time::Duration;
 
 use axum::routing::{get, post};
@@ -34,6 +36,7 @@ fn config() -> config::Http {
         request_timeout_ms: 10_000,
         max_body_bytes: 1000,
         max_json_depth: 32,
+        tls: config::Tls::default(),
     }
 }
 
@@ -47,6 +50,10 @@ struct Running {
 }
 
 async fn start(config: config::Http) -> Running {
+    start_with(config, None).await
+}
+
+async fn start_with(config: config::Http, tls: Option<Arc<Tls>>) -> Running {
     use crate::http::{RawBody, Routes, Settings, wrap};
     let lifecycle = Lifecycle::new();
     let metrics = HttpMetrics::register(&mut prometheus_client::registry::Registry::default());
@@ -75,7 +82,7 @@ async fn start(config: config::Http) -> Running {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("listener");
     let address = listener.local_addr().expect("address");
     let (router, counted, life) = (wrap(router, settings), metrics.clone(), lifecycle.clone());
-    lifecycle.spawn("http", async move { serve(listener, router, &config, &counted, life).await });
+    lifecycle.spawn("http", async move { serve((listener, tls), router, &config, &counted, life).await });
     Running { address, lifecycle, metrics, begun, release }
 }
 

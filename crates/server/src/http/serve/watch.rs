@@ -12,6 +12,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tokio_io_timeout::TimeoutWriter;
+use tokio_rustls::server::TlsStream;
+use tokio_util::either::Either;
 
 use super::Held;
 
@@ -98,20 +100,34 @@ impl Watch {
     }
 }
 
+/// A connection as it is, giving up on a peer that takes nothing.
+pub(super) type Plain = TimeoutWriter<TcpStream>;
+
+/// A connection under TLS. Boxed, so that one without does not pay for its buffers.
+pub(super) type Sealed = Box<TlsStream<Pin<Box<Plain>>>>;
+
+/// What requests come by.
+pub(super) type Line = Either<Plain, Sealed>;
+
+/// A connection that gives up on a peer that takes nothing for so long.
+pub(super) fn patient(stream: TcpStream, write_timeout: Duration) -> Plain {
+    let mut plain = TimeoutWriter::new(stream);
+    plain.set_timeout(Some(write_timeout));
+    plain
+}
+
 pin_project! {
-    /// A socket that tells the watch what passes, gives up on a peer that takes nothing, and holds the connection's place.
+    /// A socket that tells the watch what passes, and holds the connection's place.
     pub(super) struct Socket {
         #[pin]
-        inner: TimeoutWriter<TcpStream>,
+        inner: Line,
         watch: Arc<Watch>,
         held: Held,
     }
 }
 
 impl Socket {
-    pub(super) fn new(stream: TcpStream, write_timeout: Duration, watch: Arc<Watch>, held: Held) -> Self {
-        let mut inner = TimeoutWriter::new(stream);
-        inner.set_timeout(Some(write_timeout));
+    pub(super) const fn new(inner: Line, watch: Arc<Watch>, held: Held) -> Self {
         Self { inner, watch, held }
     }
 }

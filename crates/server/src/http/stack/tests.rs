@@ -35,6 +35,7 @@ fn config() -> config::Http {
         request_timeout_ms: 5000,
         max_body_bytes: 1000,
         max_json_depth: 4,
+        tls: config::Tls::default(),
     }
 }
 

@@ -111,6 +111,7 @@ async fn readings(app: &Arc<App>) -> Result<Readings> {
         dead_jobs: app.jobs.depths.dead().map(f64::from),
         audit_drop: drop,
         backup_hours: app.backups.hours(app.clock.now()),
+        certificate_percent: app.tls.get().map(|tls| tls.certificate().spent_percent(now)),
     })
 }
 

@@ -19,6 +19,8 @@ pub struct Readings {
     pub audit_drop: Option<f64>,
     /// The age of the newest backup, in hours; nothing where none is told of.
     pub backup_hours: Option<f64>,
+    /// How much of the life of the server's own certificate is over, in per cent; nothing where it has none.
+    pub certificate_percent: Option<f64>,
 }
 
 /// Something that a rule has measured.
@@ -114,7 +116,7 @@ fn without_redis(readings: &Readings) -> Vec<Measured> {
 }
 
 /// Every rule.
-pub static RULES: [Rule; 16] = [
+pub static RULES: [Rule; 17] = [
     Rule {
         name: "errors",
         title: "Requests fail",
@@ -298,5 +300,17 @@ pub static RULES: [Rule; 16] = [
         threshold: |settings| f64::from(settings.backup_hours),
         measure: |readings| whole(readings.backup_hours),
         absent_is_well: false,
+    },
+    Rule {
+        name: "certificate_ends",
+        title: "The certificate ends soon",
+        cause: "Whatever renews it has failed, or writes other files than those that the server reads.",
+        step: "Look in /health for what is shown and until when; renew it by hand, and see that http.tls.certificate_path and http.tls.key_path are what is renewed.",
+        page: "/system",
+        unit: "% of the life of the certificate",
+        threshold: |settings| f64::from(settings.certificate_percent),
+        measure: |readings| whole(readings.certificate_percent),
+        // Who serves without one has none that ends.
+        absent_is_well: true,
     },
 ];

@@ -3,7 +3,7 @@
 use super::check::{Check, Mode};
 use super::checks::{
     backups, capacity, conversations, data, delivery, mail, observability, outreach, resilience, secrets, security,
-    strangers,
+    strangers, transport,
 };
 use super::profile::Profile;
 
@@ -11,6 +11,7 @@ use super::profile::Profile;
 pub static ALL: std::sync::LazyLock<Vec<&'static Check>> = std::sync::LazyLock::new(|| {
     let groups = [
         security::CHECKS,
+        transport::CHECKS,
         strangers::CHECKS,
         secrets::CHECKS,
         data::CHECKS,

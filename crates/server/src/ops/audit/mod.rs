@@ -7,6 +7,7 @@
 pub mod api;
 pub mod check;
 pub(in crate::ops) mod checks;
+pub mod handshake;
 pub mod list;
 pub mod profile;
 pub mod render;

@@ -60,7 +60,7 @@ pub async fn look_at_oneself(app: &Arc<App>) -> Result<Report> {
     };
     let port = app.audits.listening.get().map(SocketAddr::port);
     let port = port.ok_or_else(|| Error::new(Kind::Unavailable, "not_listening", "This process listens nowhere."))?;
-    let live = Live::new(&app.config.http.local_address(port))?;
+    let live = Live::local(&app.config.http, port)?;
     let (profile, table) = (Profile::of(&app.config), Service::new(app)?.table);
     let subject = Subject { app: Arc::clone(app), live, profile, table };
     let checks = choose(Mode::Passive, &[]).map_err(Error::internal)?;

@@ -8,11 +8,21 @@ use axum::http::{HeaderMap, Method, StatusCode};
 use mainstay_domain::{Error, Kind, Result};
 use mainstay_store::Call;
 use reqwest::Url;
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
+use rustls_platform_verifier::ConfigVerifierExt as _;
 use serde_json::Value;
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
+use super::handshake::believing;
 use super::profile::Profile;
 use crate::app::App;
-use crate::http::RouteTable;
+use crate::config;
+use crate::http::{Known, RouteTable};
 
 /// How long one request of a check may take.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -50,7 +60,12 @@ impl Subject {
 pub struct Live {
     base: Url,
     client: reqwest::Client,
+    /// How TLS is spoken with it, where it has a certificate of its own.
+    tls: Option<Arc<ClientConfig>>,
 }
+
+/// A connection to the server, under TLS where it speaks that.
+pub type Line = Either<TcpStream, TlsStream<TcpStream>>;
 
 /// What the server answered.
 #[derive(Clone, Debug)]
@@ -88,6 +103,21 @@ impl Live {
     /// # Errors
     /// When it is no http or https address.
     pub fn new(address: &str) -> Result<Self> {
+        Self::with(address, None)
+    }
+
+    /// The server of these settings by its address on this machine and this port. Where it has a certificate of its own, whoever
+    /// holds that is believed, and nobody else: the name in it is not that address.
+    ///
+    /// # Errors
+    /// When the file with the certificate cannot be read.
+    pub fn local(http: &config::Http, port: u16) -> Result<Self> {
+        let own = http.tls.is_on().then(|| Known::read(&http.tls)).transpose()?;
+        let tls = own.map(|own| believing(own.certificate)).transpose().map_err(Error::internal)?;
+        Self::with(&http.local_address(port), tls.map(Arc::new))
+    }
+
+    fn with(address: &str, tls: Option<Arc<ClientConfig>>) -> Result<Self> {
         let bad = || {
             let detail = format!(
                 "'{address}' is not the address of a server. Write http://127.0.0.1:8080 or https://chat.example.com."
@@ -99,7 +129,11 @@ impl Live {
             return Err(bad());
         }
         // What is seen is what the server itself says: nothing is followed, kept or tried again.
-        let client = reqwest::Client::builder()
+        let mut builder = reqwest::Client::builder();
+        if let Some(tls) = &tls {
+            builder = builder.tls_backend_preconfigured(ClientConfig::clone(tls));
+        }
+        let client = builder
             .connect_timeout(PATIENCE)
             .timeout(PATIENCE)
             .redirect(reqwest::redirect::Policy::none())
@@ -108,13 +142,36 @@ impl Live {
             .user_agent(concat!("mainstay-audit/", env!("CARGO_PKG_VERSION")))
             .build()
             .map_err(Error::internal)?;
-        Ok(Self { base, client })
+        Ok(Self { base, client, tls })
     }
 
     /// Where it is.
     #[must_use]
     pub const fn base(&self) -> &Url {
         &self.base
+    }
+
+    /// A connection of its own, for what no client would send.
+    ///
+    /// # Errors
+    /// When there is none in time.
+    pub async fn connect(&self) -> std::result::Result<Line, Silent> {
+        let silent = |error: &dyn fmt::Display| Silent(format!("no connection to {}: {error}", self.base));
+        let host = self.base.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+        let port = self.base.port_or_known_default().unwrap_or(80);
+        let connect = async {
+            let stream = TcpStream::connect((host.as_str(), port)).await.map_err(|error| silent(&error))?;
+            if self.base.scheme() == "http" {
+                return Ok(Either::Left(stream));
+            }
+            let tls = match &self.tls {
+                Some(tls) => Arc::clone(tls),
+                None => Arc::new(ClientConfig::with_platform_verifier().map_err(|error| silent(&error))?),
+            };
+            let name = ServerName::try_from(host.clone()).map_err(|error| silent(&error))?;
+            TlsConnector::from(tls).connect(name, stream).await.map(Either::Right).map_err(|error| silent(&error))
+        };
+        timeout(PATIENCE, connect).await.unwrap_or_else(|_| Err(silent(&"it took too long")))
     }
 
     /// Asks for a path.

@@ -24,7 +24,7 @@ use self::kept::Kept;
 use super::process;
 use crate::app::App;
 use crate::controls::KNOWN_WITHIN;
-use crate::http::Json;
+use crate::http::{Json, MOST_SPENT_PERCENT};
 use crate::jobs::health as jobs;
 use crate::redis::{Redis, State as LinkState};
 
@@ -246,6 +246,23 @@ fn tasks(app: &App) -> Check {
     Check::of(Status::Degraded, format!("{} have failed since the start: {}", failures.len(), names.join(", ")))
 }
 
+/// The certificate of the server's own, where it has one.
+fn certificate(app: &App) -> Option<Check> {
+    let tls = app.tls.get()?;
+    let known = tls.certificate();
+    let spent = known.spent_percent(app.clock.now());
+    let until = known.until;
+    let (well, detail) = match tls.fault() {
+        Some(_) => {
+            (false, format!("its files cannot be used any more, see the log; what is shown is good until {until}"))
+        }
+        None if spent > 100.0 => (false, format!("it has ended: {until}")),
+        None => (spent <= MOST_SPENT_PERCENT, format!("good until {until}; {spent:.0} % of its life are over")),
+    };
+    // This node serves, to who takes no offence; the others have the same one.
+    Some(Check::told(well, detail).at_worst_degraded())
+}
+
 async fn waiting_work(app: &Arc<App>) -> Check {
     let begun = Instant::now();
     let ((moves, words), age) = jobs::queues(app).await;
@@ -259,6 +276,7 @@ async fn look_at_everything(app: &Arc<App>) -> WholeHealthBody {
     // Jobs that wait are no reason to take a node away: `/health/queue` fails for them.
     checks.insert("queues", queues.at_worst_degraded());
     checks.insert("tasks", tasks(app));
+    checks.extend(certificate(app).map(|check| ("certificate", check)));
     checks.extend(outside::judge(&outside::services(app)));
     WholeHealthBody {
         status: worst(&checks),

@@ -29,6 +29,7 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     let unknown = driver.call("POST /v1/controls/{name}/clear", Some("sync"), token, reason, &[]).await;
     unknown.refused(404, "not_found");
     driver.good(200, "GET /v1/controls/changes", None, token, None).await;
+    driver.good(200, "GET /v1/installation-audit-trail", None, token, None).await;
     let made = driver.good(200, "POST /v1/audit/runs", None, token, None).await;
     for path in ["POST /v1/backups", "POST /v1/backup-drills"] {
         driver.good(202, path, None, token, None).await;

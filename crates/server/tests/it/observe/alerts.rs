@@ -64,6 +64,7 @@ fn quiet() -> Readings {
         dead_jobs: Some(0.0),
         audit_drop: Some(0.0),
         backup_hours: Some(1.0),
+        certificate_percent: Some(40.0),
     }
 }
 
@@ -78,7 +79,7 @@ fn uses(readings: &mut Readings) -> &mut NodeUses {
 }
 
 /// For each rule what breaks it, and just so.
-const BREAKS: [(&str, Break); 16] = [
+const BREAKS: [(&str, Break); 17] = [
     ("errors", |readings| system(readings).errors = 11),
     ("refusals", |readings| system(readings).refusals = 101),
     ("slow", |readings| system(readings).p95_ms = Some(5_000)),
@@ -95,6 +96,7 @@ const BREAKS: [(&str, Break); 16] = [
     ("node_silent", |readings| readings.nodes[0].1 = 61.0),
     ("audit_dropped", |readings| readings.audit_drop = Some(5.1)),
     ("backup_overdue", |readings| readings.backup_hours = Some(26.5)),
+    ("certificate_ends", |readings| readings.certificate_percent = Some(85.5)),
 ];
 
 async fn every_rule_fires_once_and_is_over_once(engine: Engine) {

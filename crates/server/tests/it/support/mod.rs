@@ -218,7 +218,7 @@ impl TestApp {
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
         let address = format!("http://{}", listener.local_addr().expect("an address"));
         let serving = Arc::clone(&app);
-        app.lifecycle.spawn("server", async move { service.serve(&serving, listener).await });
+        app.lifecycle.spawn("server", async move { service.serve(&serving, listener, None).await });
         let client = reqwest::Client::builder().no_proxy().timeout(Duration::from_secs(60)).build().expect("a client");
         Self { app, address, client, settings: Judged(settings), table, folder, keys, database, own_settings }
     }

@@ -13,6 +13,7 @@ pub(super) mod resilience;
 pub(super) mod secrets;
 pub(super) mod security;
 pub(super) mod strangers;
+pub(super) mod transport;
 
 use std::time::Duration;
 

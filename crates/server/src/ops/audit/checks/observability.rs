@@ -1,12 +1,15 @@
 //! It is known how it goes.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use axum::http::{Method, StatusCode};
 use ipnet::IpNet;
-use mainstay_store::{CountOperators, ReadAlertReceipts, ReadAudits};
+use mainstay_store::{CountOperators, INSTALLATION, ListAuditTrails, ReadAlertReceipts, ReadAudits};
+use tokio::time::Instant;
 
 use super::{Looked, checks, days, line, some};
+use crate::audit_trail::chains::walk;
 use crate::config::LogFormat;
 use crate::ops::audit::check::Seen;
 use crate::ops::audit::samples::{Samples, samples};
@@ -45,6 +48,10 @@ checks! { Observability:
     "Somebody may act in an emergency.",
     "one operator at least, and ten at most",
     "Name one with `mainstay user operator --email`, and take the right from those who have left.";
+    "observability.audit_trail" High Passive Laptop audit_trail,
+    "Nobody has changed what the audit trail says.",
+    "the chain of the installation and those of organisations hold, as far as two seconds lead",
+    "Find out who writes to the database beside the program: run `mainstay trail verify`, compare the entry that it names with a backup, and change the passwords of the database.";
     "observability.masking" High Passive Laptop masking,
     "The log holds no secrets and no personal data.",
     "the running server replaces an address, a phone number, a card, a key, a token and a password that are tried on what writes its log",
@@ -174,6 +181,31 @@ async fn health(subject: &Subject) -> Looked {
 async fn operators(subject: &Subject) -> Looked {
     let operators = subject.app.store.run(&subject.call(), CountOperators).await?;
     Ok(Seen::told((1..=10).contains(&operators), format!("{operators}")))
+}
+
+/// How long it is gone along chains.
+const WALK: Duration = Duration::from_secs(2);
+/// The most chains that are looked at.
+const MOST_CHAINS: u32 = 200;
+
+async fn audit_trail(subject: &Subject) -> Looked {
+    let store = &subject.app.store;
+    let trails = store.run(&subject.call(), ListAuditTrails { after: INSTALLATION, limit: MOST_CHAINS }).await?;
+    let chains = std::iter::once(INSTALLATION).chain(trails.into_iter().map(|trail| trail.tenant));
+    let begun = Instant::now();
+    let (mut walked, mut entries, mut broken) = (0, 0, Vec::new());
+    for tenant in chains {
+        if begun.elapsed() > WALK {
+            break;
+        }
+        let along = walk(store, &subject.call(), tenant, None).await;
+        let along = along.map_err(|error| Seen::unknown(format!("the database did not tell: {error}")))?;
+        walked += 1;
+        entries += along.entries;
+        broken.extend(along.broken.map(|fault| format!("{tenant}: {fault}")));
+    }
+    let measured = format!("{} of {walked} chains broken, {entries} entries", broken.len());
+    Ok(Seen::told(broken.is_empty(), measured).by(some(&broken)))
 }
 
 async fn masking(subject: &Subject) -> Looked {

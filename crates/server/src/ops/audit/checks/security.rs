@@ -9,7 +9,6 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use mainstay_domain::hexadecimal;
 use mainstay_store::FindUnguarded;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
 use super::refusals::Refusals;
@@ -72,10 +71,6 @@ checks! { Security:
     "The database itself keeps organisations apart.",
     "row-level security is on, forced and has a policy on every table of organisations",
     "Run `mainstay migrate status`: somebody has changed the schema by hand. Enable and force row-level security on the tables that are named.";
-    "security.https" Critical Passive Server https,
-    "What people send crosses the network encrypted.",
-    "http.public_url begins with https://",
-    "Put a proxy with a certificate in front, and set http.public_url to the address that people use.";
     "security.tool_calls" Critical Passive Laptop tool_calls,
     "Nobody uses the tools of the phone who has not signed with the secret of a line.",
     "404 or 401 to a tool call at an address that nobody was given",
@@ -99,7 +94,7 @@ const HEADERS: [(&str, &str); 8] = [
 ];
 
 async fn headers(subject: &Subject) -> Looked {
-    let https = subject.app.config.http.public_url.starts_with("https://");
+    let https = subject.app.config.http.is_https();
     let paths = ["/", "/healthz", "/v1/me", "/nothing-here"];
     let mut missing = Vec::new();
     for path in paths {
@@ -320,15 +315,13 @@ async fn slow_requests(subject: &Subject) -> Looked {
 }
 
 async fn slow_requests_cut(subject: &Subject) -> Looked {
-    let (base, bound) = (subject.live.base(), subject.app.config.http.header_timeout());
-    if base.scheme() != "http" {
-        return Ok(Seen::unknown("only an http:// address can be tried: name the server itself with --url"));
-    }
-    let (host, port) = (base.host_str().unwrap_or_default(), base.port_or_known_default().unwrap_or(80));
-    let unseen = |error: std::io::Error| Seen::unknown(format!("no connection to {host}:{port}: {error}"));
-    let mut stream = TcpStream::connect((host.trim_matches(['[', ']']), port)).await.map_err(unseen)?;
+    let bound = subject.app.config.http.header_timeout();
+    let mut stream = subject.live.connect().await?;
     let begun = Instant::now();
-    stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: audit\r\nX-Slow: ").await.map_err(unseen)?;
+    stream
+        .write_all(b"GET /healthz HTTP/1.1\r\nHost: audit\r\nX-Slow: ")
+        .await
+        .map_err(|error| Seen::unknown(error.to_string()))?;
     let mut answer = [0; 512];
     let cut = timeout(bound + Duration::from_millis(500), stream.read(&mut answer)).await.is_ok();
     let took = begun.elapsed().as_millis();
@@ -383,13 +376,6 @@ async fn row_level(subject: &Subject) -> Looked {
             Ok(Seen::told(unguarded.is_empty(), format!("{} tables without", unguarded.len())).by(some(&unguarded)))
         }
     }
-}
-
-async fn https(subject: &Subject) -> Looked {
-    let url = &subject.app.config.http.public_url;
-    let measured =
-        if url.is_empty() { "http.public_url is not set".to_owned() } else { format!("http.public_url is {url}") };
-    Ok(Seen::told(url.starts_with("https://"), measured))
 }
 
 async fn tool_calls(subject: &Subject) -> Looked {
