@@ -27,11 +27,14 @@ use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 #[serde(deny_unknown_fields)]
 #[schema(as = CampaignWish)]
 pub struct CampaignWishBody {
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: String,
     /// Where days are counted for leads of which nobody knows the zone (IANA).
+    #[schema(value_type = crate::openapi::words::TimeZone)]
     time_zone: String,
     /// When it may send, by the clock where the lead is: `mon-fri 09:00-17:00`.
     #[serde(default = "always")]
+    #[schema(value_type = crate::openapi::words::SendingWindow)]
     sending_window: String,
     /// Nothing is sent before this.
     #[serde(default)]
@@ -48,9 +51,11 @@ pub struct CampaignWishBody {
     track_clicks: bool,
     /// A link that leads there, or below it, is what the campaign is for: following it converts a lead.
     #[serde(default)]
+    #[schema(value_type = Option<crate::openapi::words::Url>)]
     goal_url: Option<String>,
     /// The address of whoever sends, which the law of many countries wants in each email: texts name it `{{postal_address}}`.
     #[serde(default)]
+    #[schema(max_length = 500)]
     postal_address: Option<String>,
 }
 
@@ -85,7 +90,7 @@ pub struct CampaignBody {
     id: Uuid,
     name: String,
     /// `draft`, `running`, `paused` or `stopped`.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::CampaignState)]
     state: CampaignState,
     time_zone: String,
     sending_window: String,
@@ -140,6 +145,7 @@ pub struct CampaignsQuery {
     figures: bool,
     /// Rows of a page: 1 to 100, 50 when it is left out.
     #[serde(default)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// `next` of the page before.
     #[serde(default)]
@@ -255,12 +261,16 @@ pub async fn stop(
 #[schema(as = StepVariantWish)]
 pub struct VariantBody {
     /// What it is called within the step.
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: String,
     /// Its share: 0 to 10,000.
     #[serde(default = "one")]
+    #[schema(maximum = 10_000)]
     weight: u32,
     /// With fields such as {{first_name}}, or {{first_name | "there"}} for leads without one.
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     subject: String,
+    #[schema(min_length = 1, pattern = r"\S")]
     text: String,
     #[serde(default)]
     html: Option<String>,
@@ -276,7 +286,9 @@ const fn one() -> u32 {
 #[schema(as = CampaignStepWish)]
 pub struct StepBody {
     /// How long after the step before it: `3d` at the same hour, or `12h`. Of the first, `0d`.
+    #[schema(value_type = crate::openapi::words::Delay)]
     delay: String,
+    #[schema(min_items = 1, max_items = 10)]
     variants: Vec<VariantBody>,
 }
 
@@ -285,6 +297,7 @@ pub struct StepBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = CampaignStepsWish)]
 pub struct StepsBody {
+    #[schema(min_items = 1, max_items = 20)]
     steps: Vec<StepBody>,
 }
 
