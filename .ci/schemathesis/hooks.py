@@ -66,7 +66,7 @@ def a_phone_number():
 
 def an_address_on_the_web():
     name = st.text(string.ascii_lowercase, min_size=1, max_size=12)
-    return st.tuples(name, name).map(lambda parts: f"https://{parts[0]}.example.com/{parts[1]}")
+    return st.tuples(name, name).map(lambda parts: f"https://{parts[0]}.example.invalid/{parts[1]}")
 
 
 ZONES = ["UTC", "Europe/Berlin", "America/New_York", "Asia/Kathmandu", "Australia/Lord_Howe"]
@@ -158,6 +158,7 @@ RIGHT = {
     ("/v1/services", "price_micros", "missing"): TOGETHER,
     ("/v1/contacts", "phone", "missing"): TOGETHER,
     ("/v1/phone-agent", "greeting", "missing"): TOGETHER,
+    ("/v1/calls", "q", "nothing_to_find"): "Not every text has a word that tells something.",
     ("/v1/inbox-sources", "secrets", "wrong_number"): TOGETHER,
     ("/v1/inbox-sources", "secrets", "secret_not_base64"): TOGETHER,
     ("/v1/inbox-sources", "scheme.mode", "wrong_mode"): TOGETHER,
@@ -185,6 +186,7 @@ RIGHT = {
     ("/v1/campaigns", "lead_id", "not_found"): STATE,
     ("/v1/campaigns", "step", "not_found"): STATE,
     ("/v1/campaigns", "variant_id", "not_found"): STATE,
+    ("/v1/campaigns", "account_id", "not_found"): STATE,
     ("/v1/campaigns", "account_ids", "not_found"): STATE,
     ("/v1/campaigns", "account_ids", "missing"): STATE,
     ("/v1/campaigns", "steps", "missing"): STATE,
@@ -201,6 +203,7 @@ RIGHT = {
     ("/v1/imports", "content", "empty_file"): GRAMMAR,
     ("/v1/imports", "content", "invalid_header"): GRAMMAR,
     ("/v1/imports", "columns", "no_address"): STATE,
+    ("/hooks", "", "webhook_not_json"): "What a body is follows from the sender.",
     ("/v1/auth/sign-up", "password", "too_common"): "The list of what is guessed first is long.",
     ("/v1/events", "events[].at", "out_of_range"): "It depends on what time it is.",
     ("/v1/webhook-events", "type", "reserved"): "Some types are told of by the server alone.",

@@ -106,7 +106,7 @@ def assistant() -> dict:
 
 
 def operations() -> dict:
-    endpoints = [send("POST", "/v1/webhook-endpoints", {"url": "https://hooks.example.com/a"})["id"] for _ in range(EACH)]
+    endpoints = [send("POST", "/v1/webhook-endpoints", {"url": "https://hooks.example.invalid/a"})["id"] for _ in range(EACH)]
     for number in range(EACH):
         send("POST", "/v1/webhook-events", {"type": "invoice.paid", "data": {"number": number}})
     send("POST", "/v1/jobs/probes", {"count": EACH, "key": "contract"})

@@ -105,6 +105,7 @@ pub struct EventBody {
     name: String,
     /// How much; 1 when it is left out.
     #[serde(default)]
+    #[schema(minimum = -1_000_000_000.0, maximum = 1_000_000_000.0)]
     value: Option<f64>,
     /// When, for what is told late; now when it is left out. At most 30 days ago.
     #[serde(default)]

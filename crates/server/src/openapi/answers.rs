@@ -184,6 +184,10 @@ fn response(one: &Refusal) -> Value {
     if one.status == "401" {
         headers["WWW-Authenticate"] = header("WWW-Authenticate");
     }
+    if one.status == "429" {
+        let description = "After how many seconds another try is worth it, where that is known.";
+        headers["Retry-After"] = json!({ "description": description, "schema": { "type": "integer", "minimum": 1 } });
+    }
     json!({
         "description": one.description,
         "headers": headers,

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::super::service::{CampaignWish, StepWish, VariantWish};
+use super::super::service::CampaignWish;
 use super::campaign_sums::SumsBody;
+use super::steps_wish::StepsBody;
 use crate::accounts::{Administrator, Reader};
 use crate::app::App;
 use crate::http::idempotency::Idempotency;
@@ -255,52 +256,6 @@ pub async fn stop(
     Ok(Json(app.outreach.stop(&context.call, by.tenant, CampaignId(id)).await?.into()))
 }
 
-/// One of the texts of a step. Of several, each lead gets one by their weights, and always the same.
-#[derive(Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = StepVariantWish)]
-pub struct VariantBody {
-    /// What it is called within the step.
-    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
-    name: String,
-    /// Its share: 0 to 10,000.
-    #[serde(default = "one")]
-    #[schema(maximum = 10_000)]
-    weight: u32,
-    /// With fields such as {{first_name}}, or {{first_name | "there"}} for leads without one.
-    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
-    subject: String,
-    #[schema(min_length = 1, pattern = r"\S")]
-    text: String,
-    #[serde(default)]
-    html: Option<String>,
-}
-
-const fn one() -> u32 {
-    1
-}
-
-/// A step of a campaign.
-#[derive(Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = CampaignStepWish)]
-pub struct StepBody {
-    /// How long after the step before it: `3d` at the same hour, or `12h`. Of the first, `0d`.
-    #[schema(value_type = crate::openapi::words::Delay)]
-    delay: String,
-    #[schema(min_items = 1, max_items = 10)]
-    variants: Vec<VariantBody>,
-}
-
-/// The steps of a campaign.
-#[derive(Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = CampaignStepsWish)]
-pub struct StepsBody {
-    #[schema(min_items = 1, max_items = 20)]
-    steps: Vec<StepBody>,
-}
-
 /// A text of a step as it is kept.
 #[derive(Serialize, ToSchema)]
 #[schema(as = StepVariant)]
@@ -381,17 +336,7 @@ pub async fn put_steps(
     Path(id): Path<Uuid>,
     Json(body): Json<StepsBody>,
 ) -> Result<Json<KeptStepsBody>, Problem> {
-    let variant = |body: VariantBody| VariantWish {
-        name: body.name,
-        weight: body.weight,
-        subject: body.subject,
-        text: body.text,
-        html: body.html,
-    };
-    let step =
-        |body: StepBody| StepWish { delay: body.delay, variants: body.variants.into_iter().map(variant).collect() };
-    let wish = body.steps.into_iter().map(step).collect();
-    Ok(Json(app.outreach.put_steps(&context.call, by.tenant, CampaignId(id), wish).await?.into()))
+    Ok(Json(app.outreach.put_steps(&context.call, by.tenant, CampaignId(id), body.into()).await?.into()))
 }
 
 /// The accounts that send for a campaign.
