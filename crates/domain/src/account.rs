@@ -129,9 +129,12 @@ impl EmailAddress {
     }
 }
 
+/// Labels of letters of any script, digits and hyphens.
 fn is_domain(domain: &str) -> bool {
-    let label =
-        |label: &str| !label.is_empty() && label.len() <= 63 && !label.starts_with('-') && !label.ends_with('-');
+    let plain = |one: char| one.is_ascii_alphanumeric() || one == '-' || !one.is_ascii();
+    let label = |label: &str| {
+        (1..=63).contains(&label.len()) && !label.starts_with('-') && !label.ends_with('-') && label.chars().all(plain)
+    };
     domain == "localhost" || (domain.contains('.') && domain.split('.').all(label))
 }
 
@@ -171,9 +174,21 @@ mod tests {
             EmailAddress::parse("  Ada@Example.COM ").map(|a| a.as_str().to_owned()),
             Ok("ada@example.com".to_owned())
         );
-        for bad in
-            ["", "ada", "ada@", "@example.com", "a@b@c.com", "ada@example", "ada@ex ample.com", "a@-x.com", "a\n@x.com"]
-        {
+        assert!(EmailAddress::parse("ada@b\u{fc}cher.example").is_ok());
+        for bad in [
+            "",
+            "ada",
+            "ada@",
+            "@example.com",
+            "a@b@c.com",
+            "ada@example",
+            "ada@ex ample.com",
+            "a@-x.com",
+            "a\n@x.com",
+            "ada@example.com*",
+            "ada@exam_ple.com",
+            "ada@example.com!",
+        ] {
             assert!(EmailAddress::parse(bad).is_err(), "{bad:?} was taken");
         }
     }

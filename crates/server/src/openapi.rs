@@ -1,10 +1,17 @@
-//! `/openapi.json`: made from the handlers themselves. A test compares it with the table of routes.
+//! `/openapi.json`: made from the handlers themselves, and completed from the table of routes. A test compares it with the
+//! table, and `.ci/contract` compares it with what a server answers.
+
+mod answers;
+mod schemas;
+#[cfg(test)]
+mod tests;
+pub(crate) mod words;
 
 use std::sync::LazyLock;
 
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
-use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
 use crate::accounts::api::{api_keys, auth, members};
@@ -13,6 +20,7 @@ use crate::audit_trail::api as audit_trail;
 use crate::billing::{api as billing, plan_api as plan};
 use crate::calendars::api::{conflicts, connections, feeds, notifications};
 use crate::calls::api as calls;
+use crate::config::Config;
 use crate::controls::api as controls;
 use crate::deliveries::api::{endpoints, events as webhooks};
 use crate::flags::api as flags;
@@ -33,6 +41,7 @@ use crate::outreach::api::{
 };
 use crate::outreach::{leaving, tracking};
 use crate::reception::api::{appointments, availability, contacts, services, settings as reception, staff};
+use crate::routes::routes;
 use crate::sync::api as sync;
 use crate::texts::{api as texts, link};
 use crate::voice::api as voice;
@@ -44,6 +53,11 @@ use crate::webhooks::receive as hooks;
     info(title = "Mainstay", description = "The backend of AI products that talk to people."),
     modifiers(&Bearer),
     security(("bearer" = [])),
+    // Those that parameters alone have.
+    components(schemas(
+        words::CalendarDay, words::EmailState, words::InboxState, words::JobState, words::LeadSort, words::LeadState,
+        words::ListedEmailState, words::DeliveryState, words::Month, words::SuppressionSubject, words::TextState,
+    )),
     paths(
         backup::list, backup::make, backup::drill, controls::list, controls::set, controls::clear, controls::changes,
         health::live, health::ready, health::database, health::redis, health::queue, health::whole,
@@ -102,11 +116,21 @@ impl Modify for Bearer {
             .scheme(HttpAuthScheme::Bearer)
             .description(Some("An access token or an API key."))
             .build();
-        openapi.components.get_or_insert_default().add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        let ticket = ApiKeyValue::with_description("ticket", "A ticket of `POST /v1/live/tickets`.");
+        let components = openapi.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(scheme));
+        components.add_security_scheme("ticket", SecurityScheme::ApiKey(ApiKey::Query(ticket)));
     }
 }
 
-static DOCUMENT: LazyLock<String> = LazyLock::new(|| Api::openapi().to_pretty_json().unwrap_or_default());
+/// The bounds of some routes follow from settings; what they may be answered does not.
+static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
+    let table = Config::from_overrides(&[]).ok().and_then(|config| routes(&config).ok());
+    let mut document = serde_json::to_value(Api::openapi()).unwrap_or_default();
+    schemas::complete(&mut document);
+    answers::complete(&mut document, table.as_ref().map_or(&[], |(_, table)| table.routes()));
+    serde_json::to_string_pretty(&document).unwrap_or_default()
+});
 
 /// The document as text.
 #[must_use]

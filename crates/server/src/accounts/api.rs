@@ -29,7 +29,7 @@ pub struct OrganisationBody {
     /// What it is called.
     pub name: String,
     /// What it pays for.
-    #[schema(value_type = String, example = "free")]
+    #[schema(value_type = crate::openapi::words::Plan, example = "free")]
     pub plan: Plan,
 }
 
@@ -45,7 +45,7 @@ pub struct MembershipBody {
     /// The organisation.
     pub organisation: OrganisationBody,
     /// What the person may do in it.
-    #[schema(value_type = String, example = "owner")]
+    #[schema(value_type = crate::openapi::words::Role, example = "owner")]
     pub role: Role,
     /// Since when.
     #[schema(value_type = String, format = DateTime)]

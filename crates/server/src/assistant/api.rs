@@ -56,7 +56,7 @@ impl From<Conversation> for ConversationBody {
 #[derive(Serialize, ToSchema)]
 pub struct MessageBody {
     id: Uuid,
-    #[schema(value_type = String, example = "assistant")]
+    #[schema(value_type = crate::openapi::words::MessageRole, example = "assistant")]
     role: MessageRole,
     /// Markdown.
     content: String,
@@ -64,7 +64,7 @@ pub struct MessageBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     html: Option<String>,
     /// streaming, final, stopped, interrupted or failed.
-    #[schema(value_type = String, example = "final")]
+    #[schema(value_type = crate::openapi::words::MessageStatus, example = "final")]
     status: MessageStatus,
     /// Why it ended early. A reply that reached its largest length is final and says `max_tokens` here.
     error: Option<FaultBody>,
@@ -148,12 +148,14 @@ impl From<&Sent> for SentBody {
 #[serde(deny_unknown_fields)]
 pub struct SendBody {
     /// 1 to 10,000 characters.
+    #[schema(min_length = 1, max_length = 10_000, pattern = r"\S")]
     content: String,
     /// Into which conversation; without it one is made.
     #[serde(default)]
     conversation_id: Option<Uuid>,
     /// At most 4 images that were uploaded and not sent before, by their ids.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 4)]
     images: Vec<Uuid>,
 }
 
@@ -162,9 +164,11 @@ pub struct SendBody {
 #[serde(deny_unknown_fields)]
 pub struct SendIntoBody {
     /// 1 to 10,000 characters.
+    #[schema(min_length = 1, max_length = 10_000, pattern = r"\S")]
     content: String,
     /// At most 4 images that were uploaded and not sent before, by their ids.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schema(max_items = 4)]
     images: Vec<Uuid>,
 }
 
@@ -174,6 +178,7 @@ pub struct SendIntoBody {
 pub struct CreateConversationBody {
     /// 1 to 200 characters, plain text.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     title: Option<String>,
 }
 
@@ -182,6 +187,7 @@ pub struct CreateConversationBody {
 #[serde(deny_unknown_fields)]
 pub struct RenameBody {
     /// 1 to 200 characters, plain text.
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     title: String,
 }
 
@@ -200,6 +206,7 @@ pub struct ConversationsQuery {
     /// Words that the title must have, whatever their case: at most 200 characters. A page may then be short or empty and
     /// still have a next one.
     #[serde(default)]
+    #[param(max_length = 200)]
     search: Option<String>,
 }
 
@@ -327,7 +334,7 @@ pub async fn list_messages(
     params(EventsQuery, ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = SentBody),
         (status = 200, description = "The reply as events", content_type = "text/event-stream"),
-        (status = "default", body = Document<'static>)))]
+        (status = 402), (status = 404), (status = "default", body = Document<'static>)))]
 pub async fn send_message(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -345,7 +352,7 @@ pub async fn send_message(
     params(("id" = Uuid, Path), EventsQuery, ("Idempotency-Key" = Option<String>, Header)),
     responses((status = 201, body = SentBody),
         (status = 200, description = "The reply as events", content_type = "text/event-stream"),
-        (status = "default", body = Document<'static>)))]
+        (status = 402), (status = "default", body = Document<'static>)))]
 pub async fn send_into(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -448,7 +455,7 @@ pub async fn get_generation(
 /// Follows a reply as events. `Last-Event-ID` names how far the client has come; without it the text comes from its
 /// beginning.
 #[utoipa::path(get, path = "/v1/generations/{id}/events", tag = "assistant",
-    params(("id" = Uuid, Path), EventsQuery, ("Last-Event-ID" = Option<u64>, Header)),
+    params(("id" = Uuid, Path), EventsQuery, ("Last-Event-ID" = Option<String>, Header, description = "The `id` of the last event that has come; what is no such id is as none")),
     responses((status = 200, content_type = "text/event-stream"), (status = "default", body = Document<'static>)))]
 pub async fn generation_events(
     State(app): State<Arc<App>>,

@@ -32,7 +32,7 @@ pub struct ToolUsedBody {
     name: String,
     /// running; done; refused, when it did nothing and says why; failed, when it could not be tried; unknown, when nobody knows
     /// whether it was done.
-    #[schema(value_type = String, example = "done")]
+    #[schema(value_type = crate::openapi::words::ToolState, example = "done")]
     state: ToolState,
     /// What it said, on one line, plain text. Empty while it runs.
     answer: String,

@@ -22,6 +22,7 @@ use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 #[into_params(parameter_in = Query)]
 pub struct MonthQuery {
     /// The month, as 2026-11 (UTC); the present one by default.
+    #[param(value_type = Option<crate::openapi::words::Month>)]
     month: Option<String>,
 }
 
@@ -31,6 +32,7 @@ pub struct MonthQuery {
 #[into_params(parameter_in = Query)]
 pub struct MembersQuery {
     /// The month, as 2026-11 (UTC); the present one by default.
+    #[param(value_type = Option<crate::openapi::words::Month>)]
     month: Option<String>,
     /// Rows of a page: 1 to 100, 50 when it is left out.
     #[param(minimum = 1, maximum = 100)]
@@ -106,9 +108,9 @@ pub struct OrganisationUsageBody {
 /// What a member has used, and what they may.
 #[derive(Serialize, ToSchema)]
 pub struct UsageBody {
-    #[schema(value_type = String, example = "2026-11")]
+    #[schema(value_type = crate::openapi::words::Month, example = "2026-11")]
     month: Month,
-    #[schema(value_type = String, example = "free")]
+    #[schema(value_type = crate::openapi::words::Plan, example = "free")]
     plan: Plan,
     /// What costs are in.
     #[schema(example = "USD")]
@@ -141,7 +143,7 @@ pub struct MemberUsageBody {
 pub struct SetBudgetBody {
     /// In millionths of the currency's unit; null removes it.
     #[serde(deserialize_with = "Option::deserialize")]
-    #[schema(example = 25_000_000)]
+    #[schema(example = 25_000_000, required = true, minimum = 0, maximum = 1_000_000_000_000_000_i64)]
     cost_micros: Option<i64>,
 }
 
@@ -198,7 +200,7 @@ fn month(app: &App, text: Option<&str>) -> Result<Month, Error> {
 
 /// What the caller has used in a month and may use now; for administrators also what the organisation has.
 #[utoipa::path(get, path = "/v1/usage", tag = "billing", params(MonthQuery),
-    responses((status = 200, body = UsageBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = UsageBody), (status = 404), (status = "default", body = Document<'static>)))]
 pub async fn get_usage(
     State(app): State<Arc<App>>,
     context: RequestContext,

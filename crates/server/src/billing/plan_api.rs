@@ -20,7 +20,7 @@ use crate::http::{Document, Json, Problem, RequestContext};
 #[derive(Serialize, ToSchema)]
 pub struct PlanBody {
     /// Its plan.
-    #[schema(value_type = String, example = "core")]
+    #[schema(value_type = crate::openapi::words::Plan, example = "core")]
     plan: Plan,
     /// The subscription that decides; null without one.
     subscription: Option<SubscriptionBody>,
@@ -41,10 +41,10 @@ pub struct SubscriptionBody {
     /// The provider's id.
     id: String,
     /// `trial`, `active`, `overdue`, `paused`, `canceled` or `deactivated`.
-    #[schema(value_type = Option<String>, example = "active")]
+    #[schema(value_type = Option<crate::openapi::words::SubscriptionState>, example = "active")]
     state: Option<SubscriptionState>,
     /// The plan that was bought, whether it holds now or not.
-    #[schema(value_type = Option<String>, example = "core")]
+    #[schema(value_type = Option<crate::openapi::words::Plan>, example = "core")]
     plan: Option<Plan>,
     /// The provider's path of what was bought.
     product: Option<String>,
@@ -63,10 +63,10 @@ pub struct SubscriptionBody {
 #[derive(Serialize, ToSchema)]
 pub struct PlanChangeBody {
     /// Before.
-    #[schema(value_type = String, example = "free")]
+    #[schema(value_type = crate::openapi::words::Plan, example = "free")]
     from: Plan,
     /// Since.
-    #[schema(value_type = String, example = "core")]
+    #[schema(value_type = crate::openapi::words::Plan, example = "core")]
     to: Plan,
     /// Why, in words.
     cause: String,
@@ -81,7 +81,7 @@ pub struct PlanChangeBody {
 #[derive(Serialize, ToSchema)]
 pub struct ProductBody {
     /// The plan.
-    #[schema(value_type = String, example = "core")]
+    #[schema(value_type = crate::openapi::words::Plan, example = "core")]
     plan: Plan,
     /// The provider's path of it.
     product: String,
@@ -92,7 +92,7 @@ pub struct ProductBody {
 #[serde(deny_unknown_fields)]
 pub struct PlanChoice {
     /// `core` or `studio`.
-    #[schema(value_type = String, example = "core")]
+    #[schema(example = "core", value_type = crate::openapi::words::PaidPlan)]
     plan: Plan,
 }
 
@@ -191,7 +191,7 @@ impl PlanBody {
 
 /// What the organisation pays for, how its subscription stands, and why the plan changed.
 #[utoipa::path(get, path = "/v1/plan", tag = "billing",
-    responses((status = 200, body = PlanBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = PlanBody), (status = 404), (status = "default", body = Document<'static>)))]
 pub async fn get_plan(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -203,7 +203,7 @@ pub async fn get_plan(
 
 /// Prepares a page on which a plan is paid for. The plan changes when the provider has told that it was.
 #[utoipa::path(post, path = "/v1/checkout-sessions", tag = "billing", request_body = PlanChoice,
-    responses((status = 200, body = CheckoutBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = CheckoutBody), (status = 404), (status = 502), (status = "default", body = Document<'static>)))]
 pub async fn create_checkout(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -216,7 +216,7 @@ pub async fn create_checkout(
 
 /// Asks the provider for another plan, or for one that was cancelled to go on. It holds when the provider has told so.
 #[utoipa::path(post, path = "/v1/plan/change", tag = "billing", request_body = PlanChoice,
-    responses((status = 202, body = AskedBody), (status = "default", body = Document<'static>)))]
+    responses((status = 202, body = AskedBody), (status = 404), (status = 502), (status = "default", body = Document<'static>)))]
 pub async fn change_plan(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -230,7 +230,7 @@ pub async fn change_plan(
 
 /// Asks the provider to end the subscription with its period. Until then the plan stays.
 #[utoipa::path(post, path = "/v1/plan/cancel", tag = "billing",
-    responses((status = 202, body = AskedBody), (status = "default", body = Document<'static>)))]
+    responses((status = 202, body = AskedBody), (status = 404), (status = 502), (status = "default", body = Document<'static>)))]
 pub async fn cancel_plan(
     State(app): State<Arc<App>>,
     context: RequestContext,

@@ -30,11 +30,11 @@ pub struct CallBody {
     /// The provider's id of it.
     provider_id: String,
     /// `inbound`, `outbound` or `web`.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::CallDirection)]
     direction: CallDirection,
     /// `scheduled`, `queued`, `ringing`, `in_progress`, `forwarding`, `ended`, or `lost` when nothing was heard of it any
     /// more.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::CallState)]
     state: CallState,
     /// The number of the other side (E.164).
     number: Option<String>,
@@ -49,7 +49,7 @@ pub struct CallBody {
     /// In the provider's word.
     ended_reason: Option<String>,
     /// The most that the agent did: `answered`, `transferred`, `message_taken`, `cancelled`, `rescheduled` or `booked`.
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<crate::openapi::words::CallOutcome>)]
     outcome: Option<CallOutcome>,
     summary: Option<String>,
     /// Whether there is a recording; its address is told with the call itself.
@@ -133,6 +133,7 @@ pub struct CallsQuery {
     /// from four digits on; at most eight words, of at most 200 characters together. Which calls are looked for is noted in the
     /// access log. A page may then be short or empty and still have a next one.
     #[serde(default)]
+    #[param(max_length = 200)]
     q: Option<String>,
     /// Rows of a page: 1 to 100, 50 when it is left out.
     #[serde(default)]
@@ -192,18 +193,23 @@ pub struct HandleMessageBody {
 pub struct PhoneAgentBody {
     /// The provider's id of an assistant that was made there; null for one that is described here.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"^[!-~]+$")]
     assistant_id: Option<String>,
     /// What is said first; at most 500 characters.
     #[serde(default)]
+    #[schema(max_length = 500)]
     greeting: String,
     /// How the agent is to behave; at most 2000 characters.
     #[serde(default)]
+    #[schema(max_length = 2_000)]
     instructions: String,
     /// To whom callers are passed on.
     #[serde(default)]
+    #[schema(value_type = Option<crate::openapi::words::PhoneNumber>)]
     transfer_number: Option<String>,
     /// For how many days calls are kept: 1 to 3650.
     #[serde(default = "quarter")]
+    #[schema(minimum = 1, maximum = 3_650)]
     keep_days: u32,
     /// What is replaced in transcripts and summaries before they are kept.
     #[serde(default)]

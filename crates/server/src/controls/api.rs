@@ -32,13 +32,14 @@ pub struct ControlsBody {
 #[serde(deny_unknown_fields)]
 pub struct SetControlBody {
     /// A whole number as text, or `off`.
-    #[schema(example = "50")]
+    #[schema(example = "50", pattern = r"^([0-9]+|off)$", max_length = 20)]
     value: String,
     /// For how many seconds: 1 to 604800, 3600 when it is left out.
     #[serde(default)]
     #[schema(minimum = 1, maximum = 604_800)]
     seconds: Option<u64>,
     /// Why, in 3 to 200 characters.
+    #[schema(min_length = 3, max_length = 200, pattern = r"\S\S\S")]
     reason: String,
 }
 
@@ -47,6 +48,7 @@ pub struct SetControlBody {
 #[serde(deny_unknown_fields)]
 pub struct ClearControlBody {
     /// Why, in 3 to 200 characters.
+    #[schema(min_length = 3, max_length = 200, pattern = r"\S\S\S")]
     reason: String,
 }
 

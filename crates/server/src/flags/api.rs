@@ -67,7 +67,7 @@ pub async fn flags(
 #[serde(deny_unknown_fields)]
 pub struct ExposureBody {
     /// The key of the experiment.
-    #[schema(example = "onboarding")]
+    #[schema(example = "onboarding", value_type = crate::openapi::words::EventName)]
     experiment: String,
 }
 
@@ -84,7 +84,7 @@ pub struct ExposedBody {
 /// Tells that the caller is shown their variant of an experiment now. Only the first time counts, so it may be told each
 /// time. It is written within a second or two.
 #[utoipa::path(post, path = "/v1/exposures", tag = "flags", request_body = ExposureBody,
-    responses((status = 200, body = ExposedBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = ExposedBody), (status = 404), (status = "default", body = Document<'static>)))]
 pub async fn expose(
     State(app): State<Arc<App>>,
     Writer(by): Writer,
@@ -101,10 +101,11 @@ pub struct EventBody {
     /// The client's own id for it, by which a repeat is known.
     id: Uuid,
     /// What: lower case letters, digits, `_`, `-` and `.`.
-    #[schema(example = "checkout.paid")]
+    #[schema(example = "checkout.paid", value_type = crate::openapi::words::EventName)]
     name: String,
     /// How much; 1 when it is left out.
     #[serde(default)]
+    #[schema(minimum = -1_000_000_000.0, maximum = 1_000_000_000.0)]
     value: Option<f64>,
     /// When, for what is told late; now when it is left out. At most 30 days ago.
     #[serde(default)]
@@ -174,17 +175,17 @@ pub struct ExperimentBody {
     key: String,
     description: String,
     /// draft, running or stopped.
-    #[schema(value_type = String, example = "running")]
+    #[schema(value_type = crate::openapi::words::ExperimentState, example = "running")]
     state: ExperimentState,
     /// What is assigned: organisation or person.
-    #[schema(value_type = String, example = "person")]
+    #[schema(value_type = crate::openapi::words::Unit, example = "person")]
     unit: Unit,
     /// How many of the units take part, in basis points.
     traffic: u16,
     /// The variants, that which the others are compared with first.
     variants: Vec<VariantBody>,
     /// The event that counts.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::EventName)]
     metric: EventName,
     /// What everybody gets after it was stopped.
     #[schema(value_type = Option<String>)]

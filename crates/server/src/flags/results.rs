@@ -94,7 +94,7 @@ pub struct Results {
     #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// What the values are: conversion or mean.
-    #[schema(value_type = String, example = "conversion")]
+    #[schema(value_type = crate::openapi::words::Measure, example = "conversion")]
     pub measure: Measure,
     /// The confidence of each variant's interval, and of all comparisons together.
     pub confidence: f64,

@@ -6,6 +6,7 @@
 
 mod check;
 pub(super) mod fault;
+mod shape;
 #[cfg(test)]
 mod tests;
 
@@ -16,6 +17,7 @@ use mainstay_domain::{Error, Kind};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Deserializer, Serialize};
 
+use self::shape::Strict;
 use super::{Problem, RequestContext, body};
 
 const APPLICATION_JSON: HeaderValue = HeaderValue::from_static("application/json");
@@ -49,10 +51,11 @@ pub fn from_slice<T: DeserializeOwned>(bytes: &[u8], depth: usize) -> Result<T, 
         return Err(fault::malformed("The body is empty; JSON is expected.".to_owned()));
     }
     check::check(text, depth)?;
+    let mut reader = serde_json::Deserializer::from_str(text);
     // Only a refusal pays for the path.
-    serde_json::from_str(text).or_else(|_| {
+    T::deserialize(Strict(&mut reader)).or_else(|_| {
         let mut reader = serde_json::Deserializer::from_str(text);
-        serde_path_to_error::deserialize(&mut reader).map_err(fault::mismatch)
+        serde_path_to_error::deserialize(Strict(&mut reader)).map_err(fault::mismatch)
     })
 }
 

@@ -27,7 +27,7 @@ pub struct ImageBody {
     id: Uuid,
     /// `image/png` or `image/jpeg`, whatever was sent.
     #[serde(rename = "type")]
-    #[schema(value_type = String, example = "image/jpeg")]
+    #[schema(value_type = crate::openapi::words::ImageKind, example = "image/jpeg")]
     kind: ImageKind,
     /// In pixels: at most 2,048.
     width: u32,
@@ -59,7 +59,7 @@ impl From<StoredImage> for ImageBody {
 pub struct MessageImageBody {
     id: Uuid,
     #[serde(rename = "type")]
-    #[schema(value_type = String, example = "image/jpeg")]
+    #[schema(value_type = crate::openapi::words::ImageKind, example = "image/jpeg")]
     kind: ImageKind,
     width: u32,
     height: u32,
@@ -76,8 +76,8 @@ impl From<&MessageImage> for MessageImageBody {
 /// its pixels. Name its `id` in a message within a day, or it is forgotten. The same file again is the same image, as long
 /// as it was not sent.
 #[utoipa::path(post, path = "/v1/images", tag = "assistant",
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
-    responses((status = 201, body = ImageBody), (status = "default", body = Document<'static>)))]
+    request_body(content = crate::openapi::words::File, content_type = "application/octet-stream"),
+    responses((status = 201, body = ImageBody), (status = 402), (status = 415), (status = "default", body = Document<'static>)))]
 pub async fn upload(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -90,7 +90,7 @@ pub async fn upload(
 
 /// Shows an image to whoever has sent it.
 #[utoipa::path(get, path = "/v1/images/{id}", tag = "assistant", params(("id" = Uuid, Path)),
-    responses((status = 200, description = "The image", content_type = "image/png"),
+    responses((status = 200, description = "The image", content((String = "image/png"), (String = "image/jpeg"))),
         (status = 304, description = "What was sent before still holds"),
         (status = "default", body = Document<'static>)))]
 pub async fn get(

@@ -24,6 +24,7 @@ use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 pub struct JobsQuery {
     /// In this state: scheduled, ready, running, done, dead or cancelled.
     #[serde(default)]
+    #[param(value_type = Option<crate::openapi::words::JobState>)]
     state: Option<String>,
     /// In this queue.
     #[serde(default)]
@@ -122,7 +123,7 @@ pub async fn replay(
 #[serde(deny_unknown_fields)]
 pub struct JobReplaysBody {
     /// dead or cancelled.
-    #[schema(example = "dead")]
+    #[schema(example = "dead", value_type = crate::openapi::words::EndedState)]
     state: String,
     /// In this queue.
     #[serde(default)]
@@ -165,7 +166,7 @@ pub async fn replay_some(
 pub struct ProbesBody {
     /// What their keys have in common; made up when it is left out. The same key promises nothing twice on one day (UTC).
     #[serde(default)]
-    #[schema(max_length = 100)]
+    #[schema(min_length = 1, max_length = 100, pattern = r"^[A-Za-z0-9._-]+$")]
     key: Option<String>,
     /// How long each works, in milliseconds.
     #[serde(default)]
@@ -216,6 +217,7 @@ pub async fn promise_probes(
 pub struct ProbesQuery {
     /// How their keys begin; `probe/` when it is left out.
     #[serde(default)]
+    #[param(pattern = r"^probe/")]
     prefix: Option<String>,
     /// `next` of the page before.
     #[serde(default)]

@@ -26,14 +26,19 @@ pub const LARGEST_BODY: usize = DocumentText::MOST * 2 + 64 * 1024;
 #[schema(as = CreateDocumentBody)]
 pub struct CreateBody {
     /// What it is called: one line of at most 200 characters.
-    #[schema(example = "Opening hours")]
+    #[schema(example = "Opening hours", min_length = 1, max_length = 200, pattern = r"\S")]
     title: String,
     /// What it says: plain text or Markdown, at most 256 KiB. Headings divide it into passages.
-    #[schema(example = "We are open from Monday to Friday, 9 to 17.")]
+    #[schema(
+        example = "We are open from Monday to Friday, 9 to 17.",
+        min_length = 1,
+        max_length = 262_144,
+        pattern = r"\S"
+    )]
     content: String,
     /// How its words are compared: `simple` (as they are written, for every language) or `english` (by their stems).
     #[serde(default)]
-    #[schema(example = "english")]
+    #[schema(example = "english", value_type = Option<crate::openapi::words::Language>)]
     language: Option<String>,
 }
 
@@ -43,10 +48,13 @@ pub struct CreateBody {
 #[schema(as = ChangeDocumentBody)]
 pub struct ChangeBody {
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     title: Option<String>,
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 262_144, pattern = r"\S")]
     content: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Option<crate::openapi::words::Language>)]
     language: Option<String>,
     /// `updated_at` of the document as it was read: it is changed only if nobody else has done so since, and refused with
     /// `changed_meanwhile` otherwise.
@@ -60,7 +68,7 @@ pub struct ChangeBody {
 pub struct DocumentBody {
     id: Uuid,
     title: String,
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::Language)]
     language: Language,
     /// Into how many passages it is cut.
     passages: u32,

@@ -59,7 +59,7 @@ pub async fn ticket(
 }
 
 /// A WebSocket (RFC 6455) on which changes come as they are committed. The caller is checked before the upgrade.
-#[utoipa::path(get, path = "/v1/live", tag = "live", params(LiveQuery), responses(
+#[utoipa::path(get, path = "/v1/live", tag = "live", security(("bearer" = []), ("ticket" = [])), params(LiveQuery), responses(
     (status = 101, description = "A WebSocket"),
     (status = 426, description = "`upgrade_required`: this speaks WebSocket only", body = Document),
     (status = "4XX", description = "A problem", body = Document),

@@ -135,7 +135,8 @@ impl Collector for Figures {
 }
 
 /// All figures in the text format of OpenMetrics, for the networks of `http.metrics_networks` only.
-#[utoipa::path(get, path = "/metrics", tag = "operations", security(()), responses((status = 200, content_type = "text/plain")))]
+#[utoipa::path(get, path = "/metrics", tag = "operations", security(()),
+    responses((status = 200, body = String, content_type = "application/openmetrics-text"), (status = 404)))]
 pub async fn metrics(State(app): State<Arc<App>>, context: RequestContext) -> Result<Response, Problem> {
     if !app.config.http.may_read_metrics(context.client_address) {
         return Err(Error::not_found("page").into());

@@ -41,8 +41,8 @@ pub(super) struct AccountWish {
 pub(super) fn one_line(faults: &mut Faults, field: &str, text: &str, most: usize) {
     if text.chars().any(char::is_control) {
         faults.add(field, "invalid_text", "It must be one line without control characters.");
-    } else if text.len() > most {
-        faults.add(field, "too_long", format!("It has at most {most} bytes."));
+    } else if text.chars().count() > most {
+        faults.add(field, "too_long", format!("It has at most {most} characters."));
     }
 }
 
@@ -53,6 +53,12 @@ pub(super) fn check_server(faults: &mut Faults, (host, security): (&str, &str), 
     }
     if !["none", "start_tls", "tls"].contains(&security) {
         faults.add("security", "unknown", cures.1);
+    }
+}
+
+pub(super) fn check_port(faults: &mut Faults, port: u16) {
+    if port == 0 {
+        faults.add("port", "out_of_range", "A port is a number from 1 to 65535.");
     }
 }
 
@@ -99,6 +105,7 @@ fn checked(wish: &AccountWish) -> Result<String> {
     }
     one_line(&mut faults, "sender_name", &wish.sender_name, 200);
     one_line(&mut faults, "user_name", &wish.user_name, 254);
+    check_port(&mut faults, wish.port);
     match wish.kind.as_str() {
         "smtp" => {
             let cures = (

@@ -4,7 +4,7 @@ use mainstay_domain::{Error, Faults, Kind, Result, Secret, SendingAccountId, Ten
 use mainstay_store::{Call, GetMailbox, MailboxSettings, PutMailbox, RemoveMailbox, SealedColumn, StoredMailbox};
 
 use super::Outreach;
-use super::accounts::{check_server, one_line};
+use super::accounts::{check_port, check_server, one_line};
 use super::gmail::GMAIL;
 use super::service::missing;
 use crate::keys::Place;
@@ -61,6 +61,7 @@ impl Outreach {
             "It is tls (port 993), start_tls (port 143) or none.",
         );
         check_server(&mut faults, (&wish.host, &wish.security), cures);
+        check_port(&mut faults, wish.port);
         let known = self.store.run(call, GetMailbox { tenant, account }).await?;
         let place = Place { column: SealedColumn::MailboxSecret, tenant, row: account.uuid() };
         let secret = match (&wish.password, known) {

@@ -26,6 +26,7 @@ pub struct MutationsBody {
     /// The client's id: one for each installation of it.
     client_id: Uuid,
     /// 1 to 50, in order.
+    #[schema(min_items = 1, max_items = 50)]
     mutations: Vec<Mutation>,
 }
 

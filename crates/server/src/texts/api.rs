@@ -26,12 +26,12 @@ pub struct TextMessageBody {
     appointment_id: Uuid,
     contact_id: Uuid,
     /// `confirmation`, `moved`, `cancelled` or `reminder`.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::TextReason)]
     reason: TextReason,
     /// E.164.
     phone: String,
     /// `waiting`, `sending`, `unknown`, `accepted`, `sent`, `failed`, `undelivered`, `delivered`, `read` or `dropped`.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::TextState)]
     state: TextState,
     /// What was said; null before it is sent for the first time.
     body: Option<String>,
@@ -95,8 +95,10 @@ pub struct TextSettingsBody {
     /// The sender of the kind `twilio` (`/v1/inbox-sources`) by which the callbacks come. Its first secret is the auth token of
     /// the account.
     sender_id: Uuid,
+    #[schema(pattern = r"^AC[0-9a-f]{32}$")]
     account_sid: String,
     /// A number (E.164), or the id of a messaging service.
+    #[schema(pattern = r"^(\+[1-9][0-9]{6,14}|MG[0-9a-f]{32})$")]
     from: String,
     /// Whether anything is sent.
     #[serde(default = "yes")]
@@ -106,15 +108,17 @@ pub struct TextSettingsBody {
     confirmations: bool,
     /// How many minutes before an appointment somebody is reminded, at most 3 times; a day before when it is left out.
     #[serde(default = "a_day")]
+    #[schema(value_type = Vec<crate::openapi::words::ReminderMinutes>, max_items = 3)]
     reminder_minutes: Vec<u32>,
     /// When nobody is disturbed, as the clock of the reception shows it: `21:00-08:00`. Whoever asks for something by phone is
     /// told at once all the same.
     #[serde(default)]
+    #[schema(pattern = r"^([01][0-9]|2[0-3]):[0-5][0-9]-([01][0-9]|2[0-3]):[0-5][0-9]$")]
     quiet_hours: Option<String>,
     /// What is said, by the reason, with {organisation}, {service}, {staff}, {day}, {time} and {link}; what is left out is said
     /// in the usual words.
     #[serde(default)]
-    #[schema(value_type = BTreeMap<String, String>)]
+    #[schema(value_type = BTreeMap<crate::openapi::words::TextReason, crate::openapi::words::Wording>)]
     wording: BTreeMap<TextReason, String>,
 }
 
@@ -177,10 +181,11 @@ pub struct TextsQuery {
     appointment_id: Option<Uuid>,
     /// Those in a state.
     #[serde(default)]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<crate::openapi::words::TextState>)]
     state: Option<TextState>,
     /// Rows of a page: 1 to 100, 50 when it is left out. There may be fewer although more follow.
     #[serde(default)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// `next` of the page before.
     #[serde(default)]
@@ -221,7 +226,7 @@ pub async fn get(
 
 /// How text messages are sent. 404 while nobody has said.
 #[utoipa::path(get, path = "/v1/text-settings", tag = "text messages",
-    responses((status = 200, body = TextSettingsBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = TextSettingsBody), (status = 404), (status = "default", body = Document<'static>)))]
 pub async fn settings(
     State(app): State<Arc<App>>,
     context: RequestContext,

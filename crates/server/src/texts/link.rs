@@ -76,7 +76,7 @@ pub async fn show(
 /// Cancels the appointment of a link, and shows it. Once more does no harm.
 #[utoipa::path(post, path = "/a/{token}", tag = "reception", security(()), params(("token" = String, Path)),
     responses((status = 200, description = "A page", content_type = "text/html"),
-        (status = "default", body = Document<'static>)))]
+        (status = 409), (status = "default", body = Document<'static>)))]
 pub async fn cancel(
     State(app): State<Arc<App>>,
     context: RequestContext,

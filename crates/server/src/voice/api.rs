@@ -46,10 +46,10 @@ pub struct VoiceQuery {
 }
 
 /// A WebSocket (RFC 6455) on which one speaks with the assistant. The caller is checked, and has a place, before the upgrade.
-#[utoipa::path(get, path = "/v1/voice", tag = "voice", params(VoiceQuery), responses(
+#[utoipa::path(get, path = "/v1/voice", tag = "voice", security(("bearer" = []), ("ticket" = [])), params(VoiceQuery), responses(
     (status = 101, description = "A WebSocket"),
     (status = 426, description = "`upgrade_required`: this speaks WebSocket only", body = Document),
-    (status = "4XX", description = "A problem", body = Document),
+    (status = 402), (status = 404), (status = "4XX", description = "A problem", body = Document),
     (status = "5XX", description = "A problem", body = Document)))]
 pub async fn voice(
     State(app): State<Arc<App>>,

@@ -49,7 +49,7 @@ pub struct AccessTokenBody {
     request_body(content = String, description = "Whatever the sender sends, at most 1 MiB"),
     responses((status = 200, body = ReceivedBody),
         (status = 202, description = "FastSpring: the ids of the events that were stored, one on each line", content_type = "text/plain"),
-        (status = "default", body = Document<'static>)))]
+        (status = 401), (status = 410), (status = "default", body = Document<'static>)))]
 pub async fn receive(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -69,7 +69,7 @@ pub async fn receive(
     request_body(content = String, description = "A batch of events, at most 1 MiB"),
     responses((status = 200, body = ReceivedBody),
         (status = 202, description = "The ids of the events that were stored, one on each line", content_type = "text/plain"),
-        (status = "default", body = Document<'static>)))]
+        (status = 401), (status = 404), (status = 410), (status = "default", body = Document<'static>)))]
 pub async fn receive_fastspring(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -86,8 +86,8 @@ pub async fn receive_fastspring(
 /// looked at.
 #[utoipa::path(post, path = "/hooks/{provider}/{key}/token", tag = "inbox", security(()),
     params(("provider" = String, Path, description = "vapi"), ("key" = String, Path, description = "The key of the sender's address")),
-    request_body(content = String, content_type = "application/x-www-form-urlencoded"),
-    responses((status = 200, body = AccessTokenBody), (status = "default", body = Document<'static>)))]
+    request_body(content = crate::openapi::words::ClientCredentials, content_type = "application/x-www-form-urlencoded"),
+    responses((status = 200, body = AccessTokenBody), (status = 401), (status = 410), (status = "default", body = Document<'static>)))]
 pub async fn token(
     State(app): State<Arc<App>>,
     context: RequestContext,

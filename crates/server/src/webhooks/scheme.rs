@@ -28,6 +28,7 @@ pub enum SchemeSettings {
     Bearer {
         /// Which header; `Authorization` when it is left out.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<crate::openapi::words::HeaderName>)]
         header: Option<String>,
         /// Whether the word `Bearer` stands before it; true when it is left out.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -39,6 +40,7 @@ pub enum SchemeSettings {
     Hmac {
         /// Where the signature stands; `x-signature` when it is left out.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<crate::openapi::words::HeaderName>)]
         signature_header: Option<String>,
         /// What stands before it in the header, as `sha256=`.
         #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,18 +54,22 @@ pub enum SchemeSettings {
         /// What is signed, with the places `{body}`, `{timestamp}`, `{method}`, `{url}` and `{svix-id}`. Left out,
         /// `{timestamp}.{body}` for Vapi and `{body}` for others.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(pattern = r"^[^{}]*\{body\}[^{}]*$")]
         format: Option<String>,
         /// Where the moment stands; `x-timestamp` when it is left out.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<crate::openapi::words::HeaderName>)]
         timestamp_header: Option<String>,
         /// Where the identity stands; `svix-id` when it is left out.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(value_type = Option<crate::openapi::words::HeaderName>)]
         id_header: Option<String>,
         /// Whether the secrets are written in base64.
         #[serde(skip_serializing_if = "Option::is_none")]
         secret_is_base64: Option<bool>,
         /// How far a signed moment may lie from now, in seconds; 300 when it is left out.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(minimum = 1, maximum = 86_400)]
         tolerance_seconds: Option<u32>,
     },
     /// Twilio: `X-Twilio-Signature`. The secrets are the auth tokens of the account.
@@ -77,6 +83,7 @@ pub enum SchemeSettings {
         headers: Option<HeadersName>,
         /// How far the moment may lie from now, in seconds; 300 when it is left out.
         #[serde(skip_serializing_if = "Option::is_none")]
+        #[schema(minimum = 1, maximum = 86_400)]
         tolerance_seconds: Option<u32>,
     },
 }

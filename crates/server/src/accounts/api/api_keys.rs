@@ -21,9 +21,10 @@ use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 #[serde(deny_unknown_fields)]
 pub struct CreateApiKeyBody {
     /// 1 to 100 characters.
+    #[schema(min_length = 1, max_length = 100, pattern = r"\S")]
     name: String,
     /// Any of read, write and admin.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = std::collections::BTreeSet<crate::openapi::words::ApiKeyScope>, min_items = 1)]
     scopes: Vec<ApiKeyScope>,
 }
 
@@ -34,7 +35,7 @@ pub struct ApiKeyBody {
     name: String,
     /// How the key begins.
     prefix: String,
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<crate::openapi::words::ApiKeyScope>)]
     scopes: Vec<ApiKeyScope>,
     /// In whose name it acts.
     person_id: Uuid,

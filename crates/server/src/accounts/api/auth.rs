@@ -44,13 +44,14 @@ pub enum SessionForm {
 #[serde(deny_unknown_fields)]
 pub struct SignUpBody {
     /// The address that signs in.
-    #[schema(example = "ada@example.com")]
+    #[schema(example = "ada@example.com", value_type = crate::openapi::words::EmailAddress)]
     email: String,
     /// 10 to 200 characters.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, min_length = 10, max_length = 200)]
     password: Secret,
     /// What the person is called.
     #[serde(default)]
+    #[schema(max_length = 200)]
     name: Option<String>,
     /// Where the refresh token goes.
     #[serde(default)]
@@ -112,7 +113,7 @@ pub struct MeBody {
     /// The organisation that the token names.
     organisation: OrganisationBody,
     /// What the person may do in it.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::Role)]
     role: mainstay_domain::Role,
     /// True for an operator of the installation.
     operator: bool,
@@ -124,6 +125,7 @@ pub struct MeBody {
 #[serde(deny_unknown_fields)]
 pub struct CreateOrganisationBody {
     /// 1 to 200 characters.
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: String,
 }
 
@@ -194,7 +196,7 @@ fn check_form(form: SessionForm, context: &RequestContext) -> Result<(), Problem
 
 /// Signs up: makes a person with a personal organisation.
 #[utoipa::path(post, path = "/v1/auth/sign-up", tag = "accounts", request_body = SignUpBody, security(()),
-    responses((status = 201, body = SignedInBody), (status = "default", body = Document<'static>)))]
+    responses((status = 201, body = SignedInBody), (status = 403), (status = 409), (status = "default", body = Document<'static>)))]
 pub async fn sign_up(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -210,7 +212,7 @@ pub async fn sign_up(
 
 /// Signs in with a password.
 #[utoipa::path(post, path = "/v1/auth/sign-in", tag = "accounts", request_body = SignInBody, security(()),
-    responses((status = 200, body = SignedInBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = SignedInBody), (status = 401), (status = 403), (status = "default", body = Document<'static>)))]
 pub async fn sign_in(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -226,7 +228,7 @@ pub async fn sign_in(
 
 /// Exchanges a refresh token for the next pair. Each is good once.
 #[utoipa::path(post, path = "/v1/auth/refresh", tag = "accounts", request_body = RefreshBody, security(()),
-    responses((status = 200, body = SignedInBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = SignedInBody), (status = 401), (status = 403), (status = "default", body = Document<'static>)))]
 pub async fn refresh(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -309,7 +311,7 @@ pub async fn sign_out_everywhere(
 
 /// Moves the sign-in to another organisation of the person.
 #[utoipa::path(post, path = "/v1/auth/switch", tag = "accounts", request_body = SwitchBody,
-    responses((status = 200, body = SignedInBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = SignedInBody), (status = 404), (status = "default", body = Document<'static>)))]
 pub async fn switch(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -324,7 +326,7 @@ pub async fn switch(
 
 /// Who the token stands for.
 #[utoipa::path(get, path = "/v1/me", tag = "accounts",
-    responses((status = 200, body = MeBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = MeBody), (status = 404), (status = "default", body = Document<'static>)))]
 pub async fn me(
     State(app): State<Arc<App>>,
     context: RequestContext,

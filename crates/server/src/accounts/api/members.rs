@@ -22,7 +22,7 @@ pub struct MemberBody {
     id: Uuid,
     email: Option<String>,
     name: String,
-    #[schema(value_type = String, example = "member")]
+    #[schema(value_type = crate::openapi::words::Role, example = "member")]
     role: Role,
     #[schema(value_type = String, format = DateTime)]
     since: Timestamp,
@@ -45,9 +45,10 @@ impl From<Listed> for MemberBody {
 #[serde(deny_unknown_fields)]
 pub struct AddMemberBody {
     /// The address of somebody who has an account.
+    #[schema(value_type = crate::openapi::words::EmailAddress)]
     email: String,
     /// member, admin or owner.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::Role)]
     role: Role,
 }
 
@@ -56,7 +57,7 @@ pub struct AddMemberBody {
 #[serde(deny_unknown_fields)]
 pub struct ChangeMemberBody {
     /// member, admin or owner.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::Role)]
     role: Role,
 }
 
@@ -77,7 +78,7 @@ pub async fn list(
 
 /// Adds somebody who has an account.
 #[utoipa::path(post, path = "/v1/members", tag = "accounts", request_body = AddMemberBody,
-    responses((status = 201, body = MemberBody), (status = "default", body = Document<'static>)))]
+    responses((status = 201, body = MemberBody), (status = 404), (status = "default", body = Document<'static>)))]
 pub async fn add(
     State(app): State<Arc<App>>,
     context: RequestContext,

@@ -61,6 +61,7 @@ impl From<CalendarConflict> for CalendarConflictBody {
 pub struct CalendarResolutionBody {
     /// `ours`: the appointment is written again. `theirs`: it follows the calendar, and is cancelled where its event was
     /// deleted. `seen`: for something that lies over it.
+    #[schema(value_type = crate::openapi::words::Keep)]
     keep: String,
 }
 

@@ -96,6 +96,7 @@ pub struct CalendarReturnBody {
 #[serde(deny_unknown_fields)]
 pub struct CalendarChangeBody {
     /// The provider's id of it, or `primary`.
+    #[schema(min_length = 1, max_length = 200)]
     calendar: String,
 }
 
@@ -137,7 +138,7 @@ pub async fn connect(
 /// Ends what was begun, with what Google gave: the calendar is connected. Only whoever began it may, once, within ten
 /// minutes. Until it was read for the first time no times of theirs are offered.
 #[utoipa::path(post, path = "/v1/calendar-sign-ins", tag = "calendars", request_body = CalendarReturnBody,
-    responses((status = 200, body = CalendarBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = CalendarBody), (status = 404), (status = 502), (status = "default", body = Document<'static>)))]
 pub async fn finish(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -165,7 +166,7 @@ pub async fn get(
 /// stays there.
 #[utoipa::path(patch, path = "/v1/staff/{id}/calendar", tag = "calendars", request_body = CalendarChangeBody,
     params(("id" = Uuid, Path)),
-    responses((status = 200, body = CalendarBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = CalendarBody), (status = 502), (status = "default", body = Document<'static>)))]
 pub async fn change(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -179,7 +180,7 @@ pub async fn change(
 
 /// Disconnects the calendar of a member of the staff. What it took of their time is free; what was written stays there.
 #[utoipa::path(delete, path = "/v1/staff/{id}/calendar", tag = "calendars", params(("id" = Uuid, Path)),
-    responses((status = 204), (status = "default", body = Document<'static>)))]
+    responses((status = 204), (status = 502), (status = "default", body = Document<'static>)))]
 pub async fn disconnect(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -205,7 +206,7 @@ pub async fn sync(
 
 /// Asks which calendars the account has that may be written to.
 #[utoipa::path(get, path = "/v1/staff/{id}/calendar/choices", tag = "calendars", params(("id" = Uuid, Path)),
-    responses((status = 200, body = CalendarChoicesBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = CalendarChoicesBody), (status = 409), (status = 502), (status = "default", body = Document<'static>)))]
 pub async fn choices(
     State(app): State<Arc<App>>,
     context: RequestContext,

@@ -55,6 +55,7 @@ pub struct NewCalendarFeedBody {
 #[serde(deny_unknown_fields)]
 pub struct CreateCalendarFeedBody {
     /// One line of 1 to 200 characters.
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: String,
     /// Whose appointments; everybody's when it is left out.
     #[serde(default)]

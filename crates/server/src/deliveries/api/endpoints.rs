@@ -23,16 +23,19 @@ use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 #[serde(deny_unknown_fields)]
 pub struct CreateEndpointBody {
     /// Where events are posted to: https, and a public host.
-    #[schema(example = "https://example.com/hooks")]
+    #[schema(example = "https://example.com/hooks", value_type = crate::openapi::words::Url)]
     url: String,
     /// What it is for; at most 200 characters.
     #[serde(default)]
+    #[schema(max_length = 200)]
     description: String,
     /// Which types of events it is told of; all when there is none.
     #[serde(default)]
+    #[schema(value_type = Vec<crate::openapi::words::EventType>)]
     event_types: Vec<String>,
     /// The most deliveries in any minute, 1 to 6000; no limit when it is left out.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 6_000)]
     rate_per_minute: Option<u32>,
 }
 
@@ -41,14 +44,17 @@ pub struct CreateEndpointBody {
 #[serde(deny_unknown_fields)]
 pub struct ChangeEndpointBody {
     #[serde(default)]
+    #[schema(value_type = Option<crate::openapi::words::Url>)]
     url: Option<String>,
     #[serde(default)]
+    #[schema(max_length = 200)]
     description: Option<String>,
     #[serde(default)]
+    #[schema(value_type = Option<Vec<crate::openapi::words::EventType>>)]
     event_types: Option<Vec<String>>,
     /// Null removes the limit.
     #[serde(default, deserialize_with = "crate::http::present")]
-    #[schema(value_type = Option<u32>)]
+    #[schema(value_type = Option<u32>, minimum = 1, maximum = 6_000)]
     rate_per_minute: Option<Option<u32>>,
     /// Whether it is told of anything. What waits for an endpoint that is disabled is cancelled.
     #[serde(default)]
@@ -62,12 +68,12 @@ pub struct EndpointBody {
     url: String,
     description: String,
     /// All types when it is empty.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<crate::openapi::words::EventType>)]
     event_types: Vec<EventType>,
     rate_per_minute: Option<u32>,
     enabled: bool,
     /// Why it is not: `asked`, `gone` (it answered 410) or `failing` (nothing was taken for too long).
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<crate::openapi::words::DisabledReason>)]
     disabled_reason: Option<DisabledReason>,
     #[schema(value_type = Option<String>, format = DateTime)]
     disabled_at: Option<Timestamp>,

@@ -30,7 +30,7 @@ pub const LARGEST_BODY: usize = LARGEST_PAYLOAD + 64 * 1024;
 pub struct PublishBody {
     /// What sort of event: words of letters, digits and `_` with dots between them.
     #[serde(rename = "type")]
-    #[schema(example = "invoice.paid")]
+    #[schema(example = "invoice.paid", value_type = crate::openapi::words::EventType)]
     kind: String,
     /// What there is to say of it; at most 256 KiB as JSON.
     #[schema(value_type = Object)]
@@ -89,6 +89,7 @@ pub struct DeliveriesQuery {
     #[serde(rename = "type")]
     kind: Option<String>,
     /// pending, delivered, failed or cancelled.
+    #[param(value_type = Option<crate::openapi::words::DeliveryState>)]
     state: Option<String>,
 }
 
@@ -101,7 +102,7 @@ pub struct DeliveryBody {
     #[serde(rename = "type")]
     kind: String,
     /// pending, delivered, failed or cancelled.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::DeliveryState)]
     state: DeliveryState,
     /// How many attempts were made.
     attempts: u32,

@@ -68,8 +68,27 @@ fn each_refusal_names_its_field_and_a_code() {
     assert_eq!(where_and_why(r#"{"name":"a","count":300}"#), at("count", "out_of_range"));
     assert_eq!(where_and_why(r#"{"name":"a","count":-1}"#), at("count", "out_of_range"));
     assert_eq!(where_and_why(r#"{"name":"a","kind":"huge"}"#), at("kind", "unknown_value"));
-    assert_eq!(where_and_why("[]").1, "invalid_length");
+    assert_eq!(where_and_why("[]"), at("(body)", "invalid_type"));
     assert_eq!(where_and_why("7"), at("(body)", "invalid_type"));
+}
+
+#[test]
+fn an_object_is_read_from_no_list_wherever_it_stands() {
+    let row = r#"["a",1,[],null]"#;
+    assert!(serde_json::from_str::<Order>(row).is_ok(), "serde takes it, so that this test can fail");
+    assert_eq!(where_and_why(row), at("(body)", "invalid_type"));
+    assert_eq!(where_and_why(r#"{"name":"a","items":[{"size":1},[2]]}"#), at("items[1]", "invalid_type"));
+    let held = from_slice::<BTreeMap<String, Option<Item>>>(br#"{"a":null,"b":[1]}"#, DEPTH).expect_err("a list");
+    assert_eq!((held.fields[0].field.as_str(), held.fields[0].code), ("b", "invalid_type"));
+}
+
+#[test]
+fn a_whole_number_may_be_written_with_a_fraction_of_nothing() {
+    let count = |text: &str| from_slice::<Order>(text.as_bytes(), DEPTH).map(|order| order.count).ok();
+    assert_eq!(count(r#"{"name":"a","count":2.0}"#), Some(2));
+    assert_eq!(count(r#"{"name":"a","count":2e1}"#), Some(20));
+    assert_eq!(where_and_why(r#"{"name":"a","count":2.5}"#), at("count", "invalid_type"));
+    assert_eq!(where_and_why(r#"{"name":"a","count":256.0}"#), at("count", "out_of_range"));
 }
 
 #[test]

@@ -151,7 +151,7 @@ pub async fn make(
 
 /// Has the newest backup restored for trial.
 #[utoipa::path(post, path = "/v1/backup-drills", tag = "operations",
-    responses((status = 202, body = BackupPromisedBody), (status = "default", body = Document<'static>)))]
+    responses((status = 202, body = BackupPromisedBody), (status = 404), (status = "default", body = Document<'static>)))]
 pub async fn drill(
     State(app): State<Arc<App>>,
     context: RequestContext,

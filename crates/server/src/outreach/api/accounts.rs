@@ -47,24 +47,32 @@ pub struct DkimBody {
 pub struct AccountWishBody {
     /// `smtp`, or `gmail` for one that sends by the Gmail API once somebody has signed in to it. It never changes.
     #[serde(default = "smtp")]
+    #[schema(value_type = crate::openapi::words::AccountKind)]
     kind: String,
     /// The address that it sends from. It never changes.
+    #[schema(value_type = crate::openapi::words::EmailAddress)]
     address: String,
     /// The name beside it.
     #[serde(default)]
+    #[schema(max_length = 200)]
     sender_name: String,
     /// Where answers go; to the address itself when it is left out.
     #[serde(default)]
+    #[schema(value_type = Option<crate::openapi::words::EmailAddress>)]
     reply_to: Option<String>,
     /// The server, for SMTP.
     #[serde(default)]
+    #[schema(value_type = crate::openapi::words::HostName)]
     host: String,
     #[serde(default = "submission")]
+    #[schema(minimum = 1)]
     port: u16,
     /// `start_tls`, `tls` or `none`. No password goes over a line that is not protected.
     #[serde(default = "start_tls")]
+    #[schema(value_type = crate::openapi::words::Security)]
     security: String,
     #[serde(default)]
+    #[schema(max_length = 254)]
     user_name: String,
     /// It is stored sealed and never shown; leave it out to keep the one that is there.
     #[serde(default, skip_serializing)]
@@ -72,21 +80,26 @@ pub struct AccountWishBody {
     #[serde(default)]
     dkim: Option<DkimBody>,
     /// The most emails in any 24 hours; at Gmail at most 2,000.
+    #[schema(maximum = 1_000_000)]
     daily_cap: u32,
     #[serde(default)]
     ramp_up: Option<RampBody>,
     /// The least seconds between two emails; up to three quarters more by chance. At Gmail never less than 1.
     #[serde(default)]
+    #[schema(maximum = 86_400)]
     gap_seconds: u64,
     /// The least seconds between two emails to one domain.
     #[serde(default)]
+    #[schema(maximum = 86_400)]
     domain_gap_seconds: u64,
     /// How many connections it may have at once: 1 to 20, and 1 at Gmail.
     #[serde(default = "one")]
+    #[schema(minimum = 1, maximum = 20)]
     connections: u32,
     /// The name under which links of its emails are followed, such as `links.example.com`: it leads to this server, by HTTPS.
     /// Links have the name of this server when it is left out.
     #[serde(default)]
+    #[schema(value_type = Option<crate::openapi::words::DomainName>)]
     tracking_domain: Option<String>,
 }
 
@@ -157,7 +170,7 @@ pub struct AccountBody {
     has_password: bool,
     dkim: Option<KeptDkimBody>,
     /// `active`, `paused`, or `reconnect` while its server does not let it in, or somebody has to sign in.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::AccountState)]
     state: AccountState,
     /// Why it does not send.
     reason: Option<String>,
@@ -337,7 +350,7 @@ pub async fn sign_in(
 /// Ends what was begun, with what Google gave: the account sends, and what comes back to it is read. Only whoever began it
 /// may, once, within ten minutes, and signed in to Google as the address of the account.
 #[utoipa::path(post, path = "/v1/gmail-sign-ins", tag = "outreach", request_body = ReturnBody,
-    responses((status = 200, body = AccountBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = AccountBody), (status = 404), (status = 502), (status = "default", body = Document<'static>)))]
 pub async fn finish_sign_in(
     State(app): State<Arc<App>>,
     context: RequestContext,

@@ -14,8 +14,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 use uuid::Uuid;
 
-use super::super::service::{CampaignWish, StepWish, VariantWish};
+use super::super::service::CampaignWish;
 use super::campaign_sums::SumsBody;
+use super::steps_wish::StepsBody;
 use crate::accounts::{Administrator, Reader};
 use crate::app::App;
 use crate::http::idempotency::Idempotency;
@@ -27,11 +28,14 @@ use crate::http::{Document, Json, Path, Problem, Query, RequestContext};
 #[serde(deny_unknown_fields)]
 #[schema(as = CampaignWish)]
 pub struct CampaignWishBody {
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: String,
     /// Where days are counted for leads of which nobody knows the zone (IANA).
+    #[schema(value_type = crate::openapi::words::TimeZone)]
     time_zone: String,
     /// When it may send, by the clock where the lead is: `mon-fri 09:00-17:00`.
     #[serde(default = "always")]
+    #[schema(value_type = crate::openapi::words::SendingWindow)]
     sending_window: String,
     /// Nothing is sent before this.
     #[serde(default)]
@@ -48,9 +52,11 @@ pub struct CampaignWishBody {
     track_clicks: bool,
     /// A link that leads there, or below it, is what the campaign is for: following it converts a lead.
     #[serde(default)]
+    #[schema(value_type = Option<crate::openapi::words::Url>)]
     goal_url: Option<String>,
     /// The address of whoever sends, which the law of many countries wants in each email: texts name it `{{postal_address}}`.
     #[serde(default)]
+    #[schema(max_length = 500)]
     postal_address: Option<String>,
 }
 
@@ -85,7 +91,7 @@ pub struct CampaignBody {
     id: Uuid,
     name: String,
     /// `draft`, `running`, `paused` or `stopped`.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::CampaignState)]
     state: CampaignState,
     time_zone: String,
     sending_window: String,
@@ -140,6 +146,7 @@ pub struct CampaignsQuery {
     figures: bool,
     /// Rows of a page: 1 to 100, 50 when it is left out.
     #[serde(default)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// `next` of the page before.
     #[serde(default)]
@@ -249,45 +256,6 @@ pub async fn stop(
     Ok(Json(app.outreach.stop(&context.call, by.tenant, CampaignId(id)).await?.into()))
 }
 
-/// One of the texts of a step. Of several, each lead gets one by their weights, and always the same.
-#[derive(Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = StepVariantWish)]
-pub struct VariantBody {
-    /// What it is called within the step.
-    name: String,
-    /// Its share: 0 to 10,000.
-    #[serde(default = "one")]
-    weight: u32,
-    /// With fields such as {{first_name}}, or {{first_name | "there"}} for leads without one.
-    subject: String,
-    text: String,
-    #[serde(default)]
-    html: Option<String>,
-}
-
-const fn one() -> u32 {
-    1
-}
-
-/// A step of a campaign.
-#[derive(Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = CampaignStepWish)]
-pub struct StepBody {
-    /// How long after the step before it: `3d` at the same hour, or `12h`. Of the first, `0d`.
-    delay: String,
-    variants: Vec<VariantBody>,
-}
-
-/// The steps of a campaign.
-#[derive(Deserialize, Serialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[schema(as = CampaignStepsWish)]
-pub struct StepsBody {
-    steps: Vec<StepBody>,
-}
-
 /// A text of a step as it is kept.
 #[derive(Serialize, ToSchema)]
 #[schema(as = StepVariant)]
@@ -368,17 +336,7 @@ pub async fn put_steps(
     Path(id): Path<Uuid>,
     Json(body): Json<StepsBody>,
 ) -> Result<Json<KeptStepsBody>, Problem> {
-    let variant = |body: VariantBody| VariantWish {
-        name: body.name,
-        weight: body.weight,
-        subject: body.subject,
-        text: body.text,
-        html: body.html,
-    };
-    let step =
-        |body: StepBody| StepWish { delay: body.delay, variants: body.variants.into_iter().map(variant).collect() };
-    let wish = body.steps.into_iter().map(step).collect();
-    Ok(Json(app.outreach.put_steps(&context.call, by.tenant, CampaignId(id), wish).await?.into()))
+    Ok(Json(app.outreach.put_steps(&context.call, by.tenant, CampaignId(id), body.into()).await?.into()))
 }
 
 /// The accounts that send for a campaign.

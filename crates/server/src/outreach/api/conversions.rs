@@ -18,6 +18,7 @@ use crate::http::{Document, Json, Path, Problem, RequestContext};
 #[schema(as = ConversionWish)]
 pub struct ConversionWishBody {
     /// The address of the lead.
+    #[schema(value_type = crate::openapi::words::EmailAddress)]
     email: String,
 }
 

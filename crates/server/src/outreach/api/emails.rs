@@ -30,7 +30,7 @@ pub struct EmailBody {
     message_id: String,
     /// `scheduled`, `claimed`, `in_flight`, `accepted`, `rejected`, `unknown` or `cancelled`. What is unknown is never sent again
     /// by itself.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::EmailState)]
     state: EmailState,
     #[schema(value_type = String, format = DateTime)]
     due_at: Timestamp,
@@ -113,10 +113,11 @@ pub struct EmailsQuery {
     lead_id: Option<Uuid>,
     /// `unknown` or `rejected`.
     #[serde(default)]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<crate::openapi::words::ListedEmailState>)]
     state: Option<EmailState>,
     /// Rows of a page: 1 to 100, 50 when it is left out.
     #[serde(default)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// `next` of the page before.
     #[serde(default)]

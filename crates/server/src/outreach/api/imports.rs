@@ -121,7 +121,7 @@ pub struct PreviewQuery {
 
 /// Looks at the beginning of a list: the body is the first 64 KiB of the file, or all of it. Nothing is kept.
 #[utoipa::path(post, path = "/v1/imports/preview", tag = "outreach", params(PreviewQuery),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    request_body(content = crate::openapi::words::File, content_type = "application/octet-stream"),
     responses((status = 200, body = PreviewBody), (status = "default", body = Document<'static>)))]
 pub async fn preview(
     Writer(_): Writer,
@@ -137,6 +137,7 @@ pub async fn preview(
 #[schema(as = ImportWish)]
 pub struct ImportWishBody {
     /// What the file is called.
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: String,
     /// How large it is, where that is known.
     #[serde(default)]
@@ -154,7 +155,7 @@ pub struct ImportBody {
     campaign_id: Uuid,
     name: String,
     /// `running` while more is to come, `finished` or `cancelled`.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::ImportState)]
     state: ImportState,
     bytes: Option<u64>,
     /// How many bytes are read: the next part begins here.
@@ -278,7 +279,7 @@ pub struct PartQuery {
 /// once, and the first part 64 KiB at least. When it breaks off, go on from `read_bytes` of `GET /v1/imports/{id}`. Rows with
 /// something wrong in them are passed over and told.
 #[utoipa::path(post, path = "/v1/imports/{id}/content", tag = "outreach", params(("id" = Uuid, Path), PartQuery),
-    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    request_body(content = crate::openapi::words::File, content_type = "application/octet-stream"),
     responses((status = 200, body = ImportBody), (status = "default", body = Document<'static>)))]
 pub async fn content(
     State(app): State<Arc<App>>,

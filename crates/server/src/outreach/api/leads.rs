@@ -28,7 +28,7 @@ pub struct LeadBody {
     fields: BTreeMap<String, String>,
     time_zone: String,
     /// `new`, `active`, `finished`, `replied`, `unsubscribed`, `bounced`, `complained` or `stopped`.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::LeadState)]
     state: LeadState,
     /// The last step that there is an email for; 0 before the first.
     step: u32,
@@ -59,12 +59,15 @@ impl From<Lead> for LeadBody {
 #[serde(deny_unknown_fields)]
 #[schema(as = LeadWish)]
 pub struct LeadWishBody {
+    #[schema(value_type = crate::openapi::words::EmailAddress)]
     email: String,
     /// What texts may name: at most 50.
     #[serde(default)]
+    #[schema(value_type = crate::openapi::words::LeadFields)]
     fields: BTreeMap<String, String>,
     /// Where it lives (IANA); the campaign's when it is left out.
     #[serde(default)]
+    #[schema(value_type = Option<crate::openapi::words::TimeZone>)]
     time_zone: Option<String>,
 }
 
@@ -74,6 +77,7 @@ pub struct LeadWishBody {
 #[schema(as = LeadsWish)]
 pub struct LeadsWishBody {
     /// 1 to 100.
+    #[schema(min_items = 1, max_items = 100)]
     leads: Vec<LeadWishBody>,
 }
 
@@ -101,16 +105,19 @@ pub struct AddedLeadsBody {
 pub struct LeadsQuery {
     /// Those in whose address, first or last name or company this stands, in letters of any size: at most 100 characters.
     #[serde(default)]
+    #[param(max_length = 100)]
     query: Option<String>,
     /// Those in this state.
     #[serde(default)]
-    #[param(value_type = Option<String>)]
+    #[param(value_type = Option<crate::openapi::words::LeadState>)]
     state: Option<LeadState>,
     /// `-created_at` (the newest first) when it is left out, `created_at`, `email` or `-email`.
     #[serde(default)]
+    #[param(value_type = Option<crate::openapi::words::LeadSort>)]
     sort: Option<String>,
     /// Rows of a page: 1 to 100, 50 when it is left out.
     #[serde(default)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// `next` of the page before, which had the same `sort`.
     #[serde(default)]

@@ -20,18 +20,23 @@ use crate::http::{Document, Json, Path, Problem, RequestContext};
 #[serde(deny_unknown_fields)]
 #[schema(as = MailboxWish)]
 pub struct MailboxWishBody {
+    #[schema(value_type = crate::openapi::words::HostName)]
     host: String,
     #[serde(default = "imaps")]
+    #[schema(minimum = 1)]
     port: u16,
     /// `tls`, `start_tls` or `none`. No password goes over a line that is not protected, but to this machine.
     #[serde(default = "tls")]
+    #[schema(value_type = crate::openapi::words::Security)]
     security: String,
+    #[schema(max_length = 254)]
     user_name: String,
     /// It is stored sealed and never shown; leave it out to keep the one that is there.
     #[serde(default)]
     password: Option<String>,
     /// The folder that mail comes into.
     #[serde(default = "inbox")]
+    #[schema(min_length = 1, max_length = 200)]
     folder: String,
 }
 
@@ -71,7 +76,7 @@ pub struct MailboxBody {
     user_name: String,
     folder: String,
     /// `active`, or `reconnect` while its server does not let it in.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::AccountState)]
     state: AccountState,
     /// Why it is not read, or was not the last time.
     reason: Option<String>,

@@ -10,5 +10,6 @@ pub mod exports;
 pub mod imports;
 pub mod leads;
 pub mod mailboxes;
+pub mod steps_wish;
 pub mod suppressions;
 pub mod test_emails;

@@ -23,7 +23,7 @@ pub struct SuppressionBody {
     /// An address, or a domain as `@example.com`.
     subject: String,
     /// `unsubscribed`, `bounced`, `complained` or `manual`.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::SuppressionReason)]
     reason: SuppressionReason,
     /// The email that it came of.
     email_id: Option<Uuid>,
@@ -48,6 +48,7 @@ impl From<Suppression> for SuppressionBody {
 #[schema(as = SuppressionsWish)]
 pub struct SuppressionsBody {
     /// 1 to 100 addresses, or domains as `@example.com`.
+    #[schema(value_type = Vec<crate::openapi::words::SuppressionSubject>, min_items = 1, max_items = 100)]
     subjects: Vec<String>,
 }
 
@@ -105,7 +106,7 @@ pub async fn add(
 }
 
 /// Takes an address or a domain off the list. Leads that were stopped stay so.
-#[utoipa::path(delete, path = "/v1/suppressions/{subject}", tag = "outreach", params(("subject" = String, Path)),
+#[utoipa::path(delete, path = "/v1/suppressions/{subject}", tag = "outreach", params(("subject" = crate::openapi::words::SuppressionSubject, Path)),
     responses((status = 204), (status = "default", body = Document<'static>)))]
 pub async fn remove(
     State(app): State<Arc<App>>,

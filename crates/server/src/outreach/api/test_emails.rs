@@ -20,6 +20,7 @@ use crate::http::{Document, Json, Path, Problem, RequestContext};
 #[schema(as = PreviewWish)]
 pub struct PreviewWishBody {
     /// From 1.
+    #[schema(minimum = 1)]
     step: u32,
     /// Which of its texts; that which the lead would get, or else the first, when it is left out.
     #[serde(default)]
@@ -87,10 +88,12 @@ pub async fn preview(
 #[schema(as = TestEmailWish)]
 pub struct TestEmailWishBody {
     /// The address that it goes to.
+    #[schema(value_type = crate::openapi::words::EmailAddress)]
     to: String,
     /// The account that sends it. It counts against its cap.
     account_id: Uuid,
     /// From 1.
+    #[schema(minimum = 1)]
     step: u32,
     /// Which of its texts; that which the lead would get, or else the first, when it is left out.
     #[serde(default)]

@@ -34,7 +34,7 @@ pub struct AppointmentBody {
     /// Null while it is only held.
     contact_id: Option<Uuid>,
     /// `held`, `booked`, `confirmed`, `cancelled`, `no_show` or `done`.
-    #[schema(value_type = String)]
+    #[schema(value_type = crate::openapi::words::AppointmentState)]
     state: AppointmentState,
     #[schema(value_type = String, format = DateTime)]
     starts_at: Timestamp,
@@ -96,6 +96,7 @@ pub struct BookBody {
     hold: bool,
     /// At most 2000 characters.
     #[serde(default)]
+    #[schema(max_length = 2_000)]
     note: String,
     /// Whether it may lie outside the hours and what is offered. `staff_id` must then be given.
     #[serde(default)]
@@ -122,12 +123,13 @@ pub struct MoveBody {
 pub struct ChangeAppointmentBody {
     /// `booked`, `confirmed`, `cancelled`, `no_show` or `done`.
     #[serde(default)]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<crate::openapi::words::AppointmentChange>)]
     state: Option<AppointmentState>,
     #[serde(default)]
     contact_id: Option<Uuid>,
     /// At most 2000 characters.
     #[serde(default)]
+    #[schema(max_length = 2_000)]
     note: Option<String>,
 }
 
@@ -146,6 +148,7 @@ pub struct AppointmentsQuery {
     until: Option<Timestamp>,
     /// Rows of a page: 1 to 100, 50 when it is left out.
     #[serde(default)]
+    #[param(minimum = 1, maximum = 100)]
     limit: Option<u32>,
     /// `next` of the page before.
     #[serde(default)]
@@ -159,7 +162,7 @@ fn note(text: &str) -> Result<Note, Error> {
 /// Makes an appointment, or holds a time. 409 `slot_taken` and `not_offered` tell the next free times.
 #[utoipa::path(post, path = "/v1/appointments", tag = "reception", request_body = BookBody,
     params(("Idempotency-Key" = Option<String>, Header)),
-    responses((status = 201, body = AppointmentBody), (status = "default", body = Document<'static>)))]
+    responses((status = 201, body = AppointmentBody), (status = 404), (status = "default", body = Document<'static>)))]
 pub async fn book(
     State(app): State<Arc<App>>,
     context: RequestContext,

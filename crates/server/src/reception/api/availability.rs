@@ -31,7 +31,7 @@ pub struct AvailabilityQuery {
     staff_id: Option<Uuid>,
     /// From which day on, in the zone of the reception; today when it is left out.
     #[serde(default)]
-    #[param(value_type = Option<String>, format = Date)]
+    #[param(value_type = Option<crate::openapi::words::CalendarDay>)]
     from: Option<CalendarDay>,
     /// Of how many days: 1 to 62, 7 when it is left out.
     #[serde(default)]
@@ -88,7 +88,7 @@ fn midnight(zone: &Zone, day: CalendarDay) -> Result<Timestamp, Error> {
 
 /// Tells the free times of a service, in order.
 #[utoipa::path(get, path = "/v1/availability", tag = "reception", params(AvailabilityQuery),
-    responses((status = 200, body = AvailabilityBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = AvailabilityBody), (status = 404), (status = 409), (status = "default", body = Document<'static>)))]
 pub async fn get(
     State(app): State<Arc<App>>,
     context: RequestContext,

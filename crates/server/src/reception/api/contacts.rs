@@ -54,16 +54,18 @@ impl From<Contact> for ContactBody {
 pub struct ContactWishBody {
     /// One line of at most 200 characters.
     #[serde(default)]
+    #[schema(max_length = 200)]
     name: Option<String>,
     /// As people write it; without a country it is one of the country of the reception.
     #[serde(default, deserialize_with = "crate::http::present")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<crate::openapi::words::PhoneNumber>)]
     phone: Option<Option<String>>,
     #[serde(default, deserialize_with = "crate::http::present")]
-    #[schema(value_type = Option<String>)]
+    #[schema(value_type = Option<crate::openapi::words::EmailAddress>)]
     email: Option<Option<String>>,
     /// At most 2000 characters.
     #[serde(default)]
+    #[schema(max_length = 2_000)]
     note: Option<String>,
 }
 

@@ -65,22 +65,27 @@ impl From<Service> for ServiceBody {
 pub struct ServiceWishBody {
     /// One line of 1 to 200 characters.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: Option<String>,
     /// 5 to 720.
     #[serde(default)]
+    #[schema(minimum = 5, maximum = 720)]
     minutes: Option<u16>,
     /// 0 to 240.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 240)]
     before_minutes: Option<u16>,
     /// 0 to 240.
     #[serde(default)]
+    #[schema(minimum = 0, maximum = 240)]
     after_minutes: Option<u16>,
     /// In millionths of the currency, with `currency`; null for no price.
     #[serde(default, deserialize_with = "crate::http::present")]
-    #[schema(value_type = Option<i64>)]
+    #[schema(value_type = Option<i64>, minimum = 0, maximum = 1_000_000_000_000_000_i64)]
     price_micros: Option<Option<i64>>,
     /// ISO 4217, such as EUR.
     #[serde(default)]
+    #[schema(pattern = r"^[A-Z]{3}$")]
     currency: Option<String>,
     /// Whether it is offered no more.
     #[serde(default)]

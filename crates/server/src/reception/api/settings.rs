@@ -24,26 +24,31 @@ const USUAL_DAYS: i64 = 366;
 #[schema(as = Reception)]
 pub struct ReceptionBody {
     /// The zone in which it is, by its name in the IANA database.
-    #[schema(example = "Europe/Berlin")]
+    #[schema(example = "Europe/Berlin", value_type = crate::openapi::words::TimeZone)]
     time_zone: String,
     /// What is before numbers of telephones that name no country, such as 49; nothing where all name one.
     #[serde(default)]
+    #[schema(minimum = 1, maximum = 999)]
     calling_code: Option<u16>,
     /// When it is open on each day of the week, Monday first: up to eight openings, such as `09:00-12:30`, the end of the day
     /// as `24:00`.
-    #[schema(value_type = Vec<Vec<String>>)]
+    #[schema(value_type = Vec<Vec<crate::openapi::words::Opening>>, min_items = 7, max_items = 7)]
     week: Week,
     /// How far apart the beginnings are that are offered: 5, 10, 15, 20, 30, 45 or 60 minutes.
     #[serde(default = "quarter")]
+    #[schema(value_type = crate::openapi::words::Step)]
     step_minutes: u16,
     /// For how many minutes a time is held for somebody who thinks about it: 1 to 60.
     #[serde(default = "five")]
+    #[schema(minimum = 1, maximum = 60)]
     hold_minutes: u32,
     /// How many minutes before its beginning an appointment is made at the latest: 0 to 40320.
     #[serde(default = "hour")]
+    #[schema(minimum = 0, maximum = 40_320)]
     lead_minutes: u32,
     /// How many days ahead one is made at the most: 1 to 730.
     #[serde(default = "two_months")]
+    #[schema(minimum = 1, maximum = 730)]
     horizon_days: u32,
 }
 
@@ -81,14 +86,14 @@ impl From<Settings> for ReceptionBody {
 #[derive(Serialize, ToSchema)]
 #[schema(as = SpecialDay)]
 pub struct SpecialDayBody {
-    #[schema(value_type = String, format = Date)]
+    #[schema(value_type = crate::openapi::words::CalendarDay)]
     day: CalendarDay,
     /// Whose day it is; null for the organisation's, which is everybody's.
     #[schema(value_type = Option<Uuid>)]
     staff_id: Option<StaffId>,
     name: String,
     /// When it is open all the same; empty for a day on which it is closed.
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<crate::openapi::words::Opening>)]
     openings: Vec<Opening>,
 }
 
@@ -103,10 +108,11 @@ impl From<NamedDay> for SpecialDayBody {
 #[serde(deny_unknown_fields)]
 pub struct PutSpecialDayBody {
     /// What it is called: a holiday, an absence.
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: String,
     /// When it is open all the same; none for a day on which it is closed.
     #[serde(default)]
-    #[schema(value_type = Vec<String>)]
+    #[schema(value_type = Vec<crate::openapi::words::Opening>, max_items = 8)]
     openings: Vec<Opening>,
 }
 
@@ -127,11 +133,11 @@ pub struct WhoseQuery {
 pub struct DaysQuery {
     /// The first day; today's when it is left out.
     #[serde(default)]
-    #[param(value_type = Option<String>, format = Date)]
+    #[param(value_type = Option<crate::openapi::words::CalendarDay>)]
     from: Option<CalendarDay>,
     /// The last day; a year later when it is left out.
     #[serde(default)]
-    #[param(value_type = Option<String>, format = Date)]
+    #[param(value_type = Option<crate::openapi::words::CalendarDay>)]
     until: Option<CalendarDay>,
 }
 
@@ -143,7 +149,7 @@ pub struct SpecialDaysBody {
 
 /// How the reception works. 409 `reception_not_set_up` where nobody has said.
 #[utoipa::path(get, path = "/v1/reception", tag = "reception",
-    responses((status = 200, body = ReceptionBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = ReceptionBody), (status = 409), (status = "default", body = Document<'static>)))]
 pub async fn get(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -176,7 +182,7 @@ pub async fn put(
 /// Lists the days that are not like others: the organisation's and those of its staff, in order. At most two years are asked
 /// for at once.
 #[utoipa::path(get, path = "/v1/special-days", tag = "reception", params(DaysQuery),
-    responses((status = 200, body = SpecialDaysBody), (status = "default", body = Document<'static>)))]
+    responses((status = 200, body = SpecialDaysBody), (status = 409), (status = "default", body = Document<'static>)))]
 pub async fn days(
     State(app): State<Arc<App>>,
     context: RequestContext,
@@ -201,7 +207,7 @@ fn day(text: &str) -> Result<CalendarDay, Problem> {
 
 /// Says what a day is like: the organisation's, or that of one of the staff.
 #[utoipa::path(put, path = "/v1/special-days/{day}", tag = "reception", request_body = PutSpecialDayBody,
-    params(("day" = String, Path, description = "Such as 2026-12-24"), WhoseQuery),
+    params(("day" = crate::openapi::words::CalendarDay, Path, description = "Such as 2026-12-24"), WhoseQuery),
     responses((status = 200, body = SpecialDayBody), (status = "default", body = Document<'static>)))]
 pub async fn put_day(
     State(app): State<Arc<App>>,
@@ -218,7 +224,7 @@ pub async fn put_day(
 
 /// Makes a day like others again.
 #[utoipa::path(delete, path = "/v1/special-days/{day}", tag = "reception",
-    params(("day" = String, Path, description = "Such as 2026-12-24"), WhoseQuery),
+    params(("day" = crate::openapi::words::CalendarDay, Path, description = "Such as 2026-12-24"), WhoseQuery),
     responses((status = 204), (status = "default", body = Document<'static>)))]
 pub async fn remove_day(
     State(app): State<Arc<App>>,

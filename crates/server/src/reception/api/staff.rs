@@ -56,10 +56,11 @@ impl From<(Staff, Vec<ServiceId>)> for StaffBody {
 pub struct StaffWishBody {
     /// One line of 1 to 200 characters.
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 200, pattern = r"\S")]
     name: Option<String>,
     /// When they work; null for the hours of the organisation.
     #[serde(default, deserialize_with = "crate::http::present")]
-    #[schema(value_type = Option<Vec<Vec<String>>>)]
+    #[schema(value_type = Option<Vec<Vec<crate::openapi::words::Opening>>>, min_items = 7, max_items = 7)]
     week: Option<Option<Week>>,
     /// What they offer: these services and no others.
     #[serde(default)]

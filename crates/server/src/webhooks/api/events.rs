@@ -28,6 +28,7 @@ pub struct InboxQuery {
     /// Of this kind, in the sender's word.
     kind: Option<String>,
     /// pending, processed, dead or cancelled.
+    #[param(value_type = Option<crate::openapi::words::InboxState>)]
     state: Option<String>,
     /// Rows of a page: 1 to 100, 50 when it is left out. With a filter a page may have fewer although more follow.
     #[param(minimum = 1, maximum = 100)]
@@ -193,7 +194,7 @@ pub struct ReplayFilterBody {
     kind: Option<String>,
     /// pending, processed, dead or cancelled.
     #[serde(default)]
-    #[schema(example = "dead")]
+    #[schema(example = "dead", value_type = Option<crate::openapi::words::InboxState>)]
     state: Option<String>,
 }
 

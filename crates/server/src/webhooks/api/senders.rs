@@ -25,17 +25,17 @@ use crate::webhooks::sources::Source;
 #[serde(deny_unknown_fields)]
 pub struct CreateSenderBody {
     /// 1 to 100 characters.
-    #[schema(example = "Phone calls")]
+    #[schema(example = "Phone calls", min_length = 1, max_length = 100, pattern = r"\S")]
     name: String,
     /// vapi, twilio, fastspring, standard or generic.
-    #[schema(example = "vapi")]
+    #[schema(example = "vapi", value_type = crate::openapi::words::Source)]
     provider: String,
     /// How it proves who it is; left out, as it does unless told otherwise.
     #[serde(default)]
     scheme: Option<SchemeSettings>,
     /// The secrets that it has; each is good. Left out, one is made, where the sender takes one.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(min_items = 1, max_items = 10, value_type = Option<Vec<crate::openapi::words::SenderSecret>>)]
     secrets: Option<Vec<Secret>>,
 }
 
@@ -44,6 +44,7 @@ pub struct CreateSenderBody {
 #[serde(deny_unknown_fields)]
 pub struct ChangeSenderBody {
     #[serde(default)]
+    #[schema(min_length = 1, max_length = 100, pattern = r"\S")]
     name: Option<String>,
     /// False: its requests are answered 410.
     #[serde(default)]
@@ -52,7 +53,7 @@ pub struct ChangeSenderBody {
     scheme: Option<SchemeSettings>,
     /// In place of the secrets before.
     #[serde(default)]
-    #[schema(value_type = Option<Vec<String>>)]
+    #[schema(min_items = 1, max_items = 10, value_type = Option<Vec<crate::openapi::words::SenderSecret>>)]
     secrets: Option<Vec<Secret>>,
     /// Makes a new secret beside those that are there. Set `secrets` to it alone once the sender uses it.
     #[serde(default)]

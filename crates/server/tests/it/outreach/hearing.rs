@@ -175,11 +175,11 @@ async fn a_mailbox_that_is_not_let_in_says_so(engine: Engine) {
     let Some((agency, mailbox)) = open(engine).await else { return };
     let account = agency.account("ada@example.com", &json!({})).await;
     let path = format!("/v1/sending-accounts/{account}/mailbox");
-    let bad = json!({"host": "", "user_name": "a\nb", "security": "some", "folder": ""});
+    let bad = json!({"host": "", "user_name": "a\nb", "security": "some", "folder": "", "port": 0});
     let refused = agency.send("PUT", &path, Some(bad)).await.expect(400);
     let fields: Vec<String> =
         refused["fields"].as_array().expect("fields").iter().map(|fault| text(&fault["field"])).collect();
-    assert_eq!(fields, ["user_name", "folder", "host", "security", "password"]);
+    assert_eq!(fields, ["user_name", "folder", "host", "security", "port", "password"]);
     let nowhere = format!("/v1/sending-accounts/{}/mailbox", uuid::Uuid::nil());
     agency.send("PUT", &nowhere, Some(wish(&mailbox, "x"))).await.expect(404);
     agency.send("PUT", &path, Some(wish(&mailbox, "wrong"))).await.expect(200);
