@@ -26,6 +26,7 @@ mod conformance;
 mod controls;
 mod conversations;
 mod deliveries;
+mod deployments;
 mod engine;
 mod error;
 mod experiments;
@@ -150,6 +151,7 @@ pub use deliveries::{
     CANCELLING_KIND, DELIVERIES, DELIVERY_CHORES, DELIVERY_KIND, ENDPOINT_DISABLED, Endpoint, Health, MOST_ENDPOINTS,
     REPLAY_KIND, TEST_EVENT,
 };
+pub use deployments::{Deployment, KEPT_DEPLOYMENTS, ListDeployments, ReadStandingDeployments, RecordDeployment};
 pub use engine::room::Room;
 pub use error::{Error, Result};
 pub use experiments::{
