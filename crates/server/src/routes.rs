@@ -26,9 +26,9 @@ use crate::limits::{Class, api as limits};
 use crate::live::api as live;
 use crate::ops::alerts::api as alerts;
 use crate::ops::audit::api as audit;
-use crate::ops::deployments::api as deployments;
 use crate::ops::backup::api as backup;
 use crate::ops::client_reports as reports;
+use crate::ops::deployments::api as deployments;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::outreach::api::{

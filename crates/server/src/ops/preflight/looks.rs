@@ -297,7 +297,9 @@ async fn build(of: &Deployment) -> Seen {
         Ok(digest) => digest,
         Err(error) => return Seen::unknown(format!("this program's file cannot be read: {error}")),
     };
-    let Some(path) = &of.wanted.evidence else { return Seen::fail("no --evidence was given").by(format!("build {digest}")) };
+    let Some(path) = &of.wanted.evidence else {
+        return Seen::fail("no --evidence was given").by(format!("build {digest}"));
+    };
     match Evidence::read(path) {
         Err(error) => Seen::unknown(format!("{}: {error}", path.display())),
         Ok(evidence) => {
