@@ -1,6 +1,8 @@
+# shellcheck shell=bash
 # What the steps of the pipeline share. It is read by them, and does nothing by itself.
 
-readonly PIPELINE="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+PIPELINE=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+readonly PIPELINE
 
 say() { printf '%s\n' "$*" >&2; }
 
@@ -37,7 +39,7 @@ now() { date -u +%Y-%m-%dT%H:%M:%SZ; }
 read_target() {
   need DEPLOY_TARGET
   local file="$PIPELINE/targets/$DEPLOY_TARGET.sh"
-  [ -f "$file" ] || refuse variables "DEPLOY_TARGET is '$DEPLOY_TARGET', which is none of: $(cd "$PIPELINE/targets" && ls | sed 's/\.sh$//' | xargs)"
+  [ -f "$file" ] || refuse variables "DEPLOY_TARGET is '$DEPLOY_TARGET', which is none of: $(basename --multiple --suffix=.sh -- "$PIPELINE"/targets/*.sh | xargs)"
   # shellcheck source=/dev/null
   . "$file"
   target_check
@@ -55,10 +57,23 @@ smoke() {
     --timeout-seconds "${DEPLOY_SMOKE_SECONDS:-60}" "${who[@]}" >&2
 }
 
+# read_build WORD...: what a program says of itself. The words are how it is started.
+read_build() {
+  local name value
+  BUILD_VERSION=unknown BUILD_COMMIT=unknown
+  while read -r name value; do
+    case "$name" in
+    version) BUILD_VERSION=$value ;;
+    commit) BUILD_COMMIT=$value ;;
+    esac
+  done < <("$@" deploy build)
+}
+
 # record BY_DIGEST DIGEST KIND OUTCOME REASON: writes the register, by a program that is known to run. It must not undo what
 # was done: when it cannot be written, that is said.
 record() {
   target_run "$1" deploy record --environment "$DEPLOY_ENVIRONMENT" --digest "$2" --kind "$3" --outcome "$4" --reason "$5" \
-    --by "${DEPLOY_BY:-$(id -un)}" --commit "${DEPLOY_COMMIT:-unknown}" --began "$DEPLOY_BEGAN" >&2 ||
+    --by "${DEPLOY_BY:-$(id -un)}" --of-version "$BUILD_VERSION" --commit "${DEPLOY_COMMIT:-$BUILD_COMMIT}" \
+    --began "$DEPLOY_BEGAN" >&2 ||
     say "WARNING  the register could not be written: $3 of $2: $4, $5"
 }

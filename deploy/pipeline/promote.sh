@@ -5,6 +5,7 @@
 # Exit codes: 0 deployed; 1 it did not hold, and what ran before serves again; 2 refused, nothing was changed; 3 somebody must
 # look now.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 export DEPLOY_ENVIRONMENT="${1:?which environment}"
@@ -14,6 +15,7 @@ export DEPLOY_BEGAN
 read_target
 digest=$(digest_of "$DEPLOY_PROGRAM")
 before=$(target_current)
+read_build "$DEPLOY_PROGRAM"
 
 if ! "$PIPELINE/migrate.sh"; then
   record "$digest" "$digest" deploy failed "the migrations could not be applied"
@@ -29,7 +31,7 @@ case "$code" in
 *) record "${before:-$digest}" "$digest" deploy failed "it did not hold, and what ran before does not serve" ;;
 esac
 if [ "$code" -eq 0 ]; then
-  "$PIPELINE/tag.sh" "$digest"
+  "$PIPELINE/tag.sh" "$digest" "${DEPLOY_COMMIT:-$BUILD_COMMIT}" || say "WARNING  the commit could not be tagged"
   say "DEPLOYED $digest to $DEPLOY_ENVIRONMENT"
 fi
 exit "$code"

@@ -2,6 +2,7 @@
 # rollback.sh ENVIRONMENT: puts the program that ran before back in place, in one step. Migrations stay: what was added does
 # the older program no harm.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 export DEPLOY_ENVIRONMENT="${1:?which environment}"
@@ -12,6 +13,7 @@ read_target
 previous=$(target_previous)
 [ -n "$previous" ] || refuse rollback "no program was in place before the present one"
 current=$(target_current)
+read_build target_run "$previous"
 code=0
 "$PIPELINE/switch.sh" "$previous" || code=$?
 case "$code" in

@@ -2,6 +2,7 @@
 # switch.sh DIGEST: puts a program in place, node after node, and looks at each from outside before it goes on. When one does
 # not hold, those that were switched go back to what ran before, and the exit code is 1; it is 3 when that does not hold either.
 set -euo pipefail
+# shellcheck source-path=SCRIPTDIR source=common.sh
 . "$(dirname "${BASH_SOURCE[0]}")/common.sh"
 
 read_target
@@ -20,7 +21,11 @@ back() {
   for node in "${switched[@]}"; do
     target_switch "$node" "$before" && smoke "$node" "$before" || code=3
   done
-  [ "$code" -eq 1 ] && say "what ran before serves again: $before" || say "what ran before does not hold either"
+  if [ "$code" -eq 1 ]; then
+    say "what ran before serves again: $before"
+  else
+    say "what ran before does not hold either"
+  fi
   exit "$code"
 }
 trap 'back "it was interrupted"' INT TERM

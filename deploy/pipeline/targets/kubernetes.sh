@@ -1,5 +1,6 @@
+# shellcheck shell=bash
 # A Deployment as deploy/kubernetes has it, by kubectl. KUBERNETES_IMAGE is the image that holds DEPLOY_PROGRAM, named by its
-# digest; KUBERNETES_URL is where the service is asked. The digest of the program is kept as an annotation of the Deployment,
+# digest; without it the one that image.sh has noted beside the program. KUBERNETES_URL is where the service is asked. The digest of the program is kept as an annotation of the Deployment,
 # with the image that holds it, so that both can be gone back to.
 
 readonly NAMESPACE="${KUBERNETES_NAMESPACE:-mainstay}"
@@ -21,6 +22,9 @@ image_of() {
 }
 
 target_check() {
+  if [ -z "${KUBERNETES_IMAGE:-}" ] && [ -n "${DEPLOY_PROGRAM:-}" ]; then
+    KUBERNETES_IMAGE=$(cat "$(dirname "$DEPLOY_PROGRAM")/image" 2>/dev/null || true)
+  fi
   need KUBERNETES_URL
   case "${KUBERNETES_IMAGE:-}" in
   "" | *@sha256:*) ;;

@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Processes on this machine, for trying the pipeline and for tests. In LOCAL_ROOT: `environment` with the settings, a line
 # NAME=VALUE for each; `releases/DIGEST/mainstay`; `nodes/PORT` with the number of the process and its log. LOCAL_PORTS are
 # the nodes.
@@ -36,7 +37,7 @@ target_run() {
 read_link() { basename -- "$(readlink "$LOCAL_ROOT/$1" || true)"; }
 target_current() { read_link current; }
 target_previous() { read_link previous; }
-target_nodes() { printf '%s\n' $LOCAL_PORTS; }
+target_nodes() { xargs -n 1 <<<"$LOCAL_PORTS"; }
 target_url() { printf 'http://127.0.0.1:%s\n' "$1"; }
 
 # Whether a process runs. One that has ended and was not waited for by its parent runs no more.

@@ -1,7 +1,7 @@
+# shellcheck shell=bash
 # Hosts with deploy/systemd/mainstay.service, over ssh. SYSTEMD_HOSTS are the nodes, as ssh knows them; whoever signs in there
 # may use sudo without a password. Programs are in /opt/mainstay/releases/DIGEST, and /opt/mainstay/current is the one that
-# the unit starts. SYSTEMD_PORT is where each node listens; a node is asked at http://127.0.0.1:PORT through ssh unless
-# SYSTEMD_URL says how else, with %s for the host.
+# the unit starts. SYSTEMD_URL is the address of one node as this machine reaches it, with %s for the host.
 
 readonly RELEASES=/opt/mainstay/releases
 
@@ -12,7 +12,7 @@ on() {
   ssh -o BatchMode=yes -o ConnectTimeout=10 "$host" "$(printf '%q ' "$@")"
 }
 
-first_host() { set -- $SYSTEMD_HOSTS && printf '%s\n' "$1"; }
+first_host() { printf '%s\n' "${SYSTEMD_HOSTS%% *}"; }
 
 target_check() {
   need SYSTEMD_HOSTS SYSTEMD_URL
@@ -40,10 +40,14 @@ target_evidence() {
 
 # With the settings, the secrets and the user of the service.
 target_run() {
-  local digest=$1
+  local digest=$1 unit="mainstay-command-$$-$RANDOM"
   shift
-  on "$(first_host)" sudo systemd-run --quiet --pipe --wait --collect --property=User=mainstay --property=Group=mainstay \
-    --property=EnvironmentFile=/etc/mainstay/environment --property=LoadCredential=secrets:/etc/mainstay/secrets \
+  on "$(first_host)" sudo systemd-run --quiet --pipe --wait --collect --unit="$unit" \
+    --property=User=mainstay --property=Group=mainstay --property=EnvironmentFile=/etc/mainstay/environment \
+    --property=LoadCredential=database_url:/etc/mainstay/secrets/database_url \
+    --property=LoadCredential=key_ring:/etc/mainstay/secrets/key_ring \
+    --setenv="MAINSTAY_DATABASE__URL_FILE=/run/credentials/$unit.service/database_url" \
+    --setenv="MAINSTAY_KEYS__RING_FILE=/run/credentials/$unit.service/key_ring" \
     --property=StateDirectory=mainstay --property=WorkingDirectory=/var/lib/mainstay --property=LimitNOFILE=65536 \
     -- "$RELEASES/$digest/mainstay" "$@" </dev/null
 }
@@ -55,11 +59,14 @@ link_of() {
 }
 target_current() { link_of current; }
 target_previous() { link_of previous; }
-target_nodes() { printf '%s\n' $SYSTEMD_HOSTS; }
+target_nodes() { xargs -n 1 <<<"$SYSTEMD_HOSTS"; }
 # shellcheck disable=SC2059
 target_url() { printf "$SYSTEMD_URL\n" "${1#*@}"; }
 
 target_switch() {
+  # What the pipeline did not put there is gone back to all the same.
+  on "$1" test -e /opt/mainstay/kept || { on "$1" readlink /opt/mainstay/current || true; } | xargs -r dirname |
+    xargs -r basename | on "$1" sudo install -m 0644 /dev/stdin /opt/mainstay/kept
   on "$1" sudo ln -sfn "$RELEASES/$2/mainstay" /opt/mainstay/current
   # It drains what stops, and comes back when the new one has begun; the smoke check waits for it to be ready.
   on "$1" sudo systemctl restart mainstay.service

@@ -26,6 +26,10 @@ pub(super) enum DeployCommand {
     Record(RecordArguments),
     /// List what was deployed, the last first
     List(ListArguments),
+    /// Print the version, the commit and the digest of this program
+    ///
+    /// It needs no settings and no database.
+    Build,
 }
 
 #[derive(Debug, Args)]
@@ -90,7 +94,14 @@ pub(super) async fn run(command: DeployCommand, config: Config) -> Result<Answer
     match command {
         DeployCommand::Record(arguments) => record(&app, arguments).await,
         DeployCommand::List(arguments) => list(&app, arguments).await,
+        DeployCommand::Build => build(),
     }
+}
+
+/// Which build this program is, a line for each part.
+pub(super) fn build() -> Result<Answer, Answer> {
+    let digest = digest_of_this_program().map_err(|error| Answer::from(Error::internal(error)))?;
+    Ok(Answer::good(format!("version {VERSION}\ncommit {COMMIT}\ndigest {digest}\n")))
 }
 
 async fn record(app: &App, told: RecordArguments) -> Result<Answer, Answer> {

@@ -205,6 +205,7 @@ async fn run(arguments: Arguments) -> ExitCode {
             if code == 0 { Ok(Answer { text, code }) } else { Err(Answer { text, code }) }
         }
         Command::Smoke(arguments) => smoke::run(arguments).await,
+        Command::Deploy(deploy::DeployCommand::Build) => deploy::build(),
         Command::Openapi => Ok(Answer::good(format!("{}\n", crate::openapi::text()))),
         command => match Config::load(file.as_deref(), environment()) {
             Ok(config) => with_config(command, config).await,

@@ -11,7 +11,7 @@ use super::Answer;
 use super::deploy::digest;
 use super::text::{as_json, plain};
 use crate::ops::audit::Verdict;
-use crate::ops::smoke::{Expected, Smoke, SmokeReport};
+use crate::ops::smoke::{Expected, Smoke, SmokeReport, names};
 
 #[derive(Debug, Args)]
 pub(super) struct SmokeArguments {
@@ -33,9 +33,17 @@ pub(super) struct SmokeArguments {
     /// The file whose first line is their password
     #[arg(long, value_name = "FILE", requires = "email")]
     password_file: Option<PathBuf>,
+    /// Only these checks, such as smoke.ready
+    #[arg(long, value_name = "ID", num_args = 1.., value_parser = known)]
+    only: Vec<String>,
     /// The form of the report: text or json
     #[arg(long, value_name = "FORM", default_value = "text", value_parser = ["text", "json"])]
     form: String,
+}
+
+fn known(id: &str) -> Result<String, String> {
+    let known = names().any(|name| name == id).then(|| id.to_owned());
+    known.ok_or_else(|| format!("'{id}' is none of {}", names().collect::<Vec<_>>().join(", ")))
 }
 
 pub(super) async fn run(arguments: SmokeArguments) -> Result<Answer, Answer> {
@@ -49,7 +57,8 @@ pub(super) async fn run(arguments: SmokeArguments) -> Result<Answer, Answer> {
         }
         _ => None,
     };
-    let expected = Expected { digest: arguments.expect_digest, version: arguments.expect_version, person };
+    let (digest, version) = (arguments.expect_digest, arguments.expect_version);
+    let expected = Expected { digest, version, person, only: arguments.only };
     let smoke = Smoke::new(&arguments.url, expected, Duration::from_secs(arguments.timeout_seconds))?;
     let report = smoke.look().await;
     let code = u8::from(!report.passed);

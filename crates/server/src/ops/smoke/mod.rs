@@ -25,6 +25,8 @@ pub struct Smoke {
     version: Option<String>,
     /// Whoever signs in and says something.
     person: Option<(String, Secret)>,
+    /// Only these checks; nothing stands for all.
+    only: Vec<String>,
     /// When it is to be there.
     until: Instant,
 }
@@ -38,6 +40,13 @@ pub struct Expected {
     pub version: Option<String>,
     /// That this person can sign in and is answered.
     pub person: Option<(String, Secret)>,
+    /// Only these checks, by their names; nothing stands for all.
+    pub only: Vec<String>,
+}
+
+/// The names of all checks.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    looks::ALL.iter().map(|(id, _)| *id)
 }
 
 /// One thing that was looked at.
@@ -75,14 +84,15 @@ impl Smoke {
     /// When it is no http or https address.
     pub fn new(address: &str, expected: Expected, patience: Duration) -> Result<Self> {
         let live = Live::new(address)?;
-        let Expected { digest, version, person } = expected;
-        Ok(Self { live, address: address.to_owned(), digest, version, person, until: Instant::now() + patience })
+        let Expected { digest, version, person, only } = expected;
+        Ok(Self { live, address: address.to_owned(), digest, version, person, only, until: Instant::now() + patience })
     }
 
     /// Looks at everything. When it is not there at all, the rest is not asked.
     pub async fn look(&self) -> SmokeReport {
         let mut checks = Vec::with_capacity(looks::ALL.len());
-        for (id, look) in looks::ALL {
+        let wanted = |id: &str| self.only.is_empty() || self.only.iter().any(|only| only == id);
+        for (id, look) in looks::ALL.iter().filter(|(id, _)| wanted(id)) {
             let begun = Instant::now();
             let Seen { verdict, measured, evidence, .. } = look(self).await;
             let seen = if evidence.is_empty() { measured } else { format!("{measured} ({evidence})") };
