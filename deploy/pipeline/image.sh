@@ -10,7 +10,7 @@ folder=$(cd "$(dirname "$DEPLOY_PROGRAM")" && pwd)
 digest=$(digest_of "$DEPLOY_PROGRAM")
 read_build "$DEPLOY_PROGRAM"
 name="$IMAGE_REPOSITORY:${digest:0:12}"
-buildah build --file "$PIPELINE/../container/Containerfile" --build-context "build=$folder" \
+buildah build --format docker --file "$PIPELINE/../container/Containerfile" --build-context "build=$folder" \
   --build-arg MAINSTAY_COMMIT="$BUILD_COMMIT" --tag "$name" "$PIPELINE/../.." >&2
 buildah push --digestfile "$folder/image.digest" "$name" "docker://$name" >&2
 printf '%s@%s\n' "$IMAGE_REPOSITORY" "$(cat "$folder/image.digest")" >"$folder/image"

@@ -132,8 +132,9 @@ async fn a_program_that_is_put_back_serves_from_a_newer_schema_when_it_is_allowe
                  FROM schema_migration m WHERE version = 33";
     world.database.psql(newer).expect("inserted");
     world.installation.run(&["serve"]).await.says(1, &["does not know"]);
-    let url = world.database.url.clone();
-    let allowed = Installation::new().on(&url).with("MAINSTAY_DATABASE__ACCEPT_NEWER_SCHEMA", "true");
+    let settings = world.installation.environment().iter();
+    let allowed = settings.fold(Installation::new(), |installation, (name, value)| installation.with(name, value));
+    let allowed = allowed.with("MAINSTAY_DATABASE__ACCEPT_NEWER_SCHEMA", "true");
     let server = allowed.serve().await;
     assert_eq!(server.stop().await, Some(0));
     allowed.run(&["deploy", "list"]).await.says(0, &["Nothing was ever recorded"]);

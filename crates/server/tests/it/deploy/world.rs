@@ -51,9 +51,12 @@ impl World {
     /// With its schema, a backup and some people; nothing runs yet. Nothing where there is no PostgreSQL.
     pub(super) async fn new() -> Option<Self> {
         let database = Arc::new(Cluster::shared()?.database().expect("a database"));
-        let installation = Installation::new().on(&database.url).with("MAINSTAY_DATABASE__POOL_SIZE", "8");
+        let installation = Installation::new().on(&database.url).with("MAINSTAY_DATABASE__POOL_SIZE", "12");
         let root = installation.folder().join("root");
-        let installation = installation.with("MAINSTAY_BACKUP__TO", &root.join("backups").display().to_string());
+        // Both are for all nodes, and for the commands that run elsewhere.
+        let place = |name: &str| root.join(name).display().to_string();
+        let installation = installation.with("MAINSTAY_BACKUP__TO", &place("backups"));
+        let installation = installation.with("MAINSTAY_KEYS__DIRECTORY", &place("keys"));
         std::fs::create_dir_all(root.join("backups")).expect("made");
         installation.run(&["migrate", "up"]).await.says(0, &[]);
         installation.run(&["backup", "make"]).await.says(0, &[]);
