@@ -1,6 +1,7 @@
 //! Deployments, by the scripts of `deploy/pipeline`, to processes on this machine.
 
 mod balancer;
+mod files;
 mod load;
 mod smoke;
 mod world;

@@ -59,6 +59,8 @@ impl World {
         let installation = installation.with("MAINSTAY_KEYS__DIRECTORY", &place("keys"));
         std::fs::create_dir_all(root.join("backups")).expect("made");
         installation.run(&["migrate", "up"]).await.says(0, &[]);
+        let limits = ["plan", "limits", "free", "--messages-per-day", "none", "--messages-per-month", "none"];
+        installation.run(&limits).await.says(0, &[]);
         installation.run(&["backup", "make"]).await.says(0, &[]);
         let tokens = installation.people(PEOPLE).await;
         // Both at once, so that they differ.
