@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use self::balancer::Balancer;
 use self::load::Load;
 use self::world::World;
-use crate::support::binary::{Installation, MAINSTAY};
+use crate::support::binary::MAINSTAY;
 
 fn registered(register: &Value) -> Vec<(&str, &str, &str)> {
     let rows = register.as_array().expect("a list").iter();
@@ -124,22 +124,4 @@ async fn each_refusal_has_its_reason_and_changes_nothing() {
     // The pipeline may also apply them, where they only add.
     world.promote(&program, &[]).await.says(0, &["DEPLOYED"]);
     assert_eq!(world.told().await, [program.digest.clone(), program.digest]);
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_program_that_is_put_back_serves_from_a_newer_schema_when_it_is_allowed() {
-    let Some(world) = World::new().await else { return };
-    let newer = "INSERT INTO schema_migration SELECT (jsonb_populate_record(m, '{\"version\": 9999}')).* \
-                 FROM schema_migration m WHERE version = 33";
-    world.database.psql(newer).expect("inserted");
-    world.installation.run(&["serve"]).await.says(1, &["does not know"]);
-    let settings = world.installation.environment().iter();
-    let allowed = settings.fold(Installation::new(), |installation, (name, value)| installation.with(name, value));
-    let allowed = allowed.with("MAINSTAY_DATABASE__ACCEPT_NEWER_SCHEMA", "true");
-    let server = allowed.serve().await;
-    assert_eq!(server.stop().await, Some(0));
-    allowed.run(&["deploy", "list"]).await.says(0, &["Nothing was ever recorded"]);
-    // A gap below what the program knows is never allowed.
-    world.database.psql("UPDATE schema_migration SET version = 0 WHERE version = 9999").expect("changed");
-    allowed.run(&["serve"]).await.says(1, &["does not know"]);
 }
