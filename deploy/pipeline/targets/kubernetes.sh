@@ -44,20 +44,27 @@ target_evidence() {
 
 # A job with the settings and secrets of the installation; its words are JSON strings.
 target_run() {
-  local digest=$1 name words
+  local image name words state code=1
+  image=$(image_of "$1")
   shift
   name="mainstay-command-$(date +%s)-$RANDOM"
   words=$(printf '%s\0' "$@" | python3 -c 'import json, sys; print(json.dumps(sys.stdin.read().split("\0")[:-1]))')
-  IMAGE=$(image_of "$digest") NAME=$name WORDS=$words python3 -c '
+  IMAGE=$image NAME=$name WORDS=$words python3 -c '
 import os, sys
 text = open(sys.argv[1]).read()
 for name in ("IMAGE", "NAME", "WORDS"):
     text = text.replace("@" + name + "@", os.environ[name])
 print(text)' "$PIPELINE/../kubernetes/command.yaml" | cluster apply --filename - >&2
-  local code=0
-  cluster wait --for=jsonpath='{.status.conditions[*].type}' "job/$name" --timeout=600s >/dev/null || code=1
+  # As long as the job may take: activeDeadlineSeconds, and some to spare.
+  for _ in $(seq 480); do
+    state=$(cluster get "job/$name" --output 'jsonpath={.status.succeeded}/{.status.failed}')
+    case "$state" in
+    1/*) code=0 && break ;;
+    */[1-9]*) break ;;
+    esac
+    sleep 2
+  done
   cluster logs "job/$name" || true
-  [ "$(cluster get "job/$name" --output 'jsonpath={.status.succeeded}')" = 1 ] || code=1
   return "$code"
 }
 
@@ -68,7 +75,9 @@ target_nodes() { printf 'deployment/mainstay\n'; }
 target_url() { printf '%s\n' "$KUBERNETES_URL"; }
 
 target_switch() {
-  cluster set image deployment/mainstay "mainstay=$(image_of "$2")" >&2
+  local image
+  image=$(image_of "$2") || return 1
+  cluster set image deployment/mainstay "mainstay=$image" >&2 || return 1
   cluster rollout status deployment/mainstay --timeout="${KUBERNETES_ROLLOUT_TIMEOUT:-300s}" >&2
 }
 
