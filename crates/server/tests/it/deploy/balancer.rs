@@ -33,6 +33,7 @@ impl Drop for Balancer {
 }
 
 impl Balancer {
+    #[expect(clippy::disallowed_methods, reason = "a test has no lifecycle; what it starts ends with it")]
     pub(super) async fn start(ports: &[u16]) -> Self {
         let node = |port: &u16| Node { port: *port, ready: AtomicBool::new(true), served: AtomicUsize::new(0) };
         let nodes: Arc<Vec<Node>> = Arc::new(ports.iter().map(node).collect());

@@ -23,6 +23,7 @@ pub(super) struct Load {
 
 impl Load {
     /// Each of them says something, reads the reply and the list, again and again.
+    #[expect(clippy::disallowed_methods, reason = "a test has no lifecycle; what it starts ends with it")]
     pub(super) fn start(address: &str, tokens: &[String]) -> Self {
         let (stop, answered) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
         let (mut rounds, mut people) = (Vec::new(), Vec::new());
