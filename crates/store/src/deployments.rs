@@ -28,9 +28,9 @@ statements! {
     /// Of each environment the last that succeeded.
     STANDING = both("
         SELECT id, environment, version, commit_id, digest, kind, outcome, reason, who, began_at, ended_at
-        FROM deployment d WHERE outcome = 'succeeded' AND NOT EXISTS (
+        FROM deployment WHERE outcome = 'succeeded' AND NOT EXISTS (
           SELECT 1 FROM deployment later
-          WHERE later.environment = d.environment AND later.outcome = 'succeeded' AND later.id > d.id)
+          WHERE later.environment = deployment.environment AND later.outcome = 'succeeded' AND later.id > deployment.id)
         ORDER BY id DESC LIMIT 100");
 }
 
