@@ -33,6 +33,7 @@ use crate::ops::alerts::api as alerts;
 use crate::ops::audit::api as audit;
 use crate::ops::backup::api as backup;
 use crate::ops::client_reports as reports;
+use crate::ops::deployments::api as deployments;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::outreach::api::{
@@ -60,6 +61,7 @@ use crate::webhooks::receive as hooks;
     )),
     paths(
         backup::list, backup::make, backup::drill, controls::list, controls::set, controls::clear, controls::changes,
+        deployments::list,
         health::live, health::ready, health::database, health::redis, health::queue, health::whole,
         health::providers, health::external_apis, metrics::metrics, document,
         audit::last, audit::make, alerts::list, alerts::test, system::system_health, reports::take, reports::list,

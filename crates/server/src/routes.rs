@@ -29,6 +29,7 @@ use crate::ops::alerts::api as alerts;
 use crate::ops::audit::api as audit;
 use crate::ops::backup::api as backup;
 use crate::ops::client_reports as reports;
+use crate::ops::deployments::api as deployments;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::outreach::api::{
@@ -392,6 +393,7 @@ fn operator_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .put("/v1/controls/{name}", controls::set, CONTROLS.statements(9))
         .post("/v1/controls/{name}/clear", controls::clear, CONTROLS.statements(10))
         .get("/v1/controls/changes", controls::changes, CONTROLS.statements(2))
+        .get("/v1/deployments", deployments::list, OPERATOR.statements(2).priority(HEAVY))
         .get("/v1/system-health", system::system_health, OPERATOR.statements(3).priority(HEAVY))
         .get("/v1/alerts", alerts::list, OPERATOR.statements(4).priority(HEAVY))
         // What is kept of the answers is counted for the messages.

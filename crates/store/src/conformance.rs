@@ -13,6 +13,7 @@ mod calls;
 mod controls;
 mod deadlines;
 mod deliveries;
+mod deployments;
 mod facts;
 mod flags;
 pub(crate) mod gate;
@@ -248,6 +249,8 @@ cases! {
     controls::controls_are_set_renewed_cleared_and_end,
     controls::two_who_set_at_once_leave_a_trail_without_a_gap,
     controls::the_trail_keeps_so_many,
+    deployments::deployments_are_kept_and_told_by_environment,
+    deployments::so_many_are_kept,
     facts::the_database_tells_what_it_keeps_its_promises_by,
     facts::audits_are_remembered_the_last_first,
     flags::flags_are_written_read_and_killed,

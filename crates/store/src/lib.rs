@@ -28,6 +28,7 @@ mod controls;
 mod conversations;
 mod credentials;
 mod deliveries;
+mod deployments;
 mod engine;
 mod error;
 mod experiments;
@@ -157,6 +158,7 @@ pub use deliveries::{
     CANCELLING_KIND, DELIVERIES, DELIVERY_CHORES, DELIVERY_KIND, ENDPOINT_DISABLED, Endpoint, Health, MOST_ENDPOINTS,
     REPLAY_KIND, TEST_EVENT,
 };
+pub use deployments::{Deployment, KEPT_DEPLOYMENTS, ListDeployments, ReadStandingDeployments, RecordDeployment};
 pub use engine::room::Room;
 pub use error::{Error, Result};
 pub use experiments::{

@@ -157,7 +157,20 @@ impl Migrator {
     /// # Errors
     /// When history was changed, or the schema is newer than this program: it must not be touched.
     pub async fn is_current(&mut self) -> Result<bool> {
-        let steps = self.status().await?;
+        self.may_serve(false).await
+    }
+
+    /// The same, where `accept_newer` says that migrations which came after the last one of this program do no harm: they have
+    /// only added. So a program that is put back can serve from the schema of the one that took its place.
+    ///
+    /// # Errors
+    /// As [`Self::is_current`]; what is unknown among the migrations of this program is always refused.
+    pub async fn may_serve(&mut self, accept_newer: bool) -> Result<bool> {
+        let newest = self.files.iter().map(|file| file.version).max().unwrap_or(0);
+        let mut steps = self.status().await?;
+        if accept_newer {
+            steps.retain(|step| step.state != StepState::Unknown || step.version < newest);
+        }
         refuse_foreign_history(&steps)?;
         Ok(steps.iter().all(|step| matches!(step.state, StepState::Applied(..))))
     }

@@ -15,6 +15,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::audits::STATEMENTS,
         crate::backup::catalogue::STATEMENTS,
         crate::controls::STATEMENTS,
+        crate::deployments::STATEMENTS,
         crate::facts::STATEMENTS,
         crate::health::STATEMENTS,
         crate::housekeeping::STATEMENTS,

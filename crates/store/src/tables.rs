@@ -134,6 +134,7 @@ pub const TABLES: &[Table] = &[
     table("restore_drill", TableKind::System, false),
     table("control", TableKind::System, false),
     table("control_change", TableKind::System, false),
+    table("deployment", TableKind::System, false),
     table("node_sample", TableKind::System, true),
     table("alert", TableKind::System, false),
     table("alert_receipt", TableKind::System, false),

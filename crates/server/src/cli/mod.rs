@@ -5,6 +5,7 @@ mod audit;
 mod backup;
 pub mod config;
 mod deliveries;
+mod deploy;
 mod experiment;
 mod flag;
 mod inbox;
@@ -17,6 +18,7 @@ mod plan;
 mod preflight;
 mod restore;
 mod serve;
+mod smoke;
 mod text;
 mod token;
 mod trail;
@@ -135,6 +137,16 @@ enum Command {
     /// Run it with the new program and the settings of the installation, before anything is replaced. It changes nothing. The
     /// exit code is 1 when the deployment is refused. See docs/operations/preflight.md.
     Preflight(preflight::PreflightArguments),
+    /// Write into the register what was deployed, and list it
+    ///
+    /// It works on the database of the settings, also while servers run. See docs/operations/deploy.md.
+    #[command(subcommand)]
+    Deploy(deploy::DeployCommand),
+    /// Look from outside whether a server that was just deployed serves, and is the build that it should be
+    ///
+    /// It needs no settings and no database, only the address. The exit code is 1 when something does not hold. See
+    /// docs/operations/deploy.md.
+    Smoke(smoke::SmokeArguments),
     /// Print an access token for a person, for trying the API
     ///
     /// It needs no password, only the database. The token works for the person's oldest organisation.
@@ -215,6 +227,8 @@ async fn run(arguments: Arguments) -> ExitCode {
             let (text, code) = config::run(command, file.as_deref(), environment());
             if code == 0 { Ok(Answer { text, code }) } else { Err(Answer { text, code }) }
         }
+        Command::Smoke(arguments) => smoke::run(arguments).await,
+        Command::Deploy(deploy::DeployCommand::Build) => deploy::build(),
         Command::Openapi => Ok(Answer::good(format!("{}\n", crate::openapi::text()))),
         command => match Config::load(file.as_deref(), environment()) {
             Ok(config) => with_config(command, config).await,
@@ -243,9 +257,10 @@ async fn with_config(command: Command, config: Config) -> Result<Answer, Answer>
         Command::Restore(arguments) => restore::run(arguments, config).await,
         Command::Preflight(arguments) => preflight::run(arguments, config).await,
         Command::Trail(command) => trail::run(command, config).await,
+        Command::Deploy(command) => deploy::run(command, config).await,
         Command::Token(arguments) => token::run(arguments, config).await,
         Command::Load(arguments) => load::run(arguments, config).await,
-        Command::Config(_) | Command::Openapi => Ok(Answer::good("")),
+        Command::Config(_) | Command::Openapi | Command::Smoke(_) => Ok(Answer::good("")),
     }
 }
 
@@ -264,9 +279,12 @@ fn finish(done: &Result<Answer, Answer>) -> ExitCode {
 async fn migrated(config: &Config) -> Result<(), Answer> {
     let options = store_options(&config.database);
     let mut migrator = Migrator::open(&options).await?;
+    if migrator.may_serve(config.database.accept_newer_schema).await? {
+        return Ok(());
+    }
     if options.sqlite_path().is_some() {
         migrator.up(Outside::default().clock.now(), serve::MIGRATION_PATIENCE).await?;
-    } else if !migrator.is_current().await? {
+    } else {
         return Err(Answer::from(serve::pending()));
     }
     Ok(())

@@ -11,7 +11,8 @@ use crate::app::Outside;
 use crate::config::Config;
 use crate::ops::audit::render::{Form, render};
 use crate::ops::audit::{Profile, Report, Verdict};
-use crate::ops::preflight::{Deployment, Evidence, digest_of_this_program, reasons};
+use crate::ops::build::digest_of_this_program;
+use crate::ops::preflight::{Deployment, Evidence, STAGES, Wanted, reasons};
 
 #[derive(Debug, Args)]
 pub(super) struct PreflightArguments {
@@ -24,6 +25,15 @@ pub(super) struct PreflightArguments {
     /// Write into that file that this build has passed a stage, and look at nothing: tests, staging
     #[arg(long, value_name = "STAGE", requires = "evidence")]
     passed: Option<String>,
+    /// What this build must have passed: tests, staging; without it both
+    #[arg(long, value_name = "STAGE", num_args = 1.., value_parser = stage)]
+    needs: Vec<String>,
+    /// Settings that the file or the environment must give, by their keys, such as database.url
+    #[arg(long, value_name = "KEY", num_args = 1..)]
+    require: Vec<String>,
+    /// Refuse while a migration is pending, whatever it does: an earlier step has applied them
+    #[arg(long)]
+    migrated: bool,
     /// The risks of the pending migrations were looked at and are taken
     #[arg(long)]
     accept_risk: bool,
@@ -32,10 +42,15 @@ pub(super) struct PreflightArguments {
     form: Form,
 }
 
+fn stage(word: &str) -> Result<String, String> {
+    let known = STAGES.contains(&word).then(|| word.to_owned());
+    known.ok_or_else(|| format!("'{word}' is no stage: it is tests or staging"))
+}
+
 pub(super) async fn run(arguments: PreflightArguments, config: Config) -> Result<Answer, Answer> {
     let now = Outside::default().clock.now();
     if let (Some(stage), Some(path)) = (&arguments.passed, &arguments.evidence) {
-        if !["tests", "staging"].contains(&stage.as_str()) {
+        if !STAGES.contains(&stage.as_str()) {
             let detail = format!("'{stage}' is no stage: it is tests or staging.");
             return Err(Answer::from(Error::new(Kind::Invalid, "no_such_stage", detail)));
         }
@@ -47,7 +62,18 @@ pub(super) async fn run(arguments: PreflightArguments, config: Config) -> Result
         return Ok(Answer::good(format!("Build {digest} has passed {stage}.\n")));
     }
     let profile = arguments.profile.unwrap_or_else(|| Profile::of(&config));
-    let deployment = Deployment::new(config, profile, now, (arguments.evidence, arguments.accept_risk)).await;
+    if let Some(unknown) = arguments.require.iter().find(|key| config.gives(key).is_none()) {
+        let detail = format!("There is no setting '{unknown}': `mainstay config docs` lists them.");
+        return Err(Answer::from(Error::new(Kind::Invalid, "no_such_setting", detail)));
+    }
+    let wanted = Wanted {
+        evidence: arguments.evidence,
+        stages: arguments.needs,
+        settings: arguments.require,
+        accept_risk: arguments.accept_risk,
+        migrated: arguments.migrated,
+    };
+    let deployment = Deployment::new(config, profile, now, wanted).await;
     let report = deployment.look().await;
     let refused = reasons(&report).count();
     let text = match arguments.form {

@@ -129,7 +129,7 @@ pub(super) fn pending() -> Error {
 async fn migrate(config: &Config) -> Result<(), Answer> {
     let options = store_options(&config.database);
     let mut migrator = Migrator::open(&options).await?;
-    if migrator.is_current().await? {
+    if migrator.may_serve(config.database.accept_newer_schema).await? {
         return Ok(());
     }
     if options.sqlite_path().is_none() && !config.database.migrate_on_start {

@@ -52,6 +52,9 @@ pub struct Database {
     pub batch_queue: usize,
     /// Apply pending migrations at start on PostgreSQL. SQLite files are always migrated.
     pub migrate_on_start: bool,
+    /// Serve although the schema has migrations of a newer program. They must only have added: `mainstay preflight` refuses others. It
+    /// lets a program that is put back serve, and one that is replaced node by node start again meanwhile. No backup is made then.
+    pub accept_newer_schema: bool,
     /// PostgreSQL: the role that `serve` takes after connecting, bound by row-level security.
     pub app_role: String,
     /// PostgreSQL: the role for work across organisations, with policies of its own.

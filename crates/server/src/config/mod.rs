@@ -176,6 +176,13 @@ impl Config {
         &self.warnings
     }
 
+    /// Whether the file or the environment gives this setting; nothing when there is no such setting.
+    #[must_use]
+    pub fn gives(&self, key: &str) -> Option<bool> {
+        SCHEMA.key(key)?;
+        Some(self.sources.get(key).is_some_and(|source| *source != Source::Default))
+    }
+
     /// Every setting as TOML, each with where its value came from. Secrets are `***`.
     #[must_use]
     pub fn listing(&self) -> String {

@@ -133,7 +133,7 @@ pub(super) static PAGES: [Shown; 15] = [
     Shown {
         path: "/system",
         title: "System",
-        about: "How this installation is: what was answered in the last five minutes, each node, and what is wrong.",
+        about: "How this installation is: what was answered in the last five minutes, each node, what is wrong, what was deployed.",
         script: "system.js",
         audience: Audience::Operators,
     },

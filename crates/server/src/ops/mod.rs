@@ -3,7 +3,9 @@
 pub mod alerts;
 pub mod audit;
 pub mod backup;
+pub mod build;
 pub mod client_reports;
+pub mod deployments;
 pub mod errors;
 pub mod health;
 pub mod housekeeping;
@@ -13,6 +15,7 @@ pub mod pools;
 pub mod preflight;
 pub mod probe;
 pub mod process;
+pub mod smoke;
 pub mod system;
 pub mod traces;
 
@@ -55,6 +58,7 @@ impl Watching {
     /// When an HTTP client cannot be made.
     pub fn new(config: &Config, store: &Store, ids: &Ids, outside: &Outside, registry: &mut Registry) -> Result<Self> {
         log::register(registry);
+        build::register(registry);
         let parts = (store.clone(), Arc::clone(&outside.clock));
         let node = ids.make();
         Ok(Self {

@@ -2,6 +2,7 @@
 
 mod backups;
 mod conversations;
+mod deployments;
 mod outreach;
 mod proxy;
 mod spoils;
@@ -268,6 +269,7 @@ async fn spoil_rows(server: &TestApp, address: &str, colours: &mut Colours) {
     store.run(&call(), mainstay_store::RecordAudit(run)).await.expect("recorded");
     colours.green(&see(server, address, "observability.audited").await);
     spoil_receipts(server, address, colours).await;
+    deployments::forget(server, address, colours).await;
 }
 
 /// An event of the inbox and a call that are older than they are kept.

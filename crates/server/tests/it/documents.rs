@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 33] = [
+const PAGES: [&str; 37] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -28,14 +28,18 @@ const PAGES: [&str; 33] = [
     "docs/operations/backup.md",
     "docs/operations/configure.md",
     "docs/operations/controls.md",
+    "docs/operations/deploy.md",
     "docs/operations/faults.md",
     "docs/operations/incidents.md",
+    "docs/operations/install.md",
     "docs/operations/keys.md",
     "docs/operations/observe.md",
     "docs/operations/preflight.md",
+    "docs/operations/rollback.md",
     "docs/operations/secrets.md",
     "docs/operations/tls.md",
     "docs/operations/trail.md",
+    "docs/operations/upgrade.md",
     "docs/outreach.md",
     "docs/reception.md",
     "docs/requirements.md",
@@ -61,7 +65,7 @@ const SOURCES: [(&str, &str); 11] = [
 /// Integration tests that the requirements name and that are still on their way. Take a name out when its file is there.
 const TO_COME: [&str; 0] = [];
 /// What a path of the repository begins with, beside the files of its root.
-const FOLDERS: [&str; 5] = [".ci/", "bench/", "crates/", "deploy/", "docs/"];
+const FOLDERS: [&str; 6] = [".ci/", ".github/", "bench/", "crates/", "deploy/", "docs/"];
 
 fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").canonicalize().expect("the crate is in crates/server")

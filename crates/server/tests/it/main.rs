@@ -16,6 +16,7 @@ mod contract;
 mod controls;
 mod crash;
 mod deliveries;
+mod deploy;
 mod documents;
 mod faults;
 mod flags;

@@ -1,4 +1,4 @@
-// The page of the system: the last five minutes, each node, what is wrong and what was, and who is told.
+// The page of the system: the last five minutes, each node, what is wrong and what was, what was deployed, and who is told.
 
 import { make, say } from "./dom.js";
 import { actionButton, ask, badge, begin, facts, moment, moments, whileSeen } from "./operator.js";
@@ -72,18 +72,34 @@ function receiver(one) {
   return make("li", { "data-receiver": one.name }, make("strong", { text: one.name }), one.configured ? " " : " (not set up any more) ", took, ...[words].filter(Boolean));
 }
 
+const OUTCOMES = { succeeded: "good", failed: "bad", rolled_back: "bad" };
+
+function deployment(one) {
+  const head = make("p", {}, make("strong", { text: one.environment }), ` ${one.kind} `, badge(one.outcome.replace("_", " "), OUTCOMES[one.outcome] ?? ""));
+  const list = facts([
+    ["When", moments(one.ended_at)],
+    ["Version", one.version],
+    ["Commit", one.commit],
+    ["Digest", make("code", { text: one.digest })],
+    ["By", one.who],
+    ["Why", one.reason],
+  ]);
+  return make("li", { "data-deployment": one.outcome }, head, list);
+}
+
 function list(title, items, draw, nothing) {
   const rows = items.length ? make("ol", { class: "attempts" }, ...items.map(draw)) : make("p", { class: "soft nothing", text: nothing });
   return make("section", { "data-part": title }, make("h2", { text: title }), rows);
 }
 
-function draw(health, alerts) {
+function draw(health, alerts, deployments) {
   const earlier = alerts.history.length ? make("details", {}, make("summary", { text: `Earlier (${alerts.history.length})` }), make("ol", { class: "attempts" }, ...alerts.history.map(alert))) : null;
   return [
     list("Wrong", [...alerts.firing, ...alerts.pending], alert, "Nothing is wrong."),
     make("h2", { text: "The last five minutes" }),
     figures(health),
     list("Nodes", health.nodes, node, "No node has told of itself yet."),
+    list("Deployments", deployments.data, deployment, "No deployment was recorded: mainstay deploy record does it."),
     list("Who is told", alerts.receivers, receiver, "Nobody is told of alerts: set alerts.slack_url or alerts.webhook_url."),
     earlier,
   ].filter(Boolean);
@@ -94,10 +110,14 @@ begin("system", async (life, root) => {
   const bar = make("div", { class: "bulk" });
   const body = make("div", { id: "system" });
   const show = async () => {
-    const [health, alerts] = await Promise.all([ask(life, "GET", "/v1/system-health"), ask(life, "GET", "/v1/alerts")]);
+    const [health, alerts, deployments] = await Promise.all([
+      ask(life, "GET", "/v1/system-health"),
+      ask(life, "GET", "/v1/alerts"),
+      ask(life, "GET", "/v1/deployments?limit=5"),
+    ]);
     // Whoever reads what was earlier goes on reading it.
     const isOpen = body.querySelector("details")?.open;
-    body.replaceChildren(...draw(health, alerts));
+    body.replaceChildren(...draw(health, alerts, deployments));
     const details = body.querySelector("details");
     if (details) details.open = Boolean(isOpen);
   };

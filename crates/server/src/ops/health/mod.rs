@@ -21,7 +21,7 @@ use tokio::time::{Instant, timeout};
 use utoipa::ToSchema;
 
 use self::kept::Kept;
-use super::process;
+use super::{build, process};
 use crate::app::App;
 use crate::controls::KNOWN_WITHIN;
 use crate::http::{Json, MOST_SPENT_PERCENT};
@@ -114,6 +114,11 @@ pub struct WholeHealthBody {
     checks: Checks,
     /// The version of the program.
     version: &'static str,
+    /// The commit that it was built from; `unknown` where the build was not told.
+    commit: &'static str,
+    /// SHA-256 of the program's file, in hexadecimal: by it a deployment sees that what answers is what was deployed. Nothing
+    /// while the file is being read.
+    digest: Option<String>,
     /// The server's time.
     #[schema(value_type = String, format = DateTime)]
     server_time: Timestamp,
@@ -281,7 +286,9 @@ async fn look_at_everything(app: &Arc<App>) -> WholeHealthBody {
     WholeHealthBody {
         status: worst(&checks),
         checks,
-        version: env!("CARGO_PKG_VERSION"),
+        version: build::VERSION,
+        commit: build::COMMIT,
+        digest: build::digest().await,
         server_time: app.clock.now(),
         uptime_seconds: app.health.started.elapsed().as_secs(),
         memory_bytes: process::resident_bytes(),

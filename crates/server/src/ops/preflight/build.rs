@@ -1,32 +1,15 @@
-//! Which build this is, and what it has passed. A build is known by the digest of its file, so that what was tested is what is
-//! deployed, and nothing that was built again from the same sources.
+//! What a build has passed. It is known by the digest of its file, so that what was tested is what is deployed, and nothing
+//! that was built again from the same sources.
 
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 
-use mainstay_domain::{Timestamp, hexadecimal};
-use ring::digest::{Context, SHA256};
+use mainstay_domain::Timestamp;
 
 /// The most bytes of a file of evidence.
 const MOST_EVIDENCE: u64 = 4 << 20;
-
-/// SHA-256 of the program that runs, in hexadecimal.
-///
-/// # Errors
-/// When its file cannot be read.
-pub fn digest_of_this_program() -> io::Result<String> {
-    let path = if cfg!(target_os = "linux") { "/proc/self/exe".into() } else { std::env::current_exe()? };
-    let (mut file, mut digest) = (File::open(path)?, Context::new(&SHA256));
-    let mut buffer = vec![0; 1 << 16];
-    loop {
-        match file.read(&mut buffer)? {
-            0 => return Ok(hexadecimal(digest.finish().as_ref())),
-            read => digest.update(&buffer[..read]),
-        }
-    }
-}
 
 /// What builds have passed: a line for each, `DIGEST STAGE MOMENT`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -94,6 +77,5 @@ mod tests {
         assert_eq!((evidence.passed("abc", "tests"), evidence.passed("abd", "tests")), (Some(now), None));
         assert_eq!(evidence.passed("abc", "production"), None);
         assert!(Evidence::parse("abc tests").is_err() && Evidence::parse("abc tests yesterday").is_err());
-        assert_eq!(digest_of_this_program().expect("a digest").len(), 64);
     }
 }

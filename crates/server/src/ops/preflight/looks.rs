@@ -8,14 +8,15 @@ use mainstay_store::{Error, Migrator, Planned, Step, StepState};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use super::build::{Evidence, digest_of_this_program};
-use super::{Deployment, Look};
+use super::build::Evidence;
+use super::{Deployment, Look, STAGES};
 use crate::app::store_options;
 use crate::http::overload::real;
 use crate::lifecycle::Lifecycle;
 use crate::ops::audit::checks::backups::{OLDEST_BACKUP, OLDEST_DRILL};
 use crate::ops::audit::checks::capacity::{BESIDES, judge_connections, judge_files, look_at_disk};
 use crate::ops::audit::{Profile, Seen, Severity};
+use crate::ops::build::digest_of_this_program;
 use crate::ops::process::open_files;
 use crate::outside::SystemEntropy;
 use crate::redis::Redis;
@@ -40,6 +41,10 @@ looks! {
     "The settings are what they should be.",
     "`mainstay config check` has no warning",
     "Mend what it names.";
+    "preflight.variables" Critical Laptop variables,
+    "What this installation cannot do without is set.",
+    "the settings and the environment give each setting that --require names",
+    "Set what it names, in the file or the environment of this installation: its default is for a laptop.";
     "preflight.database" Critical Laptop database,
     "The database answers, and is new enough.",
     "PostgreSQL 15 or newer, or SQLite",
@@ -50,8 +55,8 @@ looks! {
     "Deploy a version that is not older than the schema; an applied migration is never edited.";
     "preflight.migrations" High Laptop migrations,
     "Pending migrations do not hurt who is served meanwhile.",
-    "none is pending, or none that destroys, renames, rewrites or locks for long",
-    "Read `mainstay migrate plan`. If the risk is taken, say so with --accept-risk.";
+    "none is pending, or none that destroys, renames, rewrites or locks for long; with --migrated, none",
+    "Read `mainstay migrate plan`. If the risk is taken, say so with --accept-risk; `mainstay migrate up` applies them.";
     "preflight.connections" Critical Server connections,
     "The database lets all nodes in.",
     "database.pool_size times database.nodes, and what others use, are fewer than PostgreSQL allows",
@@ -86,13 +91,24 @@ looks! {
     "Run `mainstay restore --verify`.";
     "preflight.build" High Server build,
     "Exactly this build has passed its tests and staging.",
-    "the file of --evidence has a line for its digest with `tests` and one with `staging`",
+    "the file of --evidence has a line for its digest with `tests` and one with `staging`, or with what --needs names",
     "Let the pipeline run `mainstay preflight --passed tests --evidence FILE` with this very file after its tests, and the same for staging.";
 }
 
 async fn settings(of: &Deployment) -> Seen {
     let warnings: Vec<_> = of.config.warnings().iter().map(ToString::to_string).collect();
     Seen::told(warnings.is_empty(), format!("{} warnings", warnings.len())).by(warnings.join("; "))
+}
+
+async fn variables(of: &Deployment) -> Seen {
+    let keys = &of.wanted.settings;
+    if keys.is_empty() {
+        return Seen::not_applicable("--require names none");
+    }
+    let missing: Vec<_> = keys.iter().filter(|key| of.config.gives(key) != Some(true)).cloned().collect();
+    let measured = format!("{} of {} are given", keys.len() - missing.len(), keys.len());
+    let missing = if missing.is_empty() { String::new() } else { format!("missing: {}", missing.join(", ")) };
+    Seen::told(missing.is_empty(), measured).by(missing)
 }
 
 async fn database(of: &Deployment) -> Seen {
@@ -134,6 +150,12 @@ async fn migrations(of: &Deployment) -> Seen {
     // In an empty database nobody is served, and there is nothing to destroy.
     let applied = |step: &Step| !matches!(step.state, StepState::Pending);
     match migrator.status().await {
+        Ok(steps) if of.wanted.migrated => {
+            let pending: Vec<_> = steps.iter().filter(|step| !applied(step)).collect();
+            let names = pending.iter().map(|step| format!("{} {}", step.version, step.description));
+            let names: Vec<_> = names.take(5).collect();
+            return Seen::told(pending.is_empty(), format!("{} are pending", pending.len())).by(names.join(", "));
+        }
         Ok(steps) if !steps.iter().any(applied) => {
             return Seen::pass(format!("the first deployment: {} are pending", steps.len()));
         }
@@ -141,7 +163,7 @@ async fn migrations(of: &Deployment) -> Seen {
         Err(error) => return Seen::unknown(error.to_string()),
     }
     match migrator.plan().await {
-        Ok(plan) => judge_plan(&plan, of.accept_risk),
+        Ok(plan) => judge_plan(&plan, of.wanted.accept_risk),
         Err(Error::Bug(why)) => Seen::fail("they cannot be planned").by(why),
         Err(error) => Seen::unknown(error.to_string()),
     }
@@ -275,14 +297,18 @@ async fn build(of: &Deployment) -> Seen {
         Ok(digest) => digest,
         Err(error) => return Seen::unknown(format!("this program's file cannot be read: {error}")),
     };
-    let Some(path) = &of.evidence else { return Seen::fail("no --evidence was given").by(format!("build {digest}")) };
+    let Some(path) = &of.wanted.evidence else {
+        return Seen::fail("no --evidence was given").by(format!("build {digest}"));
+    };
     match Evidence::read(path) {
         Err(error) => Seen::unknown(format!("{}: {error}", path.display())),
         Ok(evidence) => {
-            let missing = ["tests", "staging"].into_iter().filter(|stage| evidence.passed(&digest, stage).is_none());
-            let missing: Vec<_> = missing.collect();
+            let stages: Vec<&str> = of.wanted.stages.iter().map(String::as_str).collect();
+            let stages = if stages.is_empty() { STAGES.to_vec() } else { stages };
+            let missing = stages.iter().filter(|stage| evidence.passed(&digest, stage).is_none());
+            let missing: Vec<_> = missing.copied().collect();
             let measured = if missing.is_empty() {
-                "both".to_owned()
+                format!("it has passed {}", stages.join(" and "))
             } else {
                 format!("it has not passed {}", missing.join(" and "))
             };

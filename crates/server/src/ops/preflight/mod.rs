@@ -11,13 +11,31 @@ use mainstay_domain::Timestamp;
 use mainstay_store::DatabaseSeen;
 use tokio::time::{Instant, timeout};
 
-pub use build::{Evidence, digest_of_this_program};
+pub use build::Evidence;
 
 use super::audit::{Finding, Group, Mode, Profile, Report, Seen, Severity, Verdict};
 use crate::config::Config;
 
 /// How long one look may take.
 const DEADLINE: Duration = Duration::from_secs(15);
+
+/// What a deployment must have, and what was decided about it.
+#[derive(Clone, Debug, Default)]
+pub struct Wanted {
+    /// The file that says which builds passed what.
+    pub evidence: Option<PathBuf>,
+    /// What this build must have passed; nothing stands for all stages.
+    pub stages: Vec<String>,
+    /// Settings that must be given, by their keys.
+    pub settings: Vec<String>,
+    /// Whether somebody has looked at the risks of the pending migrations.
+    pub accept_risk: bool,
+    /// Whether the schema must be there already.
+    pub migrated: bool,
+}
+
+/// What a build passes on its way.
+pub const STAGES: [&str; 2] = ["tests", "staging"];
 
 /// What is to be deployed, and where.
 pub struct Deployment {
@@ -27,10 +45,8 @@ pub struct Deployment {
     pub profile: Profile,
     /// The present moment.
     pub now: Timestamp,
-    /// The file that says which builds passed what.
-    pub evidence: Option<PathBuf>,
-    /// Whether somebody has looked at the risks of the pending migrations.
-    pub accept_risk: bool,
+    /// What it must have.
+    pub wanted: Wanted,
     /// What is so on the side of the database, or why that is not known.
     database: Result<DatabaseSeen, String>,
 }
@@ -56,18 +72,13 @@ struct Look {
 
 impl Deployment {
     /// With a look at the database.
-    pub async fn new(
-        config: Config,
-        profile: Profile,
-        now: Timestamp,
-        (evidence, accept_risk): (Option<PathBuf>, bool),
-    ) -> Self {
+    pub async fn new(config: Config, profile: Profile, now: Timestamp, wanted: Wanted) -> Self {
         let options = crate::app::store_options(&config.database);
         let database = match timeout(DEADLINE, DatabaseSeen::look(&options)).await {
             Ok(seen) => seen.map_err(|error| error.to_string()),
             Err(_) => Err(format!("no answer within {} s", DEADLINE.as_secs())),
         };
-        Self { config, profile, now, evidence, accept_risk, database }
+        Self { config, profile, now, wanted, database }
     }
 
     /// Looks at everything.

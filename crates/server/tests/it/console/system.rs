@@ -14,6 +14,8 @@ async fn an_operator_sees_how_the_system_is_and_tries_whether_messages_arrive() 
     let installation = Installation::new().with("MAINSTAY_ALERTS__SLACK_URL", &slack.url());
     installation.people(2).await;
     installation.run(&["user", "operator", "--email", "writer0@example.com"]).await.says(0, &[]);
+    let record = ["deploy", "record", "--environment", "production", "--outcome", "succeeded", "--reason", "a test"];
+    installation.run(&record).await.says(0, &["Recorded: deploy"]);
     let server = installation.serve().await;
     let page = View { browser };
     page.open_to_operators(&server, "/system").await;
@@ -21,6 +23,7 @@ async fn an_operator_sees_how_the_system_is_and_tries_whether_messages_arrive() 
     page.shows("document.querySelectorAll('#system [data-node]').length === 1").await;
     page.shows("document.querySelector('[data-figure=\"requests in five minutes\"] strong') !== null").await;
     page.shows("document.querySelector('[data-receiver=slack]')?.textContent.includes('never')").await;
+    page.shows("document.querySelector('[data-deployment=succeeded]')?.textContent.includes('a test')").await;
     page.click("[data-action=test]").await;
     page.shows("document.querySelector('.told')?.textContent.includes('took the test message')").await;
     page.shows("document.querySelector('[data-receiver=slack]')?.textContent.includes('took a message')").await;

@@ -2,8 +2,8 @@
 
 use std::time::Duration;
 
-use mainstay_domain::EmailAddress;
-use mainstay_store::Call;
+use mainstay_domain::{DeploymentKind, DeploymentOutcome, EmailAddress};
+use mainstay_store::{Call, Deployment, RecordDeployment};
 use serde_json::json;
 
 use super::{Driver, text};
@@ -30,6 +30,7 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     unknown.refused(404, "not_found");
     driver.good(200, "GET /v1/controls/changes", None, token, None).await;
     driver.good(200, "GET /v1/installation-audit-trail", None, token, None).await;
+    driver.good(200, "GET /v1/deployments", None, token, None).await;
     let made = driver.good(200, "POST /v1/audit/runs", None, token, None).await;
     for path in ["POST /v1/backups", "POST /v1/backup-drills"] {
         driver.good(202, path, None, token, None).await;
@@ -58,15 +59,31 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     driver.good(204, "POST /v1/queues/{name}/resume", Some("probes"), token, None).await;
 }
 
-/// Five jobs that wait, five changes of controls, and an operator who may list them.
+/// Five jobs that wait, five changes of controls, five deployments, and an operator who may list them.
 pub(super) async fn five(server: &TestApp, ada: &Person) {
     let email = EmailAddress::parse(&ada.email).expect("an address");
     server.app.accounts.set_operator(&Call::within(Duration::from_secs(30)), &email, true).await.expect("marked");
     let token = Some(ada.access_token.as_str());
     server.send("POST", "/v1/queues/probes/pause", token, None).await.expect(204);
     server.send("POST", "/v1/jobs/probes", token, Some(json!({"count": 5}))).await.expect(202);
-    for percent in 101..106 {
-        let body = json!({"value": percent.to_string(), "reason": "a list"});
+    for number in 101..106 {
+        let now = server.now();
+        let entry = Deployment {
+            id: server.app.ids.make(),
+            environment: "production".to_owned(),
+            version: "1.0.0".to_owned(),
+            commit: number.to_string(),
+            digest: "0".repeat(64),
+            kind: DeploymentKind::Deploy,
+            outcome: DeploymentOutcome::Succeeded,
+            reason: String::new(),
+            who: "ada".to_owned(),
+            began_at: now,
+            ended_at: now,
+        };
+        let recorded = server.app.store.run(&Call::within(Duration::from_secs(30)), RecordDeployment(entry)).await;
+        recorded.expect("recorded");
+        let body = json!({"value": number.to_string(), "reason": "a list"});
         server.send("PUT", "/v1/controls/limits.percent", token, Some(body)).await.expect(200);
     }
 }

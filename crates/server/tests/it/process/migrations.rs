@@ -98,3 +98,21 @@ async fn a_server_that_is_not_there_is_said() {
         assert!(!refused.text.contains("tellnobody"), "{}", refused.text);
     }
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_program_that_is_put_back_serves_from_a_newer_schema_when_it_is_allowed() {
+    let Some(cluster) = Cluster::shared() else { return };
+    let database = cluster.database().expect("a database");
+    let installation = Installation::new().on(&database.url);
+    installation.run(&["migrate", "up"]).await.says(0, &[]);
+    let newer = "INSERT INTO schema_migration SELECT (jsonb_populate_record(m, '{\"version\": 9999}')).* \
+                 FROM schema_migration m WHERE version = 33";
+    database.psql(newer).expect("inserted");
+    installation.run(&["serve"]).await.says(1, &["does not know"]);
+    let allowed = installation.with("MAINSTAY_DATABASE__ACCEPT_NEWER_SCHEMA", "true");
+    assert_eq!(allowed.serve().await.stop().await, Some(0));
+    allowed.run(&["deploy", "list"]).await.says(0, &["Nothing was ever recorded"]);
+    // A gap below what the program knows is never allowed.
+    database.psql("UPDATE schema_migration SET version = 0 WHERE version = 9999").expect("changed");
+    allowed.run(&["serve"]).await.says(1, &["does not know"]);
+}

@@ -83,6 +83,11 @@ impl Installation {
         self
     }
 
+    /// What each command is told by its environment; the last one of a name counts.
+    pub(crate) fn environment(&self) -> &[(String, String)] {
+        &self.environment
+    }
+
     /// Its working directory.
     pub(crate) fn folder(&self) -> &Path {
         self.folder.path()

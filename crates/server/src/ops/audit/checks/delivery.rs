@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use mainstay_store::ListControls;
+use mainstay_store::{ListControls, ReadStandingDeployments};
 
 use super::{Looked, checks, line, some};
 use crate::ops::audit::check::Seen;
@@ -44,6 +44,10 @@ checks! { Delivery:
     "What was set in an emergency does not stay.",
     "no control has been set for more than 7 days without a pause; a failure after 30",
     "Put what is to stay into the settings, and clear it: `mainstay ops list`, then `mainstay ops clear`.";
+    "delivery.deployed" Medium Passive Server deployed,
+    "What runs is what was deployed, and it is known when and by whom.",
+    "the digest that the server tells is that of the last deployment of an environment that succeeded",
+    "Deploy by the scripts in deploy/pipeline, or tell the register: `mainstay deploy record`.";
     "delivery.release_build" Medium Passive Server release_build,
     "The program was built to run, and not to be searched for faults.",
     "built with optimisations and without the checks of a debug build",
@@ -143,6 +147,24 @@ fn judge_controls(ages: &[(String, Duration)]) -> Seen {
         _ => Seen::pass(measured),
     };
     seen.by(some(&old))
+}
+
+async fn deployed(subject: &Subject) -> Looked {
+    let standing = subject.app.store.run(&subject.call(), ReadStandingDeployments).await?;
+    if standing.is_empty() {
+        return Ok(Seen::fail("no deployment was ever recorded"));
+    }
+    let told = subject.live.get("/health").await?;
+    let Some(digest) = told.json()["digest"].as_str().map(str::to_owned) else {
+        return Ok(Seen::unknown("the server does not tell its digest (yet)"));
+    };
+    let names = standing.iter().map(|one| format!("{}: {} {}", one.environment, one.version, one.digest));
+    let evidence = some(&names.collect::<Vec<_>>());
+    let seen = match standing.iter().find(|one| one.digest == digest) {
+        Some(one) => Seen::pass(format!("{} to {}, {}", one.version, one.environment, one.ended_at)),
+        None => Seen::fail(format!("build {digest} runs, and was not deployed last anywhere")),
+    };
+    Ok(seen.by(evidence))
 }
 
 async fn release_build(_: &Subject) -> Looked {
