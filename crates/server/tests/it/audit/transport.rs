@@ -3,6 +3,7 @@
 use mainstay_testing::SelfSigned;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 
 use super::{Colours, GOOD, see};
 use crate::support::{Engine, TestApp};
@@ -35,7 +36,7 @@ pub(super) async fn weaken(engine: Engine, colours: &mut Colours) {
         if well {
             colours.green(&seen);
             colours.green(&see(&server, &address, "security.tls_versions").await);
-            let kind = too_kind().await;
+            let (kind, _answering) = too_kind().await;
             colours.red(&see(&server, &kind, "security.tls_versions").await);
         } else {
             colours.red(&seen);
@@ -45,10 +46,11 @@ pub(super) async fn weaken(engine: Engine, colours: &mut Colours) {
 }
 
 /// The address of a server that would go on with each version and the first suite that it is offered.
-async fn too_kind() -> String {
+async fn too_kind() -> (String, JoinSet<()>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
     let address = format!("https://{}", listener.local_addr().expect("an address"));
-    tokio::spawn(async move {
+    let mut tasks = JoinSet::new();
+    tasks.spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
             let mut hello = [0; 1024];
             // Record (5), type and length (4), version (2), random (32), no session (1), length of suites (2), suite.
@@ -62,5 +64,5 @@ async fn too_kind() -> String {
             let _ = stream.write_all(&answer).await;
         }
     });
-    address
+    (address, tasks)
 }

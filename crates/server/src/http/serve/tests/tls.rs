@@ -157,14 +157,14 @@ async fn a_stop_finishes_what_is_asked_and_waits_for_no_handshake() {
     secure.running.begun.notified().await;
     let _half = secure.running.connect().await;
     let release = Arc::clone(&secure.running.release);
-    let drained = tokio::spawn({
-        let lifecycle = secure.running.lifecycle.clone();
-        async move { lifecycle.drain(FOR_EVER).await }
-    });
-    secure.running.lifecycle.stopped().await;
-    release.notify_one();
-    let mut answer = String::new();
-    waiting.read_to_string(&mut answer).await.expect("an answer");
+    let finishing = async {
+        secure.running.lifecycle.stopped().await;
+        release.notify_one();
+        let mut answer = String::new();
+        waiting.read_to_string(&mut answer).await.expect("an answer");
+        answer
+    };
+    let (drained, answer) = tokio::join!(secure.running.lifecycle.drain(FOR_EVER), finishing);
     assert!(answer.ends_with("waited"), "{answer}");
-    assert_eq!(drained.await.expect("it ends").cut, []);
+    assert_eq!(drained.cut, []);
 }
