@@ -107,7 +107,7 @@ pub fn routes(config: &Config) -> Result<(Router<Arc<App>>, RouteTable), RouteFa
         .get("/openapi.json", openapi::document, OPEN)
         // Accounts
         .post("/v1/auth/sign-up", auth::sign_up, PUBLIC.statements(13).priority(HEAVY).part(Part::SignUp))
-        .post("/v1/auth/sign-in", auth::sign_in, PUBLIC.statements(11).part(Part::SignIn))
+        .post("/v1/auth/sign-in", auth::sign_in, PUBLIC.statements(8).part(Part::SignIn))
         .post("/v1/auth/refresh", auth::refresh, PUBLIC.statements(9))
         .post("/v1/auth/sign-out", auth::sign_out, MEMBER.statements(3).priority(ALWAYS))
         .post("/v1/auth/sign-out-everywhere", auth::sign_out_everywhere, MEMBER.statements(4).priority(ALWAYS))

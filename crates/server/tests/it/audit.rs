@@ -324,6 +324,9 @@ async fn spoil_receipts(server: &TestApp, address: &str, colours: &mut Colours) 
 /// A calendar whose account would have to be connected again, for two days.
 async fn leave_a_calendar(server: &TestApp, address: &str, colours: &mut Colours) {
     colours.green(&see(server, address, "data.calendars").await);
+    // Nobody reads it meanwhile, and finds only now that it cannot be read.
+    let paused = PauseQueue { queue: "calendars".to_owned(), paused_at: Some(server.now()) };
+    server.app.store.run(&call(), paused).await.expect("paused");
     let ids = &server.app.ids;
     let (tenant, staff, id): (TenantId, mainstay_domain::StaffId, mainstay_domain::CalendarConnectionId) =
         (ids.make(), ids.make(), ids.make());

@@ -52,6 +52,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/openapi.json"),
     ("GET", "/plan"),
     ("GET", "/readyz"),
+    ("GET", "/security"),
     ("GET", "/sending-accounts"),
     ("GET", "/sw.js"),
     ("GET", "/system"),
@@ -74,7 +75,7 @@ fn guarded(server: &TestApp) -> Vec<RouteSpec> {
     let mut routes: Vec<_> =
         server.table.iter().filter(|route| route.policy.access != Access::Public).cloned().collect();
     assert!(routes.len() > 20, "the table is read");
-    routes.sort_by_key(|route| route.path == "/v1/auth/sign-out");
+    routes.sort_by_key(|route| route.path.starts_with("/v1/auth/sign-out"));
     routes
 }
 
@@ -145,7 +146,14 @@ fn is_about_a_plan(route: &RouteSpec) -> bool {
 
 /// Whether a route takes access tokens of a sign-in here only.
 fn sign_in_only(route: &RouteSpec) -> bool {
-    let paths = ["/v1/auth/switch", "/v1/auth/sign-out", "/v1/organisations", "/v1/live/tickets"];
+    let paths = [
+        "/v1/auth/switch",
+        "/v1/auth/sign-out",
+        "/v1/auth/sign-out-everywhere",
+        "/v1/auth/password",
+        "/v1/organisations",
+        "/v1/live/tickets",
+    ];
     route.method == "POST" && paths.contains(&route.path)
 }
 
@@ -188,6 +196,8 @@ async fn nothing_crosses_between_organisations(engine: Engine) {
                 assert_eq!(answer.status, 409, "nothing is sold here, nor was: {name}: {}", answer.text);
             } else if (route.method.as_str(), route.path) == ("PUT", "/v1/text-settings") {
                 assert_eq!(answer.status, 400, "the sender is somebody else's: {name}: {}", answer.text);
+            } else if route.path == "/v1/auth/password" {
+                assert_eq!(answer.status, 400, "it is not theirs: {name}: {}", answer.text);
             } else if ["/v1/calendar-sign-ins", "/v1/gmail-sign-ins"].contains(&route.path) {
                 assert_eq!(answer.status, 409, "there is no Google here: {name}: {}", answer.text);
             } else if ["/v1/live", "/v1/voice"].contains(&route.path) {

@@ -34,6 +34,7 @@ ALTER TABLE audit_trail FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON audit_trail TO mainstay_app, mainstay_system
   USING (tenant_id = ANY ((SELECT string_to_array(nullif(current_setting('app.tenants', true), ''), ',')::uuid[])::uuid[]));
 CREATE POLICY system ON audit_trail FOR SELECT TO mainstay_system USING (true);
+CREATE POLICY backup ON audit_trail FOR SELECT TO CURRENT_USER USING (true);
 GRANT SELECT, INSERT, UPDATE ON audit_trail TO mainstay_app;
 GRANT SELECT, INSERT, UPDATE ON audit_trail TO mainstay_system;
 
@@ -42,5 +43,6 @@ ALTER TABLE audit_event FORCE ROW LEVEL SECURITY;
 CREATE POLICY tenant ON audit_event TO mainstay_app, mainstay_system
   USING (tenant_id = ANY ((SELECT string_to_array(nullif(current_setting('app.tenants', true), ''), ',')::uuid[])::uuid[]));
 CREATE POLICY system ON audit_event FOR SELECT TO mainstay_system USING (true);
+CREATE POLICY backup ON audit_event FOR SELECT TO CURRENT_USER USING (true);
 GRANT SELECT, INSERT ON audit_event TO mainstay_app;
 GRANT SELECT, INSERT, DELETE ON audit_event TO mainstay_system;

@@ -147,7 +147,7 @@ async fn every_rule_fires_once_and_is_over_once(engine: Engine) {
     judge_once(&server.app, &broken).await.expect("judged").expect("nobody else judges");
     messages += 1;
     let told = slack.until(messages).await.remove(messages - 1).json();
-    assert_eq!(told["blocks"].as_array().map(Vec::len), Some(17), "{told}");
+    assert_eq!(told["blocks"].as_array().map(Vec::len), Some(18), "{told}");
     assert_eq!(slack.arrivals().len(), messages);
 }
 

@@ -182,7 +182,8 @@ impl Things {
     /// A good body for a route, which names these things where it can name anything.
     pub(super) fn body(&self, route: &RouteSpec) -> Option<Value> {
         match (route.method.as_str(), route.path) {
-            ("GET" | "DELETE", _) | ("POST", "/v1/auth/sign-out" | "/v1/generations/{id}/stop") => None,
+            ("GET" | "DELETE", _)
+            | ("POST", "/v1/auth/sign-out" | "/v1/auth/sign-out-everywhere" | "/v1/generations/{id}/stop") => None,
             ("POST", "/v1/inbox/{id}/replay" | "/v1/inbox/{id}/cancel") => None,
             ("POST", "/v1/inbox-sources") => Some(json!({"name": "a sender", "provider": "generic"})),
             ("PATCH", "/v1/inbox-sources/{id}") => Some(json!({"name": "another"})),
@@ -249,6 +250,10 @@ impl Things {
                 "client_id": CLIENT,
                 "mutations": [{"kind": "conversation.delete", "id": CLIENT, "conversation_id": self.conversation}],
             })),
+            // Not their password: what is theirs stays as it is.
+            ("POST", "/v1/auth/password") => {
+                Some(json!({"current_password": "somebody else's", "new_password": "another of theirs"}))
+            }
             (method, path) => panic!("say here what a good body of {method} {path} is"),
         }
     }
