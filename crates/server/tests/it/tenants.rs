@@ -196,6 +196,8 @@ async fn nothing_crosses_between_organisations(engine: Engine) {
                 assert_eq!(answer.status, 409, "nothing is sold here, nor was: {name}: {}", answer.text);
             } else if (route.method.as_str(), route.path) == ("PUT", "/v1/text-settings") {
                 assert_eq!(answer.status, 400, "the sender is somebody else's: {name}: {}", answer.text);
+            } else if route.path == "/v1/auth/sign-out-everywhere" {
+                assert_eq!(answer.status, 401, "signing out comes before, and has ended the token: {}", answer.text);
             } else if route.path == "/v1/auth/password" {
                 assert_eq!(answer.status, 400, "it is not theirs: {name}: {}", answer.text);
             } else if ["/v1/calendar-sign-ins", "/v1/gmail-sign-ins"].contains(&route.path) {
