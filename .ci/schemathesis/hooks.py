@@ -32,7 +32,11 @@ class Bearer:
         case.headers["Authorization"] = f"Bearer {data}"
 
 
-@schemathesis.auth(refresh_interval=600).skip_for(path="/v1/auth/sign-out")
+# What ends more than the token that it comes with.
+ENDS_ALL = ["/v1/auth/sign-out-everywhere", "/v1/auth/password"]
+
+
+@schemathesis.auth(refresh_interval=600).skip_for(path=["/v1/auth/sign-out", *ENDS_ALL])
 class Lasting(Bearer):
     pass
 
@@ -40,6 +44,19 @@ class Lasting(Bearer):
 @schemathesis.auth(refresh_interval=None).apply_to(path="/v1/auth/sign-out")
 class Once(Bearer):
     """Signing out ends the token that it comes with."""
+
+
+@schemathesis.auth(refresh_interval=None).apply_to(path=ENDS_ALL)
+class Another(Bearer):
+    """Somebody who has just signed up, and whom nobody else stands for."""
+
+    numbers = itertools.count()
+
+    def get(self, case, context):
+        person = {"email": f"another{next(self.numbers)}@example.com", "password": "a password of another"}
+        answer = requests.post(f"{URL}/v1/auth/sign-up", json=person, timeout=30)
+        answer.raise_for_status()
+        return answer.json()["access_token"]
 
 
 # Texts.
@@ -204,6 +221,8 @@ RIGHT = {
     ("/v1/imports", "content", "invalid_header"): GRAMMAR,
     ("/v1/imports", "columns", "no_address"): STATE,
     ("/hooks", "", "webhook_not_json"): "What a body is follows from the sender.",
+    ("/v1/auth/password", "current_password", "wrong_password"): "Only the person knows it.",
+    ("/v1/auth/password", "new_password", "too_common"): "The list of what is guessed first is long.",
     ("/v1/auth/sign-up", "password", "too_common"): "The list of what is guessed first is long.",
     ("/v1/events", "events[].at", "out_of_range"): "It depends on what time it is.",
     ("/v1/webhook-events", "type", "reserved"): "Some types are told of by the server alone.",

@@ -274,7 +274,7 @@ pub struct PasswordBody {
     #[schema(value_type = String)]
     current_password: Secret,
     /// The one from now on: 10 to 200 characters.
-    #[schema(value_type = String)]
+    #[schema(value_type = String, min_length = 10, max_length = 200)]
     new_password: Secret,
     /// Where the refresh token goes.
     #[serde(default)]

@@ -24,13 +24,13 @@ function passwordForm(life) {
     form.reset();
     slot.replaceChildren(make("p", { class: "told", role: "status", text: "It is changed, and you are signed out everywhere else." }));
   });
-  return make("section", { "aria-labelledby": "password-heading" }, make("h2", { id: "password-heading", text: "Password" }), form, slot);
+  return make("section", { class: "apart", "aria-labelledby": "password-heading" }, make("h2", { id: "password-heading", text: "Password" }), form, slot);
 }
 
 function signIns(life) {
   const slot = make("div", { class: "listing-notice" });
   const leave = actionButton(life, { label: "Sign out everywhere …", name: "sign-out-everywhere", danger: true, ask: EVERYWHERE, slot, run: () => ask(life, "POST", "/v1/auth/sign-out-everywhere"), done: () => location.assign("/") });
-  return make("section", { "aria-labelledby": "sign-ins-heading" }, make("h2", { id: "sign-ins-heading", text: "Sign-ins" }), make("p", { class: "soft", text: "Where somebody else may have your password or one of your devices." }), leave, slot);
+  return make("section", { class: "apart", "aria-labelledby": "sign-ins-heading" }, make("h2", { id: "sign-ins-heading", text: "Sign-ins" }), make("p", { class: "soft", text: "Where somebody else may have your password or one of your devices." }), leave, slot);
 }
 
 /** Who did it, in words. */
@@ -71,7 +71,7 @@ async function trail(life, { name, heading, path, about, names }) {
   more.addEventListener("click", life.guard(() => read(next)));
   await read(null);
   const id = `trail-${name}`;
-  return make("section", { "aria-labelledby": id }, make("h2", { id, text: heading }), make("p", { class: "soft", text: about }), notice, make("div", { class: "listing" }, table), more);
+  return make("section", { class: "apart", "aria-labelledby": id }, make("h2", { id, text: heading }), make("p", { class: "soft", text: about }), notice, make("div", { class: "listing" }, table), more);
 }
 
 /** What the members of the organisation are called. Of many only the first hundred: the others are told by their ids. */

@@ -29,6 +29,7 @@ pub struct DeploymentsQuery {
     after: Option<String>,
     /// Only of this environment.
     #[serde(default)]
+    #[param(min_length = 1, max_length = 40, pattern = r"^[a-z0-9-]+$")]
     environment: Option<String>,
 }
 
