@@ -208,10 +208,10 @@ fn outreach_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .get("/v1/campaigns/{id}/figures.csv", exports::figures, MEMBER.statements(1).priority(HEAVY))
         .get("/v1/campaigns/{id}/leads.csv", exports::leads, MEMBER.statements(1).priority(HEAVY))
         .get("/v1/campaigns/{id}/checklist", checklist::get, MEMBER.statements(6).priority(HEAVY).deadline(CHECKLIST))
-        .post("/v1/campaigns/{id}/conversions", conversions::convert, ADMIN.statements(12))
+        .post("/v1/campaigns/{id}/conversions", conversions::convert, ADMIN.statements(12).brings_data())
         .get("/v1/campaigns/{id}/leads", leads::list, MEMBER.statements(2).priority(HEAVY))
         // Of two that wait for each other one begins again.
-        .post("/v1/campaigns/{id}/leads", leads::add, ADMIN.body(2 * 1024 * 1024).statements(14))
+        .post("/v1/campaigns/{id}/leads", leads::add, ADMIN.body(2 * 1024 * 1024).statements(14).brings_data())
         // A thousand rows take 13: to see how far the list is read, to add them, to count them and to say how far it is read.
         .post("/v1/campaigns/{id}/imports", imports::begin, ADMIN.statements(6))
         .get("/v1/campaigns/{id}/imports", imports::list, MEMBER.statements(2).priority(HEAVY))
@@ -220,7 +220,7 @@ fn outreach_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .post(
             "/v1/imports/{id}/content",
             imports::content,
-            ADMIN.body(8 * 1024 * 1024).statements(2_000).priority(HEAVY).deadline(IMPORT),
+            ADMIN.body(8 * 1024 * 1024).statements(2_000).priority(HEAVY).deadline(IMPORT).brings_data(),
         )
         .post("/v1/imports/{id}/cancel", imports::cancel, ADMIN.statements(4).priority(ALWAYS))
         .get("/v1/imports/{id}/faults", imports::faults, MEMBER.statements(2).priority(HEAVY))
@@ -362,7 +362,7 @@ fn webhook_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .post("/v1/webhook-endpoints/{id}/secret/rotate", endpoints::rotate, ADMIN.statements(2))
         .post("/v1/webhook-endpoints/{id}/test", endpoints::test, ADMIN.statements(4))
         .post("/v1/webhook-endpoints/{id}/replays", endpoints::replay, ADMIN.statements(2))
-        .post("/v1/webhook-events", webhooks::publish, ADMIN.statements(5).body(webhooks::LARGEST_BODY))
+        .post("/v1/webhook-events", webhooks::publish, ADMIN.statements(5).body(webhooks::LARGEST_BODY).brings_data())
         .get("/v1/webhook-event-types", webhooks::types, ADMIN.statements(1).priority(HEAVY))
         .get("/v1/webhook-deliveries", webhooks::deliveries, ADMIN.statements(2).priority(HEAVY))
         .get("/v1/webhook-deliveries/counts", webhooks::counts, ADMIN.statements(2).priority(HEAVY))

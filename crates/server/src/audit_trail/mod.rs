@@ -27,7 +27,8 @@ pub(crate) use keeping::start;
 /// Notes that a request was let in that may change something, for whom it is.
 pub(crate) fn of_request(app: &App, parts: &Parts, member: &Member, chain: TenantId) {
     let Some(context) = parts.extensions.get::<RequestContext>() else { return };
-    if matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS) {
+    let reads = matches!(parts.method, Method::GET | Method::HEAD | Method::OPTIONS);
+    if reads || context.policy().is_some_and(|policy| !policy.audited) {
         return;
     }
     let mut by = json!({ "person": member.person });

@@ -48,6 +48,8 @@ pub struct Policy {
     pub limit: Class,
     /// The part that it belongs to, where an operator can turn it off.
     pub part: Option<Part>,
+    /// Whether what it changes is written into the audit trail, where its caller is let in as one who manages something.
+    pub audited: bool,
 }
 
 impl Policy {
@@ -56,7 +58,7 @@ impl Policy {
     #[must_use]
     pub const fn new(access: Access) -> Self {
         let limit = if matches!(access, Access::Public) { Class::Public } else { Class::Other };
-        Self { access, body: None, deadline: None, statements: 0, priority: None, limit, part: None }
+        Self { access, body: None, deadline: None, statements: 0, priority: None, limit, part: None, audited: true }
     }
 
     /// Sets the largest body, in bytes.
@@ -70,6 +72,13 @@ impl Policy {
     #[must_use]
     pub const fn deadline(mut self, deadline: Duration) -> Self {
         self.deadline = Some(deadline);
+        self
+    }
+
+    /// Leaves what it does out of the audit trail: it brings what others have done, as often as they do it.
+    #[must_use]
+    pub const fn brings_data(mut self) -> Self {
+        self.audited = false;
         self
     }
 

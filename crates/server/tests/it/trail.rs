@@ -49,6 +49,11 @@ async fn who_signs_in_and_who_changes_what_is_in_the_trail(engine: Engine) {
     let right = json!({"email": ada.email, "password": "password of ada"});
     server.send("POST", "/v1/auth/sign-in", None, Some(right)).await.expect(200);
 
+    // What brings data as often as there is some is told elsewhere.
+    let event = json!({"type": "order.paid", "data": {"id": 1}});
+    let published = send("POST", "/v1/webhook-events", event).await;
+    assert!(published.status < 300, "{}", published.text);
+
     let entries = trail(&server, token).await;
     let wanted = [
         "sign_up",
