@@ -28,6 +28,7 @@ mod metering;
 mod outreach;
 mod plans;
 mod pooler;
+mod privacy;
 mod reception;
 mod schema;
 mod streams;
@@ -246,6 +247,7 @@ cases! {
     audit_trail::many_at_once_make_one_chain_without_a_gap,
     audit_trail::whatever_is_done_to_a_chain_is_seen,
     audit_trail::what_is_too_old_is_let_go_of_and_the_rest_holds,
+    privacy::a_person_is_found_in_whatever_table_they_are_named,
     controls::controls_are_set_renewed_cleared_and_end,
     controls::two_who_set_at_once_leave_a_trail_without_a_gap,
     controls::the_trail_keeps_so_many,

@@ -54,6 +54,7 @@ mod outreach;
 mod pack;
 mod places;
 mod preflight;
+mod privacy;
 mod reception;
 #[cfg(test)]
 mod registry;
@@ -262,6 +263,7 @@ pub use outreach::{
     ACCOUNT_KIND, ACCOUNT_WAKE_KIND, CLEAR_KIND, MAILBOX_KIND, MAILBOXES, NextEmail, OUTREACH, RunOf, message_id,
 };
 pub use preflight::DatabaseSeen;
+pub use privacy::{Found, Identifiers, NothingToFind, find as find_everywhere, learn as learn_identifiers};
 pub use reception::appointments::{BookAppointment, Booking, ChangeAppointment, MoveAppointment};
 pub use reception::availability::{Availability, ReadAvailability, StaffTime, TakenTime};
 pub use reception::board::Board;

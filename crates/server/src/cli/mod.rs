@@ -14,6 +14,7 @@ mod keys;
 mod load;
 mod migrate;
 mod ops;
+mod person;
 mod plan;
 mod preflight;
 mod restore;
@@ -126,6 +127,11 @@ enum Command {
     ///
     /// Into an empty database, or in place of a SQLite file that no server uses. See docs/operations/backup.md.
     Restore(restore::RestoreArguments),
+    /// Find and export what the database holds of somebody
+    ///
+    /// See docs/operations/people.md.
+    #[command(subcommand)]
+    Person(person::PersonCommand),
     /// Show the audit trail, and see whether it holds
     ///
     /// It has who has signed in, and what owners, admins, operators and this command line have changed. See
@@ -256,6 +262,7 @@ async fn with_config(command: Command, config: Config) -> Result<Answer, Answer>
         Command::Backup(command) => backup::run(command, config).await,
         Command::Restore(arguments) => restore::run(arguments, config).await,
         Command::Preflight(arguments) => preflight::run(arguments, config).await,
+        Command::Person(command) => person::run(command, config).await,
         Command::Trail(command) => trail::run(command, config).await,
         Command::Deploy(command) => deploy::run(command, config).await,
         Command::Token(arguments) => token::run(arguments, config).await,

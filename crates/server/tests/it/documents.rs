@@ -9,7 +9,7 @@ use clap::error::ErrorKind;
 use mainstay_server::cli::Arguments;
 
 /// The pages.
-const PAGES: [&str; 37] = [
+const PAGES: [&str; 38] = [
     "README.md",
     "ARCHITECTURE.md",
     "CONTRIBUTING.md",
@@ -34,6 +34,7 @@ const PAGES: [&str; 37] = [
     "docs/operations/install.md",
     "docs/operations/keys.md",
     "docs/operations/observe.md",
+    "docs/operations/people.md",
     "docs/operations/preflight.md",
     "docs/operations/rollback.md",
     "docs/operations/secrets.md",

@@ -32,6 +32,7 @@ mod load;
 mod observe;
 mod outreach;
 mod overload;
+mod people;
 mod preflight;
 mod process;
 mod reception;

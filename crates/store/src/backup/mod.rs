@@ -10,6 +10,8 @@ pub(crate) mod restoration;
 pub(crate) mod snapshot;
 mod sqlite;
 
+pub(crate) use postgres::owner_reads;
+
 /// A migration as a backup knows it: a copy is restored only by a program that has the same.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 pub struct Applied {

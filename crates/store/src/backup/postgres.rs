@@ -60,6 +60,11 @@ pub(super) struct Reading {
     rows: Arc<AtomicU64>,
 }
 
+/// A connection of the login that owns the tables, in a transaction that sees all rows as they are at one moment.
+pub(crate) async fn owner_reads(url: &Secret) -> Result<PgConnection> {
+    Reading::begin(url).await.map(|reading| reading.connection)
+}
+
 impl Reading {
     pub(super) async fn begin(url: &Secret) -> Result<Self> {
         let mut connection = options(url)?.connect().await?;
