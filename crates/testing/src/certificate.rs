@@ -1,6 +1,7 @@
 //! Certificates that nobody but a test trusts, made in the moment.
 
 use std::net::IpAddr;
+use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -66,6 +67,18 @@ impl SelfSigned {
     pub fn key_pem(&self) -> String {
         // In two parts, so that no search for keys finds one here.
         pem(concat!("PRIVATE", " KEY"), &self.key)
+    }
+
+    /// Writes both into a folder, as the files `certificate.pem` and `key.pem`, and tells their paths in this order.
+    ///
+    /// # Panics
+    /// When one of them cannot be written.
+    #[expect(clippy::expect_used, reason = "a folder that cannot be written into ends the test")]
+    pub fn write_to(&self, folder: &Path) -> (PathBuf, PathBuf) {
+        let (certificate, key) = (folder.join("certificate.pem"), folder.join("key.pem"));
+        std::fs::write(&certificate, self.certificate_pem()).expect("the certificate is written");
+        std::fs::write(&key, self.key_pem()).expect("the key is written");
+        (certificate, key)
     }
 }
 

@@ -23,21 +23,15 @@ const DAY: Duration = Duration::from_secs(86_400);
 
 /// Starts the rounds. Several nodes do no harm to each other: what one has let go of, the others do not find.
 pub(crate) fn start(app: &Arc<App>) {
-    let (keeper, stopped) = (Arc::clone(app), app.lifecycle.stopped());
-    app.lifecycle.spawn("audit_trail", async move {
-        let rounds = async {
-            let mut ticks = interval(ROUND);
-            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-            loop {
-                ticks.tick().await;
-                if let Err(error) = round(&keeper).await {
-                    tracing::warn!(%error, inside = ?error.inside, "the audit trail could not be kept in order; it is tried again");
-                }
+    let keeper = Arc::clone(app);
+    app.lifecycle.spawn_until_stopped("audit_trail", async move {
+        let mut ticks = interval(ROUND);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = round(&keeper).await {
+                tracing::warn!(%error, inside = ?error.inside, "the audit trail could not be kept in order; it is tried again");
             }
-        };
-        tokio::select! {
-            () = rounds => {}
-            () = stopped => {}
         }
     });
 }

@@ -48,9 +48,8 @@ pub(crate) fn of_request(app: &App, parts: &Parts, member: &Member, chain: Tenan
 }
 
 /// What a command of this program changes, and who has given it.
-pub(crate) fn by_command(app: &App, command: &str) -> AuditNote {
-    let login = ["SUDO_USER", "USER", "LOGNAME"].iter().find_map(|name| std::env::var(name).ok());
-    let said = json!({ "by": { "login": login.unwrap_or_else(|| "unknown".to_owned()) } });
+pub(crate) fn by_command(app: &App, command: &str, login: &str) -> AuditNote {
+    let said = json!({ "by": { "login": login } });
     let action = format!("mainstay {command}");
     note((app.clock.as_ref(), app.entropy.as_ref()), INSTALLATION, action, &said)
 }

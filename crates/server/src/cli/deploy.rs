@@ -7,7 +7,7 @@ use mainstay_domain::{BuildDigest, DeploymentKind, DeploymentOutcome, Environmen
 use mainstay_store::{Call, Deployment, ListDeployments, RecordDeployment};
 
 use super::text::{as_json, columns, cut, moment, span};
-use super::{Answer, open};
+use super::{Answer, login, open};
 use crate::app::App;
 use crate::config::Config;
 use crate::ops::build::{COMMIT, VERSION, digest_of_this_program};
@@ -117,7 +117,6 @@ async fn record(app: &App, told: RecordArguments) -> Result<Answer, Answer> {
         Some(digest) => digest.to_string(),
         None => digest_of_this_program().map_err(|error| Answer::from(Error::internal(error)))?,
     };
-    let user = || ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
     let entry = Deployment {
         id: app.ids.make(),
         environment: told.environment.as_str().to_owned(),
@@ -127,7 +126,7 @@ async fn record(app: &App, told: RecordArguments) -> Result<Answer, Answer> {
         kind: told.kind,
         outcome: told.outcome,
         reason: line(&told.reason),
-        who: line(&told.who.or_else(user).unwrap_or_else(|| "unknown".to_owned())),
+        who: line(&told.who.unwrap_or_else(login)),
         began_at: began_at.min(now),
         ended_at: now,
     };

@@ -32,7 +32,7 @@ use std::sync::OnceLock;
 
 use clap::{ArgMatches, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use mainstay_domain::Error;
-use mainstay_store::Migrator;
+use mainstay_store::{AuditNote, Migrator};
 
 use crate::app::{App, Outside, store_options};
 use crate::audit_trail;
@@ -226,6 +226,12 @@ fn name_of(matches: &ArgMatches) -> String {
     words.join(" ")
 }
 
+/// Who has given it, as the machine knows them.
+fn login() -> String {
+    let names = ["SUDO_USER", "USER", "LOGNAME"];
+    names.into_iter().find_map(|name| std::env::var(name).ok()).unwrap_or_else(|| "unknown".to_owned())
+}
+
 async fn run(arguments: Arguments) -> ExitCode {
     let file = arguments.config.clone().or_else(|| std::env::var_os(FILE_VARIABLE).map(PathBuf::from));
     let answer = match arguments.command.unwrap_or(Command::Serve) {
@@ -297,10 +303,15 @@ async fn migrated(config: &Config) -> Result<(), Answer> {
     Ok(())
 }
 
+/// What this command is in the audit trail.
+fn noted(app: &App) -> AuditNote {
+    audit_trail::by_command(app, COMMAND.get().map_or("", String::as_str), &login())
+}
+
 /// Opens the parts of the server for a command that works on the database: as `serve` does, but nothing is served.
 async fn open(config: Config) -> Result<std::sync::Arc<App>, Answer> {
     migrated(&config).await?;
     let app = App::open(config, Outside::default(), Lifecycle::new()).await?;
-    app.store.audited(audit_trail::by_command(&app, COMMAND.get().map_or("", String::as_str)));
+    app.store.audited(noted(&app));
     Ok(app)
 }

@@ -7,7 +7,7 @@ use mainstay_domain::{ControlReason, ControlSpan};
 use mainstay_store::{Call, ControlAuthor};
 
 use super::text::{as_json, columns, cut, distance, moment};
-use super::{Answer, open};
+use super::{Answer, login, open};
 use crate::app::App;
 use crate::config::Config;
 use crate::controls::service::{self, Setting};
@@ -89,8 +89,7 @@ fn reason(text: &str) -> Result<ControlReason, String> {
 impl AuthorArguments {
     /// As the trail has it. Who may use the database of the settings may do all of this, so it is taken as it is told.
     fn author(self) -> ControlAuthor {
-        let user = || ["SUDO_USER", "USER", "LOGNAME"].into_iter().find_map(|name| std::env::var(name).ok());
-        let name = self.author.or_else(user).unwrap_or_else(|| "unknown".to_owned());
+        let name = self.author.unwrap_or_else(login);
         let name: String = name.chars().filter(|letter| !letter.is_control()).take(LONGEST_NAME).collect();
         ControlAuthor { person: None, name: format!("command line ({})", name.trim()) }
     }

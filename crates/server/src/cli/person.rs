@@ -8,13 +8,12 @@ use std::time::Duration;
 
 use clap::{Args, Subcommand};
 use mainstay_domain::{Error, Kind, PhoneNumber, TenantId};
-use mainstay_store::{Call, Found, Identifiers, RecordAuditNote, find_everywhere, learn_identifiers};
+use mainstay_store::{AuditNote, Call, Found, Identifiers, RecordAuditNote, find_everywhere, learn_identifiers};
 use serde_json::json;
 use uuid::Uuid;
 
-use super::{Answer, COMMAND, open};
+use super::{Answer, noted, open};
 use crate::app::{App, store_options};
-use crate::audit_trail;
 use crate::config::Config;
 
 /// How long writing into the audit trail may take.
@@ -140,10 +139,8 @@ fn private(path: &Path) -> Result<std::fs::File, Answer> {
 
 /// That somebody was looked for is in the trail of the installation, and of the organisation that it was about.
 async fn note(app: &App, tenant: Option<TenantId>, found: u64) -> Result<(), Answer> {
-    let mut note = audit_trail::by_command(app, COMMAND.get().map_or("", String::as_str));
-    if let Some(tenant) = tenant {
-        note.tenant = tenant;
-    }
+    let own = noted(app);
+    let note = AuditNote { tenant: tenant.unwrap_or(own.tenant), ..own };
     tracing::info!(found, "all that is known of somebody was asked for by the command line");
     Ok(app.store.run(&Call::within(PATIENCE), RecordAuditNote(note)).await?)
 }

@@ -199,21 +199,15 @@ impl Tls {
 
     /// Looks from time to time whether the files have changed.
     pub fn start(self: &Arc<Self>, lifecycle: &Lifecycle) {
-        let (tls, stopped) = (Arc::clone(self), lifecycle.stopped());
-        lifecycle.spawn("tls_certificate", async move {
-            let looking = async {
-                let mut ticks = interval(tls.settings.look());
-                ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-                loop {
-                    ticks.tick().await;
-                    let looks = Arc::clone(&tls);
-                    // A disk that hangs holds this thread and no other.
-                    let _ = tokio::task::spawn_blocking(move || looks.look()).await;
-                }
-            };
-            tokio::select! {
-                () = looking => {}
-                () = stopped => {}
+        let tls = Arc::clone(self);
+        lifecycle.spawn_until_stopped("tls_certificate", async move {
+            let mut ticks = interval(tls.settings.look());
+            ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            loop {
+                ticks.tick().await;
+                let looks = Arc::clone(&tls);
+                // A disk that hangs holds this thread and no other.
+                let _ = tokio::task::spawn_blocking(move || looks.look()).await;
             }
         });
     }

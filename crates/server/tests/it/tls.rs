@@ -20,12 +20,10 @@ struct Secured {
 
 fn secured() -> Secured {
     let (own, folder) = (SelfSigned::of(&["localhost", "127.0.0.1"]), tempfile::tempdir().expect("a folder"));
-    let path = |name: &str| folder.path().join(name).display().to_string();
-    std::fs::write(path("certificate.pem"), own.certificate_pem()).expect("written");
-    std::fs::write(path("key.pem"), own.key_pem()).expect("written");
+    let (certificate, key) = own.write_to(folder.path());
     let installation = Installation::new()
-        .set("http.tls.certificate_path", &path("certificate.pem"))
-        .set("http.tls.key_path", &path("key.pem"));
+        .set("http.tls.certificate_path", &certificate.display().to_string())
+        .set("http.tls.key_path", &key.display().to_string());
     Secured { installation, own, folder }
 }
 

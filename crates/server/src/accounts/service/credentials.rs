@@ -4,10 +4,9 @@ use std::net::IpAddr;
 
 use mainstay_domain::{EmailAddress, Error, PersonId, Result, Secret};
 use mainstay_store::{Call, ChangePassword, DisablePerson, EndAllSessions, FindPerson, Person};
-use tokio::time::Instant;
 
-use super::sign_in::{Grant, too_many, wrong_credentials};
-use super::{Accounts, address, may_enter};
+use super::sign_in::{Grant, wrong_credentials};
+use super::{Accounts, may_enter};
 use crate::accounts::passwords::PasswordText;
 use crate::accounts::revocations::Revoked;
 use crate::accounts::{Member, SignedInPerson};
@@ -38,15 +37,12 @@ impl Accounts {
         let person = self.store.run(call, FindPerson(member.person)).await?.ok_or_else(wrong_credentials)?;
         may_enter(&person)?;
         let email = email_of(&person)?;
-        let now = Instant::now();
-        let by_address = self.failed_sign_ins.reserve(&address(from), now).map_err(too_many)?;
-        let by_account = self.failed_sign_ins.reserve(&format!("account {}", email.as_str()), now).map_err(too_many)?;
+        let attempt = self.attempt(email.as_str(), from)?;
         if !self.passwords.verify(change.current, person.password_hash.as_deref()).await? {
             let detail = "This is not your password.";
             return Err(Error::invalid_field("current_password", "wrong_password", detail));
         }
-        by_address.success();
-        by_account.success();
+        attempt.success();
         let password = PasswordText::parse(change.new.expose().to_owned(), &email)
             .map_err(|refused| Error::invalid(vec![refused.of("new_password")]))?;
         let (session, issued_at) = (self.new_session(), self.clock.now());

@@ -17,6 +17,7 @@ use super::{Accounts, address, may_enter};
 use crate::accounts::access_token::Claims;
 use crate::accounts::passwords::PasswordText;
 use crate::accounts::revocations::Revoked;
+use crate::accounts::throttle::Reservation;
 use crate::audit_trail::Entrance;
 
 /// The longest email address, in characters.
@@ -70,7 +71,7 @@ pub(super) fn personal_organisation(name: &PersonName, email: Option<&EmailAddre
         .unwrap_or_else(|_| unreachable!("a fixed name is a name"))
 }
 
-pub(super) fn too_many(after: std::time::Duration) -> Error {
+fn too_many(after: std::time::Duration) -> Error {
     let detail = "Too many attempts. Wait before the next one.";
     Error::new(Kind::TooManyRequests, "too_many_attempts", detail).retry_after(after)
 }
@@ -93,6 +94,20 @@ pub(super) struct Grant {
     pub(super) generation: u32,
     /// From before the sign-in was read: a sign-in that ends later is remembered for longer than this token lives.
     pub(super) issued_at: Timestamp,
+}
+
+/// A password that is being tried: a failure of its account and of where it comes from, unless it succeeds.
+pub(super) struct Attempt<'a> {
+    by_address: Reservation<'a>,
+    by_account: Reservation<'a>,
+}
+
+impl Attempt<'_> {
+    /// It was right.
+    pub(super) fn success(self) {
+        self.by_address.success();
+        self.by_account.success();
+    }
 }
 
 struct NewAccount {
@@ -192,19 +207,7 @@ impl Accounts {
     /// # Errors
     /// `wrong_credentials`, without telling which of the two; `too_many_attempts` after too many failures.
     pub async fn sign_in(&self, call: &Call, request: SignInRequest, from: IpAddr) -> Result<SignedInPerson> {
-        let now = Instant::now();
-        let by_address = self.failed_sign_ins.reserve(&address(from), now).map_err(too_many)?;
-        // Cut at the length of the longest address: what is remembered of an attempt is not as long as its body may be.
-        let named: String = request.email.trim().to_lowercase().chars().take(LONGEST_ADDRESS).collect();
-        let account = format!("account {named}");
-        let by_account = match self.failed_sign_ins.reserve(&account, now) {
-            Ok(reservation) => reservation,
-            Err(after) => {
-                // Nothing was tried: the address is not charged for it.
-                by_address.success();
-                return Err(too_many(after));
-            }
-        };
+        let attempt = self.attempt(&request.email, from)?;
         let person = match EmailAddress::parse(&request.email) {
             Ok(email) => self.store.run(call, FindPersonByEmail(email)).await?,
             Err(_) => None,
@@ -213,19 +216,15 @@ impl Accounts {
         // Without an account, or without a password, the same work is done on a hash that nothing matches.
         let matches = self.passwords.verify(request.password.clone(), hash).await?;
         let known = person.as_ref().map(|person| person.id);
-        let person = person.filter(|_| matches).ok_or_else(wrong_credentials).and_then(|person| {
-            may_enter(&person)?;
-            Ok(person)
-        });
-        let person = match person {
+        let right = person.filter(|_| matches).ok_or_else(wrong_credentials);
+        let person = match right.and_then(|person| may_enter(&person).map(|()| person)) {
             Ok(person) => person,
             Err(refused) => {
                 self.note_failure(call, known, from).await;
                 return Err(refused);
             }
         };
-        by_address.success();
-        by_account.success();
+        attempt.success();
         self.rehash_if_needed(call, &person, request.password).await?;
         let membership = self.home(person.id, call).await?;
         let session = self.new_session();
@@ -236,6 +235,25 @@ impl Accounts {
         let start = StartSession { session, person: grant.person, tenant: grant.tenant, now: issued_at };
         self.store.run(call, start).await?;
         Ok(self.tokens(person, membership, grant))
+    }
+
+    /// Begins to try a password of this account, from there. It counts as a failure until it is known to be right.
+    ///
+    /// # Errors
+    /// `too_many_attempts` after too many failures of either.
+    pub(super) fn attempt(&self, email: &str, from: IpAddr) -> Result<Attempt<'_>> {
+        let now = Instant::now();
+        let by_address = self.failed_sign_ins.reserve(&address(from), now).map_err(too_many)?;
+        // Cut at the length of the longest address: what is remembered of an attempt is not as long as its body may be.
+        let named: String = email.trim().to_lowercase().chars().take(LONGEST_ADDRESS).collect();
+        match self.failed_sign_ins.reserve(&format!("account {named}"), now) {
+            Ok(by_account) => Ok(Attempt { by_address, by_account }),
+            Err(after) => {
+                // Nothing was tried: the address is not charged for it.
+                by_address.success();
+                Err(too_many(after))
+            }
+        }
     }
 
     /// What is written into the audit trail of somebody who wants to be let in.

@@ -23,8 +23,7 @@ impl Files {
     }
 
     fn write(&self, own: &SelfSigned) {
-        fs::write(self.path("certificate.pem"), own.certificate_pem()).expect("written");
-        fs::write(self.path("key.pem"), own.key_pem()).expect("written");
+        own.write_to(self.scratch.path());
     }
 
     fn settings(&self) -> config::Tls {

@@ -1,5 +1,6 @@
 //! What is audited: the parts of an installation, its settings, and the server that answers for it.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
@@ -85,6 +86,12 @@ impl Told {
         self.headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default()
     }
 
+    /// The files of ours that it names, where it is a page: what stands behind `/assets/`.
+    #[must_use]
+    pub fn assets(&self) -> BTreeSet<&str> {
+        self.text.split("\"/assets/").skip(1).filter_map(|rest| rest.split('"').next()).collect()
+    }
+
     /// What it said as JSON; null when it is none.
     #[must_use]
     pub fn json(&self) -> Value {
@@ -157,8 +164,7 @@ impl Live {
     /// When there is none in time.
     pub async fn connect(&self) -> std::result::Result<Line, Silent> {
         let silent = |error: &dyn fmt::Display| Silent(format!("no connection to {}: {error}", self.base));
-        let host = self.base.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-        let port = self.base.port_or_known_default().unwrap_or(80);
+        let (host, port) = place(&self.base);
         let connect = async {
             let stream = TcpStream::connect((host.as_str(), port)).await.map_err(|error| silent(&error))?;
             if self.base.scheme() == "http" {
@@ -214,6 +220,12 @@ impl Live {
         }
         Ok(Told { status, headers, text: String::from_utf8_lossy(&read).into_owned() })
     }
+}
+
+/// Where an address of the web leads: a host, without the brackets of an IPv6 address, and a port.
+pub(super) fn place(url: &Url) -> (String, u16) {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    (host, url.port_or_known_default().unwrap_or(443))
 }
 
 /// The innermost cause of an error: "connection refused" and not "error sending request".

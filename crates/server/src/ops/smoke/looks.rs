@@ -1,6 +1,5 @@
 //! What is looked at, in this order.
 
-use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -107,16 +106,11 @@ async fn told_build(smoke: &Smoke) -> Seen {
     Seen::told(missing.is_empty(), format!("version {version}, digest {digest}")).by(missing.join(", "))
 }
 
-/// The files that the first page names.
-fn named(page: &Told) -> BTreeSet<&str> {
-    page.text.split("\"/assets/").skip(1).filter_map(|rest| rest.split('"').next()).collect()
-}
-
 async fn page(smoke: &Smoke) -> Seen {
     match smoke.live.get("/").await {
         Err(silent) => Seen::fail(silent.to_string()),
         Ok(told) => {
-            let is_page = told.header("content-type").starts_with("text/html") && !named(&told).is_empty();
+            let is_page = told.header("content-type").starts_with("text/html") && !told.assets().is_empty();
             let measured = format!("{} {}", told.status.as_u16(), told.header("content-type"));
             Seen::told(told.status == StatusCode::OK && is_page, measured)
         }
@@ -128,7 +122,7 @@ async fn assets(smoke: &Smoke) -> Seen {
         Err(silent) => return Seen::fail(silent.to_string()),
         Ok(told) => told,
     };
-    let (all, mut wrong) = (named(&page), Vec::new());
+    let (all, mut wrong) = (page.assets(), Vec::new());
     for name in &all {
         match smoke.live.get(&format!("/assets/{name}")).await {
             Ok(told) if told.status == StatusCode::OK && !told.text.is_empty() => {}

@@ -17,10 +17,8 @@ pub(super) async fn weaken(engine: Engine, colours: &mut Colours) {
         (&["somebody-else.example"], good, false),
     ] {
         let (own, folder) = (SelfSigned::between(names, old, until), tempfile::tempdir().expect("a folder"));
-        let path = |name: &str| folder.path().join(name).display().to_string();
-        std::fs::write(path("certificate.pem"), own.certificate_pem()).expect("written");
-        std::fs::write(path("key.pem"), own.key_pem()).expect("written");
-        let (certificate, key) = (format!("{:?}", path("certificate.pem")), format!("{:?}", path("key.pem")));
+        let (certificate, key) = own.write_to(folder.path());
+        let (certificate, key) = (format!("{certificate:?}"), format!("{key:?}"));
         let settings = [
             GOOD,
             &[

@@ -8,11 +8,6 @@ use crate::support::{Engine, TestApp};
 
 const HOSTILE: &str = "# Hours <img src=x onerror=alert(1)>\n\nOn Saturday we open at ten. <script>alert(1)</script>";
 
-async fn write(view: &View, css: &str, text: &str) {
-    let script = "const [css, text] = arguments; document.querySelector(css).value = text;";
-    view.browser.execute(script, &[json!(css), json!(text)]).await.unwrap();
-}
-
 /// Chooses a file, as a person would: its bytes, whatever its name says.
 async fn choose_file(view: &View, name: &str, expression: &str) {
     let script = format!(
@@ -41,22 +36,22 @@ async fn an_administrator_writes_what_is_known_and_tries_it() {
 
     // Written by hand, with markup that must stay text.
     view.click("[data-action=add]").await;
-    write(&view, "[name=title]", "Our <b>practice").await;
-    write(&view, "[name=content]", HOSTILE).await;
+    view.write("[name=title]", "Our <b>practice").await;
+    view.write("[name=content]", HOSTILE).await;
     view.picture("knowledge-add").await;
     view.click("[data-action=save]").await;
     view.shows("document.querySelector('#documents tbody th')?.textContent === 'Our <b>practice'").await;
     view.shows("document.querySelector('form.document') === null").await;
 
     // A question, and what would be said.
-    write(&view, "[name=q]", "What time do you open on Saturday?").await;
+    view.write("[name=q]", "What time do you open on Saturday?").await;
     view.click("[data-action=try]").await;
     view.shows("document.querySelector('#found .said')?.textContent.includes('On Saturday we open at ten.')").await;
     view.click("#found summary").await;
     view.shows("document.querySelector('#found pre')?.textContent.includes('<script>')").await;
     view.shows("document.querySelectorAll('#found :is(img, script, b), #documents b').length === 0").await;
     view.picture("knowledge-answer").await;
-    write(&view, "[name=q]", "Who wrote Ulysses?").await;
+    view.write("[name=q]", "Who wrote Ulysses?").await;
     view.click("[data-action=try]").await;
     view.shows("document.querySelector('#found .nothing')?.textContent.includes('Nothing here answers')").await;
 
@@ -79,7 +74,7 @@ async fn an_administrator_writes_what_is_known_and_tries_it() {
     let path = format!("/v1/documents/{}", list["data"][1]["id"].as_str().expect("an id"));
     let first = json!({"content": "A cleaning costs 90 euros."});
     server.send("PATCH", &path, Some(&ada.access_token), Some(first)).await.expect(200);
-    write(&view, "[name=content]", "A cleaning costs 95 euros.").await;
+    view.write("[name=content]", "A cleaning costs 95 euros.").await;
     view.click("[data-action=save]").await;
     view.shows("document.querySelector('.item .notice')?.textContent.includes('Somebody else has changed')").await;
     view.click("[data-action=leave]").await;

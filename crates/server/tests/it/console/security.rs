@@ -6,11 +6,6 @@ use serde_json::json;
 use super::view::View;
 use crate::support::{Engine, TestApp};
 
-async fn write(view: &View, css: &str, text: &str) {
-    let script = "const [css, text] = arguments; document.querySelector(css).value = text;";
-    view.browser.execute(script, &[json!(css), json!(text)]).await.unwrap();
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_person_changes_the_password_sees_who_did_what_and_leaves_everywhere() {
     let Some(browser) = Browser::start().await else { return };
@@ -37,8 +32,8 @@ async fn a_person_changes_the_password_sees_who_did_what_and_leaves_everywhere()
     // A password that is not right, one that is not taken, and one that is.
     let password = "form[data-form=password]";
     let change = async |current: &str, new: &str| {
-        write(&view, &format!("{password} [name=current_password]"), current).await;
-        write(&view, &format!("{password} [name=new_password]"), new).await;
+        view.write(&format!("{password} [name=current_password]"), current).await;
+        view.write(&format!("{password} [name=new_password]"), new).await;
         view.click(&format!("{password} [type=submit]")).await;
     };
     change("not her password", "another of hers").await;

@@ -38,6 +38,12 @@ impl View {
         }
     }
 
+    /// Writes into a field.
+    pub(super) async fn write(&self, css: &str, text: &str) {
+        let script = "const [css, text] = arguments; document.querySelector(css).value = text;";
+        self.browser.execute(script, &[json!(css), json!(text)]).await.unwrap();
+    }
+
     /// Presses a button, and says in the dialog that it is meant.
     pub(super) async fn mean(&self, css: &str) {
         self.click(css).await;

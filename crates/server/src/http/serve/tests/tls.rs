@@ -1,7 +1,5 @@
 //! The same over TLS of the server's own.
 
-use std::fs;
-
 use mainstay_testing::{Scratch, SelfSigned};
 use rustls::pki_types::ServerName;
 use rustls::{ClientConfig, ProtocolVersion, RootCertStore, SupportedProtocolVersion};
@@ -22,11 +20,10 @@ struct Secure {
 impl Secure {
     async fn start() -> Self {
         let (own, files) = (SelfSigned::of(&["localhost"]), Scratch::new().expect("a folder"));
-        write(&files, &own);
-        let path = |name: &str| files.path().join(name).display().to_string();
+        let (certificate, key) = own.write_to(files.path());
         let settings = config::Tls {
-            certificate_path: path("certificate.pem"),
-            key_path: path("key.pem"),
+            certificate_path: certificate.display().to_string(),
+            key_path: key.display().to_string(),
             look_seconds: 1,
             redirect_port: 0,
         };
@@ -55,11 +52,6 @@ impl Secure {
     fn place(&self) -> (&'static str, u16) {
         ("127.0.0.1", self.running.address.port())
     }
-}
-
-fn write(files: &Scratch, own: &SelfSigned) {
-    fs::write(files.path().join("certificate.pem"), own.certificate_pem()).expect("written");
-    fs::write(files.path().join("key.pem"), own.key_pem()).expect("written");
 }
 
 async fn ask(stream: &mut TlsStream<TcpStream>, path: &str) -> String {
@@ -142,7 +134,7 @@ async fn a_renewed_certificate_is_shown_without_a_restart_and_nobody_is_cut_off(
     secure.running.begun.notified().await;
     assert_eq!(shown(secure.place(), "localhost").await.expect("one"), secure.own.certificate());
     let renewed = SelfSigned::of(&["localhost"]);
-    write(&secure.files, &renewed);
+    renewed.write_to(secure.files.path());
     let begun = Instant::now();
     while shown(secure.place(), "localhost").await.expect("one") != renewed.certificate() {
         assert!(begun.elapsed() < FOR_EVER, "the old one is shown");

@@ -97,8 +97,7 @@ async fn interface(subject: &Subject) -> Looked {
 
 async fn assets(subject: &Subject) -> Looked {
     let page = subject.live.get("/").await?;
-    let named = page.text.split("\"/assets/").skip(1).filter_map(|rest| rest.split('"').next());
-    let named: BTreeSet<&str> = named.collect();
+    let named = page.assets();
     if named.is_empty() {
         return Ok(Seen::fail("the first page names no file"));
     }

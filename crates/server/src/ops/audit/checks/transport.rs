@@ -6,7 +6,7 @@ use super::{Looked, checks, some};
 use crate::http::{Known, MOST_SPENT_PERCENT};
 use crate::ops::audit::check::Seen;
 use crate::ops::audit::handshake::{GOOD, Reply, TLS12, VERSIONS, WEAK, offer, shown};
-use crate::ops::audit::subject::Subject;
+use crate::ops::audit::subject::{Subject, place};
 
 checks! { Security:
     "security.https" Critical Passive Server https,
@@ -36,15 +36,13 @@ fn endpoint(subject: &Subject) -> Result<(String, u16), Seen> {
     let public = Url::parse(&subject.app.config.http.public_url).ok();
     let url = if own.scheme() == "https" { Some(own.clone()) } else { public.filter(|url| url.scheme() == "https") };
     let none = || Seen::unknown("neither the server nor http.public_url speaks TLS; security.https says so");
-    let url = url.ok_or_else(none)?;
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    Ok((host, url.port_or_known_default().unwrap_or(443)))
+    url.as_ref().map(place).ok_or_else(none)
 }
 
 /// The host that people use; of the server itself where none is set.
 fn public_host(subject: &Subject, own: &str) -> String {
     let url = Url::parse(&subject.app.config.http.public_url).ok();
-    url.and_then(|url| Some(url.host_str()?.trim_matches(['[', ']']).to_owned())).unwrap_or_else(|| own.to_owned())
+    url.filter(Url::has_host).map_or_else(|| own.to_owned(), |url| place(&url).0)
 }
 
 async fn versions(subject: &Subject) -> Looked {
