@@ -30,6 +30,7 @@ pub mod ops;
 pub mod outgoing;
 pub mod outreach;
 pub mod outside;
+mod privacy;
 pub mod providers;
 pub mod reception;
 pub mod redis;

@@ -30,6 +30,7 @@ mod plans;
 mod pooler;
 mod privacy;
 mod reception;
+mod released;
 mod schema;
 mod streams;
 mod texts;
@@ -248,6 +249,8 @@ cases! {
     audit_trail::whatever_is_done_to_a_chain_is_seen,
     audit_trail::what_is_too_old_is_let_go_of_and_the_rest_holds,
     privacy::a_person_is_found_in_whatever_table_they_are_named,
+    privacy::an_erasure_leaves_nothing_but_what_is_of_others,
+    privacy::an_erasure_within_an_organisation_leaves_the_others_alone,
     controls::controls_are_set_renewed_cleared_and_end,
     controls::two_who_set_at_once_leave_a_trail_without_a_gap,
     controls::the_trail_keeps_so_many,

@@ -263,7 +263,11 @@ pub use outreach::{
     ACCOUNT_KIND, ACCOUNT_WAKE_KIND, CLEAR_KIND, MAILBOX_KIND, MAILBOXES, NextEmail, OUTREACH, RunOf, message_id,
 };
 pub use preflight::DatabaseSeen;
-pub use privacy::{Found, Identifiers, NothingToFind, find as find_everywhere, learn as learn_identifiers};
+pub use privacy::{
+    Erased, ErasurePlan, Found, Identifiers, Left, NothingToFind, ObjectFor, Objection, Why, erase as erase_everywhere,
+    find as find_everywhere, learn as learn_identifiers, learn_surely, leave_no_trace, plan as plan_erasure,
+    writers_have_ended,
+};
 pub use reception::appointments::{BookAppointment, Booking, ChangeAppointment, MoveAppointment};
 pub use reception::availability::{Availability, ReadAvailability, StaffTime, TakenTime};
 pub use reception::board::Board;
@@ -291,7 +295,7 @@ pub use tasks::Task;
 pub use texts::faults::{FindTextFaults, OverdueText, TextFaults};
 pub use texts::hearing::{HearText, Heard, KnownTexts};
 pub use texts::listing::{GetText, ListTexts, ShowAppointment, ShownAppointment, TextPage};
-pub use texts::opting::{ListOptOuts, OptOut};
+pub use texts::opting::{ListOptOuts, OptOut, WasSilenced};
 pub use texts::sending::{BeginText, EndText, ReadText, TextAround, TextDue, TextEnd};
 pub use texts::settings::{GetTextSettings, PutTextSettings, TextSettings};
 pub use texts::{TEXT_KIND, TEXT_LOOK_KIND, TEXTS, TextMessage};

@@ -38,6 +38,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
         crate::audit_trail::ALL_STATEMENTS,
         crate::billing::ALL_STATEMENTS,
         crate::jobs::ALL_STATEMENTS,
+        crate::privacy::ALL_STATEMENTS,
         crate::inbox::ALL_STATEMENTS,
         crate::keys::ALL_STATEMENTS,
         crate::deliveries::ALL_STATEMENTS,

@@ -133,7 +133,7 @@ impl Accounts {
     }
 
     /// The same for all tokens of a member: also those that the command line made, which belong to no sign-in.
-    fn all_tokens_end(&self, now: Timestamp) -> Timestamp {
+    pub(crate) fn all_tokens_end(&self, now: Timestamp) -> Timestamp {
         self.tokens_end(now).max(now.plus(LONGEST_TOKEN).plus(3 * super::access_token::LEEWAY))
     }
 

@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::{Answer, noted, open};
 use crate::app::{App, store_options};
 use crate::config::Config;
+use crate::privacy;
 
 /// How long writing into the audit trail may take.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -36,6 +37,21 @@ pub(super) enum PersonCommand {
         /// The file; it must not be there yet
         #[arg(long)]
         out: PathBuf,
+    },
+    /// Take somebody out of the database
+    ///
+    /// Without --confirm it says what there is of them, and changes nothing. With it their account is closed, nobody writes to
+    /// them any more, and the database is gone through until nothing names them: rows that are theirs are blanked, and what
+    /// names them in rows of others is taken out. It cannot be undone. Backups still have them until they are deleted.
+    Erase {
+        #[command(flatten)]
+        who: Who,
+        /// Really do it
+        #[arg(long)]
+        confirm: bool,
+        /// Write the file of SQLite anew afterwards, however large it is; nobody can write meanwhile
+        #[arg(long, requires = "confirm")]
+        vacuum: bool,
     },
 }
 
@@ -63,12 +79,13 @@ impl Who {
         let mut all = Identifiers::default();
         for (field, texts) in [("--email", &self.email), ("--name", &self.name)] {
             for text in texts {
-                all = all.text(text).map_err(|fault| bad(field, format!("{fault}.")))?;
+                let added = if field == "--name" { all.name(text) } else { all.address(text) };
+                all = added.map_err(|fault| bad(field, format!("{fault}.")))?;
             }
         }
         for number in &self.phone {
-            PhoneNumber::parse(number, None).map_err(|refused| bad("--phone", refused.detail))?;
-            all = all.number(number).map_err(|fault| bad("--phone", format!("{fault}.")))?;
+            let number = PhoneNumber::parse(number, None).map_err(|refused| bad("--phone", refused.detail))?;
+            all = all.number(number.as_str()).map_err(|fault| bad("--phone", format!("{fault}.")))?;
         }
         if all.is_empty() {
             return Err(bad("--email", "Name an address, a number or a full name.".to_owned()));
@@ -84,11 +101,12 @@ impl Who {
 pub(super) async fn run(command: PersonCommand, config: Config) -> Result<Answer, Answer> {
     let who = match &command {
         PersonCommand::Find(who) | PersonCommand::Export { who, .. } => who,
+        PersonCommand::Erase { who, confirm, vacuum } => return erase(who, (*confirm, *vacuum), config).await,
     };
     let (mut identifiers, tenant) = (who.identifiers()?, who.tenant());
     let out = match &command {
-        PersonCommand::Find(_) => None,
         PersonCommand::Export { out, .. } => Some((private(out)?, out)),
+        _ => None,
     };
     let app = open(config).await?;
     let options = store_options(&app.config.database);
@@ -117,6 +135,24 @@ pub(super) async fn run(command: PersonCommand, config: Config) -> Result<Answer
     let place = writer.map(|(_, path)| format!(", written to {}", path.display())).unwrap_or_default();
     let _ = writeln!(text, "{found} of {looked} rows in {} tables{place}", counts.len());
     Ok(Answer::good(text))
+}
+
+async fn erase(who: &Who, (confirm, vacuum): (bool, bool), config: Config) -> Result<Answer, Answer> {
+    let (mut identifiers, tenant) = (who.identifiers()?, who.tenant());
+    if !identifiers.are_sure() {
+        let detail = "Give an address or a number: others may have the same name.";
+        return Err(Error::invalid_field("--email", "missing", detail).into());
+    }
+    let app = open(config).await?;
+    let plan = privacy::prepare(&app, &mut identifiers, tenant).await?;
+    if !confirm {
+        let text = privacy::describe(&identifiers, &plan);
+        return Ok(Answer::good(format!("{text}Nothing was changed. Say --confirm to erase them.\n")));
+    }
+    let report = privacy::erase(&app, &identifiers, tenant, &plan, vacuum).await?;
+    note(&app, tenant, report.changed.values().sum()).await?;
+    let code = u8::from(!report.is_complete());
+    Ok(Answer { text: privacy::tell(&report), code })
 }
 
 fn write_row(writer: &mut impl Write, found: &Found) -> std::io::Result<()> {

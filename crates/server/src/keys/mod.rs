@@ -13,16 +13,17 @@ mod envelope;
 mod figures;
 mod health;
 mod keyring;
+mod objections;
 mod rotation;
 pub(crate) mod service;
 mod start;
 mod watch;
 
 use std::path::Path;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use mainstay_domain::{Clock, Entropy, Error, KeyState, KeyVersion, Kind, Result, Sealed, Secret};
+use mainstay_domain::{Clock, Entropy, Error, KeyState, KeyVersion, Kind, Result, Sealed, Secret, TenantId};
 use mainstay_store::{Call, ListKeys, MakeKeyKnown, Store, StoredKey};
 use prometheus_client::registry::Registry;
 use uuid::Uuid;
@@ -33,6 +34,7 @@ use crate::config::Config;
 pub use envelope::Place;
 pub(crate) use health::check;
 pub use keyring::check_ring;
+pub(crate) use objections::ObjectionKey;
 pub(crate) use rotation::rotate;
 pub(crate) use watch::start;
 
@@ -140,6 +142,8 @@ pub struct Keys {
     /// What this process is called among those that have keys.
     holder: String,
     known: RwLock<Arc<Known>>,
+    /// What makes the digests of whoever was erased.
+    objections: OnceLock<ObjectionKey>,
     figures: KeyFigures,
 }
 
@@ -162,6 +166,7 @@ impl Keys {
             settle: config.http.request_timeout() + 2 * poll,
             holder: format!("process {} ({name})", std::process::id()),
             known: RwLock::new(Arc::new(Known::new(Keyring::new(), Vec::new(), &Keyring::new()))),
+            objections: OnceLock::new(),
             figures: KeyFigures::register(registry),
         }
     }
@@ -174,6 +179,17 @@ impl Keys {
 
     fn known(&self) -> Arc<Known> {
         Arc::clone(&self.known.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// From here on these digests are made. Once, at the start.
+    pub(crate) fn object_by(&self, key: ObjectionKey) {
+        self.objections.get_or_init(|| key);
+    }
+
+    /// What is kept of an address or a number of somebody who was erased, so that the organisation does not write to them
+    /// again: a keyed digest of it, another for each organisation.
+    pub(crate) fn objection(&self, tenant: TenantId, subject: &str) -> String {
+        self.objections.get().map_or_else(String::new, |key| key.digest(tenant, subject))
     }
 
     /// Seals a secret for its place.

@@ -147,7 +147,8 @@ impl Reading<'_> {
         ];
         let known = known.into_iter().filter(|(_, value)| !value.is_empty());
         fields.extend(known.map(|(name, value)| (name.to_owned(), value.to_owned())));
-        NewLead { id: self.outreach.ids.make(), address: lead.address, fields, zone: lead.zone }
+        let digest = self.outreach.keys.objection(self.tenant, lead.address.as_str());
+        NewLead { id: self.outreach.ids.make(), address: lead.address, fields, zone: lead.zone, digest }
     }
 
     /// Stores the first rows that wait, as many as go at once. `ends` says where the list ends behind them.

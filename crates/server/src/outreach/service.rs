@@ -333,7 +333,8 @@ impl Outreach {
                 faults.add(&format!("leads[{place}].fields"), "too_long", detail);
             }
             if let Some(address) = address {
-                leads.push(NewLead { id: self.ids.make(), address, fields: lead.fields, zone });
+                let digest = self.keys.objection(tenant, address.as_str());
+                leads.push(NewLead { id: self.ids.make(), address, fields: lead.fields, zone, digest });
             }
         }
         faults.judge()?;

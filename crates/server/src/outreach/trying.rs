@@ -148,7 +148,8 @@ impl Outreach {
             return Err(Error::invalid_field(&format!("fields.{name}"), "missing_field", detail));
         }
         let now = self.clock.now();
-        let reserve = ReserveTestEmail { tenant, account, address: to.to_owned(), now };
+        let reserve =
+            ReserveTestEmail { tenant, account, address: to.to_owned(), digest: self.keys.objection(tenant, to), now };
         let account = reserved(self.store.run(call, reserve).await?)?;
         let signer = match self.signer(tenant, &account) {
             Ok(signer) => signer,

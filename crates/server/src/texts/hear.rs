@@ -93,7 +93,9 @@ pub(crate) async fn received(app: Arc<App>, context: JobContext, event: ToProces
         let stopped = wants == Wants::None;
         let phone = from.as_str().to_owned();
         let at = event.event.event.received_at;
-        app.store.run_for_jobs(&call, OptOut { tenant, phone, stopped, at, fence: Some((context.fence, now)) }).await?;
+        let digest = app.keys.objection(tenant, &phone);
+        let out = OptOut { tenant, phone, digest, stopped, at, fence: Some((context.fence, now)) };
+        app.store.run_for_jobs(&call, out).await?;
         if stopped {
             app.texts.figures.stopped();
         }

@@ -13,6 +13,7 @@ use mainstay_domain::{AppointmentState, Secret, TenantId, TextMessageId, TextRea
 use mainstay_jobs::{Done, Failure, JobContext, JobResult, Retry};
 use mainstay_store::{
     BeginText, Call, EndText, HearText, InboxSource, KnownTexts, ReadText, TextAround, TextDue, TextEnd, TextSettings,
+    WasSilenced,
 };
 
 use super::twilio::{Account, Found, Letter, STOPPED};
@@ -104,6 +105,12 @@ impl Sending<'_> {
             Err(Not::Yet(wait)) => return Ok(Done::Snoozed(wait)),
             Err(Not::Dropped(why)) => return self.dropped(&due, why).await,
         };
+        let known = WasSilenced { tenant: self.tenant, digest: self.app.keys.objection(self.tenant, &to.1) };
+        match self.texts.store.run(&call(), known).await {
+            Ok(false) => {}
+            Ok(true) => return self.dropped(&due, "Whoever it goes to wants no text messages.").await,
+            Err(error) => return Ok(self.later(&error)),
+        }
         let Some((source, token)) = self.account(&settings).await? else {
             return self
                 .dropped(&due, "The sender of the kind twilio that is named in the settings was removed.")

@@ -3,6 +3,7 @@
 mod balancer;
 mod files;
 mod load;
+mod rehearsal;
 mod smoke;
 mod world;
 

@@ -1,6 +1,8 @@
 //! What the database holds of somebody: found and exported by the command line, and held against a search that knows nothing of
 //! the program.
 
+mod erasure;
+
 use std::collections::BTreeMap;
 
 use mainstay_testing::Cluster;

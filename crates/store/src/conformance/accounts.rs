@@ -276,7 +276,12 @@ pub(super) async fn organisations_and_operators(h: &Harness) {
 }
 
 pub(super) async fn the_signing_key_is_made_once(h: &Harness) {
-    let key = |text: &str| SigningKeyOr { name: "tokens", candidate: super::sealed(text), now: h.now() };
+    let key = |text: &str| SigningKeyOr {
+        name: "tokens",
+        id: uuid::Uuid::nil(),
+        candidate: super::sealed(text),
+        now: h.now(),
+    };
     let first = h.store.run(&h.call(), key("one")).await.expect("made");
     assert_eq!(first.body(), "one");
     assert_eq!(h.store.run(&h.call(), key("two")).await, Ok(first));

@@ -82,7 +82,7 @@ pub(super) async fn what_is_sealed_is_counted_read_and_exchanged(h: &Harness) {
         fill_account(h, person.0, key(1)).await;
     }
     let candidate = sealed_under(key(1), "signing");
-    run(h, SigningKeyOr { name: "tokens", candidate, now: h.now() }).await.expect("made");
+    run(h, SigningKeyOr { name: "tokens", id: uuid::Uuid::nil(), candidate, now: h.now() }).await.expect("made");
     assert_eq!((counts(h, key(1)).await, counts(h, key(2)).await), (vec![5, 5, 0, 5, 5, 5, 1], vec![0; 7]));
     for column in SealedColumn::ALL.iter().copied() {
         // The tokens of calendars belong to staff, and have a case of their own.

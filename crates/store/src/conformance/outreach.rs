@@ -138,6 +138,7 @@ impl<'a> Agency<'a> {
             address: EmailAddress::parse(address).expect("an address"),
             fields: BTreeMap::from([("first_name".to_owned(), "Ada".to_owned())]),
             zone: None,
+            digest: format!("erased1:{address}"),
         };
         ids.into_iter().zip(addresses).map(lead).collect()
     }

@@ -147,7 +147,8 @@ async fn end(practice: &Practice<'_>, text: &TextMessage, attempts: u32, end: Te
 }
 
 async fn stop(practice: &Practice<'_>, phone: &str, stopped: bool, at: Timestamp) {
-    let say = OptOut { tenant: practice.tenant, phone: phone.to_owned(), stopped, at, fence: None };
+    let say =
+        OptOut { tenant: practice.tenant, phone: phone.to_owned(), digest: String::new(), stopped, at, fence: None };
     practice.h.store.run(&practice.h.call(), say).await.expect("said");
 }
 

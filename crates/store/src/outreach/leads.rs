@@ -16,19 +16,23 @@ use crate::intent::Intent;
 use crate::members::word;
 use crate::sql::statements;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, count, json};
+use crate::value::{At, Id, count, json};
 
 statements! {
-    /// Whoever has said that they want no mail is there, and is never written to.
-    ADD = insert((id: uuid, address: text, domain: text, fields: text, searched: text, zone: text) "
+    /// Whoever has said that they want no mail is there, and is never written to. Whoever was erased is not even there.
+    ADD = insert((id: uuid, address: text, domain: text, fields: text, searched: text, zone: text, digest: text) "
         lead (id, tenant_id, campaign_id, address, domain, fields, searched, zone, state, step, created_at, updated_at)
         SELECT b.id, $2, $3, b.address, b.domain, b.fields, b.searched, b.zone,
           CASE WHEN EXISTS (SELECT 1 FROM suppression s WHERE s.tenant_id = $2 AND s.subject = b.address)
             OR EXISTS (SELECT 1 FROM suppression s WHERE s.tenant_id = $2 AND s.subject = '@' || b.domain)
             THEN 'stopped' ELSE 'new' END, 0, $4, $4
-        FROM batch b WHERE true ORDER BY b.address
+        FROM batch b WHERE NOT EXISTS (SELECT 1 FROM suppression s WHERE s.tenant_id = $2 AND s.subject = b.digest)
+        ORDER BY b.address
         ON CONFLICT (tenant_id, campaign_id, address) DO NOTHING
         RETURNING id, state");
+    /// Whoever was erased and is not to be written to.
+    OBJECTED = batch((id: uuid, digest: text) "
+        SELECT b.id FROM batch b JOIN suppression s ON s.subject = b.digest AND s.tenant_id = $2");
     ZONES = insert((zone: text) "
         campaign_zone (campaign_id, tenant_id, zone) SELECT $3, $2, zone FROM batch WHERE true ORDER BY zone
         ON CONFLICT (campaign_id, zone, tenant_id) DO NOTHING");
@@ -63,6 +67,8 @@ pub struct NewLead {
     pub fields: BTreeMap<String, String>,
     /// Where it lives; nothing where nobody knows.
     pub zone: Option<Zone>,
+    /// What is kept of its address when somebody was erased.
+    pub digest: String,
 }
 
 /// What became of leads that were to be added.
@@ -72,6 +78,8 @@ pub struct AddedLeads {
     pub new: BTreeSet<LeadId>,
     /// Of those: whose address or domain is suppressed. They are kept and not written to.
     pub suppressed: BTreeSet<LeadId>,
+    /// Who was erased, and is not to be written to: they are not kept.
+    pub erased: BTreeSet<LeadId>,
 }
 
 /// Adds leads to a campaign, at most [`MOST_LEADS`]. Whose address is there already is passed over: the first stays as it
@@ -96,6 +104,13 @@ struct LeadInsert<'a> {
     fields: String,
     searched: String,
     zone: &'a str,
+    digest: &'a str,
+}
+
+#[derive(Serialize)]
+struct DigestKey<'a> {
+    id: Uuid,
+    digest: &'a str,
 }
 
 #[derive(Serialize)]
@@ -149,10 +164,16 @@ pub(super) async fn add(
         let fields = json(&lead.fields)?;
         let named = NAMED.iter().filter_map(|name| lead.fields.get(*name).map(String::as_str));
         let searched = searched(address, named);
-        rows.push(LeadInsert { id: lead.id.uuid(), address, domain: domain_of(address), fields, searched, zone });
+        let (domain, digest) = (domain_of(address), lead.digest.as_str());
+        rows.push(LeadInsert { id: lead.id.uuid(), address, domain, fields, searched, zone, digest });
     }
     let id = campaign.id.uuid();
     let added: Vec<AddedRow> = tx.batch(ADD, &rows).bind(tenant.uuid()).bind(id).bind(At(now)).rows().await?;
+    if added.len() < rows.len() {
+        let keys: Vec<_> = rows.iter().map(|row| DigestKey { id: row.id, digest: row.digest }).collect();
+        let erased: Vec<Id> = tx.batch(OBJECTED, &keys).bind(tenant.uuid()).rows().await?;
+        answer.erased = erased.into_iter().map(|row| LeadId(row.id)).collect();
+    }
     let names: BTreeSet<&str> = rows.iter().map(|row| row.zone).collect();
     let zones: Vec<_> = names.into_iter().map(|zone| ZoneRow { zone }).collect();
     tx.batch(ZONES, &zones).bind(tenant.uuid()).bind(id).run().await?;

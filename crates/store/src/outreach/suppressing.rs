@@ -16,10 +16,10 @@ use crate::tx::{Scope, Tx};
 use crate::value::At;
 
 statements! {
-    ALLOW = both("DELETE FROM suppression WHERE subject = $1 AND tenant_id = $2");
+    ALLOW = both("DELETE FROM suppression WHERE subject IN ($1, $3) AND tenant_id = $2");
     LIST = both("
         SELECT subject, reason, email_id, created_at FROM suppression
-        WHERE tenant_id = $1 AND (created_at, subject) < ($2, $3) ORDER BY created_at DESC, subject DESC LIMIT $4");
+        WHERE tenant_id = $1 AND (created_at, subject) < ($2, $3) AND subject NOT LIKE 'erased1:%' ORDER BY created_at DESC, subject DESC LIMIT $4");
     FIND = both("
         SELECT subject, reason, email_id, created_at FROM suppression WHERE subject = $1 AND tenant_id = $2");
     OF_DOMAIN = locking((domain: text, tenant_id: uuid) "
@@ -127,6 +127,8 @@ pub struct Allow {
     pub tenant: TenantId,
     /// What.
     pub subject: String,
+    /// What is kept of it when somebody was erased.
+    pub digest: String,
 }
 
 impl Intent for Allow {
@@ -138,7 +140,8 @@ impl Intent for Allow {
     }
 
     async fn run(&self, tx: &mut Tx<'_>) -> Result<bool> {
-        Ok(tx.query(ALLOW).bind(self.subject.clone()).bind(self.tenant.uuid()).run().await? == 1)
+        let allow = tx.query(ALLOW).bind(self.subject.clone()).bind(self.tenant.uuid());
+        Ok(allow.bind(self.digest.clone()).run().await? > 0)
     }
 }
 

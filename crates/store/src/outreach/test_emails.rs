@@ -15,7 +15,7 @@ use crate::value::Number;
 
 statements! {
     SUPPRESSED = both("
-        SELECT count(*) AS number FROM suppression WHERE tenant_id = $1 AND subject IN ($2, '@' || $3)");
+        SELECT count(*) AS number FROM suppression WHERE tenant_id = $1 AND subject IN ($2, '@' || $3, $4)");
 }
 
 /// Counts one email that tries a text, before it goes out. It stays counted whatever comes of it.
@@ -27,6 +27,8 @@ pub struct ReserveTestEmail {
     pub account: SendingAccountId,
     /// Whom it goes to, as addresses are kept.
     pub address: String,
+    /// What is kept of it when somebody was erased.
+    pub digest: String,
     /// The present moment.
     pub now: Timestamp,
 }
@@ -63,7 +65,8 @@ impl Intent for ReserveTestEmail {
             return Ok(TestEmailRoom::Resting(account.state));
         }
         let suppressed = tx.query(SUPPRESSED).bind(self.tenant.uuid()).bind(self.address.clone());
-        let suppressed: Option<Number> = suppressed.bind(domain_of(&self.address).to_owned()).row().await?;
+        let suppressed: Option<Number> =
+            suppressed.bind(domain_of(&self.address).to_owned()).bind(self.digest.clone()).row().await?;
         if suppressed.is_some_and(|row| row.number > 0) {
             return Ok(TestEmailRoom::Suppressed);
         }

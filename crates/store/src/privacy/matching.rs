@@ -1,6 +1,7 @@
-//! Whether a text names a person.
+//! Whether a text names a person, and where.
 
 use std::collections::BTreeSet;
+use std::ops::Range;
 
 use serde_json::{Map, Value};
 
@@ -8,16 +9,23 @@ use serde_json::{Map, Value};
 const SHORTEST: usize = 4;
 /// The fewest digits of a number: the number of a subscriber without its area.
 const FEWEST_DIGITS: usize = 7;
+/// How many digits of a number are looked for, at most: how a country is written before it differs from form to form, its end
+/// does not.
+const END_DIGITS: usize = 9;
 /// How deep texts that are JSON themselves are looked into.
 const DEEPEST: usize = 4;
+/// What stands in the place of what was erased.
+pub(super) const ERASED: &str = "[erased]";
 
 /// By what a person is known: addresses, names, numbers, ids.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Identifiers {
     /// In small letters.
-    texts: Vec<String>,
-    /// Digits without what stands before them in another country.
-    numbers: Vec<String>,
+    addresses: BTreeSet<String>,
+    /// In small letters, and of which organisation a name was learnt: others may have it elsewhere.
+    names: BTreeSet<(String, Option<String>)>,
+    /// All digits of each number.
+    numbers: BTreeSet<String>,
     /// Of rows that are theirs.
     ids: BTreeSet<String>,
 }
@@ -27,32 +35,46 @@ pub struct Identifiers {
 #[error("'{0}' is too short to find somebody by")]
 pub struct NothingToFind(String);
 
+/// Which identifiers count.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum By<'a> {
+    /// Addresses and numbers, which are of one person.
+    Sure,
+    /// Names as well, which somebody else may have too: those of this organisation, and those of none.
+    Names(Option<&'a str>),
+    /// Everything.
+    All,
+}
+
 impl Identifiers {
-    /// Adds an address, a name or an id.
+    /// Adds an address.
     ///
     /// # Errors
     /// When it has fewer than four characters.
-    pub fn text(mut self, text: &str) -> Result<Self, NothingToFind> {
-        let folded = folded(text);
-        if folded.chars().count() < SHORTEST {
-            return Err(NothingToFind(text.to_owned()));
-        }
-        self.texts.push(folded);
+    pub fn address(mut self, text: &str) -> Result<Self, NothingToFind> {
+        self.addresses.insert(long_enough(text)?);
         Ok(self)
     }
 
-    /// Adds a number of a telephone.
+    /// Adds a full name.
+    ///
+    /// # Errors
+    /// When it has fewer than four characters.
+    pub fn name(mut self, text: &str) -> Result<Self, NothingToFind> {
+        self.names.insert((long_enough(text)?, None));
+        Ok(self)
+    }
+
+    /// Adds a number of a telephone, with its calling code.
     ///
     /// # Errors
     /// When it has fewer than seven digits.
     pub fn number(mut self, number: &str) -> Result<Self, NothingToFind> {
-        let digits: String = number.chars().filter(char::is_ascii_digit).collect();
-        // How a country is written before a number differs from form to form; the end of it does not.
-        let end = digits.len().saturating_sub(9).min(digits.len());
+        let digits = digits_of(number);
         if digits.len() < FEWEST_DIGITS {
             return Err(NothingToFind(number.to_owned()));
         }
-        self.numbers.push(digits[end..].to_owned());
+        self.numbers.insert(digits);
         Ok(self)
     }
 
@@ -63,91 +85,283 @@ impl Identifiers {
 
     /// Adds what such a row says of them; false when it is known, or too short to find somebody by. Of names only those of two
     /// words and more tell one from another.
-    pub(super) fn learn(&mut self, column: &str, text: &str) -> bool {
-        self.tidy();
-        let known = self.clone();
-        let learnt = match column {
-            "phone" | "number" => known.number(text),
-            "name" if !text.trim().contains(char::is_whitespace) => return false,
-            _ => known.text(text),
-        };
-        let Ok(mut all) = learnt else { return false };
-        let is_new = all.tidy() > self.texts.len() + self.numbers.len();
-        if is_new {
-            *self = all;
+    pub(super) fn learn(&mut self, column: &str, text: &str, tenant: Option<&str>) -> bool {
+        match column {
+            "phone" | "number" => {
+                let digits = digits_of(text);
+                digits.len() >= FEWEST_DIGITS && self.numbers.insert(digits)
+            }
+            "name" if !text.trim().contains(char::is_whitespace) => false,
+            "name" => long_enough(text).is_ok_and(|name| {
+                let everywhere = self.names.contains(&(name.clone(), None));
+                !everywhere && self.names.insert((name, tenant.map(str::to_owned)))
+            }),
+            _ => long_enough(text).is_ok_and(|address| self.addresses.insert(address)),
         }
-        is_new
-    }
-
-    /// How many there are, each once.
-    fn tidy(&mut self) -> usize {
-        for all in [&mut self.texts, &mut self.numbers] {
-            all.sort_unstable();
-            all.dedup();
-        }
-        self.texts.len() + self.numbers.len()
     }
 
     /// Whether there is nothing to find somebody by.
     #[must_use]
-    pub const fn is_empty(&self) -> bool {
-        self.texts.is_empty() && self.numbers.is_empty()
+    pub fn is_empty(&self) -> bool {
+        self.addresses.is_empty() && self.numbers.is_empty() && self.names.is_empty()
+    }
+
+    /// Whether somebody is found without doubt: names are no more than a hint.
+    #[must_use]
+    pub fn are_sure(&self) -> bool {
+        !(self.addresses.is_empty() && self.numbers.is_empty())
+    }
+
+    /// The addresses, in small letters.
+    pub fn addresses(&self) -> impl Iterator<Item = &str> {
+        self.addresses.iter().map(String::as_str)
+    }
+
+    /// The numbers (E.164).
+    pub fn numbers(&self) -> impl Iterator<Item = String> {
+        self.numbers.iter().map(|digits| format!("+{digits}"))
+    }
+
+    /// The names, in small letters.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.names.iter().map(|(name, _)| name.as_str())
+    }
+
+    /// Whether an id of theirs stands in a text.
+    pub(super) fn id_in(&self, text: &str) -> bool {
+        const HYPHENS: [usize; 4] = [8, 13, 18, 23];
+        let is_id = |place: &[u8]| HYPHENS.iter().all(|at| place[*at] == b'-');
+        !self.ids.is_empty()
+            && text
+                .as_bytes()
+                .windows(36)
+                .any(|place| is_id(place) && std::str::from_utf8(place).is_ok_and(|id| self.ids.contains(id)))
+    }
+
+    /// Whether this is one of the addresses, numbers or ids, whole.
+    pub(super) fn are(&self, value: &Value) -> bool {
+        let Some(text) = value.as_str() else { return false };
+        let is_number = || text.starts_with('+') && self.numbers.contains(&digits_of(text));
+        self.ids.contains(text) || self.addresses.contains(&folded(text)) || is_number()
     }
 
     /// The columns of a row that name the person.
     #[must_use]
-    pub(super) fn columns(&self, row: &Map<String, Value>) -> Vec<String> {
-        row.iter().filter(|(_, value)| self.names(value, DEEPEST)).map(|(column, _)| column.clone()).collect()
+    pub(super) fn columns(&self, row: &Map<String, Value>, by: By<'_>) -> Vec<String> {
+        row.iter().filter(|(_, value)| self.name_in(value, by, DEEPEST)).map(|(column, _)| column.clone()).collect()
     }
 
-    fn names(&self, value: &Value, depth: usize) -> bool {
+    /// Whether a value names the person.
+    pub(super) fn in_value(&self, value: &Value, by: By<'_>) -> bool {
+        self.name_in(value, by, DEEPEST)
+    }
+
+    fn name_in(&self, value: &Value, by: By<'_>, depth: usize) -> bool {
         match value {
-            Value::String(text) => self.in_text(text, depth),
-            Value::Number(number) => self.in_digits(&number.to_string()),
-            Value::Array(values) => values.iter().any(|value| self.names(value, depth)),
-            Value::Object(fields) => fields.iter().any(|(key, value)| self.in_text(key, 0) || self.names(value, depth)),
+            Value::String(text) => self.in_text(text, by, depth),
+            Value::Number(number) => !self.of_numbers(&number.to_string()).is_empty(),
+            Value::Array(values) => values.iter().any(|value| self.name_in(value, by, depth)),
+            Value::Object(fields) => {
+                fields.iter().any(|(key, value)| self.in_text(key, by, 0) || self.name_in(value, by, depth))
+            }
             Value::Null | Value::Bool(_) => false,
         }
     }
 
-    fn in_text(&self, text: &str, depth: usize) -> bool {
-        if self.ids.contains(text) {
+    fn in_text(&self, text: &str, by: By<'_>, depth: usize) -> bool {
+        if by == By::All && self.id_in(text) || !self.places(text, by).is_empty() {
             return true;
         }
-        let low = folded(text);
-        if self.texts.iter().any(|wanted| low.contains(wanted.as_str())) || self.in_digits(text) {
-            return true;
-        }
-        // JSON that came from outside may write letters by their numbers, and ids stand in it whole.
-        let nested = depth > 0 && text.starts_with(['{', '[', '"']) && (text.contains('\\') || !self.ids.is_empty());
-        nested && serde_json::from_str::<Value>(text).is_ok_and(|inner| self.names(&inner, depth - 1))
+        // JSON that came from outside may write letters by their numbers.
+        let nested = depth > 0 && text.starts_with(['{', '[', '"']) && text.contains('\\');
+        nested && serde_json::from_str::<Value>(text).is_ok_and(|inner| self.name_in(&inner, by, depth - 1))
     }
 
-    /// Numbers are written with spaces, hyphens, dots, slashes and brackets between their digits.
-    fn in_digits(&self, text: &str) -> bool {
-        if self.numbers.is_empty() {
-            return false;
+    /// A text without what names the person; nothing when it does not. Of JSON the strings are looked at.
+    pub(super) fn without(&self, text: &str, by: By<'_>) -> Option<String> {
+        if text.starts_with(['{', '[', '"'])
+            && let Ok(mut whole) = serde_json::from_str::<Value>(text)
+        {
+            return self.cut(&mut whole, by).then(|| whole.to_string());
         }
-        let between = |c: char| c.is_whitespace() || "()-./+".contains(c);
-        let mut run = String::new();
-        let ended = |run: &mut String| {
-            let found = self.numbers.iter().any(|wanted| run.contains(wanted.as_str()));
-            run.clear();
-            found
+        self.cut_text(text, by)
+    }
+
+    fn cut(&self, value: &mut Value, by: By<'_>) -> bool {
+        match value {
+            Value::String(text) => {
+                let cut = self.without(text, by);
+                let is_cut = cut.is_some();
+                if let Some(cut) = cut {
+                    *text = cut;
+                }
+                is_cut
+            }
+            Value::Number(number) if !self.of_numbers(&number.to_string()).is_empty() => {
+                *value = Value::String(ERASED.to_owned());
+                true
+            }
+            Value::Array(values) => values.iter_mut().fold(false, |any, value| self.cut(value, by) || any),
+            Value::Object(fields) => {
+                let mut any = false;
+                let old = std::mem::take(fields);
+                for (key, mut value) in old {
+                    let named = self.cut_text(&key, by);
+                    any |= self.cut(&mut value, by) || named.is_some();
+                    fields.insert(named.unwrap_or(key), value);
+                }
+                any
+            }
+            Value::Number(_) | Value::Null | Value::Bool(_) => false,
+        }
+    }
+
+    fn cut_text(&self, text: &str, by: By<'_>) -> Option<String> {
+        let mut places = self.places(text, by);
+        if places.is_empty() {
+            return None;
+        }
+        places.sort_unstable_by_key(|place| place.start);
+        let (mut rest, mut from) = (String::with_capacity(text.len()), 0);
+        for place in places {
+            // Within one that is cut out already.
+            if place.end <= from {
+                continue;
+            }
+            if place.start >= from {
+                rest.push_str(&text[from..place.start]);
+                rest.push_str(ERASED);
+            }
+            from = place.end;
+        }
+        rest.push_str(&text[from..]);
+        Some(rest)
+    }
+
+    /// Where a text names the person, in bytes.
+    fn places(&self, text: &str, by: By<'_>) -> Vec<Range<usize>> {
+        let mut places = self.of_numbers(text);
+        let (low, from) = Folded::of(text).parts();
+        let mut find = |wanted: &str| {
+            for (start, found) in low.match_indices(wanted) {
+                if !stands_alone(&low, start, found.len()) {
+                    continue;
+                }
+                // A letter whose small form has several is cut out whole.
+                let last = from[start + found.len() - 1];
+                places.push(from[start]..last + text[last..].chars().next().map_or(0, char::len_utf8));
+            }
         };
-        for c in text.chars() {
-            if c.is_ascii_digit() {
-                run.push(c);
-            } else if !between(c) && !run.is_empty() && ended(&mut run) {
-                return true;
+        self.addresses.iter().for_each(|address| find(address));
+        for (name, of) in &self.names {
+            let counts = match by {
+                By::Sure => false,
+                By::All => true,
+                By::Names(tenant) => of.is_none() || of.as_deref() == tenant,
+            };
+            if counts {
+                find(name);
             }
         }
-        ended(&mut run)
+        places
     }
+
+    /// Where its numbers stand in a text. They are written with spaces, hyphens, dots, slashes and brackets between their
+    /// digits.
+    fn of_numbers(&self, text: &str) -> Vec<Range<usize>> {
+        let mut places = Vec::new();
+        if self.numbers.is_empty() {
+            return places;
+        }
+        let between = |c: char| c.is_whitespace() || "()-./+".contains(c);
+        let (mut run, mut place) = (String::new(), 0..0);
+        let mut ended = |run: &mut String, place: &Range<usize>| {
+            if self.numbers.iter().any(|digits| run.contains(end_of(digits))) {
+                let plus = text[..place.start].ends_with('+');
+                places.push(place.start - usize::from(plus)..place.end);
+            }
+            run.clear();
+        };
+        for (at, c) in text.char_indices() {
+            if c.is_ascii_digit() {
+                if run.is_empty() {
+                    place.start = at;
+                }
+                run.push(c);
+                place.end = at + 1;
+            } else if !between(c) && !run.is_empty() {
+                ended(&mut run, &place);
+            }
+        }
+        if !run.is_empty() {
+            ended(&mut run, &place);
+        }
+        places
+    }
+}
+
+fn long_enough(text: &str) -> Result<String, NothingToFind> {
+    let folded = folded(text);
+    if folded.chars().count() < SHORTEST { Err(NothingToFind(text.to_owned())) } else { Ok(folded) }
+}
+
+/// Whether it is no part of a longer address or word: `nada@example.com` is somebody else.
+fn stands_alone(text: &str, start: usize, length: usize) -> bool {
+    let before = text[..start].chars().next_back();
+    let mut after = text[start + length..].chars();
+    let (next, second) = (after.next(), after.next());
+    let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '-' || c == '_');
+    let joined = part(before) || matches!(before, Some('.' | '+' | '%'));
+    !joined && !part(next) && !(matches!(next, Some('.' | '@')) && part(second))
+}
+
+/// The end of a number that stands in each of its forms: without its calling code (ITU-T E.164, list of assigned codes).
+fn end_of(digits: &str) -> &str {
+    let code = match digits.as_bytes() {
+        [b'1' | b'7', ..] => 1,
+        [b'2', b'0' | b'7', ..]
+        | [b'3', b'0'..=b'4' | b'6' | b'9', ..]
+        | [b'4', b'0' | b'1' | b'3'..=b'9', ..]
+        | [b'5', b'1'..=b'8', ..]
+        | [b'6', b'0'..=b'6', ..]
+        | [b'8', b'1' | b'2' | b'4' | b'6', ..]
+        | [b'9', b'0'..=b'5' | b'8', ..] => 2,
+        _ => 3,
+    };
+    let most = digits.len().saturating_sub(code).clamp(FEWEST_DIGITS, END_DIGITS);
+    &digits[digits.len().saturating_sub(most)..]
+}
+
+fn digits_of(number: &str) -> String {
+    number.chars().filter(char::is_ascii_digit).collect()
 }
 
 fn folded(text: &str) -> String {
     text.trim().to_lowercase()
+}
+
+/// A text in small letters, which may be longer or shorter than it was.
+struct Folded {
+    low: String,
+    /// For each byte of it: where its letter begins in the text.
+    from: Vec<usize>,
+}
+
+impl Folded {
+    fn of(text: &str) -> Self {
+        let (mut low, mut from) = (String::with_capacity(text.len()), Vec::with_capacity(text.len()));
+        for (at, c) in text.char_indices() {
+            for c in c.to_lowercase() {
+                low.push(c);
+                from.resize(low.len(), at);
+            }
+        }
+        Self { low, from }
+    }
+
+    fn parts(self) -> (String, Vec<usize>) {
+        (self.low, self.from)
+    }
 }
 
 #[cfg(test)]
@@ -157,7 +371,7 @@ mod tests {
     use super::*;
 
     fn ada() -> Identifiers {
-        let identifiers = Identifiers::default().text("Ada@Example.com").and_then(|all| all.text("Ada Lovelace"));
+        let identifiers = Identifiers::default().address("Ada@Example.com").and_then(|all| all.name("Ada Lovelace"));
         identifiers.and_then(|all| all.number("+1 500 555-0006")).expect("identifiers")
     }
 
@@ -174,19 +388,80 @@ mod tests {
             r#"{"name":"\u0041da Lovelace"}"#,
             r#"["{\"a\":\"\\u0061da@example.com\"}"]"#,
         ] {
-            assert!(ada().names(&json!(text), DEEPEST), "{text}");
+            assert!(ada().in_value(&json!(text), By::All), "{text}");
+            let cut = ada().without(text, By::All).unwrap_or_else(|| panic!("{text}"));
+            assert!(!ada().in_value(&json!(cut), By::All), "{text}: {cut}");
         }
-        assert!(ada().names(&json!({"a": [{"b": "ada@example.com"}]}), DEEPEST));
-        assert!(ada().names(&json!(15_005_550_006_u64), DEEPEST));
-        for text in ["ada", "lovelace", "example.com", "ada @example.com", "500 555 0007", "2026-11-30 15:00", ""] {
-            assert!(!ada().names(&json!(text), DEEPEST), "{text}");
+        assert!(ada().in_value(&json!({"a": [{"b": "ada@example.com"}]}), By::All));
+        assert!(ada().in_value(&json!(15_005_550_006_u64), By::All));
+        for text in [
+            "ada",
+            "lovelace",
+            "example.com",
+            "ada @example.com",
+            "nada@example.com",
+            "ada@example.com.au",
+            "Ada Lovelacely",
+            "500 555 0007",
+            "2026-11-30 15:00",
+            "",
+        ] {
+            assert!(!ada().in_value(&json!(text), By::All), "{text}");
+            assert_eq!(ada().without(text, By::All), None);
+        }
+    }
+
+    #[test]
+    fn only_what_names_somebody_is_cut_out() {
+        let cut = |text: &str| ada().without(text, By::Names(None)).expect("named");
+        assert_eq!(cut("İ: ADA Lovelace (ada@example.com), +1 500 555-0006."), "İ: [erased] ([erased]), [erased].");
+        assert_eq!(
+            cut(r#"{"b":1.5,"a":["Ada Lovelace",2,null,15005550006]}"#),
+            r#"{"a":["[erased]",2,null,"[erased]"],"b":1.5}"#
+        );
+        assert_eq!(cut(r#"{"ada@example.com":"x"}"#), r#"{"[erased]":"x"}"#);
+        assert_eq!(cut("[ada@example.com"), "[[erased]");
+        assert_eq!(ada().without("Ada Lovelace", By::Sure), None, "somebody else may have that name");
+        let mut of = Identifiers::default().address("ada@example.com").expect("an address");
+        assert!(of.learn("name", "Ada Lovelace", Some("t1")) && !of.learn("name", "Ada", Some("t1")));
+        assert_eq!(of.without("Ada Lovelace", By::Names(Some("t2"))), None, "elsewhere it is somebody else's");
+        assert_eq!(of.without("Ada Lovelace", By::Names(Some("t1"))).as_deref(), Some("[erased]"));
+    }
+
+    #[test]
+    fn what_is_somebodys_is_told_from_what_names_them() {
+        for whole in ["ada@example.com", "ADA@example.com", "+15005550006"] {
+            assert!(ada().are(&json!(whole)), "{whole}");
+        }
+        for other in ["nada@example.com", "+25005550006", "15005550006", "Ada Lovelace", ""] {
+            assert!(!ada().are(&json!(other)), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_number_is_found_without_its_calling_code() {
+        for (number, forms) in [
+            ("+4930901877", ["030 901877", "+49 (30) 901877"]),
+            ("+15005550006", ["500-555-0006", "001 500 555 0006"]),
+            ("+3545551234", ["555 1234", "00354 555 1234"]),
+        ] {
+            let known = Identifiers::default().number(number).expect("a number");
+            for form in forms {
+                assert_eq!(
+                    known.without(&format!("Call {form}!"), By::Sure).as_deref(),
+                    Some("Call [erased]!"),
+                    "{form}"
+                );
+            }
+            assert_eq!(known.without("Call 030 901878!", By::Sure), None);
         }
     }
 
     #[test]
     fn what_is_found_everywhere_is_refused() {
-        assert!(Identifiers::default().text(" x ").is_err());
+        assert!(Identifiers::default().name(" x ").is_err());
         assert!(Identifiers::default().number("555-00").is_err());
         assert!(Identifiers::default().is_empty());
+        assert!(!Identifiers::default().name("Ada Lovelace").expect("a name").are_sure());
     }
 }

@@ -1,19 +1,41 @@
-//! What the database holds of a person: every row of every table in which they are named, whatever the program knows of it.
+//! What the database holds of a person: every row of every table in which they are named, whatever the program knows of it; and
+//! how it is taken away.
 //!
 //! It is looked for as somebody would who has the database and a search: all tables of the page of tables, all columns of the
 //! catalogue, so that no table and no column can be forgotten. That walks everything, and so it is for commands and jobs and
-//! not for requests; like a backup it is one transaction that sees one moment, by the login that owns the tables.
+//! not for requests; like a backup it is one transaction that sees one moment, by the login that owns the tables. What an
+//! erasure does is decided by the [`rules`], and proven by looking again.
 
+mod changing;
+mod erasing;
 mod matching;
+mod objections;
+mod rules;
+mod synced;
 mod walking;
 
 use mainstay_domain::TenantId;
 use serde_json::{Map, Value};
+use tokio::sync::mpsc;
 
+#[cfg(test)]
+pub(crate) use rules::{RULES, Rule};
+
+pub use changing::{leave_no_trace, writers_have_ended};
+pub use erasing::{Erased, ErasurePlan, Left, Why, erase, learn_surely, plan};
 pub use matching::{Identifiers, NothingToFind};
+pub use objections::{ObjectFor, Objection};
+
+use walking::{Seen, WAITING_ROWS, Wanted, walk};
 
 use crate::error::Result;
+#[cfg(test)]
+use crate::sql::Sql;
 use crate::store::Options;
+use matching::By;
+
+#[cfg(test)]
+pub(crate) const ALL_STATEMENTS: &[&[Sql]] = &[objections::STATEMENTS, synced::STATEMENTS];
 
 /// A row in which a person is named, or that belongs to one.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,7 +62,7 @@ const BY: [&str; 7] = ["id", "email", "name", "phone", "address", "number", "con
 const PASSES: usize = 4;
 
 /// Learns what else a person is known by: the ids of rows that are theirs, and the addresses, numbers and full names in these,
-/// until there is nothing new.
+/// until there is nothing new. It would rather find too much, for somebody who reads what was found.
 ///
 /// # Errors
 /// As [`find`].
@@ -57,7 +79,7 @@ pub async fn learn(options: &Options, identifiers: &mut Identifiers, tenant: Opt
             let text = |column: &str| found.row.get(column).and_then(Value::as_str);
             is_new |= text("id").is_some_and(|id| learnt.id(id));
             for column in *columns {
-                is_new |= text(column).is_some_and(|said| learnt.learn(column, said));
+                is_new |= text(column).is_some_and(|said| learnt.learn(column, said, None));
             }
             Ok(())
         })
@@ -80,12 +102,23 @@ pub async fn find(
     tenant: Option<TenantId>,
     found: &mut (dyn FnMut(Found) -> Result<()> + Send),
 ) -> Result<u64> {
-    walking::walk(options, &mut |table, row| {
-        if tenant.is_some_and(|tenant| row.get("tenant_id").is_some_and(|id| *id != tenant.to_string())) {
-            return Ok(());
+    let named = |row: &Map<String, Value>| identifiers.columns(row, By::All);
+    let wanted = |_: &'static str, row: &Map<String, Value>| {
+        let elsewhere = tenant.is_some_and(|tenant| row.get("tenant_id").is_some_and(|id| *id != tenant.to_string()));
+        !elsewhere && !named(row).is_empty()
+    };
+    each(options, &wanted, &mut |Seen { table, row, .. }| found(Found { table, columns: named(&row), row })).await
+}
+
+/// Hands on each row that is wanted.
+async fn each(options: &Options, wanted: Wanted<'_>, take: &mut (dyn FnMut(Seen) -> Result<()> + Send)) -> Result<u64> {
+    let (to, mut rows) = mpsc::channel(WAITING_ROWS);
+    let taken = async {
+        while let Some(seen) = rows.recv().await {
+            take(seen)?;
         }
-        let columns = identifiers.columns(&row);
-        if columns.is_empty() { Ok(()) } else { found(Found { table, columns, row }) }
-    })
-    .await
+        Ok(())
+    };
+    let (walked, ()) = tokio::try_join!(walk(options, wanted, to), taken)?;
+    Ok(walked)
 }

@@ -279,7 +279,8 @@ impl TextDue {
     pub fn to(&self) -> Option<(ContactId, String)> {
         match (self.text.reason, &self.around) {
             (TextReason::Reminder, Some(around)) => around.contact.clone(),
-            _ => Some((self.text.contact, self.text.phone.clone())),
+            // Whoever was erased has no number any more.
+            _ => Some((self.text.contact, self.text.phone.clone())).filter(|(_, phone)| !phone.is_empty()),
         }
     }
 }

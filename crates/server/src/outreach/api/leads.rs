@@ -87,7 +87,8 @@ pub struct LeadsWishBody {
 pub struct AddedLeadBody {
     /// Its id, when it is new.
     id: Option<Uuid>,
-    /// `added`; `duplicate` when its address is there already; `suppressed` when it is kept and not written to.
+    /// `added`; `duplicate` when its address is there already; `suppressed` when it is not written to: kept
+    /// with its id, or, of somebody who was erased, not even kept.
     outcome: &'static str,
 }
 
@@ -185,6 +186,7 @@ pub async fn add(
     let wishes = body.leads.into_iter().map(wish).collect();
     let (ids, added) = app.outreach.add_leads(&context.call, by.tenant, CampaignId(id), wishes).await?;
     let outcome = |id: LeadId| match (added.new.contains(&id), added.suppressed.contains(&id)) {
+        (false, _) if added.erased.contains(&id) => AddedLeadBody { id: None, outcome: "suppressed" },
         (false, _) => AddedLeadBody { id: None, outcome: "duplicate" },
         (true, true) => AddedLeadBody { id: Some(id.uuid()), outcome: "suppressed" },
         (true, false) => AddedLeadBody { id: Some(id.uuid()), outcome: "added" },

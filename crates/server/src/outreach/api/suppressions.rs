@@ -115,7 +115,11 @@ pub async fn remove(
     Path(text): Path<String>,
 ) -> Result<StatusCode, Problem> {
     let subject = subject(&text).map_err(|refused| Error::invalid(vec![refused.of("subject")]))?;
-    match app.store.run(&context.call, Allow { tenant: by.tenant, subject }).await? {
+    match app
+        .store
+        .run(&context.call, Allow { tenant: by.tenant, digest: app.keys.objection(by.tenant, &subject), subject })
+        .await?
+    {
         true => Ok(StatusCode::NO_CONTENT),
         false => Err(Error::not_found("suppression").into()),
     }

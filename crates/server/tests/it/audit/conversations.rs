@@ -89,7 +89,7 @@ async fn leave_a_text(practice: &Practice<'_>, address: &str, colours: &mut Colo
     };
     assert!(store.run(&call(), begin).await.expect("begun"));
     let at = server.now().minus(Duration::from_secs(900));
-    let stop = OptOut { tenant, phone: text.phone.clone(), stopped: true, at, fence: None };
+    let stop = OptOut { tenant, phone: text.phone.clone(), digest: String::new(), stopped: true, at, fence: None };
     store.run(&call(), stop).await.expect("said");
     let seen = see(server, address, "data.texts").await;
     assert!(seen.evidence.contains("went out after a stop"), "{}", seen.evidence);

@@ -144,7 +144,7 @@ pub(super) async fn five(server: &TestApp, ada: &Person) -> String {
         crate::calls::take_message(server, &sender, "a secret", &format!("call-{number}")).await;
         server.send("GET", &format!("/v1/contacts/{contact}"), token, None).await.expect(200);
         let (phone, at) = (format!("+493090182{number}"), server.now());
-        let stop = OptOut { tenant: texts.tenant, phone, stopped: true, at, fence: None };
+        let stop = OptOut { tenant: texts.tenant, phone, digest: String::new(), stopped: true, at, fence: None };
         server.app.store.run(&Call::within(Duration::from_secs(10)), stop).await.expect("stored");
     }
     contact

@@ -254,7 +254,13 @@ impl<'a> Month<'a> {
             let zone = Zone::parse(ZONES[place % ZONES.len()]).expect("a zone");
             let lead = h.ids.make();
             let address = EmailAddress::parse(&format!("p{number}.{place}@{domain}")).expect("an address");
-            new.push(NewLead { id: lead, address, fields: BTreeMap::new(), zone: Some(zone.clone()) });
+            new.push(NewLead {
+                id: lead,
+                address,
+                fields: BTreeMap::new(),
+                zone: Some(zone.clone()),
+                digest: String::new(),
+            });
             let (taken, taken_at) = (0, now);
             self.people.insert(lead, Person { course: number, zone, domain, stopped: false, taken, taken_at });
             if self.chance.hits(60) {

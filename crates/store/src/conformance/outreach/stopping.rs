@@ -83,8 +83,8 @@ async fn listed(agency: &Agency<'_>, made: &Made, account: SendingAccountId) {
     let added = AddLeads { tenant, campaign: made.id, leads: later, now: h.now() };
     let added = agency.run(added).await.expect("a campaign");
     assert_eq!((added.new.len(), added.suppressed.len()), (2, 1), "one is there already, one is not written to");
-    assert!(agency.run(Allow { tenant, subject: "@late.test".to_owned() }).await);
-    assert!(!agency.run(Allow { tenant, subject: "@late.test".to_owned() }).await);
+    assert!(agency.run(Allow { tenant, subject: "@late.test".to_owned(), digest: String::new() }).await);
+    assert!(!agency.run(Allow { tenant, subject: "@late.test".to_owned(), digest: String::new() }).await);
     let run = agency.begin(account).await;
     let claimed = agency.claim(&run, 10).await;
     assert_eq!(claimed.iter().map(|email| email.address.as_str()).collect::<Vec<_>>(), ["t@fine.test"]);
@@ -132,7 +132,7 @@ pub(in super::super) async fn what_is_unknown_is_resolved(h: &Harness) {
     assert_eq!((replied.state, replied.replied_at), (EmailState::Accepted, Some(h.now())));
     assert_eq!(resolve(claimed[3].id, Resolution::Again).await, Resolved::Done, "one that was refused, too");
     assert_eq!(resolve(claimed[4].id, Resolution::Again).await, Resolved::Suppressed);
-    agency.run(Allow { tenant, subject: "e@x.test".to_owned() }).await;
+    agency.run(Allow { tenant, subject: "e@x.test".to_owned(), digest: String::new() }).await;
     assert_eq!(resolve(claimed[4].id, Resolution::Again).await, Resolved::Done);
     let sent = agency.claim(&run, 10).await;
     assert_eq!(sent.iter().map(|email| email.lead).collect::<Vec<_>>().len(), 3);

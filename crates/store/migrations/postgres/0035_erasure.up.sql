@@ -1,0 +1,45 @@
+-- An erasure takes somebody out of the rows of all organisations. The login that owns the tables may change them, in a session
+-- that has said what it is for; nothing else that it does reaches a row.
+
+CREATE POLICY erasure ON api_key TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON appointment TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON audit_event TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON calendar_connection TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON calendar_feed TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON campaign TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON client_report TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON contact TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON conversation TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON document TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON document_passage TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON document_term TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON email TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON generation TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON idempotency TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON image TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON inbox_event TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON inbox_source TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON inbox_subject TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON lead TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON lead_import TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON lead_import_fault TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON mailbox TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON message TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON organisation TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON phone_agent TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON phone_call TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON phone_call_action TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON phone_call_term TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON phone_message TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON sending_account TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON service TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON special_day TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON step_variant TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON suppression TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON text_message TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON text_opt_out TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON text_settings TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON webhook_attempt TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON webhook_delivery TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON webhook_endpoint TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
+CREATE POLICY erasure ON webhook_event TO CURRENT_USER USING (current_setting('app.erasing', true) = 'on');
