@@ -392,7 +392,10 @@ mod tests {
             fault("secrets[ada]", "unknown"),
             fault("(body)", "invalid_type"),
         ];
-        assert_eq!(told(&faults), "secrets[3] too_short, scheme.? unknown, ? unknown, ? unknown, (body) invalid_type");
+        assert_eq!(
+            told(&faults),
+            "secrets[3] too_short, scheme.?.? unknown, ? unknown, ? unknown, (body) invalid_type"
+        );
     }
 
     fn id() -> RequestId {
