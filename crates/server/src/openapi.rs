@@ -7,10 +7,12 @@ mod schemas;
 mod tests;
 pub(crate) mod words;
 
+use std::collections::HashSet;
 use std::sync::LazyLock;
 
 use axum::http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use axum::response::{IntoResponse, Response};
+use serde_json::Value;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{Modify, OpenApi};
 
@@ -138,6 +140,35 @@ static DOCUMENT: LazyLock<String> = LazyLock::new(|| {
 #[must_use]
 pub fn text() -> &'static str {
     &DOCUMENT
+}
+
+/// The names of all fields and parameters.
+static FIELDS: LazyLock<HashSet<String>> = LazyLock::new(|| {
+    let document: Value = serde_json::from_str(text()).unwrap_or_default();
+    let mut names = HashSet::new();
+    gather(&document, &mut names);
+    names
+});
+
+fn gather(part: &Value, names: &mut HashSet<String>) {
+    match part {
+        Value::Object(parts) => {
+            names.extend(
+                parts.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(name, _)| name.clone()),
+            );
+            if parts.contains_key("in") {
+                names.extend(parts.get("name").and_then(Value::as_str).map(str::to_owned));
+            }
+            parts.values().for_each(|part| gather(part, names));
+        }
+        Value::Array(parts) => parts.iter().for_each(|part| gather(part, names)),
+        _ => {}
+    }
+}
+
+/// Whether a field or a parameter of any operation has this name.
+pub(crate) fn has_field(name: &str) -> bool {
+    FIELDS.contains(name)
 }
 
 /// This document.

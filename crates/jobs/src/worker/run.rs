@@ -137,8 +137,8 @@ impl Inner {
                 Failure::new(format_args!("It took longer than {deadline:?} and was stopped."))
             }
         };
-        let Failure { error, retry } = failure;
-        tracing::warn!(job = %job.id, kind = job.kind, attempt = job.attempt, error, "an attempt of a job failed");
+        let Failure { error, told, retry } = failure;
+        tracing::warn!(job = %job.id, kind = job.kind, attempt = job.attempt, error = told, "an attempt of a job failed");
         let wait = match retry {
             Retry::Never => return (Some(Ending::Dead { error }), Outcome::Dead),
             _ if job.attempt >= job.most_attempts => return (Some(Ending::Dead { error }), Outcome::Dead),

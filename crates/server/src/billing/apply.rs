@@ -58,10 +58,10 @@ pub enum NotApplied {
     #[error(transparent)]
     Unreadable(#[from] Unreadable),
     /// Nobody knows whose it is; trying again does not help.
-    #[error("no organisation is known for this event: {0}")]
+    #[error("no organisation is known for this event")]
     NoOrganisation(String),
     /// It is about a subscription that is not known yet; another event will tell whose that is.
-    #[error("the subscription {0} is not known yet")]
+    #[error("its subscription is not known yet")]
     TooEarly(String),
     /// The store failed; trying again may help.
     #[error(transparent)]
@@ -90,7 +90,11 @@ impl NotApplied {
 impl From<NotApplied> for Failure {
     fn from(fault: NotApplied) -> Self {
         let retry = if fault.is_poison() { Retry::Never } else { Retry::Backoff };
-        Self::new(fault).retry(retry)
+        let failure = Self::new(&fault).retry(retry);
+        match fault {
+            NotApplied::NoOrganisation(why) | NotApplied::TooEarly(why) => failure.because(why),
+            _ => failure,
+        }
     }
 }
 
@@ -112,22 +116,18 @@ struct Matter {
 ///
 /// # Errors
 /// See [`NotApplied`]; the job has then not ended.
-pub async fn apply_fastspring(
-    app: &App,
-    fence: Option<Fence>,
-    event_id: &str,
-    event: &Value,
-) -> Result<Applied, NotApplied> {
+pub async fn apply_fastspring(app: &App, fence: Option<Fence>, event: &Value) -> Result<Applied, NotApplied> {
     let applied = Box::pin(apply(app, fence, event)).await;
-    let kind = event["type"].as_str().unwrap_or_default();
+    // What the sender calls it and its product is in the inbox; the line has the id of the job.
+    let kind = super::figures::known(event["type"].as_str().unwrap_or_default());
     match &applied {
         Ok(applied) => {
             app.billing.event(kind, applied.word());
-            tracing::debug!(event = event_id, kind, outcome = applied.word(), "an event of billing");
+            tracing::debug!(kind, outcome = applied.word(), "an event of billing");
         }
         Err(fault) => {
             app.billing.event(kind, fault.word());
-            tracing::warn!(event = event_id, kind, error = %fault, "an event of billing was not taken in");
+            tracing::warn!(kind, error = %fault, "an event of billing was not taken in");
         }
     }
     applied
@@ -141,10 +141,9 @@ async fn apply(app: &App, fence: Option<Fence>, event: &Value) -> Result<Applied
     }
     let tenant = payer(app, &call, &matter).await?;
     if let EventOf::Subscription(said) = &matter.event
-        && let Some(product) = said.product.as_deref()
-        && !rules(app).plans.contains_key(product)
+        && said.product.as_deref().is_some_and(|product| !rules(app).plans.contains_key(product))
     {
-        tracing::warn!(organisation = %tenant, product, "what is subscribed to gives no plan: it is not in billing.fastspring.products");
+        tracing::warn!(organisation = %tenant, "what is subscribed to gives no plan: it is not in billing.fastspring.products");
     }
     let now = app.clock.now();
     let review = review(app, tenant, now).map_err(|error| NotApplied::Internal(error.to_string()))?;

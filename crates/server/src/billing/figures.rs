@@ -42,6 +42,11 @@ const KINDS: [&str; 15] = [
     "return.created",
 ];
 
+/// The name that an event of this kind is counted under.
+pub(super) fn known(kind: &str) -> &'static str {
+    KINDS.into_iter().find(|known| *known == kind).unwrap_or("other")
+}
+
 /// Counted since the start. Clones count together.
 #[derive(Clone, Debug, Default)]
 pub struct BillingFigures {
@@ -68,8 +73,7 @@ impl BillingFigures {
     }
 
     /// An event came, and this came of it.
-    pub(super) fn event(&self, kind: &str, outcome: &'static str) {
-        let kind = KINDS.into_iter().find(|known| *known == kind).unwrap_or("other");
+    pub(super) fn event(&self, kind: &'static str, outcome: &'static str) {
         self.events.get_or_create(&Event { kind, outcome }).inc();
     }
 

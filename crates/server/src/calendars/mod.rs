@@ -221,7 +221,9 @@ impl Calendars {
             // Everything waits for the account.
             Fault::Reconnect(_) => Ok(Done::Finished),
             Fault::Away(wait) | Fault::Busy(Some(wait)) => Ok(Done::Snoozed(self.spread(wait))),
-            Fault::Busy(None) | Fault::Passing(_) | Fault::Refused(..) => Err(Failure::new(fault.words())),
+            Fault::Busy(None) | Fault::Passing(_) | Fault::Refused(..) => {
+                Err(Failure::new(format_args!("Google has not done it ({})", fault.code())).because(fault.words()))
+            }
         }
     }
 

@@ -227,10 +227,15 @@ pub async fn set(app: &App, call: &Call, by: ControlAuthor, set: Setting) -> Res
         author: by,
         now,
     };
-    tracing::warn!(name = set.name, value = set.value, by = change.author.name, %expires_at, "a control is set");
+    tracing::warn!(name = set.name, value = set.value, by = by_whom(&change.author), %expires_at, "a control is set");
     app.store.run(call, change).await?;
     let stored = after(app, call).await?.into_iter().find(|one| one.name == set.name);
     stored.ok_or_else(|| Error::new(Kind::Conflict, "conflict", "Somebody else has cleared it at the same moment."))
+}
+
+/// Who it is, for the log: a person by their id, as their name there is their address.
+fn by_whom(author: &ControlAuthor) -> String {
+    author.person.map_or_else(|| author.name.clone(), |person| person.uuid().to_string())
 }
 
 /// Clears what is set.
@@ -250,7 +255,7 @@ pub async fn clear(app: &App, call: &Call, by: ControlAuthor, name: &str, reason
         author: by,
         now: app.clock.now(),
     };
-    tracing::warn!(name, by = change.author.name, "a control is cleared");
+    tracing::warn!(name, by = by_whom(&change.author), "a control is cleared");
     if !app.store.run(call, change).await? {
         return Err(Error::new(Kind::NotFound, "not_found", format!("{name} is not set.")));
     }

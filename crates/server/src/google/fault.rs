@@ -81,7 +81,9 @@ impl Fault {
                 Error::new(Kind::Unavailable, codes.away, words).retry_after(after)
             }
             Self::Reconnect(inside) => Error::new(Kind::Conflict, codes.reconnect, words).because(inside),
-            Self::Refused(..) => Error::new(Kind::Upstream, codes.refused, words),
+            Self::Refused(status, _) => {
+                Error::new(Kind::Upstream, codes.refused, words).because(format!("status {status}"))
+            }
         }
     }
 }

@@ -16,6 +16,7 @@ use mainstay_domain::{Error, FieldFault, Kind, RequestId, Timestamp};
 use serde::Serialize;
 
 use crate::controls::SWITCHED_OFF;
+use crate::openapi;
 
 /// The media type of a problem.
 pub const PROBLEM_JSON: HeaderValue = HeaderValue::from_static("application/problem+json");
@@ -188,9 +189,13 @@ impl Problem {
             }
             tracing::warn!(%request_id, route, status, code, detail, inside, "request refused");
         } else if self.0.status.is_server_error() {
+            // What a service of others has said may be what somebody wrote.
+            let detail = if error.kind == Kind::Upstream { "" } else { detail };
             tracing::error!(%request_id, route, status, code, detail, inside, "request failed");
-        } else {
-            tracing::debug!(%request_id, route, status, code, detail, inside, "request refused");
+        } else if tracing::enabled!(tracing::Level::DEBUG) {
+            // The detail may repeat what was sent, and is told to whoever has sent it.
+            let fields = told(&error.fields);
+            tracing::debug!(%request_id, route, status, code, fields, inside, "request refused");
         }
     }
 
@@ -219,6 +224,25 @@ impl Problem {
         headers.insert(CONTENT_TYPE, PROBLEM_JSON);
         *response.body_mut() = Body::from(body);
     }
+}
+
+/// The most fields that a line of the log names.
+const MOST_NAMED: usize = 8;
+
+/// Which fields are at fault and how, without a word that the caller has chosen: a name that is in no document of ours is
+/// written as `?`.
+fn told(faults: &[FieldFault]) -> String {
+    let name = |part: &str| {
+        let (name, rest) = part.split_at(part.find('[').unwrap_or(part.len()));
+        let known =
+            part == "(body)" || openapi::has_field(name) && rest.bytes().all(|byte| b"[]0123456789".contains(&byte));
+        if known { part.to_owned() } else { "?".to_owned() }
+    };
+    let one = |fault: &FieldFault| {
+        let path: Vec<String> = fault.field.split('.').map(name).collect();
+        format!("{} {}", path.join("."), fault.code)
+    };
+    faults.iter().take(MOST_NAMED).map(one).collect::<Vec<_>>().join(", ")
 }
 
 impl IntoResponse for Problem {
@@ -357,6 +381,22 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn the_log_names_the_fields_that_there_are_and_no_other() {
+        let fault = |field: &str, code| FieldFault::new(field, code, "what was sent is wrong");
+        let faults = [
+            fault("secrets[3]", "too_short"),
+            fault("scheme.ada@example.com", "unknown"),
+            fault("ada", "unknown"),
+            fault("secrets[ada]", "unknown"),
+            fault("(body)", "invalid_type"),
+        ];
+        assert_eq!(
+            told(&faults),
+            "secrets[3] too_short, scheme.?.? unknown, ? unknown, ? unknown, (body) invalid_type"
+        );
+    }
 
     fn id() -> RequestId {
         RequestId(uuid::Uuid::from_u128(7))

@@ -88,13 +88,22 @@ pub struct Settings {
     pub user_agent: String,
     /// Which URLs and addresses may be called.
     pub rules: Rules,
+    /// Whether the operator names the addresses, so that traces may.
+    pub of_the_operator: bool,
 }
 
 impl Settings {
     /// For addresses that the operator names, wherever they are: these times, and so many bytes of an answer.
     #[must_use]
     pub fn of_the_operator(connect_timeout: Duration, deadline: Duration, max_body_bytes: usize) -> Self {
-        Self { connect_timeout, deadline, max_body_bytes, rules: Rules::anywhere(), ..Self::default() }
+        Self {
+            connect_timeout,
+            deadline,
+            max_body_bytes,
+            rules: Rules::anywhere(),
+            of_the_operator: true,
+            ..Self::default()
+        }
     }
 }
 
@@ -108,6 +117,7 @@ impl Default for Settings {
             idle_time: Duration::from_secs(15),
             user_agent: concat!("mainstay/", env!("CARGO_PKG_VERSION")).to_owned(),
             rules: Rules::default(),
+            of_the_operator: false,
         }
     }
 }
@@ -138,6 +148,7 @@ pub struct Outgoing {
     rules: Arc<Rules>,
     deadline: Duration,
     max_body_bytes: usize,
+    of_the_operator: bool,
 }
 
 impl Outgoing {
@@ -158,7 +169,13 @@ impl Outgoing {
     pub fn with_lookup(settings: Settings, lookup: Arc<dyn Lookup>) -> Result<Self, Error> {
         let rules = Arc::new(settings.rules.clone());
         let client = client(&settings, Vetted { lookup, rules: Arc::clone(&rules) })?;
-        Ok(Self { client, rules, deadline: settings.deadline, max_body_bytes: settings.max_body_bytes })
+        Ok(Self {
+            client,
+            rules,
+            deadline: settings.deadline,
+            max_body_bytes: settings.max_body_bytes,
+            of_the_operator: settings.of_the_operator,
+        })
     }
 
     /// Sends one request, once, and reads its answer. Dropping the future ends the exchange and closes its connection.
@@ -171,7 +188,9 @@ impl Outgoing {
         let mut status = None;
         let mut step = Step::begin(StepKind::Outgoing, "POST");
         let outcome = self.exchange(url, headers, body, started, &mut status).await;
-        note(&mut step, url, status, &outcome);
+        // An address that users choose is nothing for a trace: its host may be a name of somebody.
+        let host = url.host_str().filter(|_| self.of_the_operator);
+        note(&mut step, host, status, &outcome);
         outcome.map_err(|(fault, inside)| Failure { fault, status, inside, took: started.elapsed() })
     }
 
@@ -217,12 +236,14 @@ impl Outgoing {
 }
 
 /// Says in the trace where a request went and what came of it. Not the path: it may be a secret.
-fn note(step: &mut Step, url: &Url, status: Option<StatusCode>, outcome: &Result<Answer, Cause>) {
+fn note(step: &mut Step, host: Option<&str>, status: Option<StatusCode>, outcome: &Result<Answer, Cause>) {
     if !step.is_noted() {
         return;
     }
     step.say("http.request.method", "POST");
-    step.say("server.address", url.host_str().unwrap_or_default().to_owned());
+    if let Some(host) = host {
+        step.say("server.address", host.to_owned());
+    }
     if let Some(status) = status {
         step.say("http.response.status_code", u32::from(status.as_u16()));
     }

@@ -59,8 +59,8 @@ pub(crate) async fn read(app: Weak<App>, context: JobContext, job: ReadMailbox) 
         Err(NoLine::Away(why)) => MailboxRead::Away(why),
         Err(NoLine::Account(why)) => MailboxRead::Halted(why),
     };
-    if let MailboxRead::Away(why) | MailboxRead::Halted(why) = &read {
-        tracing::warn!(why, account = %job.account, "a mailbox was not read");
+    if let MailboxRead::Away(_) | MailboxRead::Halted(_) = &read {
+        tracing::warn!(account = %job.account, "a mailbox was not read; it is kept with it why");
         outreach.figures.heard("failed");
     }
     let note = NoteMailbox { tenant, account: job.account, read, now: outreach.clock.now() };

@@ -97,7 +97,7 @@ impl Run<'_> {
         }
         let signer = match self.outreach.signer(self.of.tenant, &self.begun.account) {
             Ok(signer) => signer,
-            Err(NoLine::Away(why)) => return self.later(LOOK_AGAIN, &why),
+            Err(NoLine::Away(_)) => return self.waits(LOOK_AGAIN),
             Err(NoLine::Account(why)) => return self.pause(why).await,
         };
         let sender = Sender { outreach: self.outreach, tenant: self.of.tenant, run: self.begun, of: self.of, signer };
@@ -105,17 +105,23 @@ impl Run<'_> {
             Ok(Ended::Nothing) => self.come_again().await,
             Ok(Ended::Turn) => Ok(Done::Snoozed(Duration::ZERO)),
             Ok(Ended::Until(moment)) => Ok(Done::Snoozed(self.until(moment))),
-            Ok(Ended::Halted(Halt::Later(wait, why))) => self.later(wait, &why),
+            Ok(Ended::Halted(Halt::Later(wait, _))) => self.waits(wait),
             Ok(Ended::Halted(Halt::Account(why))) => self.pause(why).await,
             // Another run has begun: the job is not ours any more, and what we say of it has no effect.
             Err(mainstay_store::Error::Fenced) => Ok(Done::Snoozed(LATER)),
-            Err(error) => self.later(LATER, &error.to_string()),
+            Err(error) => self.later(&error),
         }
     }
 
-    fn later(&self, wait: Duration, why: &str) -> JobResult {
-        tracing::warn!(why, account = %self.of.account, "an account waits");
+    /// Why is not for the log: servers say in it whom they do not know, and people name the servers.
+    fn waits(&self, wait: Duration) -> JobResult {
+        tracing::warn!(account = %self.of.account, "an account waits for its server");
         Ok(Done::Snoozed(wait))
+    }
+
+    fn later(&self, error: &mainstay_store::Error) -> JobResult {
+        tracing::warn!(%error, account = %self.of.account, "an account waits");
+        Ok(Done::Snoozed(LATER))
     }
 
     fn until(&self, moment: Timestamp) -> Duration {
@@ -238,9 +244,9 @@ impl Run<'_> {
         match self.outreach.store.run_for_jobs(&Call::within(PATIENCE), get).await {
             Ok(Some(now)) if now.settings == self.begun.account.settings => {}
             Ok(_) => return Ok(Done::Snoozed(Duration::ZERO)),
-            Err(error) => return self.later(LATER, &error.to_string()),
+            Err(error) => return self.later(&error),
         }
-        tracing::warn!(why, account = %self.of.account, "an account cannot send");
+        tracing::warn!(account = %self.of.account, "an account cannot send; it is kept with it why");
         let pause = SetAccountState {
             tenant: self.of.tenant,
             id: self.of.account,
@@ -250,7 +256,7 @@ impl Run<'_> {
         };
         match self.outreach.store.run_for_jobs(&Call::within(PATIENCE), pause).await {
             Ok(_) => self.rest().await,
-            Err(error) => self.later(LATER, &error.to_string()),
+            Err(error) => self.later(&error),
         }
     }
 
@@ -264,7 +270,7 @@ impl Run<'_> {
         let due = ReadDue { run: self.of, lanes: lanes.collect() };
         let due = match self.outreach.store.run_for_jobs(&Call::within(PATIENCE), due).await {
             Ok(due) => due,
-            Err(error) => return self.later(LATER, &error.to_string()),
+            Err(error) => return self.later(&error),
         };
         match due.iter().filter_map(|lane| self.opens(lane)).min() {
             Some(moment) => Ok(Done::Snoozed(self.until(moment))),
@@ -296,7 +302,7 @@ impl Run<'_> {
             Ok(true) => Ok(Done::Settled),
             Ok(false) => Ok(Done::Snoozed(Duration::ZERO)),
             Err(mainstay_store::Error::Fenced) => Ok(Done::Settled),
-            Err(error) => self.later(LATER, &error.to_string()),
+            Err(error) => self.later(&error),
         }
     }
 }

@@ -8,7 +8,7 @@ use mainstay_domain::{Clock, Error, MessageRole};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::exchange::{ErrorBody, Exchange, Place, Reader, Step, Trouble};
+use super::exchange::{ErrorBody, Exchange, Place, Reader, Step, Trouble, known, unreadable};
 use super::fault::{Failure, FaultKind};
 use super::timer::{Limits, Timer};
 use super::{Completion, Outlet, Picture, Price, ReplyRequest, Round, ToolDefinition, Turn, alternating};
@@ -281,8 +281,7 @@ struct Answer {
 
 impl Reader for Answer {
     fn event(&mut self, event: &Event, outlet: &mut Outlet<'_>) -> Result<Step, Trouble> {
-        let said = serde_json::from_str(&event.data)
-            .map_err(|error| Trouble::Garbage(format!("event {}: {error}", event.event)))?;
+        let said = serde_json::from_str(&event.data).map_err(|error| unreadable(&error))?;
         match said {
             // Its count of output is of what was made before the text began, and says nothing of a text that is cut.
             StreamEvent::MessageStart { message } => {
@@ -306,7 +305,7 @@ impl Reader for Answer {
                 return Ok(Step::Done);
             }
             StreamEvent::Error { error } => {
-                let words = format!("in the stream: {}: {}", error.kind, error.message);
+                let words = format!("in the stream: {}", known(&error.kind));
                 return Err(Trouble::Reported(kind_of(&error.kind), words));
             }
             StreamEvent::ContentBlockStart { content_block: Block::Other, .. }

@@ -69,7 +69,8 @@ impl std::fmt::Display for ApiFault {
             Self::LeftAlone(_) => f.write_str("it keeps failing and is left alone for a while"),
             Self::NotSent(inside) | Self::Unknown(inside) => f.write_str(inside),
             Self::Busy(_) => f.write_str("it asks to come back later"),
-            Self::Refused(status, body) => write!(f, "status {status}: {body}"),
+            // What it says may be what somebody wrote: it is for those who ask, and not for the log.
+            Self::Refused(status, _) => write!(f, "status {status}"),
         }
     }
 }

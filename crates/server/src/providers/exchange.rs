@@ -228,12 +228,11 @@ impl Exchange {
             // Some servers repeat the key, or most of it, when they refuse it: only the type is kept.
             (FaultKind::Unauthorised, error) => self.reported_fault(
                 FaultKind::Unauthorised,
-                &format!("status {status}: {}", error.map(|error| error.kind).unwrap_or_default()),
+                &format!("status {status}: {}", error.map(|error| known(&error.kind)).unwrap_or_default()),
             ),
-            (kind, Some(error)) => {
-                self.reported_fault(kind, &format!("status {status}: {}: {}", error.kind, error.message))
-            }
-            (kind, None) => self.reported_fault(kind, &format!("status {status}: {body}")),
+            // What it says beside the type may be what somebody wrote: servers quote what they refuse.
+            (kind, Some(error)) => self.reported_fault(kind, &format!("status {status}: {}", known(&error.kind))),
+            (kind, None) => self.reported_fault(kind, &format!("status {status}")),
         }
     }
 
@@ -314,8 +313,6 @@ async fn beginning_of(mut response: Response, deadline: Instant) -> String {
 pub(super) struct ErrorBody {
     #[serde(rename = "type", deserialize_with = "text_or_nothing")]
     pub(super) kind: String,
-    #[serde(deserialize_with = "text_or_nothing")]
-    pub(super) message: String,
 }
 
 impl ErrorBody {
@@ -326,6 +323,34 @@ impl ErrorBody {
         }
         serde_json::from_str::<Envelope>(body).ok().map(|envelope| envelope.error)
     }
+}
+
+/// The types of errors that providers have, as their documentation lists them.
+const TYPES: [&str; 14] = [
+    "api_error",
+    "authentication_error",
+    "billing_error",
+    "insufficient_quota",
+    "invalid_request_error",
+    "not_found_error",
+    "overloaded_error",
+    "permission_error",
+    "rate_limit_error",
+    "request_too_large",
+    "requests",
+    "server_error",
+    "timeout_error",
+    "tokens",
+];
+
+/// A type of error, as the log may have it: a server of somebody's own may put anything there.
+pub(super) fn known(kind: &str) -> &'static str {
+    TYPES.into_iter().find(|known| *known == kind).unwrap_or("an error of another type")
+}
+
+/// Where an event cannot be read. What stands there is somebody's text.
+pub(super) fn unreadable(error: &serde_json::Error) -> Trouble {
+    Trouble::Garbage(format!("{:?} error at line {}, column {}", error.classify(), error.line(), error.column()))
 }
 
 fn text_or_nothing<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {

@@ -175,7 +175,7 @@ pub struct Fault {
     pub kind: FaultKind,
     /// For the person: what happened and what to do. When several providers failed, what each said.
     pub detail: String,
-    /// For the log: the provider's own words, bounded and without the key.
+    /// For the log: bounded, and none of the provider's own words but the type of its error.
     pub inside: String,
     /// When to come back, where that is known.
     pub retry_after: Option<Duration>,

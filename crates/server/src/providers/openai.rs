@@ -12,7 +12,7 @@ use reqwest::{RequestBuilder, Response};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::exchange::{Exchange, Place, Reader, Step, Trouble};
+use super::exchange::{Exchange, Place, Reader, Step, Trouble, known, unreadable};
 use super::fault::{Failure, FaultKind};
 use super::timer::{Limits, Timer};
 use super::{Completion, Outlet, Picture, Price, ReplyRequest, Round, ToolDefinition, Turn, alternating};
@@ -348,9 +348,10 @@ impl Reader for Answer {
             self.done = true;
             return Ok(Step::Done);
         }
-        let chunk: Chunk = serde_json::from_str(data).map_err(|error| Trouble::Garbage(error.to_string()))?;
+        let chunk: Chunk = serde_json::from_str(data).map_err(|error| unreadable(&error))?;
         if let Some(error) = chunk.error.filter(|error| !error.is_null()) {
-            return Err(Trouble::Reported(kind_of(&error), format!("in the stream: {error}")));
+            let words = format!("in the stream: {}", known(error["type"].as_str().unwrap_or_default()));
+            return Err(Trouble::Reported(kind_of(&error), words));
         }
         for choice in chunk.choices {
             if let Some(Delta { content, tool_calls }) = choice.delta {

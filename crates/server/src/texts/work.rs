@@ -201,7 +201,8 @@ impl Sending<'_> {
             Ok(found) => return self.accepted(due, attempts, found).await,
             Err(ApiFault::Refused(status @ (401 | 403 | 404), said)) => {
                 // The account is not right, which is no fault of the message: it waits until somebody has seen to it.
-                let failure = Failure::new(format_args!("the provider refuses the account: status {status}: {said}"));
+                let failure =
+                    Failure::new(format_args!("the provider refuses the account: status {status}")).because(said);
                 self.texts.figures.attempt("again");
                 (TextEnd::Again(failure.error.clone()), Err(failure))
             }
@@ -283,7 +284,7 @@ impl Sending<'_> {
         let listed = match self.texts.twilio.list(&account, &text.phone, since).await {
             Ok(listed) => listed,
             Err(ApiFault::Refused(status, said)) => {
-                return Err(Failure::new(format_args!("the provider shows no list: status {status}: {said}")));
+                return Err(Failure::new(format_args!("the provider shows no list: status {status}")).because(said));
             }
             Err(fault) => return Ok(self.put_off(&fault)),
         };
@@ -324,7 +325,7 @@ impl Sending<'_> {
             Ok(found) => found,
             Err(ApiFault::Refused(404, _)) => return Ok(Done::Finished),
             Err(ApiFault::Refused(status, said)) => {
-                return Err(Failure::new(format_args!("the provider does not show it: status {status}: {said}")));
+                return Err(Failure::new(format_args!("the provider does not show it: status {status}")).because(said));
             }
             Err(fault) => return Ok(self.put_off(&fault)),
         };

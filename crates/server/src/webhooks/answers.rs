@@ -38,8 +38,10 @@ async fn in_time(
     match timeout_at(deadline, answer).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(error)) => {
-            let Error { code, detail, inside, .. } = error;
-            tracing::warn!(kind, code, detail, ?inside, "a question could not be answered");
+            let Error { code, detail, inside, kind: of, .. } = error;
+            // What is refused may be told with the value that is refused.
+            let told = if of.is_fault() { detail.as_str() } else { "" };
+            tracing::warn!(kind, code, detail = told, ?inside, "a question could not be answered");
             failed(kind, payload, &detail)
         }
         Err(_) => {

@@ -134,10 +134,10 @@ async fn pay(app: Arc<App>, context: JobContext, event: ToProcess) -> JobResult 
     if !event.tenant.uuid().is_nil() {
         return Ok(Done::Finished);
     }
-    let InboxEvent { event, payload } = event.event;
+    let InboxEvent { payload, .. } = event.event;
     let told: Value = serde_json::from_str(&payload)
         .map_err(|error| Failure::new(format_args!("what arrived cannot be read: {error}")).retry(Retry::Never))?;
-    apply_fastspring(&app, Some(context.fence), &event.identity, &told).await?;
+    apply_fastspring(&app, Some(context.fence), &told).await?;
     Ok(Done::Settled)
 }
 

@@ -1,6 +1,7 @@
 //! How it is known how it goes: health, the log, alerts.
 
 mod alerts;
+mod canaries;
 mod figures;
 mod health;
 mod logs;

@@ -44,7 +44,7 @@ fn subscription(by: &Person, id: &str, state: &str, product: &str, changed: i64)
 }
 
 async fn apply(server: &TestApp, event: &Value) -> Result<Applied, NotApplied> {
-    apply_fastspring(&server.app, None, event["id"].as_str().unwrap_or_default(), event).await
+    apply_fastspring(&server.app, None, event).await
 }
 
 async fn get(server: &TestApp, by: &Person, path: &str) -> Value {

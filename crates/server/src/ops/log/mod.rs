@@ -9,7 +9,9 @@ use std::panic::{self, PanicHookInfo};
 use std::sync::Arc;
 
 use mainstay_domain::{Clock, panic_message};
+use tracing::{Level, Metadata};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -29,7 +31,7 @@ pub fn start(settings: &config::Log, errors: &config::Errors, clock: &Arc<dyn Cl
     let lines = tracing_subscriber::fmt::layer()
         .with_ansi(io::stderr().is_terminal())
         .with_writer(lines::Lines(settings.format));
-    let registry = tracing_subscriber::registry().with(filter).with(reports);
+    let registry = tracing_subscriber::registry().with(filter).with(filter_fn(may_be_told)).with(reports);
     let started = match settings.format {
         config::LogFormat::Json => registry.with(lines.json().flatten_event(true)).try_init(),
         config::LogFormat::Text => registry.with(lines).try_init(),
@@ -37,6 +39,12 @@ pub fn start(settings: &config::Log, errors: &config::Errors, clock: &Arc<dyn Cl
     // A log that runs already is a log.
     let _ = started;
     panic::set_hook(Box::new(tell));
+}
+
+/// Whether a line may be written, whatever `log.level` says: the most detailed lines of libraries have in them what they work
+/// on, such as the hosts that people name.
+fn may_be_told(line: &Metadata<'_>) -> bool {
+    *line.level() <= Level::DEBUG || line.target().starts_with("mainstay")
 }
 
 /// Tells of a panic as a line like any other: what it says may hold what somebody wrote.

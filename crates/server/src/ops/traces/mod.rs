@@ -184,7 +184,7 @@ impl Attempt {
 
     /// It has answered.
     pub(crate) fn answered(mut self, result: &mainstay_jobs::JobResult) {
-        self.outcome = Some(result.as_ref().err().map(|failure| failure.error.clone()));
+        self.outcome = Some(result.as_ref().err().map(|failure| failure.told.clone()));
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     let event = json!({"id": "e1", "live": true, "type": "subscription.activated", "created": now, "data": {
         "subscription": "sub1", "state": "active", "product": "core-monthly", "tags": {"organisation": ada.organisation},
     }});
-    apply_fastspring(app, None, "e1", &event).await.expect("applied");
+    apply_fastspring(app, None, &event).await.expect("applied");
     driver.good(200, "GET /v1/plan", None, token, None).await;
     driver.good(202, "POST /v1/plan/change", None, token, Some(json!({"plan": "studio"}))).await;
     driver.good(202, "POST /v1/plan/cancel", None, token, None).await;

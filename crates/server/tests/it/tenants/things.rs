@@ -297,7 +297,7 @@ pub(super) async fn things_of(server: &TestApp, person: &Person, other: &Person)
     let order = json!({"id": "canary-order", "total": 9.5, "currency": "USD", "tags": tags});
     for (kind, data) in [("subscription.activated", paid), ("order.completed", order)] {
         let event = json!({"id": kind, "live": true, "type": kind, "created": created, "data": data});
-        apply_fastspring(&server.app, None, kind, &event).await.expect("applied");
+        apply_fastspring(&server.app, None, &event).await.expect("applied");
     }
     Things {
         member: person.id.clone(),
