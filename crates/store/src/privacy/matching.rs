@@ -201,7 +201,8 @@ impl Identifiers {
                 *value = Value::String(ERASED.to_owned());
                 true
             }
-            Value::Array(values) => values.iter_mut().fold(false, |any, value| self.cut(value, by) || any),
+            // Each of them, also behind one that is cut.
+            Value::Array(values) => values.iter_mut().filter_map(|value| self.cut(value, by).then_some(())).count() > 0,
             Value::Object(fields) => {
                 let mut any = false;
                 let old = std::mem::take(fields);
@@ -312,7 +313,7 @@ fn stands_alone(text: &str, start: usize, length: usize) -> bool {
     let (next, second) = (after.next(), after.next());
     let part = |c: Option<char>| c.is_some_and(|c| c.is_alphanumeric() || c == '-' || c == '_');
     let joined = part(before) || matches!(before, Some('.' | '+' | '%'));
-    !joined && !part(next) && !(matches!(next, Some('.' | '@')) && part(second))
+    !(joined || part(next) || matches!(next, Some('.' | '@')) && part(second))
 }
 
 /// The end of a number that stands in each of its forms: without its calling code (ITU-T E.164, list of assigned codes).
