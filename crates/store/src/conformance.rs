@@ -30,6 +30,7 @@ mod plans;
 mod pooler;
 mod privacy;
 mod reception;
+mod replays;
 mod schema;
 mod streams;
 mod texts;
@@ -224,6 +225,9 @@ cases! {
     alerts::receivers_are_remembered_by_what_they_did,
     alerts::five_minutes_of_samples_come_to_one_row,
     alerts::the_last_reports_of_browsers_are_kept,
+    replays::a_chunk_is_kept_once_of_who_agrees_and_within_bounds,
+    replays::whoever_looks_at_a_recording_is_noted,
+    replays::recordings_go_with_the_consent_and_with_time,
     assistant::a_turn_is_accepted_saved_and_settled,
     assistant::a_question_comes_with_what_was_said_before_it,
     assistant::a_key_is_used_once,
