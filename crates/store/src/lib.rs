@@ -279,8 +279,9 @@ pub use reception::settings::{
 };
 pub use reception::staff::{ChangeStaff, CreateStaff, GetStaff, ListStaff, MAKING_STAFF, MOST_STAFF, SetOffers, Staff};
 pub use replays::{
-    ChunkTaken, FindReplay, ForgetReplaysOf, GiveReplayConsent, KeptReplay, ListReplays, MeasureReplays, ReadReplay,
-    ReadReplayConsent, ReplayAmount, ReplayBounds, ReplayReason, TakeReplayChunk, WithdrawReplayConsent,
+    AuditReplays, ChunkTaken, FindReplay, FirstChunk, ForgetReplaysOf, GiveReplayConsent, KeptReplay, ListReplays,
+    MeasureReplays, ReadReplay, ReadReplayConsent, ReplayAmount, ReplayBounds, ReplayReason, TakeReplayChunk,
+    WithdrawReplayConsent,
 };
 pub use revocations::{Revocation, RevocationsSince, Revoked};
 pub use samples::{

@@ -105,7 +105,7 @@ pub(super) static PAGES: [Shown; 16] = [
     Shown {
         path: "/security",
         title: "Security",
-        about: "Your password and your sign-ins, and who has changed what.",
+        about: "Your password and your sign-ins, whether you agree to recordings, and who has changed what.",
         script: "security.js",
         audience: Audience::Members,
     },

@@ -214,6 +214,27 @@ async fn the_worker_keeps_this_release_and_asks_nobody_else() {
     assert!(!source.contains("/v1"), "what the API says is not the worker's business");
 }
 
+/// What others have made is what the bill of materials says, byte for byte, and has its licences beside it.
+#[test]
+fn what_others_have_made_is_as_it_came() {
+    let bill = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.ci/bill/vendored.json");
+    let bill = std::fs::read_to_string(bill).expect("the list");
+    let parts: Vec<serde_json::Value> = serde_json::from_str(&bill).expect("JSON");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/console/assets/");
+    let mut listed = BTreeSet::new();
+    for part in &parts {
+        let text = |name: &str| part[name].as_str().expect("text").to_owned();
+        let content = std::fs::read(format!("{folder}{}", text("file"))).expect("the file");
+        let digest = ring::digest::digest(&ring::digest::SHA256, &content);
+        assert_eq!(mainstay_domain::hexadecimal(digest.as_ref()), text("sha256"), "{part}");
+        let licences = std::fs::read_to_string(format!("{folder}{}", text("licences"))).expect("the licences");
+        assert!(licences.contains(&text("version")) && licences.contains("Permission is hereby granted"), "{part}");
+        listed.extend([text("file"), text("licences")]);
+    }
+    let there = assets().names().filter(|name| name.starts_with(super::VENDOR)).map(str::to_owned);
+    assert_eq!(listed, there.collect());
+}
+
 #[tokio::test]
 async fn the_page_can_be_installed() {
     let (_, body) = get(&format!("{}/site.webmanifest", assets().base())).await;

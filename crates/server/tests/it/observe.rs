@@ -4,5 +4,6 @@ mod alerts;
 mod figures;
 mod health;
 mod logs;
+mod replays;
 mod reports;
 mod traces;

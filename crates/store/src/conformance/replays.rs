@@ -7,9 +7,9 @@ use uuid::Uuid;
 
 use super::Harness;
 use crate::{
-    ChunkTaken, FindReplay, ForgetReplaysOf, GiveReplayConsent, KeptReplay, ListAccesses, ListReplays, MeasureReplays,
-    ReadReplay, ReadReplayConsent, Reading, ReplayAmount, ReplayBounds, ReplayReason, TakeReplayChunk,
-    WithdrawReplayConsent,
+    AuditReplays, ChunkTaken, FindReplay, FirstChunk, ForgetReplaysOf, GiveReplayConsent, KeptReplay, ListAccesses,
+    ListReplays, MeasureReplays, ReadReplay, ReadReplayConsent, Reading, ReplayAmount, ReplayBounds, ReplayReason,
+    TakeReplayChunk, WithdrawReplayConsent,
 };
 
 const BOUNDS: ReplayBounds = ReplayBounds { a_day: 2, chunks: 3, bytes: 20 };
@@ -94,11 +94,15 @@ pub(super) async fn whoever_looks_at_a_recording_is_noted(h: &Harness) {
     let (ada, bob) = (h.person("ada").await, h.person("bob").await);
     agree(h, ada).await;
     let replay: Uuid = h.ids.make();
+    assert_eq!(h.store.run(&h.call(), AuditReplays(h.now())).await, Ok((Vec::new(), 0)));
     for number in [2, 0, 1] {
         assert_eq!(take(h, chunk(h, ada, replay, number)).await, ChunkTaken::Kept);
     }
     assert_eq!(h.store.run(&h.call(), FindReplay(replay)).await, Ok(Some(ada.0)));
     assert_eq!(h.store.run(&h.call(), FindReplay(h.ids.make())).await, Ok(None));
+    let first = FirstChunk { id: replay, tenant: ada.0, events: "[0]".to_owned() };
+    let later = h.now().plus(Duration::from_millis(1));
+    assert_eq!(h.store.run(&h.call(), AuditReplays(later)).await, Ok((vec![first], 1)));
     let read = |tenant| ReadReplay {
         tenant,
         id: replay,

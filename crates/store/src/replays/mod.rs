@@ -2,6 +2,7 @@
 //! sent in chunks, kept for some days, and looked at by operators, which is noted.
 
 mod consent;
+mod newest;
 mod reading;
 
 use mainstay_domain::{PersonId, TenantId, Timestamp};
@@ -16,10 +17,12 @@ use crate::tx::{Scope, Tx};
 use crate::value::At;
 
 pub use consent::{ForgetReplaysOf, GiveReplayConsent, ReadReplayConsent, WithdrawReplayConsent};
+pub use newest::{AuditReplays, FirstChunk};
 pub use reading::{FindReplay, KeptReplay, ListReplays, MeasureReplays, ReadReplay, ReplayAmount};
 
 #[cfg(test)]
-pub(crate) const ALL_STATEMENTS: &[&[Sql]] = &[STATEMENTS, consent::STATEMENTS, reading::STATEMENTS];
+pub(crate) const ALL_STATEMENTS: &[&[Sql]] =
+    &[STATEMENTS, consent::STATEMENTS, newest::STATEMENTS, reading::STATEMENTS];
 
 statements! {
     /// The row's lock lets one after the other what the browsers of one person send, and what takes the consent back.

@@ -22,7 +22,7 @@ const NAMES = new Set([
 // prettier-ignore
 const WORDS = new Set([
   "aria-busy", "aria-current", "aria-disabled", "aria-expanded", "aria-hidden", "aria-invalid", "aria-live", "aria-modal",
-  "aria-pressed", "aria-selected", "aria-sort", "data-role", "data-state", "data-status", "data-theme", "data-view", "dir",
+  "aria-pressed", "aria-selected", "aria-sort", "data-action", "data-movable", "data-role", "data-state", "data-status", "data-theme", "data-view", "dir",
   "disabled", "fill", "hidden", "inert", "lang", "multiple", "open", "popover", "readonly", "rel", "role", "stroke",
   "stroke-linecap", "type",
 ]);

@@ -4,6 +4,8 @@ import { make, say } from "./dom.js";
 import { library } from "./replay-library.js";
 
 const SPEEDS = [1, 2, 4, 8];
+/** How much of the window it may take from above to below. */
+const TALLEST = 0.7;
 const TICK_MS = 100;
 /** Jumps with the keys of the slider. */
 const STEP_MS = 1_000;
@@ -137,7 +139,7 @@ export function player(life, events) {
 function fitted(stage, { iframe, wrapper }) {
   const [width, height] = [Number(iframe.getAttribute("width")), Number(iframe.getAttribute("height"))];
   if (!width || !height) return;
-  const scale = Math.min(1, stage.clientWidth / width);
+  const scale = Math.min(1, stage.clientWidth / width, (innerHeight * TALLEST) / height);
   wrapper.style.transform = `scale(${scale})`;
   wrapper.style.width = `${width}px`;
   stage.style.height = `${Math.ceil(height * scale)}px`;

@@ -97,6 +97,7 @@ class Recording {
       // What it trips over is not a fault of the page.
       errorHandler: () => true,
     });
+    this.tell();
     this.timers.push(setInterval(() => this.send(), SEND_MS), setInterval(() => this.beginAnew(), ANEW_MS));
   }
 
@@ -112,6 +113,12 @@ class Recording {
     this.heldBytes += text.length;
     while (this.held.length > 2) this.heldBytes -= size(this.held.shift());
     if (this.heldBytes > HELD_BYTES) this.dropOldest();
+  }
+
+  /** Says on the page itself whether it is recorded, and how. */
+  tell() {
+    if (this.isOver) delete document.documentElement.dataset.recording;
+    else document.documentElement.dataset.recording = this.reason ? "sent" : "held";
   }
 
   /** The one before goes first. What is too much by itself is held no longer. */
@@ -147,6 +154,7 @@ class Recording {
       this.held = [[]];
       this.heldBytes = 0;
       for (const one of before) this.wait(one);
+      this.tell();
     }
     this.wait(text);
     this.sendSoon();
@@ -192,6 +200,7 @@ class Recording {
   stop() {
     if (this.isOver) return;
     this.isOver = true;
+    this.tell();
     this.unrecord?.();
     for (const timer of this.timers) clearInterval(timer);
     clearTimeout(this.soon);

@@ -7,7 +7,8 @@ import { badge, begin, facts, moment, moments, span } from "./operator.js";
 import { player } from "./replay-player.js";
 
 const REASONS = { sampled: "one of the sessions that are looked at", error: "something went wrong in it" };
-const short = (id) => make("code", { title: id, text: id.slice(0, 8) });
+/** Ids begin with their time: what tells one from another is at the end. */
+const short = (id) => make("code", { title: id, text: id.slice(-8) });
 
 const errorsOf = ({ errors }) => (errors ? badge(errors === 1 ? "1 error" : `${errors} errors`, "bad") : badge("none"));
 

@@ -53,7 +53,8 @@ async function recordings(life) {
     stands.textContent = told;
   }
   draw(consent.given_at !== null, consent.given_at === null ? "You do not agree: nothing of you is recorded." : "You agree to recordings.");
-  const share = `Of ${consent.sample_percent} in a hundred sessions all is sent, of the others only what is around an error. It is kept for ${consent.keep_days} days.`;
+  const all = consent.sample_percent > 0 ? `Of ${consent.sample_percent} in a hundred sessions all is sent, of the others only what is around an error.` : "Only what is around an error is sent.";
+  const share = `${all} It is kept for ${consent.keep_days} days.`;
   const words = make("p", { class: "soft", text: `${AGREEING} ${share} It is for you to choose, and you can take it back here at any time.` });
   return [make("section", { class: "apart", "aria-labelledby": "recordings-heading" }, make("h2", { id: "recordings-heading", text: "Recordings of pages" }), words, stands, make("div", { class: "item-buttons" }, yes, again, no), slot)];
 }

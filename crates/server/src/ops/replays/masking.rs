@@ -76,7 +76,7 @@ const NAMES: [&str; 43] = [
     "y",
 ];
 /// Attributes whose values are short words of the console.
-const WORDS: [&str; 31] = [
+const WORDS: [&str; 33] = [
     "aria-busy",
     "aria-current",
     "aria-disabled",
@@ -88,6 +88,8 @@ const WORDS: [&str; 31] = [
     "aria-pressed",
     "aria-selected",
     "aria-sort",
+    "data-action",
+    "data-movable",
     "data-role",
     "data-state",
     "data-status",

@@ -75,6 +75,11 @@ struct Chunk {
     events: String,
 }
 
+/// Whether nothing in a chunk can be read.
+pub(in crate::ops) fn is_masked(events: &str) -> bool {
+    masking::judge(events).is_ok()
+}
+
 impl Replays {
     /// Makes it ready.
     #[must_use]

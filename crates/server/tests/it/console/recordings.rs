@@ -49,6 +49,14 @@ async fn goes_wrong(view: &View, server: &TestApp) {
     view.click("#composer-send").await;
     view.shows("document.querySelectorAll('.message').length >= 2").await;
     view.shows("document.title.toLowerCase().includes('zaubernuss')").await;
+    // What leaves the browser, before the server has judged it.
+    let script = "const send = window.fetch;
+        window.told = [];
+        window.fetch = (url, options) => {
+            if (new URL(url, location).pathname === '/v1/replays') window.told.push(options.body);
+            return send(url, options);
+        };";
+    view.browser.execute(script, &[]).await.unwrap();
     // Attributes of what is there and of what is added, and what stands in fields and frames and pictures.
     let script = "const [title, name] = arguments;
         const main = document.querySelector('#main');
@@ -83,14 +91,21 @@ async fn goes_wrong(view: &View, server: &TestApp) {
         });";
     view.browser.execute(script, &[json!(SECRETS[2]), json!(SECRETS[3])]).await.unwrap();
     view.shows(&format!("{SENT} > 0")).await;
+    let told = view.shows("window.told.length > 0 && window.told.join()").await;
+    is_unreadable(told.as_str().expect("text"));
+}
+
+#[track_caller]
+fn is_unreadable(text: &str) {
+    let text = text.to_lowercase();
+    for secret in SECRETS {
+        assert!(!text.contains(secret) && !text.contains(&secret.replace('ö', "\\u00f6")), "{secret} is in it");
+    }
 }
 
 async fn holds_nothing_readable(server: &TestApp, operator: &Person, id: &str) {
     let answer = server.send("GET", &format!("/v1/replays/{id}"), Some(&operator.access_token), None).await;
-    let text = answer.text.to_lowercase();
-    for secret in SECRETS {
-        assert!(!text.contains(secret) && !text.contains(&secret.replace('ö', "\\u00f6")), "{secret} is in it");
-    }
+    is_unreadable(&answer.text);
     let chunks = answer.expect(200)["chunks"].take();
     let events: Vec<&Value> =
         chunks.as_array().expect("chunks").iter().flat_map(|one| one.as_array().expect("events")).collect();
@@ -147,8 +162,10 @@ async fn whoever_agrees_is_recorded_around_an_error_and_nothing_of_it_can_be_rea
     );
 
     view.sign_in(&watcher.email, "password of watcher", None).await;
+    // What was thrown on purpose, and its path to where nothing is, are known.
+    view.complains_of_nothing_but(&["status of 401", "hasenglöckchen", "/v1/images/"]).await;
     is_played(&view, &server).await;
-    view.browser.console().await.unwrap();
+    view.complains_of_nothing_but(&["status of 401"]).await;
 
     // Whoever does not agree any more is gone from it.
     view.sign_in(&ada.email, "password of ada", None).await;
@@ -157,4 +174,38 @@ async fn whoever_agrees_is_recorded_around_an_error_and_nothing_of_it_can_be_rea
     view.shows("document.querySelector('[data-recordings]').textContent.includes('Nothing is recorded')").await;
     assert_eq!(recordings(&server, &watcher).await, Vec::<Value>::new());
     view.shows("localStorage.getItem('mainstay.replay') === null").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sampled_session_is_sent_as_it_goes_and_stops_in_every_window_at_once() {
+    let Some(browser) = Browser::start().await else { return };
+    let settings = [("replay.enabled", "true"), ("replay.sample_percent", "100")];
+    let server = TestApp::start(Engine::Sqlite, &settings).await.expect("SQLite is always there");
+    let (ada, bob, watcher) =
+        (server.person("ada").await, server.person("bob").await, operator(&server, "watcher").await);
+    let view = View { browser };
+    view.browser.goto(&format!("{}/security", server.address)).await.unwrap();
+    view.sign_in(&ada.email, "password of ada", None).await;
+    agrees(&view, &server).await;
+    let recording = "document.documentElement.dataset.recording";
+    view.shows(&format!("{recording} === 'sent'")).await;
+    view.shows(&format!("{SENT} > 0")).await;
+    let first = view.browser.window().await.unwrap();
+    // Another window is recorded by itself; what is taken back there is taken back here.
+    let second = view.browser.new_window().await.unwrap();
+    view.browser.switch_to(&second).await.unwrap();
+    view.browser.goto(&format!("{}/security", server.address)).await.unwrap();
+    view.shows(&format!("{recording} === 'sent'")).await;
+    let listed = recordings(&server, &watcher).await;
+    assert!(listed.iter().all(|one| one["page"] == "/security" && one["reason"] == "sampled"), "{listed:?}");
+    view.click("[data-action=withdraw-from-recordings]").await;
+    view.shows(&format!("{recording} === undefined")).await;
+    view.browser.switch_to(&first).await.unwrap();
+    view.shows(&format!("{recording} === undefined")).await;
+    assert_eq!(recordings(&server, &watcher).await, Vec::<Value>::new());
+    // Somebody else in this browser has not agreed to anything, though it still says that somebody has.
+    view.browser.execute("localStorage.setItem('mainstay.replay', 'yes')", &[]).await.unwrap();
+    view.sign_in(&bob.email, "password of bob", None).await;
+    view.shows("document.querySelector('[data-recordings]')?.textContent.includes('You do not agree')").await;
+    view.shows(&format!("{recording} === undefined && window.rrweb === undefined")).await;
 }
