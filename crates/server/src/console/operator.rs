@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 
 use super::assets::assets;
-use crate::http::listening;
+use crate::http::{listening, playing};
 
 /// Whom a page is for. Who else opens it is told so: what is on it comes from the API, which decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -320,6 +320,9 @@ pub(super) async fn page(shown: &'static Shown) -> Response {
     let mut response = super::pages::page(&Page::of(shown));
     if shown.path == LISTENING {
         response.headers_mut().extend(listening());
+    }
+    if shown.path == RECORDINGS {
+        response.headers_mut().extend(playing());
     }
     response
 }
