@@ -10,26 +10,54 @@ const TICK_MS = 100;
 /** Jumps with the keys of the slider. */
 const STEP_MS = 1_000;
 
+/** Kinds of events, as rrweb numbers them. */
+const SNAPSHOT = 2;
+const STEP = 3;
+const META = 4;
+const MARK = 5;
+const MUTATION = 0;
+
 /** The style sheets of the release that shows it. The one that made it may be gone. */
 const BASE = new URL(".", import.meta.url).pathname;
 const SHEET = /^\/assets\/[0-9a-f]{16}\//;
 
-/** Names the sheets of a node, and of those in it, as they are here. */
-function ofThisRelease(node) {
-  const { attributes, childNodes } = node ?? {};
+/** The declarations of a style attribute, by their names: pages may have none as a text. */
+const declarations = (text) => Object.fromEntries(text.split(";").map((one) => one.split(":").map((part) => part.trim())).filter((pair) => pair.length === 2));
+
+/** Names the sheets of a node, and of those in it, as they are here, and moves their styles to what is set by script. */
+function adopt(node, styles) {
+  const { id, attributes, childNodes } = node ?? {};
   if (typeof attributes?.href === "string") attributes.href = attributes.href.replace(SHEET, BASE);
-  childNodes?.forEach(ofThisRelease);
+  if (typeof attributes?.style === "string") {
+    styles.push({ id, attributes: { style: declarations(attributes.style) } });
+    delete attributes.style;
+  }
+  childNodes?.forEach((child) => adopt(child, styles));
+}
+
+/** An event as it can be played here: it, and what has to follow it. */
+function playable(event) {
+  const { type, timestamp, data } = event;
+  const styles = [];
+  if (type === SNAPSHOT) {
+    adopt(data.node, styles);
+    return [event, { type: STEP, timestamp, data: { source: MUTATION, texts: [], removes: [], adds: [], attributes: styles } }];
+  }
+  if (type === STEP && data.source === MUTATION) {
+    data.adds?.forEach(({ node }) => adopt(node, styles));
+    for (const { attributes } of data.attributes ?? []) {
+      if (typeof attributes.style === "string") attributes.style = declarations(attributes.style);
+    }
+    data.attributes = [...(data.attributes ?? []), ...styles];
+  }
+  return [event];
 }
 
 function prepared(events) {
   const sorted = events.toSorted((one, other) => one.timestamp - other.timestamp);
-  for (const { type, data } of sorted) {
-    if (type === 2) ofThisRelease(data.node);
-    if (type === 3 && data.source === 0) data.adds?.forEach(({ node }) => ofThisRelease(node));
-  }
   // What comes before the first whole picture cannot be shown.
-  const first = sorted.findIndex(({ type }) => type === 4);
-  return first < 0 ? [] : sorted.slice(first);
+  const first = sorted.findIndex(({ type }) => type === META);
+  return first < 0 ? [] : sorted.slice(first).flatMap(playable);
 }
 
 const clock = (ms) => {
@@ -37,7 +65,7 @@ const clock = (ms) => {
   return `${Math.floor(seconds / 60)}:${String(seconds % 60).padStart(2, "0")}`;
 };
 
-const isError = ({ type, data }) => type === 5 && data.tag === "error";
+const isError = ({ type, data }) => type === MARK && data.tag === "error";
 
 /** The element that plays these events, and `end`, after which nothing of it runs. */
 export function player(life, events) {

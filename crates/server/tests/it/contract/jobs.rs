@@ -43,6 +43,7 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     let report = json!({"page": "/", "reports": [{"kind": "error", "message": "a fault"}]});
     driver.good(202, "POST /v1/client-reports", None, token, Some(report)).await;
     driver.good(200, "GET /v1/client-reports", None, token, None).await;
+    recordings(driver, token).await;
     assert_eq!((&last["last"]["score"], &last["history"][0]["score"]), (&made["score"], &made["score"]));
     let list = driver.good(200, "GET /v1/jobs", None, token, None).await;
     let id = text(&list["data"][0]["id"]);
@@ -86,4 +87,21 @@ pub(super) async fn five(server: &TestApp, ada: &Person) {
         let body = json!({"value": number.to_string(), "reason": "a list"});
         server.send("PUT", "/v1/controls/limits.percent", token, Some(body)).await.expect(200);
     }
+}
+
+/// Recordings of pages, of somebody who agrees and then does not.
+async fn recordings(driver: &mut Driver<'_>, token: Option<&str>) {
+    let id = driver.server.app.ids.make::<uuid::Uuid>().to_string();
+    let events = json!([{"type": 1, "timestamp": 1, "data": {}}]).to_string();
+    let chunk = json!({"replay_id": id, "number": 0, "page": "/", "reason": "error", "events": events});
+    driver.call("POST /v1/replays", None, token, Some(chunk.clone()), &[]).await.refused(403, "no_consent");
+    driver.good(204, "PUT /v1/replay-consent", None, token, None).await;
+    driver.good(200, "GET /v1/replay-consent", None, token, None).await;
+    for kept in [true, false] {
+        let taken = driver.good(202, "POST /v1/replays", None, token, Some(chunk.clone())).await;
+        assert_eq!(taken, json!({"kept": kept}));
+    }
+    driver.good(200, "GET /v1/replays", None, token, None).await;
+    driver.good(200, "GET /v1/replays/{id}", Some(&id), token, None).await;
+    driver.good(200, "DELETE /v1/replays", None, token, None).await;
 }

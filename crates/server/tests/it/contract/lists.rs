@@ -59,7 +59,7 @@ async fn every_list_is_bounded(engine: Engine) {
             lists.push(path.replacen("{id}", id, 1));
         }
     }
-    assert_eq!(lists.len(), 33, "{lists:?}");
+    assert_eq!(lists.len(), 34, "{lists:?}");
     for path in lists {
         let get = async |query: &str| server.send("GET", &format!("{path}?{query}"), token, None).await;
         let all = get("").await.expect(200);
