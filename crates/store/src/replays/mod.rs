@@ -2,6 +2,7 @@
 //! sent in chunks, kept for some days, and looked at by operators, which is noted.
 
 mod consent;
+mod housekeeping;
 mod newest;
 mod reading;
 
@@ -17,12 +18,13 @@ use crate::tx::{Scope, Tx};
 use crate::value::At;
 
 pub use consent::{ForgetReplaysOf, GiveReplayConsent, ReadReplayConsent, WithdrawReplayConsent};
+pub use housekeeping::{MeasureReplays, ReplayAmount};
 pub use newest::{AuditReplays, FirstChunk};
-pub use reading::{FindReplay, KeptReplay, ListReplays, MeasureReplays, ReadReplay, ReplayAmount};
+pub use reading::{FindReplay, KeptReplay, ListReplays, ReadReplay};
 
 #[cfg(test)]
 pub(crate) const ALL_STATEMENTS: &[&[Sql]] =
-    &[STATEMENTS, consent::STATEMENTS, newest::STATEMENTS, reading::STATEMENTS];
+    &[STATEMENTS, consent::STATEMENTS, housekeeping::STATEMENTS, newest::STATEMENTS, reading::STATEMENTS];
 
 statements! {
     /// The row's lock lets one after the other what the browsers of one person send, and what takes the consent back.

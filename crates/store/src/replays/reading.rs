@@ -1,14 +1,12 @@
-//! Looking at recordings, across organisations, and forgetting those that are old.
+//! Looking at recordings, across organisations.
 
 use mainstay_domain::{PersonId, TenantId, Timestamp};
 use uuid::Uuid;
 
-use crate::call::Call;
 use crate::calls::access::{Reading, note};
 use crate::error::Result;
 use crate::intent::Intent;
 use crate::sql::statements;
-use crate::store::Store;
 use crate::tx::{Scope, Tx};
 use crate::value::{At, END_OF_TIME, Place};
 
@@ -24,12 +22,6 @@ statements! {
         SELECT id, tenant_id, person_id, page, version, reason, begun_at, last_at, first_ms, last_ms, chunks, bytes, errors
         FROM replay WHERE id = $1 AND tenant_id = $2");
     EVENTS = both("SELECT events FROM replay_chunk WHERE tenant_id = $1 AND replay_id = $2 ORDER BY number LIMIT $3");
-    /// All that there is: what is older is forgotten.
-    MEASURE = both("
-        SELECT count(*) AS replays, CAST(coalesce(sum(bytes), 0) AS bigint) AS bytes FROM replay WHERE last_at > $1");
-    OLD = both("SELECT id, tenant_id FROM replay WHERE last_at < $1 ORDER BY last_at LIMIT 50");
-    EXPIRE = batch((id: uuid, tenant_id: uuid) "
-        DELETE FROM replay WHERE (id, tenant_id) IN (SELECT id, tenant_id FROM batch)");
 }
 
 /// What is known of a recording without looking at it.
@@ -178,60 +170,5 @@ impl Intent for ReadReplay {
         let chunks = tx.query(EVENTS).bind(tenant).bind(self.id).bind(i64::from(self.chunks));
         let chunks = chunks.rows::<Events>().await?;
         Ok(Some((replay, chunks.into_iter().map(|chunk| chunk.events).collect())))
-    }
-}
-
-/// How much is kept, of all organisations.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, sqlx::FromRow)]
-pub struct ReplayAmount {
-    /// How many recordings.
-    pub replays: i64,
-    /// How many bytes of events.
-    pub bytes: i64,
-}
-
-/// Measures what came after a moment.
-#[derive(Clone, Copy, Debug)]
-pub struct MeasureReplays(pub Timestamp);
-
-impl Intent for MeasureReplays {
-    type Output = ReplayAmount;
-    const WRITES: bool = false;
-    const ONE_STATEMENT: bool = true;
-
-    fn scope(&self) -> Scope {
-        Scope::System
-    }
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<ReplayAmount> {
-        Ok(tx.query(MEASURE).bind(At(self.0)).row().await?.unwrap_or_default())
-    }
-}
-
-/// Which recordings have grown last before a moment, across organisations.
-struct Old(Timestamp);
-
-impl Intent for Old {
-    type Output = Vec<Place>;
-    const WRITES: bool = false;
-    const ONE_STATEMENT: bool = true;
-
-    fn scope(&self) -> Scope {
-        Scope::System
-    }
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        tx.query(OLD).bind(At(self.0)).rows().await
-    }
-}
-
-impl Store {
-    /// Forgets recordings that have grown last before a moment, at most 50. The answer is how many there were.
-    ///
-    /// # Errors
-    /// As every intent.
-    pub async fn forget_replays(&self, call: &Call, before: Timestamp) -> Result<usize> {
-        let old = self.run(call, Old(before)).await?;
-        self.forget_places(call, EXPIRE, old).await
     }
 }

@@ -89,7 +89,8 @@ export function player(life, events) {
       notice.textContent = "There is nothing in it that can be shown.";
       return;
     }
-    const replayer = new rrweb.Replayer(shown, { root: stage, mouseTail: false, triggerFocus: false, showWarning: false, skipInactive: true, speed: 1 });
+    // Without a copy of the page, which would set styles as texts.
+    const replayer = new rrweb.Replayer(shown, { root: stage, mouseTail: false, triggerFocus: false, showWarning: false, useVirtualDom: false, skipInactive: true, speed: 1 });
     state.replayer = replayer;
     notice.remove();
     element.append(controls(replayer));

@@ -38,7 +38,7 @@ const MOST_A_DAY: u32 = 50;
 /// How long what was measured is gone by.
 const MEASURED_FOR: Duration = Duration::from_secs(10);
 /// How many recordings of somebody are forgotten at once.
-const BITE: u32 = 50;
+const BITE: u32 = 500;
 /// What is older is forgotten by then, however late housekeeping is.
 const LATE: Duration = Duration::from_secs(86_400);
 

@@ -67,6 +67,10 @@ pub(super) async fn five(server: &TestApp, ada: &Person) {
     let token = Some(ada.access_token.as_str());
     server.send("POST", "/v1/queues/probes/pause", token, None).await.expect(204);
     server.send("POST", "/v1/jobs/probes", token, Some(json!({"count": 5}))).await.expect(202);
+    server.send("PUT", "/v1/replay-consent", token, None).await.expect(204);
+    for _ in 0..5 {
+        server.send("POST", "/v1/replays", token, Some(chunk(&server.app.ids.make::<uuid::Uuid>()))).await.expect(202);
+    }
     for number in 101..106 {
         let now = server.now();
         let entry = Deployment {
@@ -89,11 +93,16 @@ pub(super) async fn five(server: &TestApp, ada: &Person) {
     }
 }
 
+/// A chunk of a recording.
+fn chunk(id: &uuid::Uuid) -> serde_json::Value {
+    let events = json!([{"type": 1, "timestamp": 1, "data": {}}]).to_string();
+    json!({"replay_id": id, "number": 0, "page": "/", "reason": "error", "events": events})
+}
+
 /// Recordings of pages, of somebody who agrees and then does not.
 async fn recordings(driver: &mut Driver<'_>, token: Option<&str>) {
-    let id = driver.server.app.ids.make::<uuid::Uuid>().to_string();
-    let events = json!([{"type": 1, "timestamp": 1, "data": {}}]).to_string();
-    let chunk = json!({"replay_id": id, "number": 0, "page": "/", "reason": "error", "events": events});
+    let id = driver.server.app.ids.make::<uuid::Uuid>();
+    let (id, chunk) = (id.to_string(), chunk(&id));
     driver.call("POST /v1/replays", None, token, Some(chunk.clone()), &[]).await.refused(403, "no_consent");
     driver.good(204, "PUT /v1/replay-consent", None, token, None).await;
     driver.good(200, "GET /v1/replay-consent", None, token, None).await;

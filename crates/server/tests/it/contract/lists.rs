@@ -13,7 +13,9 @@ const NO_CURSORS: [&str; 9] =
 
 async fn every_list_is_bounded(engine: Engine) {
     // Nobody works on what is promised, so that no list changes between two pages.
-    let Some(server) = TestApp::start(engine, &[("jobs.enabled", "false")]).await else { return };
+    let Some(server) = TestApp::start(engine, &[("jobs.enabled", "false"), ("replay.enabled", "true")]).await else {
+        return;
+    };
     let ada = server.person("ada").await;
     let token = Some(ada.access_token.as_str());
     let mut made = Vec::new();
