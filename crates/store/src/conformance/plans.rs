@@ -314,11 +314,12 @@ async fn plan_on_postgres(connection: &mut PgConnection, sql: &Sql) -> String {
     let count = (1..=40).rev().find(|n| sql.postgres.contains(&format!("${n}"))).unwrap_or(0);
     let arguments = vec!["NULL"; count].join(", ");
     let execute = if count == 0 { "EXECUTE s".to_owned() } else { format!("EXECUTE s ({arguments})") };
-    // Housekeeping, what adds up and what audits look through run as the system, which sees more than the app, where both may run their statements.
+    // Housekeeping, what adds up, and what audits and operators look through run as the system, which sees more than the app, where both may run their statements.
     let roles = ["mainstay_app", "mainstay_system"];
-    let by_system = ["::housekeeping::", "::results::", "::sealed::", "::newest::", "::auditing::"]
-        .iter()
-        .any(|module| sql.name.contains(module));
+    let by_system =
+        ["::housekeeping::", "::results::", "::sealed::", "::newest::", "::auditing::", "::replays::reading::"]
+            .iter()
+            .any(|module| sql.name.contains(module));
     let roles = if by_system { [roles[1], roles[0]] } else { roles };
     for role in roles {
         sqlx::raw_sql(AssertSqlSafe(format!("SET ROLE {role}"))).execute(&mut *connection).await.expect("a role");
