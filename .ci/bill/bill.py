@@ -1,4 +1,5 @@
-"""Writes what a build of Mainstay is made of, as CycloneDX (JSON), from what cargo says of the lock file.
+"""Writes what a build of Mainstay is made of, as CycloneDX (JSON), from what cargo says of the lock file
+and what is served with the console.
 
 Reads `cargo metadata --format-version 1` on standard input and writes the bill to the file that is named. The bill is
 checked against the schema of the format before it is written.
@@ -9,6 +10,7 @@ import pathlib
 import sys
 
 from cyclonedx.contrib.license.factories import LicenseFactory
+from cyclonedx.model import HashAlgorithm, HashType
 from cyclonedx.model.bom import Bom
 from cyclonedx.model.component import Component, ComponentType
 from cyclonedx.output.json import JsonV1Dot6
@@ -44,6 +46,23 @@ def component(package, licences, kind):
     return Component(type=kind, name=name, version=version, bom_ref=str(purl), purl=purl, licenses=terms)
 
 
+def vendored(licences):
+    """What others have made and is served with the console: a list beside this file, which a test holds to the files."""
+    listed = pathlib.Path(__file__).with_name("vendored.json")
+    for part in json.loads(listed.read_text(encoding="utf-8")):
+        name, version = part["name"], part["version"]
+        purl = PackageURL("npm", name=name, version=version)
+        yield Component(
+            type=ComponentType.LIBRARY,
+            name=name,
+            version=version,
+            bom_ref=str(purl),
+            purl=purl,
+            licenses=[licences.make_from_string(part["licence"])],
+            hashes=[HashType(alg=HashAlgorithm.SHA_256, content=part["sha256"])],
+        )
+
+
 def bill(metadata):
     root, found, nodes = linked(metadata)
     packages = {package["id"]: package for package in metadata["packages"] if package["id"] in found}
@@ -54,8 +73,11 @@ def bill(metadata):
     }
     bom = Bom(components=[part for package, part in components.items() if package != root])
     bom.metadata.component = components[root]
+    served = list(vendored(licences))
+    bom.components.update(served)
     for package, part in components.items():
         needs = [components[one["pkg"]] for one in nodes[package]["deps"] if one["pkg"] in components]
+        needs += served if package == root else []
         bom.register_dependency(part, needs)
     return bom
 

@@ -92,6 +92,7 @@ schemathesis.openapi.format("opening", within_a_day())
 schemathesis.openapi.format("sending-window", a_window())
 schemathesis.openapi.format("phone-number", a_phone_number())
 schemathesis.openapi.format("web-address", an_address_on_the_web())
+schemathesis.openapi.format("replay-events", st.just('[{"type":1,"timestamp":1700000000000,"data":{}}]'))
 
 
 # What is there.
@@ -227,6 +228,7 @@ RIGHT = {
     ("/v1/events", "events[].at", "out_of_range"): "It depends on what time it is.",
     ("/v1/webhook-events", "type", "reserved"): "Some types are told of by the server alone.",
     ("/v1/client-reports", "reports[]", "invalid_type"): "Where a word tells variants apart, 1.0 is no whole number.",
+    ("/v1/replays", "events", "not_masked"): GRAMMAR,
     ("/v1/controls", "value", "out_of_range"): "What a control takes follows from its name.",
     ("/v1/controls", "value", "unknown"): "What a control takes follows from its name.",
     ("/v1/controls", "name", "unknown"): "There are those that `GET /v1/controls` lists.",

@@ -36,6 +36,7 @@ use crate::ops::audit::api as audit;
 use crate::ops::backup::api as backup;
 use crate::ops::client_reports as reports;
 use crate::ops::deployments::api as deployments;
+use crate::ops::replays::api as recordings;
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::outreach::api::{
@@ -67,6 +68,7 @@ use crate::webhooks::receive as hooks;
         health::live, health::ready, health::database, health::redis, health::queue, health::whole,
         health::providers, health::external_apis, metrics::metrics, document,
         audit::last, audit::make, alerts::list, alerts::test, system::system_health, reports::take, reports::list,
+        recordings::take, recordings::withdraw, recordings::list, recordings::get, recordings::consent, recordings::agree,
         auth::sign_up, auth::sign_in, auth::refresh, auth::sign_out, auth::sign_out_everywhere, auth::switch,
         auth::change_password, auth::me, auth::create_organisation,
         members::list, members::add, members::change, members::remove,

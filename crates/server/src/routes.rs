@@ -30,6 +30,7 @@ use crate::ops::audit::api as audit;
 use crate::ops::backup::api as backup;
 use crate::ops::client_reports as reports;
 use crate::ops::deployments::api as deployments;
+use crate::ops::replays::{self, api as recordings};
 use crate::ops::system::api as system;
 use crate::ops::{health, metrics};
 use crate::outreach::api::{
@@ -400,6 +401,13 @@ fn operator_routes(routes: Routes<Arc<App>>) -> Routes<Arc<App>> {
         .post("/v1/alerts/tests", alerts::test, OPERATOR.statements(1).deadline(ALERT_TEST))
         .post("/v1/client-reports", reports::take, MEMBER.body(reports::LARGEST_BODY).statements(2))
         .get("/v1/client-reports", reports::list, OPERATOR.statements(2).priority(HEAVY))
+        // Recordings. How much there is of all is measured now and then; of one person they are forgotten five hundred at a time.
+        .post("/v1/replays", recordings::take, MEMBER.body(replays::LARGEST_BODY).statements(7).priority(HEAVY))
+        .delete("/v1/replays", recordings::withdraw, MEMBER.statements(6).priority(ALWAYS))
+        .get("/v1/replays", recordings::list, OPERATOR.statements(2).priority(HEAVY))
+        .get("/v1/replays/{id}", recordings::get, OPERATOR.statements(5).priority(HEAVY))
+        .get("/v1/replay-consent", recordings::consent, MEMBER.statements(1))
+        .put("/v1/replay-consent", recordings::agree, MEMBER.statements(1))
         .get("/v1/queues", jobs::queues, OPERATOR.statements(5))
         .post("/v1/queues/{name}/pause", jobs::pause, OPERATOR.statements(2))
         .post("/v1/queues/{name}/resume", jobs::resume, OPERATOR.statements(2))

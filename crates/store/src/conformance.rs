@@ -31,6 +31,7 @@ mod pooler;
 mod privacy;
 mod reception;
 mod released;
+mod replays;
 mod schema;
 mod streams;
 mod texts;
@@ -225,6 +226,9 @@ cases! {
     alerts::receivers_are_remembered_by_what_they_did,
     alerts::five_minutes_of_samples_come_to_one_row,
     alerts::the_last_reports_of_browsers_are_kept,
+    replays::a_chunk_is_kept_once_of_who_agrees_and_within_bounds,
+    replays::whoever_looks_at_a_recording_is_noted,
+    replays::recordings_go_with_the_consent_and_with_time,
     assistant::a_turn_is_accepted_saved_and_settled,
     assistant::a_question_comes_with_what_was_said_before_it,
     assistant::a_key_is_used_once,
@@ -251,6 +255,7 @@ cases! {
     privacy::a_person_is_found_in_whatever_table_they_are_named,
     privacy::an_erasure_leaves_nothing_but_what_is_of_others,
     privacy::an_erasure_within_an_organisation_leaves_the_others_alone,
+    privacy::what_others_wrote_is_told_anew_to_their_clients,
     controls::controls_are_set_renewed_cleared_and_end,
     controls::two_who_set_at_once_leave_a_trail_without_a_gap,
     controls::the_trail_keeps_so_many,

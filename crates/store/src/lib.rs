@@ -58,6 +58,7 @@ mod privacy;
 mod reception;
 #[cfg(test)]
 mod registry;
+mod replays;
 mod revocations;
 mod samples;
 mod sessions;
@@ -281,6 +282,11 @@ pub use reception::settings::{
     GetReception, ListSpecialDays, NamedDay, PutReception, PutSpecialDay, Reception, RemoveSpecialDay,
 };
 pub use reception::staff::{ChangeStaff, CreateStaff, GetStaff, ListStaff, MAKING_STAFF, MOST_STAFF, SetOffers, Staff};
+pub use replays::{
+    AuditReplays, ChunkTaken, FindReplay, FirstChunk, ForgetReplaysOf, GiveReplayConsent, KeptReplay, ListReplays,
+    MeasureReplays, ReadReplay, ReadReplayConsent, ReplayAmount, ReplayBounds, ReplayReason, TakeReplayChunk,
+    WithdrawReplayConsent,
+};
 pub use revocations::{Revocation, RevocationsSince, Revoked};
 pub use samples::{
     NodeHealth, NodeSample, NodeUses, ReadNodeHealth, ReadSystemHealth, RecordSample, SAMPLE_BOUNDS_MS, SystemHealth,

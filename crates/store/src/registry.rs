@@ -37,6 +37,7 @@ pub(crate) fn statements() -> impl Iterator<Item = &'static Sql> {
     let folders = [
         crate::audit_trail::ALL_STATEMENTS,
         crate::billing::ALL_STATEMENTS,
+        crate::replays::ALL_STATEMENTS,
         crate::jobs::ALL_STATEMENTS,
         crate::privacy::ALL_STATEMENTS,
         crate::inbox::ALL_STATEMENTS,

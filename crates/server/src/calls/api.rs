@@ -266,7 +266,7 @@ impl From<PhoneAgent> for PhoneAgentBody {
 pub struct AccessBody {
     id: Uuid,
     person_id: Uuid,
-    /// `call`, `contact`, or `contacts` for a page of the list.
+    /// `call`, `contact`, `replay` for a recording of the console, or `calls` or `contacts` for a list.
     what: String,
     subject_id: Option<Uuid>,
     #[schema(value_type = String, format = DateTime)]

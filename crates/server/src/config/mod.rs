@@ -29,6 +29,7 @@ mod outreach;
 mod overload;
 mod providers;
 mod redis;
+mod replay;
 mod rules;
 mod schema;
 mod secret_files;
@@ -71,6 +72,7 @@ pub use outreach::Outreach;
 pub use overload::Overload;
 pub use providers::{Anthropic, Offline, OpenAi, ProviderName, Providers};
 pub use redis::Redis;
+pub use replay::Replay;
 pub use sync::Sync;
 pub use texts::Texts;
 pub use tls::Tls;
@@ -130,6 +132,8 @@ pub struct Config {
     pub alerts: Alerts,
     /// Telling a server of errors.
     pub errors: Errors,
+    /// Recordings of pages of the console.
+    pub replay: Replay,
     /// Traces, for a collector that speaks the OpenTelemetry protocol.
     pub traces: Traces,
     /// Log lines.

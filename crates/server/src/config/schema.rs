@@ -6,7 +6,7 @@ use toml::{Table, Value};
 
 use super::{
     alerts, assistant, auth, backup, billing, calendars, database, deliveries, flags, http, inbox, jobs, keys,
-    lifecycle, limits, live, outreach, overload, providers, redis, sync, texts, tls, traces, voice,
+    lifecycle, limits, live, outreach, overload, providers, redis, replay, sync, texts, tls, traces, voice,
 };
 
 /// The text of `config.default.toml`.
@@ -79,6 +79,7 @@ const BOUNDS: &[&[Bound]] = &[
     texts::BOUNDS,
     overload::BOUNDS,
     alerts::BOUNDS,
+    replay::BOUNDS,
     traces::BOUNDS,
     lifecycle::BOUNDS,
 ];

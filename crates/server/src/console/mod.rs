@@ -49,6 +49,12 @@ pub(crate) fn base() -> &'static str {
 /// What tells the server of faults in the browser: every page fetches it once it stands.
 const REPORTS: &str = "reports.js";
 
+/// Recordings of pages: fetched by whoever has agreed to them, and by who looks at one.
+const RECORDING: [&str; 4] = ["replay.js", "replay-mask.js", "replay-library.js", "replay-player.js"];
+
+/// The folder of what others have made, as it came, with its licences. Nothing of it is needed without a network.
+const VENDOR: &str = "vendor/";
+
 /// The page of somebody who has the link of their appointment.
 const APPOINTMENT: &str = "appointment.css";
 
@@ -60,6 +66,8 @@ fn is_of_another_page(name: &str) -> bool {
     operator::has(name)
         || plan::FILES.contains(&name)
         || VOICE.contains(&name)
+        || RECORDING.contains(&name)
+        || name.starts_with(VENDOR)
         || name == REPORTS
         || name == APPOINTMENT
 }

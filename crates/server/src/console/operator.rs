@@ -6,7 +6,7 @@ use askama::Template;
 use axum::response::Response;
 
 use super::assets::assets;
-use crate::http::listening;
+use crate::http::{listening, playing};
 
 /// Whom a page is for. Who else opens it is told so: what is on it comes from the API, which decides.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -52,7 +52,7 @@ pub(super) struct Shown {
 }
 
 /// The pages, beside that of experiments, which has a frame of its own.
-pub(super) static PAGES: [Shown; 15] = [
+pub(super) static PAGES: [Shown; 16] = [
     Shown {
         path: "/calendar",
         title: "Calendar",
@@ -105,7 +105,7 @@ pub(super) static PAGES: [Shown; 15] = [
     Shown {
         path: "/security",
         title: "Security",
-        about: "Your password and your sign-ins, and who has changed what.",
+        about: "Your password and your sign-ins, whether you agree to recordings, and who has changed what.",
         script: "security.js",
         audience: Audience::Members,
     },
@@ -135,6 +135,13 @@ pub(super) static PAGES: [Shown; 15] = [
         title: "System",
         about: "How this installation is: what was answered in the last five minutes, each node, what is wrong, what was deployed.",
         script: "system.js",
+        audience: Audience::Operators,
+    },
+    Shown {
+        path: "/replays",
+        title: "Recordings",
+        about: "What pages looked like when something went wrong, of people who have agreed, without what stood in them. Whoever looks at one is noted.",
+        script: "replays.js",
         audience: Audience::Operators,
     },
     Shown {
@@ -238,7 +245,7 @@ impl Link {
 }
 
 /// The menu.
-pub(super) static LINKS: [Link; 16] = [
+pub(super) static LINKS: [Link; 17] = [
     Link { path: "/calendar", title: "Calendar", audience: Audience::Members },
     Link { path: "/calls", title: "Calls", audience: Audience::Members },
     Link { path: "/contacts", title: "Contacts", audience: Audience::Members },
@@ -251,17 +258,23 @@ pub(super) static LINKS: [Link; 16] = [
     Link { path: "/deliveries", title: "Deliveries", audience: Audience::Administrators },
     Link { path: "/jobs", title: "Jobs", audience: Audience::Operators },
     Link { path: "/system", title: "System", audience: Audience::Operators },
+    Link { path: "/replays", title: "Recordings", audience: Audience::Operators },
     Link { path: "/audit", title: "Audit", audience: Audience::Operators },
     Link { path: "/backups", title: "Backups", audience: Audience::Operators },
     Link { path: "/controls", title: "Controls", audience: Audience::Operators },
     Link { path: "/experiments", title: "Experiments", audience: Audience::Operators },
 ];
 
+/// The page on which recordings of pages are played, and its sheet.
+const RECORDINGS: &str = "/replays";
+const RECORDINGS_STYLES: &str = "replays.css";
+
 /// Whether a file belongs to one of these pages. The first load of the console does not need it.
 pub(super) fn has(name: &str) -> bool {
     SHARED.contains(&name)
         || OF_RECEPTION.contains(&name)
         || OF_OUTREACH.contains(&name)
+        || name == RECORDINGS_STYLES
         || super::experiments::FILES.contains(&name)
         || PAGES.iter().any(|shown| shown.script == name)
 }
@@ -297,6 +310,7 @@ fn styles(path: &str, audience: Audience) -> &'static [&'static str] {
     match audience {
         Audience::Members if OUTREACH.contains(&path) => &[RECEPTION_STYLES, OUTREACH_STYLES],
         Audience::Members => &[RECEPTION_STYLES],
+        Audience::Operators if path == RECORDINGS => &[RECORDINGS_STYLES],
         Audience::Administrators | Audience::Operators => &[],
     }
 }
@@ -306,6 +320,9 @@ pub(super) async fn page(shown: &'static Shown) -> Response {
     let mut response = super::pages::page(&Page::of(shown));
     if shown.path == LISTENING {
         response.headers_mut().extend(listening());
+    }
+    if shown.path == RECORDINGS {
+        response.headers_mut().extend(playing());
     }
     response
 }

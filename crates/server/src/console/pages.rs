@@ -61,7 +61,8 @@ pub(super) struct Worker<'a> {
 /// byte for a new one; the hash in it changes with every file.
 pub async fn worker() -> Response {
     let assets = assets();
-    let worker = Worker { base: assets.base(), files: assets.names().collect() };
+    let kept = assets.names().filter(|name| !name.starts_with(super::VENDOR));
+    let worker = Worker { base: assets.base(), files: kept.collect() };
     match worker.render() {
         Ok(script) => {
             let headers = [

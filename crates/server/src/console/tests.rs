@@ -80,6 +80,7 @@ async fn a_file_is_kept_for_ever_under_its_hash() {
             Some("js") => "text/javascript; charset=utf-8",
             Some("css") => "text/css; charset=utf-8",
             Some("svg") => "image/svg+xml",
+            Some("txt") => "text/plain; charset=utf-8",
             _ => "application/manifest+json",
         };
         assert_eq!(header_of(&response, "content-type"), kind, "{name}");
@@ -207,9 +208,31 @@ async fn the_worker_keeps_this_release_and_asks_nobody_else() {
     let source = String::from_utf8(body).expect("text");
     assert!(source.contains(&format!("const BASE = \"{}\";", assets().base())), "{source}");
     for name in assets().names() {
-        assert!(source.contains(&format!("\"{name}\",")), "{name} would be missing offline");
+        let is_kept = source.contains(&format!("\"{name}\","));
+        assert_eq!(is_kept, !name.starts_with(super::VENDOR), "{name}: missing offline, or fetched by everybody");
     }
     assert!(!source.contains("/v1"), "what the API says is not the worker's business");
+}
+
+/// What others have made is what the bill of materials says, byte for byte, and has its licences beside it.
+#[test]
+fn what_others_have_made_is_as_it_came() {
+    let bill = concat!(env!("CARGO_MANIFEST_DIR"), "/../../.ci/bill/vendored.json");
+    let bill = std::fs::read_to_string(bill).expect("the list");
+    let parts: Vec<serde_json::Value> = serde_json::from_str(&bill).expect("JSON");
+    let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src/console/assets/");
+    let mut listed = BTreeSet::new();
+    for part in &parts {
+        let text = |name: &str| part[name].as_str().expect("text").to_owned();
+        let content = std::fs::read(format!("{folder}{}", text("file"))).expect("the file");
+        let digest = ring::digest::digest(&ring::digest::SHA256, &content);
+        assert_eq!(mainstay_domain::hexadecimal(digest.as_ref()), text("sha256"), "{part}");
+        let licences = std::fs::read_to_string(format!("{folder}{}", text("licences"))).expect("the licences");
+        assert!(licences.contains(&text("version")) && licences.contains("Permission is hereby granted"), "{part}");
+        listed.extend([text("file"), text("licences")]);
+    }
+    let there = assets().names().filter(|name| name.starts_with(super::VENDOR)).map(str::to_owned);
+    assert_eq!(listed, there.collect());
 }
 
 #[tokio::test]

@@ -10,11 +10,13 @@ pub(crate) fn knows(headers: &HeaderMap, tag: &str) -> bool {
     known.any(|one| one == tag || one == "*")
 }
 
-/// What a page may load: only our own files, nothing inline, and what is added.
+/// What a page may load: only our own files, nothing inline, and what is added to styles and to the rest.
 macro_rules! page_policy {
-    ($more:literal) => {
+    ($styles:literal, $more:literal) => {
         HeaderValue::from_static(concat!(
-            "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; ",
+            "default-src 'none'; script-src 'self'; style-src 'self'",
+            $styles,
+            "; img-src 'self' data:; connect-src 'self'; ",
             "font-src 'self'; manifest-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'self'; ",
             "frame-ancestors 'none'",
             $more
@@ -23,15 +25,22 @@ macro_rules! page_policy {
 }
 
 /// What pages may load.
-const PAGE_POLICY: HeaderValue = page_policy!("");
+const PAGE_POLICY: HeaderValue = page_policy!("", "");
 
 /// What a page sets itself on which recordings of calls are heard: they are at addresses of the provider, known only with each
 /// call, and come without credentials and without the headers that isolate pages otherwise.
 pub(crate) fn listening() -> [(HeaderName, HeaderValue); 2] {
     [
-        (header::CONTENT_SECURITY_POLICY, page_policy!("; media-src https:")),
+        (header::CONTENT_SECURITY_POLICY, page_policy!("", "; media-src https:")),
         (HeaderName::from_static("cross-origin-embedder-policy"), HeaderValue::from_static("credentialless")),
     ]
+}
+
+/// What a page sets itself on which recordings of pages are played: the player makes a sheet with nothing in it, and fills it by
+/// script. The digest is that of nothing; a sheet with one letter in it is refused as everywhere.
+pub(crate) fn playing() -> [(HeaderName, HeaderValue); 1] {
+    let policy = page_policy!(" 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='", "");
+    [(header::CONTENT_SECURITY_POLICY, policy)]
 }
 
 /// Everything that is not a page loads nothing.
@@ -105,6 +114,17 @@ mod tests {
         }
         StandardHeaders::new(https).apply(&mut headers);
         headers
+    }
+
+    #[test]
+    fn where_recordings_are_played_an_empty_sheet_may_be_made_and_nothing_else() {
+        use base64::Engine as _;
+        let nothing = ring::digest::digest(&ring::digest::SHA256, b"");
+        let nothing = base64::engine::general_purpose::STANDARD.encode(nothing);
+        let [(_, policy)] = playing();
+        let (policy, usual) = (policy.to_str().expect("text"), PAGE_POLICY);
+        assert_eq!(policy.replace(&format!(" 'sha256-{nothing}'"), ""), usual.to_str().expect("text"));
+        assert_ne!(policy, usual);
     }
 
     #[test]

@@ -27,7 +27,7 @@ pub(crate) mod websocket;
 
 pub use body::{RawBody, body_problem};
 pub use context::{NetworkFault, RequestContext, TrustedProxies};
-pub(crate) use headers::{knows, listening};
+pub(crate) use headers::{knows, listening, playing};
 pub use json::{Json, from_slice, present};
 pub use metrics::{AnsweredCounts, HttpMetrics, UNMATCHED};
 pub use origins::{AllowedOrigins, OriginFault, origin_of};

@@ -87,11 +87,20 @@ async fn sweep(app: &App, now: Timestamp) -> mainstay_store::Result<()> {
         let arrived = app.store.run(&call(), ForgetInbox(now.minus(app.config.inbox.kept()))).await?;
         let delivered = app.deliveries.sweep(&call(), now).await?;
         let reported = app.store.forget_client_reports(&call(), now.minus(REPORTS_LAST)).await?;
+        let replays = app.watching.replays.sweep(&call(), now).await?;
         let unsent = app.images.sweep(&call(), now).await?;
         let imports = app.store.forget_imports(&call(), now.minus(IMPORTS_LAST)).await?;
         let texts = app.store.forget_texts(&call(), now.minus(app.config.texts.kept())).await?;
         let settled = forgotten == 0 && purged == 0 && tombstones == 0 && swept == 0 && old == 0 && !erased;
-        if settled && arrived == 0 && delivered == 0 && reported == 0 && unsent == 0 && imports == 0 && texts == 0 {
+        if settled
+            && replays == 0
+            && arrived == 0
+            && delivered == 0
+            && reported == 0
+            && unsent == 0
+            && imports == 0
+            && texts == 0
+        {
             break;
         }
     }

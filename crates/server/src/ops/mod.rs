@@ -15,6 +15,7 @@ pub mod pools;
 pub mod preflight;
 pub mod probe;
 pub mod process;
+pub mod replays;
 pub mod smoke;
 pub mod system;
 pub mod traces;
@@ -29,6 +30,7 @@ use uuid::Uuid;
 use self::alerts::Alerts;
 use self::client_reports::ClientReports;
 use self::errors::ErrorReports;
+use self::replays::Replays;
 use self::system::SampleFigures;
 use self::traces::Traces;
 use crate::app::Outside;
@@ -45,6 +47,8 @@ pub struct Watching {
     pub client_reports: ClientReports,
     /// Errors, for a server of error reports.
     pub error_reports: ErrorReports,
+    /// Recordings of pages of the console.
+    pub replays: Replays,
     /// What requests and jobs did, step by step.
     pub traces: Traces,
     /// How often this node has told of itself.
@@ -66,6 +70,7 @@ impl Watching {
             alerts: Alerts::new(&config.alerts, parts, Arc::clone(&outside.lookup), registry)?,
             client_reports: ClientReports::register(registry),
             error_reports: ErrorReports::new(&config.errors, outside, registry)?,
+            replays: Replays::new(&config.replay, (store.clone(), Arc::clone(&outside.clock), ids.clone()), registry),
             traces: Traces::new(config, (node, store.engine_name()), outside, registry)?,
             samples: SampleFigures::register(registry),
         })

@@ -5,6 +5,7 @@ mod conversations;
 mod deployments;
 mod outreach;
 mod proxy;
+mod recordings;
 mod spoils;
 mod transport;
 mod worlds;
@@ -124,6 +125,7 @@ async fn every_check_turns_red_when_its_control_is_broken(engine: Engine) {
     outreach::neglect(engine, &mut colours).await;
     spoil_rows(&server, &proxy.address, &mut colours).await;
     conversations::neglect(&server, &proxy, &mut colours).await;
+    recordings::neglect(&server, &proxy, &mut colours).await;
     leave_a_calendar(&server, &proxy.address, &mut colours).await;
     break_the_database(engine, server, &mut colours).await;
     let all: BTreeSet<&str> = list::ALL.iter().map(|check| check.id).collect();

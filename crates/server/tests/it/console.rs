@@ -22,6 +22,7 @@ mod memory;
 mod office;
 mod offline;
 mod plan;
+mod recordings;
 mod releases;
 mod replica;
 mod security;

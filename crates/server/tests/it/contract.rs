@@ -227,7 +227,7 @@ fn answered_as_documented(driver: &Driver<'_>, documented: &BTreeMap<(String, St
 }
 
 /// The pages of the console, which are in no document.
-const PAGES: [&str; 19] = [
+const PAGES: [&str; 20] = [
     "/knowledge",
     "/",
     "/sw.js",
@@ -244,6 +244,7 @@ const PAGES: [&str; 19] = [
     "/deliveries",
     "/jobs",
     "/system",
+    "/replays",
     "/audit",
     "/backups",
     "/controls",
@@ -285,7 +286,7 @@ async fn every_operation_answers_as_documented_within_its_statements(engine: Eng
     let voice = [("voice.espeak.path", "\"espeak-ng\""), ("voice.openai.base_url", "\"http://127.0.0.1:9\"")];
     let google = FakeGoogle::start().await;
     let own = google.settings();
-    let mut settings = vec![inbox::FASTSPRING, ("backup.to", &to), voice[0], voice[1]];
+    let mut settings = vec![inbox::FASTSPRING, ("backup.to", &to), ("replay.enabled", "true"), voice[0], voice[1]];
     settings.extend(own.iter().map(|(key, value)| (key.as_str(), value.as_str())));
     let Some((server, _fake)) = plans::start(engine, &settings).await else { return };
     let document = server.send("GET", "/openapi.json", None, None).await.expect(200);

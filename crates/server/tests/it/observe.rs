@@ -5,5 +5,6 @@ mod canaries;
 mod figures;
 mod health;
 mod logs;
+mod replays;
 mod reports;
 mod traces;

@@ -52,6 +52,7 @@ const PUBLIC: &[(&str, &str)] = &[
     ("GET", "/openapi.json"),
     ("GET", "/plan"),
     ("GET", "/readyz"),
+    ("GET", "/replays"),
     ("GET", "/security"),
     ("GET", "/sending-accounts"),
     ("GET", "/sw.js"),
@@ -200,6 +201,10 @@ async fn nothing_crosses_between_organisations(engine: Engine) {
                 assert_eq!(answer.status, 401, "signing out comes before, and has ended the token: {}", answer.text);
             } else if route.path == "/v1/auth/password" {
                 assert_eq!(answer.status, 400, "it is not theirs: {name}: {}", answer.text);
+            } else if [("POST", "/v1/replays"), ("PUT", "/v1/replay-consent")]
+                .contains(&(route.method.as_str(), route.path))
+            {
+                assert_eq!(answer.status, 409, "recordings are off here: {name}: {}", answer.text);
             } else if ["/v1/calendar-sign-ins", "/v1/gmail-sign-ins"].contains(&route.path) {
                 assert_eq!(answer.status, 409, "there is no Google here: {name}: {}", answer.text);
             } else if ["/v1/live", "/v1/voice"].contains(&route.path) {

@@ -39,7 +39,7 @@ pub struct AccessEntry {
     pub id: Uuid,
     /// Who.
     pub person: PersonId,
-    /// What: `call`, `contact`, or `contacts` for a page of the list.
+    /// What: `call`, `contact`, `replay`, or `calls` or `contacts` for a list.
     pub what: String,
     /// Which one; nothing for a list.
     pub subject: Option<Uuid>,
@@ -56,7 +56,7 @@ struct EntryRow {
     at: At,
 }
 
-pub(super) async fn note(
+pub(crate) async fn note(
     tx: &mut Tx<'_>,
     tenant: TenantId,
     reading: Reading,

@@ -29,6 +29,9 @@ const FILL: &[&str] = &[
     "INSERT INTO job_probe (key, effects, happened_at) SELECT 'probe/' || i, 1, {at+i} FROM {n:200000}",
     "INSERT INTO node_sample (at, node, requests, errors, refusals, timed, within_5, within_10, within_25, within_50, within_100, within_250, within_500, within_1000, within_5000, jobs_ended, jobs_ms, jobs_running, sockets, redis_lost, left_alone, leaves) SELECT {at+i}, {id:s:i%5000}, 1, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, '', 0 FROM {n:200000}",
     "INSERT INTO client_report (id, tenant_id, person_id, page, version, message, detail, at) SELECT {id:m:i}, {id:o:i%5000}, {id:p:i%5000}, '/', '', 'm', '', {at+i} FROM {n:200000}",
+    "INSERT INTO replay_consent (tenant_id, person_id, given_at, day, begun) SELECT {id:o:i}, {id:p:i}, {at}, 0, 0 FROM {n:5000}",
+    "INSERT INTO replay (id, tenant_id, person_id, page, version, reason, begun_at, last_at, first_ms, last_ms, chunks, bytes, errors) SELECT {id:m:i}, {id:o:i%5000}, {id:p:i%5000}, '/', '', 'sampled', {at+i}, {at+i}, 0, 0, 1, 2, CASE WHEN i % 10 = 0 THEN 1 ELSE 0 END FROM {n:50000}",
+    "INSERT INTO replay_chunk (tenant_id, replay_id, number, events) SELECT {id:o:i%5000}, {id:m:i}, 0, '[]' FROM {n:50000}",
     "INSERT INTO counter (name, value) SELECT 'c' || i, i FROM {n:3}",
     "INSERT INTO stream (stream_id, tenant_id, head, epoch, floor) SELECT {id:p:i}, {id:o:i}, 1000, 1, 0 FROM {n:5000}",
     "INSERT INTO change (stream_id, tenant_id, seq, kind, id, deleted_at) SELECT {id:p:i%5000}, {id:o:i%5000}, i, 'message', {id:m:i}, CASE WHEN i % 100 = 0 THEN {at+i} END FROM {n:1000000}",
@@ -311,11 +314,12 @@ async fn plan_on_postgres(connection: &mut PgConnection, sql: &Sql) -> String {
     let count = (1..=40).rev().find(|n| sql.postgres.contains(&format!("${n}"))).unwrap_or(0);
     let arguments = vec!["NULL"; count].join(", ");
     let execute = if count == 0 { "EXECUTE s".to_owned() } else { format!("EXECUTE s ({arguments})") };
-    // Housekeeping, what adds up and what audits look through run as the system, which sees more than the app, where both may run their statements.
+    // Housekeeping, what adds up, and what audits and operators look through run as the system, which sees more than the app, where both may run their statements.
     let roles = ["mainstay_app", "mainstay_system"];
-    let by_system = ["::housekeeping::", "::results::", "::sealed::", "::newest::", "::auditing::"]
-        .iter()
-        .any(|module| sql.name.contains(module));
+    let by_system =
+        ["::housekeeping::", "::results::", "::sealed::", "::newest::", "::auditing::", "::replays::reading::"]
+            .iter()
+            .any(|module| sql.name.contains(module));
     let roles = if by_system { [roles[1], roles[0]] } else { roles };
     for role in roles {
         sqlx::raw_sql(AssertSqlSafe(format!("SET ROLE {role}"))).execute(&mut *connection).await.expect("a role");

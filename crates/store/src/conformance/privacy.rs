@@ -2,17 +2,20 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use mainstay_domain::{CallState, CallTold, EmailAddress, InboxSourceId, PhoneNumber, TenantId};
+use mainstay_domain::{
+    CallState, CallTold, ConversationTitle, EmailAddress, InboxSourceId, MessageText, PhoneNumber, TenantId,
+};
 use sqlx::{Connection as _, PgConnection, Row as _, SqliteConnection};
 
+use super::assistant::{accept, settle};
 use super::{EngineKind, Harness};
 use crate::privacy::{
-    Erased, Found, Identifiers, ObjectFor, Objection, RULES, Rule, Why, erase, find, learn, learn_surely,
+    Erased, Fate, Found, Identifiers, ObjectFor, Objection, RULES, Rule, Rules, Why, erase, find, learn, learn_surely,
     leave_no_trace, plan, writers_have_ended,
 };
 use crate::{
-    HearCall, KnowContact, ListOptOuts, ListSuppressions, OptOut, Processing, ReceiveEvent, Suppress, TABLES,
-    TableKind, WasSilenced,
+    AcceptMessage, Accepted, GetPositions, HearCall, KnowContact, ListMessages, ListOptOuts, ListSuppressions, OptOut,
+    Processing, ReceiveEvent, Suppress, TABLES, TableKind, Target, WasSilenced,
 };
 
 async fn found(h: &Harness, identifiers: &Identifiers, tenant: Option<TenantId>) -> Vec<Found> {
@@ -137,7 +140,8 @@ async fn every_column_that_can_hold_a_text_has_its_rule_on_postgres() {
     let rows = sqlx::query(policies).fetch_all(&mut connection).await.expect("read");
     let allowed: BTreeSet<String> = rows.iter().map(|row| row.get("tbl")).collect();
     let changes = |rule: &Rule| !matches!(rule, Rule::Nothing | Rule::Setting);
-    for rules in RULES.iter().filter(|rules| rules.columns.iter().any(|(_, rule)| changes(rule))) {
+    let changes = |rules: &Rules| rules.fate == Fate::Deleted || rules.columns.iter().any(|(_, rule)| changes(rule));
+    for rules in RULES.iter().filter(|rules| changes(rules)) {
         let kind = TABLES.iter().find(|table| table.name == rules.table).expect("a table").kind;
         let needs = kind == TableKind::Tenant;
         assert_eq!(needs, allowed.contains(rules.table), "{}", rules.table);
@@ -281,4 +285,33 @@ pub(super) async fn an_erasure_within_an_organisation_leaves_the_others_alone(h:
     assert!(tables(&there).contains("contact") && tables(&there).contains("phone_call"), "{:?}", tables(&there));
     // What was never learnt there is no part of it.
     assert!(!iris.addresses().any(|address| address == "iris@example.net"));
+}
+
+pub(super) async fn what_others_wrote_is_told_anew_to_their_clients(h: &Harness) {
+    let (tenant, person) = h.person("mona").await;
+    let said = |text: &str| MessageText::parse(text.to_owned()).expect("a message");
+    let asked = said("Call iris@example.net");
+    let target = Target::New(h.ids.make(), ConversationTitle::from_message(&asked));
+    let turn = AcceptMessage { content: asked, ..accept(h, tenant, person, target) };
+    assert_eq!(h.store.accept_message(&h.call(), turn.clone()).await, Ok(Accepted::Taken(0)));
+    let stands = async || {
+        let positions = h.store.run(&h.call(), GetPositions { tenant, person }).await.expect("read");
+        (positions.membership.head, positions.membership.live_rows)
+    };
+    let erase_once =
+        async |iris: &Identifiers| erase((&h.options, &h.store), iris, None, (true, h.now())).await.expect("erased");
+    let iris = Identifiers::default().address("iris@example.net").expect("an address");
+    let first = erase_once(&iris).await;
+    assert_eq!(first.changed, BTreeMap::from([("conversation", 1), ("message", 1)]), "its title is made from it");
+    // A reply that is being written is its writer's, until it is there.
+    assert_eq!(h.store.settle_reply(&h.call(), settle(&turn, "Iris@Example.net does not answer.")).await, Ok(true));
+    let (head, rows) = stands().await;
+    let second = erase_once(&iris).await;
+    assert_eq!(second.changed, BTreeMap::from([("message", 1)]));
+    assert_eq!(stands().await, (head + 1, rows), "clients hear of it, and there are as many rows as before");
+    assert!(erase_once(&iris).await.changed.is_empty());
+    let list = ListMessages { tenant, person, conversation: turn.target.id(), after: None, limit: 50 };
+    let messages = h.store.run(&h.call(), list).await.expect("listed").expect("a conversation");
+    let words: Vec<&str> = messages.iter().map(|message| message.content.as_str()).collect();
+    assert_eq!(words, ["[erased] does not answer.", "Call [erased]"]);
 }

@@ -44,7 +44,7 @@ macro_rules! migrations {
             27 "lead import" "0027_lead_import", 28 "tracking" "0028_tracking",
             29 "lead search" "0029_lead_search", 30 "mailboxes" "0030_mailboxes", 31 "domain turns" "0031_domain_turns",
             32 "gmail" "0032_gmail", 33 "deployments" "0033_deployments", 34 "audit trail" "0034_audit_trail",
-            35 "erasure" "0035_erasure")
+            35 "erasure" "0035_erasure", 36 "replays" "0036_replays")
     };
     ($engine:literal, $($version:literal $description:literal $file:literal),+) => {
         vec![$(Migration {

@@ -19,7 +19,7 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 
 #[cfg(test)]
-pub(crate) use rules::{RULES, Rule};
+pub(crate) use rules::{Fate, RULES, Rule, Rules};
 
 pub use changing::{leave_no_trace, writers_have_ended};
 pub use erasing::{Erased, ErasurePlan, Left, Why, erase, learn_surely, plan};

@@ -110,6 +110,9 @@ pub(crate) const RULES: &[Rules] = &[
         &["person_id"],
         &[("page", Theirs(EMPTY)), ("version", Nothing), ("message", Theirs(EMPTY)), ("detail", Theirs(EMPTY))],
     ),
+    rules("replay_consent", Deleted, &["person_id"], &[]),
+    rules("replay", Deleted, &["person_id"], &[("page", Nothing), ("version", Nothing), ("reason", Nothing)]),
+    rules("replay_chunk", Blanked, &[], &[("events", Text)]),
     rules(
         "audit_event",
         Blanked,

@@ -18,9 +18,14 @@ let errors = 0;
 let timer = 0;
 let told = false;
 
+/** How many errors there were. */
+export const faults = () => errors;
+
 function fault(message, detail) {
   if (errors >= MOST_ERRORS) return;
   errors += 1;
+  // A recording of the page, where there is one, is told.
+  dispatchEvent(new Event("mainstay:fault"));
   waiting.push({ kind: "error", message: String(message).slice(0, 500), detail: String(detail ?? "").slice(0, 2000) });
   clearTimeout(timer);
   timer = setTimeout(tell, SOON_MS);
@@ -78,3 +83,13 @@ async function tell(leaving = false) {
 
 document.addEventListener("visibilitychange", () => document.hidden && tell(true));
 addEventListener("pagehide", () => tell(true));
+
+// Where somebody has agreed to recordings in this browser. Others do not fetch a byte of it.
+function isRecorded() {
+  try {
+    return localStorage.getItem("mainstay.replay") !== null;
+  } catch {
+    return false; // Storage is refused.
+  }
+}
+if (isRecorded()) import("./replay.js").catch(() => {});

@@ -1,4 +1,4 @@
-// Security: one's own password and sign-ins, and for administrators and operators the audit trail.
+// Security: one's own password and sign-ins, whether one agrees to recordings of pages, and for administrators and operators the audit trail.
 
 import { adopt } from "./api.js";
 import { make, say } from "./dom.js";
@@ -31,6 +31,32 @@ function signIns(life) {
   const slot = make("div", { class: "listing-notice" });
   const leave = actionButton(life, { label: "Sign out everywhere …", name: "sign-out-everywhere", danger: true, ask: EVERYWHERE, slot, run: () => ask(life, "POST", "/v1/auth/sign-out-everywhere"), done: () => location.assign("/") });
   return make("section", { class: "apart", "aria-labelledby": "sign-ins-heading" }, make("h2", { id: "sign-ins-heading", text: "Sign-ins" }), make("p", { class: "soft", text: "Where somebody else may have your password or one of your devices." }), leave, slot);
+}
+
+const AGREEING = "What pages look like is recorded for whoever runs this installation, so that faults can be understood. Every letter of every text is replaced by an asterisk before it leaves this browser, and images are left out.";
+
+/** Recordings of pages: whether somebody agrees, and taking it back. Nothing where the installation takes none. */
+async function recordings(life) {
+  const consent = await ask(life, "GET", "/v1/replay-consent");
+  if (!consent.available) return [];
+  const slot = make("div", { class: "listing-notice" });
+  const stands = make("p", { role: "status", "data-recordings": "" });
+  const { agree, withdraw } = await import("./replay.js");
+  const yes = actionButton(life, { label: "I agree", name: "agree-to-recordings", slot, run: agree, done: () => draw(true, "You agree. This browser is recorded from now on.") });
+  const again = actionButton(life, { label: "Record this browser too", name: "record-this-browser", slot, run: agree, done: () => draw(true, "This browser is recorded from now on.") });
+  const no = actionButton(life, { label: "I do not agree any more", name: "withdraw-from-recordings", danger: true, slot, run: withdraw, done: () => draw(false, "Nothing is recorded any more, and what there was of you is removed.") });
+
+  function draw(isGiven, told) {
+    yes.hidden = isGiven;
+    again.hidden = !isGiven || localStorage.getItem("mainstay.replay") !== null;
+    no.hidden = !isGiven;
+    stands.textContent = told;
+  }
+  draw(consent.given_at !== null, consent.given_at === null ? "You do not agree: nothing of you is recorded." : "You agree to recordings.");
+  const all = consent.sample_percent > 0 ? `Of ${consent.sample_percent} in a hundred sessions all is sent, of the others only what is around an error.` : "Only what is around an error is sent.";
+  const share = `${all} It is kept for ${consent.keep_days} days.`;
+  const words = make("p", { class: "soft", text: `${AGREEING} ${share} It is for you to choose, and you can take it back here at any time.` });
+  return [make("section", { class: "apart", "aria-labelledby": "recordings-heading" }, make("h2", { id: "recordings-heading", text: "Recordings of pages" }), words, stands, make("div", { class: "item-buttons" }, yes, again, no), slot)];
 }
 
 /** Who did it, in words. */
@@ -82,7 +108,7 @@ async function memberNames(life) {
 
 begin("security", async (life, root) => {
   const { operator, role } = await ask(life, "GET", "/v1/me");
-  root.append(passwordForm(life), signIns(life));
+  root.append(passwordForm(life), signIns(life), ...(await recordings(life)));
   const names = role === "member" ? new Map() : await memberNames(life);
   if (role !== "member") root.append(await trail(life, { name: "organisation", heading: "Audit trail of the organisation", path: "/v1/audit-trail", about: "Who has signed in, and what owners and admins have changed. No entry can be changed or taken out unseen.", names }));
   if (operator) root.append(await trail(life, { name: "installation", heading: "Audit trail of the installation", path: "/v1/installation-audit-trail", about: "What operators and the command line have changed, and sign-ins that failed.", names }));

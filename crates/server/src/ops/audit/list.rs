@@ -2,8 +2,8 @@
 
 use super::check::{Check, Mode};
 use super::checks::{
-    backups, capacity, conversations, data, delivery, mail, observability, outreach, resilience, secrets, security,
-    strangers, transport,
+    backups, capacity, conversations, data, delivery, mail, observability, outreach, recordings, resilience, secrets,
+    security, strangers, transport,
 };
 use super::profile::Profile;
 
@@ -13,6 +13,7 @@ pub static ALL: std::sync::LazyLock<Vec<&'static Check>> = std::sync::LazyLock::
         security::CHECKS,
         transport::CHECKS,
         strangers::CHECKS,
+        recordings::CHECKS,
         secrets::CHECKS,
         data::CHECKS,
         conversations::CHECKS,

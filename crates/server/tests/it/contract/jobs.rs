@@ -43,6 +43,7 @@ pub(super) async fn drive(driver: &mut Driver<'_>, ada: &Person) {
     let report = json!({"page": "/", "reports": [{"kind": "error", "message": "a fault"}]});
     driver.good(202, "POST /v1/client-reports", None, token, Some(report)).await;
     driver.good(200, "GET /v1/client-reports", None, token, None).await;
+    recordings(driver, token).await;
     assert_eq!((&last["last"]["score"], &last["history"][0]["score"]), (&made["score"], &made["score"]));
     let list = driver.good(200, "GET /v1/jobs", None, token, None).await;
     let id = text(&list["data"][0]["id"]);
@@ -66,6 +67,10 @@ pub(super) async fn five(server: &TestApp, ada: &Person) {
     let token = Some(ada.access_token.as_str());
     server.send("POST", "/v1/queues/probes/pause", token, None).await.expect(204);
     server.send("POST", "/v1/jobs/probes", token, Some(json!({"count": 5}))).await.expect(202);
+    server.send("PUT", "/v1/replay-consent", token, None).await.expect(204);
+    for _ in 0..5 {
+        server.send("POST", "/v1/replays", token, Some(chunk(&server.app.ids.make::<uuid::Uuid>()))).await.expect(202);
+    }
     for number in 101..106 {
         let now = server.now();
         let entry = Deployment {
@@ -86,4 +91,26 @@ pub(super) async fn five(server: &TestApp, ada: &Person) {
         let body = json!({"value": number.to_string(), "reason": "a list"});
         server.send("PUT", "/v1/controls/limits.percent", token, Some(body)).await.expect(200);
     }
+}
+
+/// A chunk of a recording.
+fn chunk(id: &uuid::Uuid) -> serde_json::Value {
+    let events = json!([{"type": 1, "timestamp": 1, "data": {}}]).to_string();
+    json!({"replay_id": id, "number": 0, "page": "/", "reason": "error", "events": events})
+}
+
+/// Recordings of pages, of somebody who agrees and then does not.
+async fn recordings(driver: &mut Driver<'_>, token: Option<&str>) {
+    let id = driver.server.app.ids.make::<uuid::Uuid>();
+    let (id, chunk) = (id.to_string(), chunk(&id));
+    driver.call("POST /v1/replays", None, token, Some(chunk.clone()), &[]).await.refused(403, "no_consent");
+    driver.good(204, "PUT /v1/replay-consent", None, token, None).await;
+    driver.good(200, "GET /v1/replay-consent", None, token, None).await;
+    for kept in [true, false] {
+        let taken = driver.good(202, "POST /v1/replays", None, token, Some(chunk.clone())).await;
+        assert_eq!(taken, json!({"kept": kept}));
+    }
+    driver.good(200, "GET /v1/replays", None, token, None).await;
+    driver.good(200, "GET /v1/replays/{id}", Some(&id), token, None).await;
+    driver.good(200, "DELETE /v1/replays", None, token, None).await;
 }

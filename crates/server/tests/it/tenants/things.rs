@@ -141,7 +141,7 @@ impl Things {
             "/v1/conversations/" => &self.conversation,
             "/v1/generations/" => &self.generation,
             // Nobody's, and only for operators.
-            "/v1/experiments/" | "/v1/jobs/" => &self.conversation,
+            "/v1/experiments/" | "/v1/jobs/" | "/v1/replays/" => &self.conversation,
             _ => panic!("say here what the parameter of {} stands for", route.path),
         };
         let path = route.path.replacen("{id}", id, 1);
@@ -220,6 +220,10 @@ impl Things {
             ) => None,
             ("POST", "/v1/client-reports") => Some(json!({
                 "page": "/", "reports": [{"kind": "error", "message": "a fault"}],
+            })),
+            ("PUT", "/v1/replay-consent") => None,
+            ("POST", "/v1/replays") => Some(json!({
+                "replay_id": CLIENT, "number": 0, "page": "/", "reason": "error", "events": "[]",
             })),
             ("POST", "/v1/jobs/replays") => Some(json!({"state": "dead"})),
             ("POST", "/v1/jobs/probes") => Some(json!({"count": 1})),

@@ -8,6 +8,7 @@ pub(super) mod delivery;
 pub(super) mod mail;
 pub(super) mod observability;
 pub(super) mod outreach;
+pub(super) mod recordings;
 mod refusals;
 pub(super) mod resilience;
 pub(super) mod secrets;
