@@ -265,9 +265,9 @@ pub use outreach::{
 };
 pub use preflight::DatabaseSeen;
 pub use privacy::{
-    Erased, ErasurePlan, Found, Identifiers, Left, NothingToFind, ObjectFor, Objection, Why, erase as erase_everywhere,
-    find as find_everywhere, learn as learn_identifiers, learn_surely, leave_no_trace, plan as plan_erasure,
-    writers_have_ended,
+    Erased, ErasurePlan, Found, Identifiers, Left, NothingToFind, ObjectFor, Objection, Phase as ErasurePhase, Why,
+    erase as erase_everywhere, find as find_everywhere, learn as learn_identifiers, learn_surely, leave_no_trace,
+    plan as plan_erasure, writers_have_ended,
 };
 pub use reception::appointments::{BookAppointment, Booking, ChangeAppointment, MoveAppointment};
 pub use reception::availability::{Availability, ReadAvailability, StaffTime, TakenTime};

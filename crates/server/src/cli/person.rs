@@ -68,7 +68,7 @@ pub(super) struct Who {
     /// A full name; may be given again. Others may have the same
     #[arg(long)]
     name: Vec<String>,
-    /// Only the rows of this organisation, and those of none
+    /// Only the rows of this organisation; what is found or exported may also belong to none
     #[arg(long)]
     organisation: Option<Uuid>,
 }
@@ -145,14 +145,15 @@ async fn erase(who: &Who, (confirm, vacuum): (bool, bool), config: Config) -> Re
     }
     let app = open(config).await?;
     let plan = privacy::prepare(&app, &mut identifiers, tenant).await?;
+    // Before, too: whatever comes of it, somebody was asked about, and by these words it can be begun again.
+    note(&app, tenant, plan.rows.values().sum()).await?;
+    let known = privacy::describe(&identifiers, &plan);
     if !confirm {
-        let text = privacy::describe(&identifiers, &plan);
-        return Ok(Answer::good(format!("{text}Nothing was changed. Say --confirm to erase them.\n")));
+        return Ok(Answer::good(format!("{known}Nothing was changed. Say --confirm to erase them.\n")));
     }
     let report = privacy::erase(&app, &identifiers, tenant, &plan, vacuum).await?;
-    note(&app, tenant, report.changed.values().sum()).await?;
     let code = u8::from(!report.is_complete());
-    Ok(Answer { text: privacy::tell(&report), code })
+    Ok(Answer { text: format!("{known}{}", privacy::tell(&report, tenant)), code })
 }
 
 fn write_row(writer: &mut impl Write, found: &Found) -> std::io::Result<()> {

@@ -10,9 +10,9 @@ use std::time::Duration;
 
 use mainstay_domain::{Error, Kind, PersonId, Result, Role, TenantId};
 use mainstay_store::{
-    Call, ChangeMember, DeleteConversation, DisablePerson, Erased, ErasurePlan, Identifiers, Left, ListMembers,
-    MemberChanged, ObjectFor, Objection, Suppress, Why, erase_everywhere, learn_surely, leave_no_trace, plan_erasure,
-    writers_have_ended,
+    Call, ChangeMember, DeleteConversation, DisablePerson, Erased, ErasurePhase as Phase, ErasurePlan, Identifiers,
+    Left, ListMembers, MemberChanged, ObjectFor, Objection, Suppress, Why, erase_everywhere, learn_surely,
+    leave_no_trace, plan_erasure, writers_have_ended,
 };
 
 use crate::app::{App, store_options};
@@ -33,20 +33,20 @@ const PAGE: u32 = 100;
 pub(crate) struct Report {
     /// How many rows of each table were changed.
     pub changed: BTreeMap<&'static str, u64>,
-    /// What is left.
-    pub left: Vec<Left>,
-    /// How many rows the last round looked at.
-    pub looked: u64,
+    /// What the last round has seen and left.
+    pub last: Erased,
     /// How often the database was gone through.
     pub rounds: u32,
-    /// Whether the file was written anew and its log emptied.
+    /// Whether the last round had nothing to change.
+    pub is_proven: bool,
+    /// Whether what was taken out is overwritten.
     pub is_overwritten: bool,
 }
 
 impl Report {
     /// Whether nothing of them is left but what is of others.
     pub(crate) fn is_complete(&self) -> bool {
-        self.left.iter().all(|left| left.why == Why::Namesake)
+        self.is_proven && self.last.kept.keys().all(|why| *why == Why::Namesake)
     }
 }
 
@@ -59,6 +59,10 @@ pub(crate) async fn prepare(app: &App, identifiers: &mut Identifiers, tenant: Op
     if !identifiers.are_sure() {
         let detail = "Give an address or a number: others may have the same name.";
         return Err(Error::invalid_field("email", "missing", detail));
+    }
+    if !identifiers.have_full_names() {
+        let detail = "Give full names: one word stands in texts about others, too.";
+        return Err(Error::invalid_field("name", "invalid", detail));
     }
     let options = store_options(&app.config.database);
     learn_surely(&options, identifiers, tenant).await?;
@@ -106,28 +110,28 @@ pub(crate) async fn erase(
     stop(app, identifiers, plan).await?;
     writers_have_ended(&options).await?;
     let mut report = Report::default();
-    let mut last = false;
-    while report.rounds < MOST_ROUNDS {
-        let now = app.clock.now();
-        let Erased { changed, looked, left } =
-            erase_everywhere((&options, &app.store), identifiers, tenant, (last, now)).await?;
+    let mut phases = [Phase::Rest, Phase::Persons, Phase::All].into_iter();
+    let mut phase = phases.next();
+    while let Some(at) = phase.filter(|_| report.rounds < MOST_ROUNDS) {
+        report.last = erase_everywhere((&options, &app.store), identifiers, tenant, (at, app.clock.now())).await?;
         report.rounds += 1;
-        (report.looked, report.left) = (looked, left);
-        let is_still = changed.values().all(|count| *count == 0);
-        for (table, count) in changed {
+        for (table, count) in &report.last.changed {
             *report.changed.entry(table).or_default() += count;
         }
-        let is_busy = report.left.iter().any(|left| left.why == Why::Busy);
-        if is_still && last && !is_busy {
-            break;
-        }
-        if is_busy {
+        if report.last.is_still() {
+            report.is_proven = at == Phase::All;
+            phase = phases.next();
+        } else if report.last.kept.contains_key(&Why::Busy) {
             tokio::time::sleep(PAUSE).await;
         }
-        last |= is_still;
     }
     let tables: BTreeSet<&'static str> = report.changed.keys().copied().collect();
-    report.is_overwritten = leave_no_trace(&options, &tables, however_large).await?;
+    // What was erased stays so, whether or not its place could be overwritten.
+    let overwritten = leave_no_trace(&options, &tables, however_large).await;
+    report.is_overwritten = overwritten.unwrap_or_else(|error| {
+        tracing::warn!(%error, "what was erased could not be overwritten");
+        false
+    });
     Ok(report)
 }
 
@@ -158,15 +162,13 @@ async fn stop(app: &App, identifiers: &Identifiers, plan: &ErasurePlan) -> Resul
 /// Keeps that nobody writes to them: as they are, for as long as rows of theirs are there, and by a digest for good.
 async fn object(app: &App, identifiers: &Identifiers, plan: &ErasurePlan) -> Result<()> {
     let now = app.clock.now();
-    let addresses: Vec<String> = identifiers.addresses().map(str::to_owned).collect();
-    let numbers: Vec<String> = identifiers.numbers().collect();
     let objections = |tenant: TenantId, all: &[String]| -> Vec<Objection> {
         let objection = |plain: &String| Objection { plain: plain.clone(), digest: app.keys.objection(tenant, plain) };
         all.iter().map(objection).collect()
     };
     for tenant in &plan.written_to_by {
         let tenant = *tenant;
-        for some in addresses.chunks(AT_ONCE) {
+        for some in identifiers.addresses(tenant).chunks(AT_ONCE) {
             let (addresses, phones) = (objections(tenant, some), Vec::new());
             app.store.run(&call(), ObjectFor { tenant, addresses, phones, now }).await?;
             app.store.run(&call(), Suppress { tenant, subjects: some.iter().cloned().collect(), now }).await?;
@@ -174,7 +176,7 @@ async fn object(app: &App, identifiers: &Identifiers, plan: &ErasurePlan) -> Res
     }
     for tenant in &plan.silenced {
         let tenant = *tenant;
-        let (addresses, phones) = (Vec::new(), objections(tenant, &numbers));
+        let (addresses, phones) = (Vec::new(), objections(tenant, &identifiers.numbers(tenant)));
         app.store.run(&call(), ObjectFor { tenant, addresses, phones, now }).await?;
     }
     Ok(())
@@ -183,9 +185,9 @@ async fn object(app: &App, identifiers: &Identifiers, plan: &ErasurePlan) -> Res
 /// What there is of somebody, for whoever decides.
 pub(crate) fn describe(identifiers: &Identifiers, plan: &ErasurePlan) -> String {
     let mut text = String::from("Known by:\n");
-    let numbers: Vec<String> = identifiers.numbers().collect();
-    for known in identifiers.addresses().chain(numbers.iter().map(String::as_str)).chain(identifiers.names()) {
-        let _ = writeln!(text, "          {known}");
+    for (known, of) in identifiers.told() {
+        let of = of.map(|of| format!(" (within the organisation {of}, where it was found)")).unwrap_or_default();
+        let _ = writeln!(text, "          {known}{of}");
     }
     text.push_str("Rows that are theirs or name them:\n");
     for (table, count) in &plan.rows {
@@ -201,26 +203,30 @@ pub(crate) fn describe(identifiers: &Identifiers, plan: &ErasurePlan) -> String 
     text
 }
 
+const fn told(why: Why) -> &'static str {
+    match why {
+        Why::Busy => "somebody works on it; erase again when that is over",
+        Why::Setting => "a setting; change it where it is set, and erase again",
+        Why::Namesake => "of somebody else with the same name",
+        Why::Clash => "another would be the same without it; change it there, and erase again",
+    }
+}
+
 /// What was done.
-pub(crate) fn tell(report: &Report) -> String {
+pub(crate) fn tell(report: &Report, tenant: Option<TenantId>) -> String {
     let mut text = String::new();
     for (table, count) in report.changed.iter().filter(|(_, count)| **count > 0) {
         let _ = writeln!(text, "{count:>8}  {table}");
     }
     let changed: u64 = report.changed.values().sum();
-    let _ = writeln!(
-        text,
-        "{changed} rows changed in {} rounds; the last looked at {} rows.",
-        report.rounds, report.looked
-    );
-    for Left { table, id, tenant, columns, why } in &report.left {
-        let why = match why {
-            Why::Busy => "somebody works on it: erase again when that is over",
-            Why::Setting => "a setting: change it where it is set, and erase again",
-            Why::Namesake => "of somebody else with the same name",
-        };
+    let (rounds, looked) = (report.rounds, report.last.looked);
+    let _ = writeln!(text, "{changed} rows changed in {rounds} rounds; the last looked at {looked} rows.");
+    for Left { table, id, tenant, columns, why } in &report.last.left {
         let (id, tenant) = (id.as_deref().unwrap_or("-"), tenant.as_deref().unwrap_or("-"));
-        let _ = writeln!(text, "left: {table} {id} of {tenant} ({}): {why}", columns.join(", "));
+        let _ = writeln!(text, "left: {table} {id} of {tenant} ({}): {}", columns.join(", "), told(*why));
+    }
+    for (why, count) in &report.last.kept {
+        let _ = writeln!(text, "{count} left: {}", told(*why));
     }
     if !report.is_overwritten {
         text.push_str(
@@ -228,10 +234,15 @@ pub(crate) fn tell(report: &Report) -> String {
              which writes the file anew.\n",
         );
     }
-    text.push_str(if report.is_complete() {
-        "Nothing of them is left in the database. Backups still have them, until they are deleted by their age.\n"
+    let place =
+        tenant.map_or_else(|| "the database".to_owned(), |tenant| format!("the rows of the organisation {tenant}"));
+    let _ = if report.is_complete() {
+        writeln!(
+            text,
+            "Nothing of them is left in {place}. Backups still have them, until they are deleted by their age."
+        )
     } else {
-        "Something of them is left.\n"
-    });
+        writeln!(text, "Something of them is left in {place}.")
+    };
     text
 }

@@ -127,7 +127,7 @@ fn only_the_store_speaks_sql() {
         "crates/server/tests/it/inbox/batches.rs",
         "crates/server/tests/it/preflight.rs",
         "crates/server/tests/it/trail.rs",
-        "crates/server/tests/it/people.rs",
+        "crates/server/tests/it/people",
     ];
     let outside = outside.filter(|file| !through_psql.iter().any(|path| file.path.starts_with(path)));
     assert_none(outside.flat_map(|file| sql_in(&file)));

@@ -23,6 +23,7 @@ const LOOK: Duration = Duration::from_millis(50);
 const LARGEST_BESIDE: u64 = 128 * 1024 * 1024;
 /// How often it is tried to empty the log of a file that others read.
 const TRIES: u32 = 20;
+const BETWEEN_TRIES: Duration = Duration::from_millis(200);
 
 /// What takes the place of a value.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -31,6 +32,16 @@ pub(super) enum New {
     Text { old: String, new: Option<String> },
     /// Instead of bytes.
     Bytes(Blank),
+}
+
+/// What came of changing a row.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Change {
+    Done,
+    /// It had changed since it was read, or is gone.
+    Missed,
+    /// Another one would be the same.
+    Clash,
 }
 
 /// A connection that may change all rows.
@@ -59,8 +70,8 @@ impl Owner {
         }
     }
 
-    /// Puts new values in the place of the old ones. False when one has changed since it was read, or the row is gone.
-    pub(super) async fn update(&mut self, table: &str, key: &str, columns: &[(&str, New)]) -> Result<bool> {
+    /// Puts new values in the place of the old ones.
+    pub(super) async fn update(&mut self, table: &str, key: &str, columns: &[(&str, New)]) -> Result<Change> {
         let (mut sets, mut same, mut texts) = (Vec::new(), Vec::new(), Vec::new());
         let no_bytes = if matches!(self, Self::Sqlite(_)) { "x''" } else { "''::bytea" };
         for (column, new) in columns {
@@ -80,25 +91,33 @@ impl Owner {
         self.run(text, &texts).await
     }
 
-    pub(super) async fn delete(&mut self, table: &str, key: &str) -> Result<bool> {
+    pub(super) async fn delete(&mut self, table: &str, key: &str) -> Result<Change> {
         self.run(format!("DELETE FROM {} WHERE {key}", quoted(table)), &[]).await
     }
 
     /// Each statement by itself: it holds no lock that somebody else could wait for with another in hand.
-    async fn run(&mut self, text: String, texts: &[Option<String>]) -> Result<bool> {
+    async fn run(&mut self, text: String, texts: &[Option<String>]) -> Result<Change> {
         macro_rules! run {
             ($connection:expr) => {{
                 let mut query = sqlx::query(AssertSqlSafe(text)).persistent(false);
                 for one in texts {
                     query = query.bind(one.clone());
                 }
-                query.execute($connection).await?.rows_affected() == 1
+                query.execute($connection).await.map(|done| done.rows_affected())
             }};
         }
-        Ok(match self {
+        let done = match self {
             Self::Sqlite(connection) => run!(&mut *connection),
             Self::Postgres(connection) => run!(&mut *connection),
-        })
+        };
+        match done {
+            Ok(1) => Ok(Change::Done),
+            Ok(_) => Ok(Change::Missed),
+            Err(error) if error.as_database_error().is_some_and(|fault| fault.is_unique_violation()) => {
+                Ok(Change::Clash)
+            }
+            Err(error) => Err(error.into()),
+        }
     }
 
     pub(super) async fn close(self) {
@@ -124,23 +143,28 @@ pub async fn writers_have_ended(options: &Options) -> Result<()> {
         return Ok(());
     }
     let mut connection = owner(&options.url).await?;
-    let number = |text: &'static str| sqlx::query(text);
-    let row = number("SELECT pg_current_xact_id()::text::bigint AS number").fetch_one(&mut connection).await?;
-    let now: i64 = row.try_get("number")?;
+    let mut before = open_transactions(&mut connection).await?;
     let patience = Instant::now() + LONGEST_TRANSACTION;
-    loop {
-        // The oldest that is open.
-        let open = number("SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint AS number");
-        let oldest: i64 = open.fetch_one(&mut connection).await?.try_get("number")?;
-        if oldest > now {
-            drop(connection.close().await);
-            return Ok(());
-        }
+    while !before.is_empty() {
         if Instant::now() > patience {
             return Err(Error::Busy("a transaction that began before has not ended"));
         }
         sleep(LOOK).await;
+        let open = open_transactions(&mut connection).await?;
+        before.retain(|one| open.contains(one));
     }
+    drop(connection.close().await);
+    Ok(())
+}
+
+/// The transactions of others on this database, each by a name that no later one has.
+async fn open_transactions(connection: &mut PgConnection) -> Result<BTreeSet<String>> {
+    let rows = sqlx::query(
+        "SELECT l.virtualxid AS name FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid
+         WHERE l.locktype = 'virtualxid' AND l.granted AND l.pid <> pg_backend_pid() AND a.datname = current_database()",
+    );
+    let rows = rows.fetch_all(connection).await?;
+    rows.iter().map(|row| Ok(row.try_get("name")?)).collect()
 }
 
 /// Overwrites what was taken out of these tables, and what is known of their contents for planning. A file is written anew,
@@ -152,12 +176,16 @@ pub async fn writers_have_ended(options: &Options) -> Result<()> {
 pub async fn leave_no_trace(options: &Options, tables: &BTreeSet<&'static str>, however_large: bool) -> Result<bool> {
     match options.sqlite_path() {
         Some(path) => {
-            let mut connection = sqlite::options(&path).create_if_missing(false).connect().await?;
+            let options = sqlite::options(&path).create_if_missing(false);
+            let mut connection = options.clone().connect().await?;
             let is_small = std::fs::metadata(&path).is_ok_and(|file| file.len() <= LARGEST_BESIDE);
             let is_new = is_small || however_large;
             if is_new {
                 sqlx::raw_sql("VACUUM").execute(&mut connection).await?;
             }
+            sqlite::close(connection).await;
+            // It holds the writers' lock while it waits for readers, so it waits for none.
+            let mut connection = options.busy_timeout(Duration::ZERO).connect().await?;
             let mut is_empty = false;
             for _ in 0..TRIES {
                 let log = sqlx::query("PRAGMA wal_checkpoint(TRUNCATE)").fetch_one(&mut connection).await?;
@@ -165,7 +193,7 @@ pub async fn leave_no_trace(options: &Options, tables: &BTreeSet<&'static str>, 
                 if is_empty {
                     break;
                 }
-                sleep(LOOK).await;
+                sleep(BETWEEN_TRIES).await;
             }
             sqlite::close(connection).await;
             Ok(is_new && is_empty)

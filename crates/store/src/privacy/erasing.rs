@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use tokio::sync::mpsc;
 use uuid::Uuid;
 
-use super::changing::{New, Owner};
+use super::changing::{Change, New, Owner};
 use super::matching::{By, Identifiers};
 use super::rules::{self, Blank, Fate, Rule, Rules};
 use super::synced::{EraseInSynced, Words};
@@ -20,14 +20,12 @@ use crate::store::{Options, Store};
 
 /// What rows that are theirs say of them beside their id. The number that a call came from is not among it: others may call
 /// from there.
-const SAYS: [(&str, &[&str]); 4] = [
-    ("person", &["email", "name"]),
-    ("contact", &["email", "phone", "name"]),
-    ("lead", &["address"]),
-    ("email", &["address"]),
-];
+const SAYS: [(&str, &[&str]); 3] =
+    [("contact", &["email", "phone", "name"]), ("lead", &["address"]), ("email", &["address"])];
 /// The tables whose ids lead on to more that is theirs.
 const LEADS_ON: [&str; 4] = ["person", "contact", "lead", "phone_call"];
+/// How long after its end a call is still told of by its provider.
+const REPORTED_WITHIN: Duration = Duration::from_secs(3_600);
 /// How long changing one row that clients have may take.
 const SYNCED: Duration = Duration::from_secs(10);
 /// The most rows that are told by themselves.
@@ -52,15 +50,47 @@ pub struct ErasurePlan {
     pub appointments: u64,
 }
 
+/// How far an erasure has come. By what somebody is known goes last: whoever erases again, after something has stopped it in the
+/// middle, finds by it what is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    /// All that hangs on who they are.
+    Rest,
+    /// Who they are, but for contacts; and what kept others from writing to them.
+    Persons,
+    /// Contacts, from which more of them was learnt.
+    All,
+}
+
 /// What an erasure has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Erased {
     /// How many rows of each table were changed.
     pub changed: BTreeMap<&'static str, u64>,
+    /// How many rows were to be changed and had changed meanwhile.
+    pub missed: u64,
     /// How many rows were looked at.
     pub looked: u64,
-    /// What is left, the first thousand.
+    /// How many rows were left, by why.
+    pub kept: BTreeMap<Why, u64>,
+    /// Those, the first thousand.
     pub left: Vec<Left>,
+}
+
+impl Erased {
+    /// Whether there was nothing to change, and nobody works on what there is.
+    #[must_use]
+    pub fn is_still(&self) -> bool {
+        self.missed == 0 && self.changed.is_empty() && !self.kept.contains_key(&Why::Busy)
+    }
+
+    fn leave(&mut self, (table, row): (&'static str, &Map<String, Value>), why: Why, columns: Vec<&'static str>) {
+        *self.kept.entry(why).or_default() += 1;
+        if self.left.len() < MOST_TOLD {
+            let id = row.get("id").and_then(Value::as_str).map(str::to_owned);
+            self.left.push(Left { table, id, tenant: tenant_of(row).map(str::to_owned), columns, why });
+        }
+    }
 }
 
 /// A row that still names somebody.
@@ -87,6 +117,8 @@ pub enum Why {
     Setting,
     /// It is of somebody else who has the same name.
     Namesake,
+    /// Without what names them it would be the same as another, which may not be.
+    Clash,
 }
 
 /// What becomes of a row.
@@ -107,7 +139,7 @@ fn tenant_of(row: &Map<String, Value>) -> Option<&str> {
 }
 
 fn is_theirs(identifiers: &Identifiers, rules: &Rules, row: &Map<String, Value>) -> bool {
-    rules.owner.iter().any(|column| row.get(*column).is_some_and(|value| identifiers.are(value)))
+    rules.owner.iter().any(|column| row.get(*column).is_some_and(|value| identifiers.are(value, tenant_of(row))))
 }
 
 /// Learns what else somebody is surely known by, as [`learn`](super::learn) does, but only from rows that are theirs by their
@@ -119,13 +151,21 @@ pub async fn learn_surely(options: &Options, identifiers: &mut Identifiers, tena
     for _ in 0..PASSES {
         let known = identifiers.clone();
         let theirs = |table: &'static str, row: &Map<String, Value>| {
-            let rules = rules::of(table).filter(|_| within(tenant, row));
-            rules.is_some_and(|rules| is_theirs(&known, rules, row))
+            // Within an organisation an account says whose rows are theirs there.
+            let rules = rules::of(table).filter(|_| table == "person" || within(tenant, row));
+            is_membership_of(&known, table, row) || rules.is_some_and(|rules| is_theirs(&known, rules, row))
         };
         let mut is_new = false;
         let learnt = &mut *identifiers;
+        let (mut names, mut organisations) = (BTreeSet::new(), BTreeSet::new());
         each(options, &theirs, &mut |Seen { table, row, .. }| {
             let text = |column: &str| row.get(column).and_then(Value::as_str);
+            match table {
+                // An account was found by what was given. Its name counts where it is a member.
+                "person" => names.extend(text("name").map(str::to_owned)),
+                "membership" => organisations.extend(tenant_of(&row).map(str::to_owned)),
+                _ => {}
+            }
             if LEADS_ON.contains(&table) {
                 is_new |= text("id").is_some_and(|id| learnt.id(id));
             }
@@ -139,11 +179,18 @@ pub async fn learn_surely(options: &Options, identifiers: &mut Identifiers, tena
             Ok(())
         })
         .await?;
+        for (name, of) in names.iter().flat_map(|name| organisations.iter().map(move |of| (name, of))) {
+            is_new |= identifiers.learn("name", name, Some(of));
+        }
         if !is_new {
             break;
         }
     }
     Ok(())
+}
+
+fn is_membership_of(identifiers: &Identifiers, table: &str, row: &Map<String, Value>) -> bool {
+    table == "membership" && row.get("person_id").is_some_and(|id| identifiers.are(id, None))
 }
 
 /// The name of a lead, from its fields.
@@ -163,7 +210,7 @@ pub async fn plan(
     tenant: Option<TenantId>,
     now: Timestamp,
 ) -> Result<ErasurePlan> {
-    let concerned = |table: &'static str, row: &Map<String, Value>| concerns(identifiers, tenant, table, row);
+    let concerned = |table: &'static str, row: &Map<String, Value>| concerns(identifiers, tenant, (table, row), now);
     let mut plan = ErasurePlan::default();
     each(options, &concerned, &mut |Seen { table, row, .. }| {
         let id = |column: &str| row.get(column).and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
@@ -175,6 +222,7 @@ pub async fn plan(
                 plan.memberships.insert((of, person));
                 return Ok(());
             }
+            // Within an organisation the account is left.
             ("person", ..) if theirs => plan.people.extend(id("id").map(PersonId)),
             ("conversation", Some(of), Some(person)) if theirs && row.get("deleted_at").is_none_or(Value::is_null) => {
                 plan.conversations.extend(id("id").map(|id| (of, person, ConversationId(id))));
@@ -184,7 +232,7 @@ pub async fn plan(
             ("appointment", ..) if theirs => plan.appointments += u64::from(is_to_come(&row, now)),
             _ => {}
         }
-        if !matches!(step(identifiers, rules, &row, true), Step::Nothing) {
+        if !matches!(step(identifiers, rules, &row, (Phase::All, now)), Step::Nothing) {
             *plan.rows.entry(table).or_default() += 1;
         }
         Ok(())
@@ -193,29 +241,58 @@ pub async fn plan(
     Ok(plan)
 }
 
+/// A moment of a row, in milliseconds, as either engine tells it.
+fn millis(row: &Map<String, Value>, column: &str) -> Option<i64> {
+    let at = row.get(column)?;
+    at.as_i64().or_else(|| at.as_str()?.parse().ok().map(|at: Timestamp| at.as_millis()))
+}
+
+fn word<'r>(row: &'r Map<String, Value>, column: &str) -> Option<&'r str> {
+    row.get(column).and_then(Value::as_str)
+}
+
 fn is_to_come(row: &Map<String, Value>, now: Timestamp) -> bool {
-    let waits = row.get("state").and_then(Value::as_str).is_some_and(|state| matches!(state, "booked" | "confirmed"));
-    let ends = row.get("ends_at");
-    let millis =
-        ends.and_then(|at| at.as_i64().or_else(|| at.as_str()?.parse().ok().map(|at: Timestamp| at.as_millis())));
-    waits && millis.is_some_and(|at| at > now.as_millis())
+    let waits = word(row, "state").is_some_and(|state| matches!(state, "booked" | "confirmed"));
+    waits && millis(row, "ends_at").is_some_and(|at| at > now.as_millis())
+}
+
+/// Whether somebody writes to a row at this moment, or will by what is under way.
+fn is_busy(rules: &Rules, row: &Map<String, Value>, now: Timestamp) -> bool {
+    // The provider tells of a call once more when it has ended.
+    let is_told_of = |row| {
+        let ended = millis(row, "ended_at").unwrap_or(i64::MAX);
+        let until = i64::try_from(REPORTED_WITHIN.as_millis()).unwrap_or(i64::MAX).saturating_add(ended);
+        rules.table == "phone_call"
+            && word(row, "state") == Some("ended")
+            && row.get("reported_at").is_none_or(Value::is_null)
+            && until > now.as_millis()
+    };
+    match rules.fate {
+        Fate::BlankedOnceNot(column, states) => {
+            word(row, column).is_some_and(|at| states.contains(&at)) || is_told_of(row)
+        }
+        Fate::Synced => word(row, "status") == Some("streaming"),
+        _ => false,
+    }
 }
 
 /// Whether a row could be changed, or its membership ended.
-fn concerns(identifiers: &Identifiers, tenant: Option<TenantId>, table: &str, row: &Map<String, Value>) -> bool {
+fn concerns(
+    identifiers: &Identifiers,
+    tenant: Option<TenantId>,
+    (table, row): (&str, &Map<String, Value>),
+    now: Timestamp,
+) -> bool {
     if !within(tenant, row) {
         return false;
     }
-    if table == "membership" {
-        return row.get("person_id").is_some_and(|id| identifiers.are(id));
-    }
-    rules::of(table).is_some_and(|rules| {
-        !matches!(step(identifiers, rules, row, true), Step::Nothing) || is_theirs(identifiers, rules, row)
-    })
+    let has_step = |rules| !matches!(step(identifiers, rules, row, (Phase::All, now)), Step::Nothing);
+    is_membership_of(identifiers, table, row)
+        || rules::of(table).is_some_and(|rules| has_step(rules) || is_theirs(identifiers, rules, row))
 }
 
-/// Goes through the database once and takes out what names somebody. `last` says that nothing else is left, so that what keeps
-/// others from writing to them may go as well. What [`Erased::left`] holds is as it was seen before the changes.
+/// Goes through the database once and takes out what names somebody, as far as the phase goes. What [`Erased::left`] holds is
+/// as it was seen before the changes.
 ///
 /// # Errors
 /// When the database cannot be read or changed by this login.
@@ -223,31 +300,40 @@ pub async fn erase(
     (options, store): (&Options, &Store),
     identifiers: &Identifiers,
     tenant: Option<TenantId>,
-    (last, now): (bool, Timestamp),
+    (phase, now): (Phase, Timestamp),
 ) -> Result<Erased> {
-    let concerned = |table: &'static str, row: &Map<String, Value>| concerns(identifiers, tenant, table, row);
+    let concerned = |table: &'static str, row: &Map<String, Value>| concerns(identifiers, tenant, (table, row), now);
     let (to, mut rows) = mpsc::channel(WAITING_ROWS);
     let mut owner = Owner::open(options).await?;
     let mut erased = Erased::default();
     let changing = async {
         while let Some(Seen { table, row, key }) = rows.recv().await {
             let Some(rules) = rules::of(table) else { continue };
-            let changed = match step(identifiers, rules, &row, last) {
+            let (done, columns) = match step(identifiers, rules, &row, (phase, now)) {
                 Step::Nothing => continue,
                 Step::Leave(why, columns) => {
-                    if erased.left.len() < MOST_TOLD {
-                        let id = row.get("id").and_then(Value::as_str).map(str::to_owned);
-                        erased.left.push(Left { table, id, tenant: tenant_of(&row).map(str::to_owned), columns, why });
-                    }
+                    erased.leave((table, &row), why, columns);
                     continue;
                 }
-                Step::Delete => owner.delete(table, &key).await?,
-                Step::Change(columns) if rules.fate == Fate::Synced => {
-                    synced(store, table, &row, &columns, now).await?
+                Step::Delete => (owner.delete(table, &key).await?, Vec::new()),
+                Step::Change(columns) => {
+                    let names = columns.iter().map(|(column, _)| *column).collect();
+                    let done = match rules.fate {
+                        Fate::Synced => synced(store, table, &row, &columns, now).await?,
+                        Fate::BlankedOnceDone => owner.update(table, &unless_a_job_works(&key, &row), &columns).await?,
+                        _ => owner.update(table, &key, &columns).await?,
+                    };
+                    (done, names)
                 }
-                Step::Change(columns) => owner.update(table, &key, &columns).await?,
             };
-            *erased.changed.entry(table).or_default() += u64::from(changed);
+            match done {
+                Change::Done => *erased.changed.entry(table).or_default() += 1,
+                Change::Missed if rules.fate == Fate::BlankedOnceDone => {
+                    erased.leave((table, &row), Why::Busy, columns)
+                }
+                Change::Missed => erased.missed += 1,
+                Change::Clash => erased.leave((table, &row), Why::Clash, columns),
+            }
         }
         Ok(())
     };
@@ -257,20 +343,35 @@ pub async fn erase(
     Ok(erased)
 }
 
+/// An event that is being processed is whole until then: it may tell of others, too.
+fn unless_a_job_works(key: &str, row: &Map<String, Value>) -> String {
+    let id = row.get("id").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok()).unwrap_or_default();
+    format!(
+        "{key} AND NOT EXISTS (SELECT 1 FROM job WHERE job.state IN ('scheduled', 'ready', 'running') \
+         AND job.arguments LIKE '%{id}%')"
+    )
+}
+
 /// What becomes of a row.
-fn step(identifiers: &Identifiers, rules: &Rules, row: &Map<String, Value>, last: bool) -> Step {
+fn step(identifiers: &Identifiers, rules: &Rules, row: &Map<String, Value>, (phase, now): (Phase, Timestamp)) -> Step {
     let theirs = is_theirs(identifiers, rules, row);
-    let by = By::Names(tenant_of(row));
+    let (sure, by) = (By::Sure(tenant_of(row)), By::Names(tenant_of(row)));
     let named = || {
         rules.columns.iter().any(|(column, rule)| {
-            *rule != Rule::Nothing && row.get(*column).is_some_and(|value| identifiers.in_value(value, by))
+            *rule != Rule::Nothing && row.get(*column).is_some_and(|value| identifiers.in_value(value, sure))
         })
+    };
+    let goes_in = match rules.table {
+        "contact" => Phase::All,
+        "person" | "lead" | "suppression" | "text_opt_out" => Phase::Persons,
+        _ => Phase::Rest,
     };
     match rules.fate {
         Fate::Deleted if theirs || named() => return Step::Delete,
-        Fate::DeletedLast if theirs && last => return Step::Delete,
+        Fate::DeletedLast if theirs && phase >= goes_in => return Step::Delete,
         Fate::Deleted | Fate::DeletedLast => return Step::Nothing,
-        Fate::Blanked | Fate::BlankedOnceNot(..) | Fate::Synced => {}
+        _ if theirs && phase < goes_in => return Step::Nothing,
+        _ => {}
     }
     let (mut changes, mut kept) = (Vec::new(), Vec::new());
     let mut why = Why::Namesake;
@@ -278,19 +379,19 @@ fn step(identifiers: &Identifiers, rules: &Rules, row: &Map<String, Value>, last
         let Some(text) = row.get(*column).and_then(Value::as_str) else { continue };
         let to = match rule {
             Rule::Nothing => continue,
-            Rule::Identity(blank) | Rule::Described(blank) | Rule::Theirs(blank) if theirs => {
-                blank.instead_of(text, row)
-            }
+            Rule::Identity(blank) | Rule::Theirs(blank) if theirs => blank.instead_of(text, row),
             Rule::With(other, blank) => {
                 changes.iter().any(|(changed, _)| changed == other).then_some(New::Bytes(*blank))
             }
-            Rule::Copied(blank) => {
-                let named = identifiers.id_in(text) || identifiers.in_value(&row[*column], by);
-                named.then(|| blank.instead_of(text, row)).flatten()
+            Rule::Copied(blank) if identifiers.id_in(text) || identifiers.in_value(&row[*column], sure) => {
+                blank.instead_of(text, row)
             }
-            Rule::Described(_) => identifiers.without(text, By::Sure).map(|text| text_for(&row[*column], text)),
-            Rule::Theirs(_) | Rule::Text => identifiers.without(text, by).map(|rest| text_for(&row[*column], rest)),
-            Rule::Identity(_) | Rule::Setting => None,
+            Rule::Identity(_) => identifiers.without(text, sure).map(|rest| text_for(&row[*column], rest)),
+            // Of an entry of the trail the digest covers all that it says.
+            Rule::Copied(Blank::Null) | Rule::Setting => None,
+            Rule::Theirs(_) | Rule::Text | Rule::Copied(_) => {
+                identifiers.without(text, by).map(|rest| text_for(&row[*column], rest))
+            }
         };
         match to {
             Some(new) => changes.push((*column, new)),
@@ -303,15 +404,10 @@ fn step(identifiers: &Identifiers, rules: &Rules, row: &Map<String, Value>, last
             None => {}
         }
     }
-    let is_busy = match rules.fate {
-        Fate::BlankedOnceNot(column, states) => {
-            row.get(column).and_then(Value::as_str).is_some_and(|at| states.contains(&at))
-        }
-        Fate::Synced => row.get("status").is_some_and(|status| status == "streaming"),
-        _ => false,
-    };
     match (changes.is_empty(), kept.is_empty()) {
-        (false, _) if is_busy => Step::Leave(Why::Busy, changes.into_iter().map(|(column, _)| column).collect()),
+        (false, _) if is_busy(rules, row, now) => {
+            Step::Leave(Why::Busy, changes.into_iter().map(|(column, _)| column).collect())
+        }
         (false, _) => Step::Change(changes),
         (true, false) => Step::Leave(why, kept),
         (true, true) => Step::Nothing,
@@ -344,7 +440,7 @@ async fn synced(
     row: &Map<String, Value>,
     columns: &[(&'static str, New)],
     now: Timestamp,
-) -> Result<bool> {
+) -> Result<Change> {
     let id = |column: &str| {
         let id = row.get(column).and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
         id.ok_or_else(|| Error::Bug(format!("a {table} without {column}")))
@@ -366,5 +462,6 @@ async fn synced(
     };
     let (tenant, person) = (TenantId(id("tenant_id")?), PersonId(id("person_id")?));
     let intent = EraseInSynced { tenant, person, conversation, words, now };
-    store.run(&Call::within(SYNCED), intent).await
+    let changed = store.run(&Call::within(SYNCED), intent).await?;
+    Ok(if changed { Change::Done } else { Change::Missed })
 }

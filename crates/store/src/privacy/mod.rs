@@ -22,7 +22,7 @@ use tokio::sync::mpsc;
 pub(crate) use rules::{Fate, RULES, Rule, Rules};
 
 pub use changing::{leave_no_trace, writers_have_ended};
-pub use erasing::{Erased, ErasurePlan, Left, Why, erase, learn_surely, plan};
+pub use erasing::{Erased, ErasurePlan, Left, Phase, Why, erase, learn_surely, plan};
 pub use matching::{Identifiers, NothingToFind};
 pub use objections::{ObjectFor, Objection};
 

@@ -9,15 +9,15 @@
 pub(crate) enum Rule {
     /// It says nothing of anybody: words of closed sets, digests, what is sealed, ids of a provider.
     Nothing,
-    /// In a row of theirs this takes its place. In a row of somebody else it says who that is, and is left as it is.
+    /// In a row of theirs this takes its place. In a row of somebody else it says who that is: addresses and numbers are taken
+    /// out, and a name that both have is not.
     Identity(Blank),
-    /// As well; in a row of somebody else addresses and numbers are taken out, and a name that both have is not.
-    Described(Blank),
     /// As well; in a row of somebody else what names them is taken out.
     Theirs(Blank),
     /// A text of the organisation: what names them is taken out.
     Text,
-    /// A copy of what was said: as a whole this takes its place.
+    /// A copy of what was said: as a whole this takes its place when an address, a number or an id of theirs stands in it. Of a
+    /// name it is as of any text.
     Copied(Blank),
     /// Goes when the column of this name goes.
     With(&'static str, Blank),
@@ -58,6 +58,8 @@ pub(crate) enum Fate {
     DeletedLast,
     /// As blanked, once it is in none of these states: who works on it would write it anew.
     BlankedOnceNot(&'static str, &'static [&'static str]),
+    /// As blanked, once no job works on it.
+    BlankedOnceDone,
     /// As blanked, by an intent that tells its stream.
     Synced,
 }
@@ -74,8 +76,8 @@ const fn rules(
     Rules { table, owner, fate, columns }
 }
 
-use Fate::{Blanked, BlankedOnceNot, Deleted, DeletedLast, Synced};
-use Rule::{Copied, Described, Identity, Nothing, Setting, Text, Theirs, With};
+use Fate::{Blanked, BlankedOnceDone, BlankedOnceNot, Deleted, DeletedLast, Synced};
+use Rule::{Copied, Identity, Nothing, Setting, Text, Theirs, With};
 
 /// The rules of a table.
 pub(super) fn of(table: &str) -> Option<&'static Rules> {
@@ -165,9 +167,14 @@ pub(crate) const RULES: &[Rules] = &[
     rules("inbox_key", Blanked, &[], &[("key", Nothing)]),
     rules(
         "inbox_event",
-        Blanked,
+        BlankedOnceDone,
         &[],
-        &[("provider", Nothing), ("identity", Text), ("kind", Text), ("payload", Copied(Blank::Text("{}")))],
+        &[
+            ("provider", Nothing),
+            ("identity", Copied(Blank::Address)),
+            ("kind", Text),
+            ("payload", Copied(Blank::Text("{}"))),
+        ],
     ),
     rules("inbox_subject", Deleted, &[], &[("subject", Text), ("identity", Text)]),
     rules(
@@ -375,10 +382,10 @@ pub(crate) const RULES: &[Rules] = &[
         &[
             ("address", Identity(Blank::Address)),
             ("domain", Identity(Blank::Text("erased.invalid"))),
-            ("fields", Described(Blank::Text("{}"))),
+            ("fields", Identity(Blank::Text("{}"))),
             ("zone", Nothing),
             ("state", Nothing),
-            ("searched", Described(EMPTY)),
+            ("searched", Identity(EMPTY)),
         ],
     ),
     rules("lead_import", Blanked, &[], &[("name", Text), ("state", Nothing), ("form", Text), ("columns", Text)]),
