@@ -60,7 +60,7 @@ async fn secrets_are_sealed_where_they_are_stored(engine: Engine) {
     let mut plain =
         vec![signing.trim_start_matches("whsec_").to_owned(), SECRET.trim_start_matches("whsec_").to_owned()];
     for (column, rows) in
-        [(SealedColumn::EndpointSecrets, 1), (SealedColumn::InboxScheme, 1), (SealedColumn::SigningKey, 1)]
+        [(SealedColumn::EndpointSecrets, 1), (SealedColumn::InboxScheme, 1), (SealedColumn::SigningKey, 2)]
     {
         let stored = stored(&server, column, FIRST).await;
         assert_eq!(stored.len(), rows, "{column:?}");

@@ -9,6 +9,7 @@
 mod changing;
 mod erasing;
 mod matching;
+mod numbers;
 mod objections;
 mod rules;
 mod synced;

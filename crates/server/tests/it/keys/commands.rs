@@ -64,7 +64,7 @@ async fn a_life_of_keys(installation: Installation, url: &str) {
         (&json!("active"), &json!(true), &json!(0))
     );
     let rows = json!({"inbox_source.scheme": 1, "webhook_endpoint.secrets": 1, "calendar_connection.token": 0, "sending_account.secret": 0, "sending_account.dkim_key": 0, "mailbox.secret": 0,
-        "signing_key.secret": 1});
+        "signing_key.secret": 2});
     assert_eq!(first["keys"][0]["rows"], rows);
     installation.run(&["keys", "retire", "1"]).await.says(1, &["Key 1 seals", "mainstay keys rotate"]);
 
@@ -96,7 +96,7 @@ async fn a_life_of_keys(installation: Installation, url: &str) {
     assert!(opened.store.run(&call(), ReleaseKeyUse("backup one".to_owned())).await.expect("released"));
     drop(opened);
     retire(&installation, "1").await;
-    installation.run(&["keys", "status"]).await.says(0, &["retired", "active", "3 rows"]);
+    installation.run(&["keys", "status"]).await.says(0, &["retired", "active", "4 rows"]);
     let folder = installation.folder().join("data/keys");
     std::fs::remove_file(folder.join("key-1")).expect("its file can be deleted");
     let path = format!("/v1/inbox-sources/{}", sender["id"].as_str().expect("an id"));

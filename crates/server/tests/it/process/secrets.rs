@@ -32,7 +32,7 @@ async fn what_was_plain_is_sealed_by_the_first_start() {
     assert!(server.process.lines().join("\n").contains("stored plain are sealed"));
     let sealed = "SELECT count(*) FROM (SELECT secrets AS text FROM webhook_endpoint UNION ALL SELECT scheme FROM inbox_source \
                   UNION ALL SELECT secret FROM signing_key) everything WHERE text LIKE 'sealed1:00000001:%'";
-    assert_eq!(database.psql(sealed).expect("read"), ["3"]);
+    assert_eq!(database.psql(sealed).expect("read"), ["4"]);
     let body = json!({"email": "writer0@example.com", "password": "password of writer 0"});
     let token = server.send("POST", "/v1/auth/sign-in", "", Some(body)).await.expect("an answer").expect(200);
     let token = token["access_token"].as_str().expect("a token");
