@@ -201,6 +201,7 @@ RIGHT = {
     ("/v1/calendar-feeds", "staff_id", "unknown"): STATE,
     ("/v1/messages", "images[]", "unknown"): STATE,
     ("/v1/conversations", "images[]", "unknown"): STATE,
+    ("/v1/campaigns", "postal_address", "invalid_text"): "Its bound is in bytes, and of control characters it has only ends of lines.",
     ("/v1/campaigns", "lead_id", "not_found"): STATE,
     ("/v1/campaigns", "step", "not_found"): STATE,
     ("/v1/campaigns", "variant_id", "not_found"): STATE,

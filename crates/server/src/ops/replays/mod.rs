@@ -109,7 +109,8 @@ impl Replays {
         }
         if chunk.events.len() > MOST_CHUNK_BYTES {
             let detail = format!("The events of a chunk have at most {MOST_CHUNK_BYTES} bytes.");
-            return Err(self.refuse(Kind::TooLarge, "too_large", detail));
+            self.figures.refused("too_large");
+            return Err(Error::invalid_field("events", "too_long", detail));
         }
         masking::judge(&chunk.events).map_err(|detail| {
             self.figures.refused("not_masked");

@@ -110,7 +110,7 @@ async fn recordings_are_bounded_and_refused_where_they_are_off(engine: Engine) {
     let bob = server.person("bob").await;
     agree(&server, &bob).await;
     let many = |count: usize| json!(vec![said(&"*".repeat(900), 1)[0].clone(); count]);
-    post(&server, &bob, chunk(&id, 0, &many(2_000))).await.refused(413, "too_large");
+    post(&server, &bob, chunk(&id, 0, &many(2_000))).await.refused(400, "invalid_input");
     post(&server, &bob, chunk(&id, 400, &said("*", 1))).await.refused(400, "invalid_input");
     let large = many(600);
     post(&server, &bob, chunk(&id, 0, &large)).await.expect(202);
