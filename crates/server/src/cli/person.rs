@@ -128,10 +128,7 @@ pub(super) async fn run(command: PersonCommand, config: Config) -> Result<Answer
     }
     let found: u64 = counts.values().sum();
     note(&app, tenant, found).await?;
-    let mut text: String = String::new();
-    for (table, count) in &counts {
-        let _ = writeln!(text, "{count:>8}  {table}");
-    }
+    let mut text = privacy::rows_of(&counts);
     let place = writer.map(|(_, path)| format!(", written to {}", path.display())).unwrap_or_default();
     let _ = writeln!(text, "{found} of {looked} rows in {} tables{place}", counts.len());
     Ok(Answer::good(text))
@@ -139,10 +136,6 @@ pub(super) async fn run(command: PersonCommand, config: Config) -> Result<Answer
 
 async fn erase(who: &Who, (confirm, vacuum): (bool, bool), config: Config) -> Result<Answer, Answer> {
     let (mut identifiers, tenant) = (who.identifiers()?, who.tenant());
-    if !identifiers.are_sure() {
-        let detail = "Give an address or a number: others may have the same name.";
-        return Err(Error::invalid_field("--email", "missing", detail).into());
-    }
     let app = open(config).await?;
     let plan = privacy::prepare(&app, &mut identifiers, tenant).await?;
     // Before, too: whatever comes of it, somebody was asked about, and by these words it can be begun again.

@@ -58,11 +58,11 @@ fn call() -> Call {
 pub(crate) async fn prepare(app: &App, identifiers: &mut Identifiers, tenant: Option<TenantId>) -> Result<ErasurePlan> {
     if !identifiers.are_sure() {
         let detail = "Give an address or a number: others may have the same name.";
-        return Err(Error::invalid_field("email", "missing", detail));
+        return Err(Error::invalid_field("--email", "missing", detail));
     }
     if !identifiers.have_full_names() {
         let detail = "Give full names: one word stands in texts about others, too.";
-        return Err(Error::invalid_field("name", "invalid", detail));
+        return Err(Error::invalid_field("--name", "invalid", detail));
     }
     let options = store_options(&app.config.database);
     learn_surely(&options, identifiers, tenant).await?;
@@ -182,6 +182,14 @@ async fn object(app: &App, identifiers: &Identifiers, plan: &ErasurePlan) -> Res
     Ok(())
 }
 
+/// How many rows there are of each table, a line for each.
+pub(crate) fn rows_of(counts: &BTreeMap<&'static str, u64>) -> String {
+    counts.iter().fold(String::new(), |mut text, (table, count)| {
+        let _ = writeln!(text, "{count:>8}  {table}");
+        text
+    })
+}
+
 /// What there is of somebody, for whoever decides.
 pub(crate) fn describe(identifiers: &Identifiers, plan: &ErasurePlan) -> String {
     let mut text = String::from("Known by:\n");
@@ -190,9 +198,7 @@ pub(crate) fn describe(identifiers: &Identifiers, plan: &ErasurePlan) -> String 
         let _ = writeln!(text, "          {known}{of}");
     }
     text.push_str("Rows that are theirs or name them:\n");
-    for (table, count) in &plan.rows {
-        let _ = writeln!(text, "{count:>8}  {table}");
-    }
+    text.push_str(&rows_of(&plan.rows));
     if plan.appointments > 0 {
         let _ = writeln!(
             text,
@@ -214,10 +220,7 @@ const fn told(why: Why) -> &'static str {
 
 /// What was done.
 pub(crate) fn tell(report: &Report, tenant: Option<TenantId>) -> String {
-    let mut text = String::new();
-    for (table, count) in report.changed.iter().filter(|(_, count)| **count > 0) {
-        let _ = writeln!(text, "{count:>8}  {table}");
-    }
+    let mut text = rows_of(&report.changed);
     let changed: u64 = report.changed.values().sum();
     let (rounds, looked) = (report.rounds, report.last.looked);
     let _ = writeln!(text, "{changed} rows changed in {rounds} rounds; the last looked at {looked} rows.");

@@ -87,8 +87,8 @@ impl Erased {
     fn leave(&mut self, (table, row): (&'static str, &Map<String, Value>), why: Why, columns: Vec<&'static str>) {
         *self.kept.entry(why).or_default() += 1;
         if self.left.len() < MOST_TOLD {
-            let id = row.get("id").and_then(Value::as_str).map(str::to_owned);
-            self.left.push(Left { table, id, tenant: tenant_of(row).map(str::to_owned), columns, why });
+            let (id, tenant) = (word(row, "id").map(str::to_owned), tenant_of(row).map(str::to_owned));
+            self.left.push(Left { table, id, tenant, columns, why });
         }
     }
 }
@@ -134,8 +134,16 @@ fn within(tenant: Option<TenantId>, row: &Map<String, Value>) -> bool {
     tenant.is_none_or(|tenant| row.get("tenant_id").is_some_and(|id| *id == tenant.to_string()))
 }
 
+fn word<'r>(row: &'r Map<String, Value>, column: &str) -> Option<&'r str> {
+    row.get(column).and_then(Value::as_str)
+}
+
+fn id_of(row: &Map<String, Value>, column: &str) -> Option<Uuid> {
+    word(row, column).and_then(|id| Uuid::try_parse(id).ok())
+}
+
 fn tenant_of(row: &Map<String, Value>) -> Option<&str> {
-    row.get("tenant_id").and_then(Value::as_str)
+    word(row, "tenant_id")
 }
 
 fn is_theirs(identifiers: &Identifiers, rules: &Rules, row: &Map<String, Value>) -> bool {
@@ -159,7 +167,7 @@ pub async fn learn_surely(options: &Options, identifiers: &mut Identifiers, tena
         let learnt = &mut *identifiers;
         let (mut names, mut organisations) = (BTreeSet::new(), BTreeSet::new());
         each(options, &theirs, &mut |Seen { table, row, .. }| {
-            let text = |column: &str| row.get(column).and_then(Value::as_str);
+            let text = |column: &str| word(&row, column);
             match table {
                 // An account was found by what was given. Its name counts where it is a member.
                 "person" => names.extend(text("name").map(str::to_owned)),
@@ -213,7 +221,7 @@ pub async fn plan(
     let concerned = |table: &'static str, row: &Map<String, Value>| concerns(identifiers, tenant, (table, row), now);
     let mut plan = ErasurePlan::default();
     each(options, &concerned, &mut |Seen { table, row, .. }| {
-        let id = |column: &str| row.get(column).and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
+        let id = |column: &str| id_of(&row, column);
         let (of, person) = (id("tenant_id").map(TenantId), id("person_id").map(PersonId));
         let Some(rules) = rules::of(table) else { return Ok(()) };
         let theirs = is_theirs(identifiers, rules, &row);
@@ -245,10 +253,6 @@ pub async fn plan(
 fn millis(row: &Map<String, Value>, column: &str) -> Option<i64> {
     let at = row.get(column)?;
     at.as_i64().or_else(|| at.as_str()?.parse().ok().map(|at: Timestamp| at.as_millis()))
-}
-
-fn word<'r>(row: &'r Map<String, Value>, column: &str) -> Option<&'r str> {
-    row.get(column).and_then(Value::as_str)
 }
 
 fn is_to_come(row: &Map<String, Value>, now: Timestamp) -> bool {
@@ -345,7 +349,7 @@ pub async fn erase(
 
 /// An event that is being processed is whole until then: it may tell of others, too.
 fn unless_a_job_works(key: &str, row: &Map<String, Value>) -> String {
-    let id = row.get("id").and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok()).unwrap_or_default();
+    let id = id_of(row, "id").unwrap_or_default();
     format!(
         "{key} AND NOT EXISTS (SELECT 1 FROM job WHERE job.state IN ('scheduled', 'ready', 'running') \
          AND job.arguments LIKE '%{id}%')"
@@ -363,7 +367,8 @@ fn step(identifiers: &Identifiers, rules: &Rules, row: &Map<String, Value>, (pha
     };
     let goes_in = match rules.table {
         "contact" => Phase::All,
-        "person" | "lead" | "suppression" | "text_opt_out" => Phase::Persons,
+        "person" | "lead" => Phase::Persons,
+        _ if rules.fate == Fate::DeletedLast => Phase::Persons,
         _ => Phase::Rest,
     };
     match rules.fate {
@@ -376,26 +381,30 @@ fn step(identifiers: &Identifiers, rules: &Rules, row: &Map<String, Value>, (pha
     let (mut changes, mut kept) = (Vec::new(), Vec::new());
     let mut why = Why::Namesake;
     for (column, rule) in rules.columns {
-        let Some(text) = row.get(*column).and_then(Value::as_str) else { continue };
+        let Some(text) = word(row, column) else { continue };
+        if *rule == Rule::Nothing {
+            continue;
+        }
+        let (value, text_for) = (&row[*column], |new| New::Text { old: text.to_owned(), new: Some(new) });
+        // Most rows name nobody: what stands in them is taken apart only where it does.
+        let is_named = identifiers.in_value(value, by);
         let to = match rule {
-            Rule::Nothing => continue,
             Rule::Identity(blank) | Rule::Theirs(blank) if theirs => blank.instead_of(text, row),
             Rule::With(other, blank) => {
                 changes.iter().any(|(changed, _)| changed == other).then_some(New::Bytes(*blank))
             }
-            Rule::Copied(blank) if identifiers.id_in(text) || identifiers.in_value(&row[*column], sure) => {
+            Rule::Copied(blank) if identifiers.id_in(text) || is_named && identifiers.in_value(value, sure) => {
                 blank.instead_of(text, row)
             }
-            Rule::Identity(_) => identifiers.without(text, sure).map(|rest| text_for(&row[*column], rest)),
             // Of an entry of the trail the digest covers all that it says.
-            Rule::Copied(Blank::Null) | Rule::Setting => None,
-            Rule::Theirs(_) | Rule::Text | Rule::Copied(_) => {
-                identifiers.without(text, by).map(|rest| text_for(&row[*column], rest))
-            }
+            Rule::Copied(Blank::Null) | Rule::Setting | Rule::Nothing => None,
+            _ if !is_named => None,
+            Rule::Identity(_) => identifiers.without(text, sure).map(text_for),
+            Rule::Theirs(_) | Rule::Text | Rule::Copied(_) => identifiers.without(text, by).map(text_for),
         };
         match to {
             Some(new) => changes.push((*column, new)),
-            None if identifiers.in_value(&row[*column], by) => {
+            None if is_named => {
                 if *rule == Rule::Setting {
                     why = Why::Setting;
                 }
@@ -414,20 +423,13 @@ fn step(identifiers: &Identifiers, rules: &Rules, row: &Map<String, Value>, (pha
     }
 }
 
-fn text_for(old: &Value, new: String) -> New {
-    New::Text { old: old.as_str().unwrap_or_default().to_owned(), new: Some(new) }
-}
-
 impl Blank {
     /// What takes the place of a text, or of bytes as they are told; nothing when it is there already.
     fn instead_of(self, old: &str, row: &Map<String, Value>) -> Option<New> {
         let new = match self {
             Self::Null => None,
             Self::Text(text) => Some(text.to_owned()),
-            Self::Address => {
-                let id = row.get("id").and_then(Value::as_str).unwrap_or_default();
-                Some(format!("{id}@erased.invalid"))
-            }
+            Self::Address => Some(format!("{}@erased.invalid", word(row, "id").unwrap_or_default())),
             Self::NoBytes => return (!old.is_empty()).then_some(New::Bytes(self)),
         };
         (new.as_deref() != Some(old)).then(|| New::Text { old: old.to_owned(), new })
@@ -441,15 +443,12 @@ async fn synced(
     columns: &[(&'static str, New)],
     now: Timestamp,
 ) -> Result<Change> {
-    let id = |column: &str| {
-        let id = row.get(column).and_then(Value::as_str).and_then(|id| Uuid::try_parse(id).ok());
-        id.ok_or_else(|| Error::Bug(format!("a {table} without {column}")))
-    };
+    let id = |column: &str| id_of(row, column).ok_or_else(|| Error::Bug(format!("a {table} without {column}")));
     let text = |column: &'static str| {
         let changed = columns.iter().find(|(name, _)| *name == column);
         match changed {
             Some((_, New::Text { new, .. })) => new.clone(),
-            _ => row.get(column).and_then(Value::as_str).map(str::to_owned),
+            _ => word(row, column).map(str::to_owned),
         }
     };
     let (conversation, words) = match table {

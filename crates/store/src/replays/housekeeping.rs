@@ -5,10 +5,11 @@ use mainstay_domain::Timestamp;
 use crate::call::Call;
 use crate::error::Result;
 use crate::intent::Intent;
+use crate::places::FindDue;
 use crate::sql::statements;
 use crate::store::Store;
 use crate::tx::{Scope, Tx};
-use crate::value::{At, Place};
+use crate::value::At;
 
 statements! {
     /// All that there is: what is older is forgotten.
@@ -46,30 +47,13 @@ impl Intent for MeasureReplays {
     }
 }
 
-/// Which recordings have grown last before a moment, across organisations.
-struct Old(Timestamp);
-
-impl Intent for Old {
-    type Output = Vec<Place>;
-    const WRITES: bool = false;
-    const ONE_STATEMENT: bool = true;
-
-    fn scope(&self) -> Scope {
-        Scope::System
-    }
-
-    async fn run(&self, tx: &mut Tx<'_>) -> Result<Self::Output> {
-        tx.query(OLD).bind(At(self.0)).rows().await
-    }
-}
-
 impl Store {
     /// Forgets recordings that have grown last before a moment, at most 50. The answer is how many there were.
     ///
     /// # Errors
     /// As every intent.
     pub async fn forget_replays(&self, call: &Call, before: Timestamp) -> Result<usize> {
-        let old = self.run(call, Old(before)).await?;
+        let old = self.run(call, FindDue(OLD, before)).await?;
         self.forget_places(call, EXPIRE, old).await
     }
 }

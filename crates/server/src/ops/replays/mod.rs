@@ -42,6 +42,9 @@ const BITE: u32 = 500;
 /// What is older is forgotten by then, however late housekeeping is.
 const LATE: Duration = Duration::from_secs(86_400);
 
+/// What is said where the settings have them off.
+const OFF: &str = "This installation takes no recordings: replay.enabled is false.";
+
 /// How much is kept, as it was measured, and what was taken since.
 #[derive(Clone, Copy, Debug)]
 struct Measured {
@@ -104,8 +107,7 @@ impl Replays {
 
     fn judge(&self, chunk: &Chunk) -> Result<masking::Judged> {
         if !self.settings.enabled {
-            let detail = "This installation takes no recordings: replay.enabled is false.".to_owned();
-            return Err(self.refuse(Kind::Conflict, "replays_off", detail));
+            return Err(self.refuse(Kind::Conflict, "replays_off", OFF.to_owned()));
         }
         if chunk.events.len() > MOST_CHUNK_BYTES {
             let detail = format!("The events of a chunk have at most {MOST_CHUNK_BYTES} bytes.");
@@ -192,8 +194,7 @@ impl Replays {
 
     async fn agree(&self, call: &Call, by: &Member) -> Result<()> {
         if !self.settings.enabled {
-            let detail = "This installation takes no recordings: replay.enabled is false.";
-            return Err(Error::new(Kind::Conflict, "replays_off", detail));
+            return Err(Error::new(Kind::Conflict, "replays_off", OFF));
         }
         let give = GiveReplayConsent { tenant: by.tenant, person: by.person, now: self.clock.now() };
         Ok(self.store.run(call, give).await?)
